@@ -1,0 +1,35 @@
+"""Balances, augments and trains on imbalanced multi-label images.
+
+  import aubal_jax as aubal
+
+  plan, solution = aubal.balance(labels)      # labels: 0/1 [N, L]
+  features = features[plan.source]            # the rows to train on
+
+Light: this module imports JAX and SciPy when a name is first used, and never
+TensorFlow, albumentations or flax.
+"""
+
+import importlib
+
+_HOMES = {
+  'Labelsets': 'aubal_jax.labelsets',
+  'find_labelsets': 'aubal_jax.labelsets',
+  'imbalance': 'aubal_jax.labelsets',
+  'Plan': 'aubal_jax.plan',
+  'Solution': 'aubal_jax.balancing',
+  'balance': 'aubal_jax.balancing',
+  'solve': 'aubal_jax.balancing',
+}
+
+__all__ = sorted(_HOMES)
+__version__ = '0.1.0'
+
+
+def __getattr__(name: str):
+  if name not in _HOMES:
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+  return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__():
+  return [*globals(), *_HOMES]

@@ -1,0 +1,281 @@
+"""Solves the balancing problem, proves how good the answer is, plans rows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import sparse
+
+from aubal_jax import labelsets as labelsets_lib
+from aubal_jax import plan as plan_lib
+from aubal_jax.balancing import arguments
+from aubal_jax.balancing import iterations
+from aubal_jax.balancing import objective as objective_lib
+from aubal_jax.balancing import optimizers
+from aubal_jax.balancing import relax
+from aubal_jax.balancing import rounding
+
+# Every name `solve` takes as `optimizer`: first-order ones and the exact one.
+VARIANTS = (*optimizers.OPTIMIZERS, 'newton')
+
+
+@dataclasses.dataclass(frozen=True)
+class Solution:
+  """How often each labelset shall occur, and the proof.
+
+  Attributes:
+    growth: float64[S], n / n_o before rounding; 1 for the empty labelset.
+    counts: int64[S], whole images.
+    objective: name of the objective.
+    optimizer: name of the variant.
+    relaxation: name of the smooth |x|.
+    lam: as given.
+    lam_effective: as used, lam * N / lam_images.
+    value_start: f where nothing grows.
+    value: f(growth), (1a).
+    cost: image_cost times the images added at `growth`.
+    lower_bound: no growth in the box has f below it.
+    lower_bound_priced: no growth in the box has f + cost below it.
+    gap: (value + cost - lower_bound_priced) / max(1, |value|), certified.
+    rounded_value: f(counts / n_o).
+    rounded_gap: the same as `gap`, at the whole counts.
+    num_steps: first-order steps and Newton steps taken.
+    polished: whether Newton steps finished what first-order steps began.
+    converged: whether gap <= tol.
+    seconds: of the solve, rounding included, compilation left out.
+    seconds_compile: of tracing and compiling.
+    class_counts_before: int64[L].
+    class_counts_after: int64[L], at the whole counts.
+    images_before: N.
+    images_after: the sum of `counts`.
+    absent: columns without a positive, left out of the objective.
+    empty_boxes: labelsets with no whole number inside their bounds; they got
+      the nearest one.
+    trace: dict of equally long lists: step, seconds, value, cost, lower_bound
+      (priced, the best so far), gap.
+  """
+
+  growth: np.ndarray
+  counts: np.ndarray
+  objective: str
+  optimizer: str
+  relaxation: str
+  lam: float
+  lam_effective: float
+  value_start: float
+  value: float
+  cost: float
+  lower_bound: float
+  lower_bound_priced: float
+  gap: float
+  rounded_value: float
+  rounded_gap: float
+  num_steps: int
+  polished: bool
+  converged: bool
+  seconds: float
+  seconds_compile: float
+  class_counts_before: np.ndarray
+  class_counts_after: np.ndarray
+  images_before: int
+  images_after: int
+  absent: np.ndarray
+  empty_boxes: int
+  trace: dict[str, list]
+
+
+def solve(
+  patterns,
+  counts,
+  *,
+  lam: float = 70.0,
+  lam_images: float | None = 322_551,
+  lower=1.0,
+  upper=10.0,
+  objective: str = 'l1',
+  image_cost: float = 1e-4,
+  optimizer: str = 'adam',
+  relaxation: str = 'huber',
+  tol: float = 1e-5,
+  max_steps: int = 20_000,
+  on_progress: Callable[[dict], None] | None = None,
+) -> Solution:
+  """Chooses the growth of each labelset that evens out the classes.
+
+  Minimises sum_i w_i |z_i - mean z| + lam Var(n / n_o) + image_cost * (images
+  added) over lower n_o <= n <= upper n_o, and certifies the answer by duality.
+  Rieger, Pahl and Seuss, arXiv 2003.08751, equations (1a), (1b) and (2).
+
+  The empty labelset keeps its count, as does a labelset with a count of 0;
+  classes without a positive are left out and listed in `Solution.absent`.
+
+  Args:
+    patterns: 0/1 [S, L], dense or scipy sparse, one labelset a row.
+    counts: int[S], images of each.
+    lam: weight of the variance of growth, for `lam_images` images.
+    lam_images: lam is multiplied by sum(counts) / lam_images, so that copying
+      a data set changes no growth; None takes lam raw.
+    lower: least growth, a scalar or float[S]; below 1 is undersampling.
+    upper: largest growth, a scalar or float[S].
+    objective: a name of `balancing.objective.OBJECTIVES`.
+    image_cost: price of an added image, in units of f.
+    optimizer: a name of `VARIANTS`.
+    relaxation: a name of `balancing.relax.RELAXATIONS`.
+    tol: relative certified gap to stop at.
+    max_steps: first-order steps at most.
+    on_progress: is given each new entry of the trace.
+
+  Raises:
+    ValueError: an argument breaks its rule; the message names all three.
+  """
+  patterns = labelsets_lib.as_binary(patterns, 'patterns')
+  counts = arguments.checked_counts(counts, patterns.shape[0])
+  arguments.check_number('lam', lam, least=0)
+  arguments.check_number('image_cost', image_cost, least=0)
+  arguments.check_number('tol', tol, least=0, above=True)
+  arguments.check_number('max_steps', max_steps, least=0)
+  if lam_images is not None:
+    arguments.check_number('lam_images', lam_images, least=0, above=True)
+  arguments.check_choice('objective', objective, objective_lib.OBJECTIVES)
+  arguments.check_choice('optimizer', optimizer, VARIANTS)
+  arguments.check_choice('relaxation', relaxation, relax.RELAXATIONS)
+  lower, upper = arguments.checked_bounds(lower, upper, len(counts))
+  lam_effective = float(lam)
+  if lam_images is not None:
+    lam_effective *= float(counts.sum()) / lam_images
+
+  csr = sparse.csr_array(patterns)
+  class_counts = np.asarray(csr.T.astype(np.int64) @ counts).ravel()
+  used = _Used(csr, counts, class_counts)
+  least, most, empty_boxes = rounding.integer_box(
+    used.counts, lower[used.rows], upper[used.rows]
+  )
+  weights = np.ones(used.num_labels)
+  if len(used.rows):
+    weights = objective_lib.OBJECTIVES[objective](
+      used.class_counts.astype(np.float64)
+    )
+  away = used.class_counts - used.class_counts.sum() / max(used.num_labels, 1)
+  clock = iterations.Clock()
+  with jax.enable_x64(True):
+    found = iterations.run(
+      used.problem(weights, lam_effective, image_cost, least, most),
+      used.patterns,
+      optimizer=optimizer,
+      relaxation=relaxation,
+      tol=tol,
+      max_steps=max_steps,
+      on_progress=on_progress,
+    )
+  whole, rounded_priced = rounding.round_counts(
+    used.patterns,
+    used.counts,
+    found.growth,
+    least,
+    most,
+    weights=weights,
+    target=np.full(used.num_labels, 1 / max(used.num_labels, 1)),
+    lam=lam_effective,
+    image_cost=image_cost,
+  )
+  seconds, seconds_compile = clock.read()
+
+  growth = np.ones(len(counts))
+  growth[used.rows] = found.growth
+  after = counts.copy()
+  after[used.rows] = whole
+  scale = max(1.0, abs(found.value))
+  return Solution(
+    growth=growth,
+    counts=after,
+    objective=objective,
+    optimizer=optimizer,
+    relaxation=relaxation,
+    lam=float(lam),
+    lam_effective=lam_effective,
+    value_start=float(weights @ np.abs(away)),
+    value=found.value,
+    cost=found.cost,
+    lower_bound=found.lower_bound,
+    lower_bound_priced=found.lower_bound_priced,
+    gap=found.gap,
+    rounded_value=rounded_priced
+    - image_cost * float(whole.sum() - used.counts.sum()),
+    rounded_gap=(rounded_priced - found.lower_bound_priced) / scale,
+    num_steps=found.num_steps,
+    polished=found.polished,
+    converged=found.gap <= tol,
+    seconds=seconds,
+    seconds_compile=seconds_compile,
+    class_counts_before=class_counts,
+    class_counts_after=np.asarray(csr.T.astype(np.int64) @ after).ravel(),
+    images_before=int(counts.sum()),
+    images_after=int(after.sum()),
+    absent=np.flatnonzero(class_counts == 0),
+    empty_boxes=empty_boxes,
+    trace=found.trace,
+  )
+
+
+class _Used:
+  """The labelsets and classes that take part, sorted by number of labels."""
+
+  def __init__(self, csr, counts, class_counts):
+    sizes = np.diff(csr.indptr)
+    rows = np.flatnonzero((sizes > 0) & (counts > 0))
+    self.rows = rows[np.argsort(sizes[rows], kind='stable')]
+    present = np.flatnonzero(class_counts > 0)
+    self.patterns = sparse.csr_array(csr[self.rows][:, present])
+    self.patterns.sort_indices()
+    self.counts = counts[self.rows]
+    self.class_counts = class_counts[present]
+    self.num_labels = len(present)
+
+  def problem(self, weights, lam, image_cost, least, most):
+    """Returns the `objective.Problem` on the box of whole counts."""
+    blocks = objective_lib.label_blocks(
+      self.patterns.indptr, self.patterns.indices, self.num_labels
+    )
+    counts = self.counts.astype(np.float64)
+    return objective_lib.Problem(
+      blocks=tuple(jnp.asarray(block) for block in blocks),
+      counts=jnp.asarray(counts),
+      weights=jnp.asarray(weights, jnp.float64),
+      target=jnp.full(self.num_labels, 1 / max(self.num_labels, 1)),
+      lam=jnp.asarray(lam, jnp.float64),
+      lower=jnp.asarray(least / np.maximum(counts, 1)),
+      upper=jnp.asarray(most / np.maximum(counts, 1)),
+      image_cost=jnp.asarray(image_cost, jnp.float64),
+    )
+
+
+def balance(labels, *, seed: int = 0, label_names=(), rows=None, **settings):
+  """Finds the labelsets of a table, solves, and makes the plan of rows.
+
+  Args:
+    labels: 0/1 [N, L], dense or scipy sparse.
+    seed: of the draw of which images are repeated once more.
+    label_names: names of the L labels, kept with the plan.
+    rows: int[N], the rows' numbers in a larger table; None: 0 ... N - 1.
+    **settings: of `solve`.
+
+  Returns:
+    The `Plan` and the `Solution`.
+
+  Raises:
+    ValueError: as `find_labelsets` and `solve` do.
+  """
+  labelsets = labelsets_lib.find_labelsets(labels)
+  solution = solve(labelsets.patterns, labelsets.counts, **settings)
+  plan = plan_lib.spread(
+    labelsets.index,
+    solution.counts,
+    label_names=label_names,
+    rows=rows,
+    seed=seed,
+  )
+  return plan, solution

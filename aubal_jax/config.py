@@ -1,0 +1,77 @@
+"""Every setting, with its meaning and unit. Locked: a misspelt key raises."""
+
+import ml_collections
+
+
+def default() -> ml_collections.ConfigDict:
+  """Returns the settings every file in configs/ starts from, locked."""
+  c = ml_collections.ConfigDict()
+  c.task = 'run'  # run, balance, train, evaluate or report.
+  c.seed = 0  # Of everything that is drawn.
+
+  c.data = ml_collections.ConfigDict()
+  c.data.name = 'synthetic'  # synthetic, manifest (images) or labels (a table).
+  c.data.path = ''  # The table: csv (manifest), csv, npz or npy (labels).
+  c.data.path_column = 'path'  # Image file, relative to the table.
+  c.data.split_column = 'split'  # train, validation or test; may be absent.
+  c.data.group_column = 'subject'  # Whose images stay together; may be absent.
+  c.data.label_columns = ()  # Label columns in order; () = all other columns.
+  c.data.unknown_codes = ('', '-1', '9', '999')  # Cells that say "unknown".
+  c.data.unreadable = 'error'  # Or drop: go on without unreadable images.
+  c.data.validation_fraction = 0.15  # Of the groups, where no split is given.
+  c.data.test_fraction = 0.15  # Of the groups, where no split is given.
+  c.data.image_size = 112  # Height and width in pixels.
+  c.data.channels = 1  # 1 (grey) or 3 (RGB).
+  c.data.resize = 'stretch'  # stretch, pad (letter-box) or crop (centre).
+  c.data.num_train = 2400  # Synthetic faces in the training split.
+  c.data.num_validation = 800  # Synthetic faces in the validation split.
+  c.data.num_test = 800  # Synthetic faces in the test split.
+
+  c.balance = ml_collections.ConfigDict()
+  c.balance.method = 'aubal'  # aubal, random (the control) or none.
+  c.balance.objective = 'l1'  # The paper's sum |z_i - mean z|.
+  c.balance.optimizer = 'adam'  # A name of balancing.OPTIMIZERS.
+  c.balance.lam = 70.0  # Weight of Var(growth), for lam_images images.
+  c.balance.lam_images = 322551  # None: lam is taken raw, as printed.
+  c.balance.lower = 1.0  # Least growth of a labelset.
+  c.balance.upper = 10.0  # Largest growth of a labelset.
+  c.balance.image_cost = 1e-4  # Price of an added image, in units of f.
+  c.balance.tol = 1e-5  # Relative certified gap to stop at.
+  c.balance.max_steps = 20000  # Optimiser steps at most.
+
+  c.augment = ml_collections.ConfigDict()
+  c.augment.rows = 'added'  # added (the paper), all or none.
+  c.augment.frozen = False  # True: the same images in every epoch.
+  c.augment.flip = 0.5  # Probability of a left-right flip.
+  c.augment.blur_sigma = (0.0, 1.0)  # Gaussian blur, pixels, drawn evenly.
+  c.augment.contrast = (0.8, 1.25)  # Factor about grey 127, drawn evenly.
+  c.augment.noise_sigma = (0.0, 8.0)  # Gaussian noise, grey levels of 255.
+  c.augment.multiply = (0.8, 1.2)  # Brightness factor, drawn evenly.
+  c.augment.perspective = (0.0, 0.06)  # Corner jitter, share of the side.
+
+  c.model = ml_collections.ConfigDict()
+  c.model.name = 'resnet18_112'  # A name of models.MODELS.
+  c.model.stem = '7x7'  # 7x7 or 3x3.
+
+  c.loss = ml_collections.ConfigDict()
+  c.loss.name = 'soft_f1'  # A name of losses.LOSSES.
+  c.loss.weights = 'uniform'  # uniform, support or inverse, per label.
+
+  c.train = ml_collections.ConfigDict()
+  c.train.num_steps = 0  # Optimiser steps; 0: num_epochs decides.
+  c.train.num_epochs = 10.0  # Passes over the plan, where num_steps is 0.
+  c.train.batch_size = 64  # Rows a step, over all devices.
+  c.train.optimizer = 'adam'  # A name of train.OPTIMIZERS.
+  c.train.learning_rate = 1e-4  # Constant.
+  c.train.batch_norm_momentum = 0.9  # Of the running statistics.
+  c.train.log_every_steps = 10  # Steps between lines of metrics.jsonl.
+  c.train.eval_every_steps = 100  # Steps between looks at validation.
+  c.train.checkpoint_every_steps = 50  # Steps between checkpoints.
+  c.train.keep_checkpoints = 2  # The newest so many, and the best.
+  c.train.num_workers = 2  # Threads that make batches.
+
+  c.evaluate = ml_collections.ConfigDict()
+  c.evaluate.batch_size = 64  # Images a step, over all devices.
+
+  c.lock()
+  return c
