@@ -16,9 +16,9 @@ _HOMES = {
   'find_labelsets': 'aubal_jax.labelsets',
   'imbalance': 'aubal_jax.labelsets',
   'Plan': 'aubal_jax.plan',
-  'Solution': 'aubal_jax.balancing',
-  'balance': 'aubal_jax.balancing',
-  'solve': 'aubal_jax.balancing',
+  'Solution': 'aubal_jax.balancing.solve',
+  'balance': 'aubal_jax.balancing.solve',
+  'solve': 'aubal_jax.balancing.solve',
 }
 
 __all__ = sorted(_HOMES)

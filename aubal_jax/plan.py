@@ -84,7 +84,7 @@ def load(path) -> Plan:
     ValueError: the file is not a whole plan.
   """
   try:
-    with np.load(path) as arrays:
+    with open(path, 'rb') as file, np.load(file) as arrays:
       return Plan(
         source=arrays['source'],
         augment=arrays['augment'],

@@ -69,7 +69,7 @@ def _hessian(problem, pairs, diagonal) -> Array:
   table = table.reshape(num_labels, num_labels)
   table = table - jnp.outer(problem.target, table.sum(axis=0))
   table = table - jnp.outer(table.sum(axis=1), problem.target)
-  table = problem.weights[:, None] * table * problem.weights
+  table = jnp.outer(problem.weights, problem.weights) * table
   q = 2 * problem.lam / num_sets
   v = objective.deviations(problem, diagonal)
   return table + q / (num_sets - q * diagonal.sum()) * jnp.outer(v, v)

@@ -109,6 +109,8 @@ def round_counts(
     float(lam),
     float(image_cost),
   )
+  if not len(growth):
+    return np.zeros(0, np.int64), 0.0
   counts = _feed_back_errors(table, growth * table.start, least, most)
   counts = _improve(table, counts, least, most)
   return counts.astype(np.int64), table.priced(counts)

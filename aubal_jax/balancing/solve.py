@@ -21,6 +21,7 @@ from aubal_jax.balancing import rounding
 
 # Every name `solve` takes as `optimizer`: first-order ones and the exact one.
 VARIANTS = (*optimizers.OPTIMIZERS, 'newton')
+RELAXATIONS = tuple(relax.RELAXATIONS)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,203 @@
+"""Training states on disk: the newest few, and the best on validation.
+
+Orbax writes each checkpoint into a temporary directory and renames it when it
+is whole, so a run killed while saving leaves the checkpoints before it intact.
+States are saved as plain host arrays: nothing in a checkpoint tells how many
+devices wrote it, and it restores onto any number of them.
+"""
+
+import contextlib
+import logging
+import math
+import pathlib
+from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Any
+from typing import TypeVar
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy
+from orbax.checkpoint.checkpoint_managers import BestN
+from orbax.checkpoint.checkpoint_managers import LatestN
+
+State = TypeVar('State')
+
+BEST_METRIC = 'f1_macro'
+
+
+@contextlib.contextmanager
+def open_checkpoints(
+  directory: str | pathlib.Path, *, keep_checkpoints: int = 2
+) -> Iterator[ocp.CheckpointManager]:
+  """Opens, and where need be creates, a directory of checkpoints.
+
+      with checkpoint.open_checkpoints('run/checkpoints') as checkpoints:
+        checkpoint.save(checkpoints, state, {'f1_macro': 0.4})
+        state = checkpoint.restore(checkpoints, state, which='best')
+
+  Remains of an interrupted save are removed on opening. On leaving, a save
+  under way is waited for.
+
+  Args:
+    directory: path, one subdirectory for each checkpoint, named by its step.
+    keep_checkpoints: how many of the newest to keep. The best by
+      `BEST_METRIC` is kept beside them; of equals it is the newest.
+
+  Yields:
+    An Orbax CheckpointManager for the functions below.
+
+  Raises:
+    ValueError: keep_checkpoints is below 1.
+  """
+  if keep_checkpoints < 1:
+    raise ValueError(
+      f'keep_checkpoints must be at least 1, got {keep_checkpoints}: a run'
+      ' goes on from its newest checkpoint.'
+    )
+  _silence_orbax()
+  options = ocp.CheckpointManagerOptions(
+    best_fn=_quality,
+    preservation_policy=AnyPreservationPolicy(
+      [
+        LatestN(keep_checkpoints),
+        BestN(
+          get_metric_fn=_quality,
+          n=1,
+          keep_checkpoints_without_metrics=False,
+        ),
+      ]
+    ),
+    cleanup_tmp_directories=True,
+    enable_async_checkpointing=False,
+  )
+  path = pathlib.Path(directory).absolute()
+  with ocp.CheckpointManager(path, options=options) as checkpoints:
+    yield checkpoints
+
+
+def save(
+  checkpoints: ocp.CheckpointManager,
+  state: Any,
+  metrics: Mapping[str, Any] | None = None,
+) -> bool:
+  """Saves a state as the checkpoint of its step; on disk when it returns.
+
+  Args:
+    checkpoints: from `open_checkpoints`.
+    state: a pytree of arrays with a scalar leaf `state.step`, every leaf the
+      same on all devices.
+    metrics: what JSON can hold, with a number `BEST_METRIC`; it lives and
+      dies with the checkpoint. None: not a candidate for the best.
+
+  Returns:
+    Whether it was saved: False where the checkpoint of this step exists.
+
+  Raises:
+    ValueError: metrics lack `BEST_METRIC`, or there is a checkpoint of a later
+      step, which going on from the latest would take for this one's successor.
+  """
+  if metrics is not None and BEST_METRIC not in metrics:
+    raise ValueError(
+      f'metrics must hold {BEST_METRIC!r}, which tells the best checkpoint,'
+      f' got {sorted(metrics)}.'
+    )
+  step = int(state.step)
+  latest = checkpoints.latest_step()
+  if latest is not None and latest > step:
+    raise ValueError(
+      f'step must be above that of the latest checkpoint, {latest}, got'
+      f' {step}: go on from the latest, or take an empty directory.'
+    )
+  return checkpoints.save(
+    step,
+    args=ocp.args.StandardSave(jax.tree.map(np.asarray, state)),
+    metrics=None if metrics is None else dict(metrics),
+  )
+
+
+def restore(
+  checkpoints: ocp.CheckpointManager, like: State, *, which: str = 'latest'
+) -> State:
+  """Returns a saved state as host arrays, ready for any number of devices.
+
+  Args:
+    checkpoints: from `open_checkpoints`.
+    like: a state, or its `jax.eval_shape`: gives structure, shapes, dtypes.
+    which: 'latest', or 'best' by `BEST_METRIC`.
+
+  Returns:
+    The state, with np.ndarray leaves in the dtypes of `like`.
+
+  Raises:
+    FileNotFoundError: there is no such checkpoint.
+    ValueError: `which` is neither, or the checkpoint is of another model or
+      optimiser than `like`.
+  """
+  step = find_step(checkpoints, which=which)
+  if step is None:
+    raise FileNotFoundError(
+      f'No {which} checkpoint in {checkpoints.directory}: train first, or'
+      ' name another directory.'
+    )
+  target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
+  try:
+    state = checkpoints.restore(step, args=ocp.args.StandardRestore(target))
+  except ValueError as error:
+    raise ValueError(_mismatch(checkpoints, step, str(error))) from error
+  # Orbax casts to the target's dtypes, but does not look at its shapes.
+  wanted = jax.tree.leaves_with_path(target)
+  for (path, want), have in zip(wanted, jax.tree.leaves(state), strict=True):
+    if want.shape != have.shape:
+      detail = (
+        f'{jax.tree_util.keystr(path)} is {list(have.shape)} there and'
+        f' {list(want.shape)} here.'
+      )
+      raise ValueError(_mismatch(checkpoints, step, detail))
+  return state
+
+
+def find_step(
+  checkpoints: ocp.CheckpointManager, *, which: str = 'latest'
+) -> int | None:
+  """Returns the step of the 'latest' or the 'best' checkpoint, or None.
+
+  Raises:
+    ValueError: `which` is neither.
+  """
+  if which == 'latest':
+    return checkpoints.latest_step()
+  if which == 'best':
+    return checkpoints.best_step()
+  raise ValueError(f"which must be 'latest' or 'best', got {which!r}.")
+
+
+def best_metrics(checkpoints: ocp.CheckpointManager) -> dict[str, Any] | None:
+  """Returns the metrics saved with the best checkpoint; None without one."""
+  step = checkpoints.best_step()
+  return None if step is None else checkpoints.metrics(step)
+
+
+def _quality(metrics: Mapping[str, Any]) -> float:
+  """What `BEST_METRIC` is ordered by: a NaN is worse than any number."""
+  value = float(metrics[BEST_METRIC])
+  return -math.inf if math.isnan(value) else value
+
+
+def _mismatch(checkpoints, step, detail):
+  return (
+    f'The checkpoint of step {step} in {checkpoints.directory} is of another'
+    ' model or optimizer than this configuration; use the one it was'
+    f' trained with, or an empty directory. {detail}'
+  )
+
+
+def _silence_orbax() -> None:
+  """Keeps Orbax off the screen: what goes wrong with it, it also raises."""
+  logging.getLogger('absl').addFilter(_is_worth_seeing)
+
+
+def _is_worth_seeing(record: logging.LogRecord) -> bool:
+  is_orbax = 'orbax' in pathlib.PurePath(record.pathname).parts
+  return record.levelno >= logging.ERROR or not is_orbax

@@ -1,0 +1,320 @@
+r"""The paper's six augmentations, drawn from (seed, epoch, row) alone.
+
+Meaning and order are imgaug's, which the paper used: left-right flip, Gaussian
+blur, linear contrast, additive Gaussian noise, multiply, perspective. The
+pixels are made by albumentations, through each transform's stateless `apply`
+with parameters drawn here. So threads share no random state, nothing is
+reseeded, and a row looks the same whoever makes it, and when.
+
+Where albumentations 2.0.8 means something else, it is put right here:
+`GaussNoise` truncates noise towards 0, so it is handed whole grey levels;
+`Perspective(keep_size=True)` scales twice and its contrast turns around other
+greys, so both have a small transform below.
+
+Sources:
+  A. Jung et al., imgaug, https://github.com/aleju/imgaug
+  G. Steele et al., Fast splittable pseudorandom number generators, OOPSLA
+  2014 (SplitMix64, the hash from which everything is drawn).
+"""
+
+import dataclasses
+import functools
+import math
+import os
+import statistics
+import types
+
+# Else the import asks the network for a newer version.
+os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
+
+import albumentations as A
+import cv2
+import numpy as np
+
+# Images are spread over threads; none within one image, which would only get
+# in the way.
+cv2.setNumThreads(0)
+
+# Below this a Gaussian of so many pixels is a copy, as in imgaug.
+_LEAST_SIGMA = 1e-3
+# Of the side. Below 1/3 the four jittered corners are always convex.
+_LARGEST_INSET = 0.3
+# Corners in the order top left, top right, bottom right, bottom left; x, y.
+_CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
+_INWARD = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]], np.float32)
+_GREYS = np.arange(256, dtype=np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """From what the parameters are drawn; pairs are ranges, drawn evenly.
+
+  Raises:
+    ValueError: flip outside [0, 1], or a range that is not two finite numbers
+      0 <= low <= high (perspective: <= 0.3).
+  """
+
+  flip: float = 0.5  # Probability of a left-right flip.
+  blur_sigma: tuple[float, float] = (0.0, 1.0)  # Gaussian, pixels.
+  contrast: tuple[float, float] = (0.8, 1.25)  # Factor about grey 127.
+  noise_sigma: tuple[float, float] = (0.0, 8.0)  # Gaussian, grey levels.
+  multiply: tuple[float, float] = (0.8, 1.2)  # Brightness factor.
+  perspective: tuple[float, float] = (0.0, 0.06)  # Corner jitter, of the side.
+
+  def __post_init__(self):
+    if not 0 <= self.flip <= 1:
+      raise ValueError(
+        f'flip is a probability and must be in [0, 1]; got {self.flip!r}.'
+      )
+    for field in dataclasses.fields(self)[1:]:
+      largest = _LARGEST_INSET if field.name == 'perspective' else math.inf
+      _check_range(field.name, getattr(self, field.name), largest)
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameters:
+  """What is done to each of B images; the fields bear AUGMENTATIONS' names."""
+
+  flip: np.ndarray  # bool[B]
+  blur_sigma: np.ndarray  # float64[B], pixels
+  contrast: np.ndarray  # float64[B]
+  noise_sigma: np.ndarray  # float64[B], grey levels
+  multiply: np.ndarray  # float64[B]
+  perspective: np.ndarray  # float64[B, 4, 2], inset of each corner in x, y
+  key: np.ndarray  # uint64[B], of each image's noise
+
+
+def _check_range(name, value, largest):
+  """Raises ValueError unless value is a pair 0 <= low <= high <= largest."""
+  try:
+    low, high = (float(v) for v in value)
+    good = 0 <= low <= high <= largest and math.isfinite(high)
+  except (TypeError, ValueError):
+    good = False
+  if not good:
+    bound = f' <= {largest}' if math.isfinite(largest) else ', both finite'
+    raise ValueError(
+      f'{name} must be two numbers (low, high) with 0 <= low <= high{bound}; '
+      f'got {value!r}.'
+    )
+
+
+def _mix(x):
+  """SplitMix64's finalizer, a bijection of uint64; x is an array."""
+  x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+  x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+  return x ^ (x >> np.uint64(31))
+
+
+def hash_rows(seed: int, epochs, rows, *, count: int, stream: int = 0):
+  """Returns uint64[B, count] random bits for each (seed, epoch, row).
+
+  SplitMix64 started at a hash of (seed, stream, epoch, row): for one seed,
+  stream and epoch no two rows start alike.
+
+  Args:
+    seed: int >= 0.
+    epochs: int[B] or int, >= 0.
+    rows: int[B], >= 0.
+    count: how many numbers a row.
+    stream: separates uses that share seed, epoch and row.
+  """
+  gamma = np.uint64(0x9E3779B97F4A7C15)
+  rows = np.asarray(rows).astype(np.uint64)
+  state = np.full(rows.shape, seed % 2**64, np.uint64)
+  for part in (np.full_like(state, stream), epochs, rows):
+    state = _mix(state + gamma) + np.asarray(part).astype(np.uint64)
+  counter = np.arange(1, count + 1, dtype=np.uint64) * gamma
+  return _mix(_mix(state)[:, None] + counter)
+
+
+def to_unit(bits):
+  """Returns float64 in [0, 1) from uint64 bits, evenly, 53 bits of them."""
+  return (bits >> np.uint64(11)) * 2.0**-53
+
+
+def draw(settings: Settings, *, seed: int, epochs, rows) -> Parameters:
+  """Draws the parameters of B images, each from (seed, epoch, row) alone.
+
+  Corner insets are |N(0, scale)| of the side, scale drawn evenly, at most
+  0.3. (imgaug folds them at 1 instead, which a scale below 0.06 never meets.)
+
+  Args:
+    settings: the ranges.
+    seed: int >= 0.
+    epochs: int[B] or int, >= 0.
+    rows: int[B], >= 0: plan rows.
+  """
+  bits = hash_rows(seed, epochs, rows, count=15)
+  unit = to_unit(bits[:, :14])
+
+  def between(low_high, u):
+    low, high = low_high
+    return low + (high - low) * u
+
+  # Box and Muller: four pairs make the eight normals of a row.
+  radius = np.sqrt(-2 * np.log1p(-unit[:, 6:10]))
+  angle = 2 * np.pi * unit[:, 10:14]
+  normal = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
+  scale = between(settings.perspective, unit[:, 5])
+  return Parameters(
+    flip=unit[:, 0] < settings.flip,
+    blur_sigma=between(settings.blur_sigma, unit[:, 1]),
+    contrast=between(settings.contrast, unit[:, 2]),
+    noise_sigma=between(settings.noise_sigma, unit[:, 3]),
+    multiply=between(settings.multiply, unit[:, 4]),
+    perspective=np.minimum(
+      np.abs(normal) * scale[:, None, None], _LARGEST_INSET
+    ),
+    key=bits[:, 14],
+  )
+
+
+class LinearContrast(A.ImageOnlyTransform):
+  """trunc(clip(127 + alpha (v - 127), 0, 255)), by a table, as in imgaug."""
+
+  def apply(self, img, alpha, **params):
+    """Returns the image, uint8[H, W, C], with its contrast times alpha."""
+    table = 127 + np.float32(alpha) * (_GREYS - 127)
+    table = np.clip(table, 0, 255).astype(np.uint8)
+    return cv2.LUT(img, table).reshape(img.shape)
+
+
+class InsetPerspective(A.ImageOnlyTransform):
+  """Stretches the quadrilateral of four inset corners over the whole image.
+
+  One bilinear warp, at the image's own size. A corner of the image is the
+  outer corner of its outermost pixel, so equal insets are a centred crop,
+  resized.
+  """
+
+  def apply(self, img, insets, **params):
+    """Returns the warped image; insets float[4, 2] >= 0, of the side, x, y."""
+    height, width = img.shape[:2]
+    side = np.array([width, height], np.float32)
+    corners = _CORNERS * side - 0.5
+    source = corners + _INWARD * np.asarray(insets, np.float32) * side
+    warped = cv2.warpPerspective(
+      img,
+      cv2.getPerspectiveTransform(corners, source),
+      (width, height),
+      flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+      borderMode=cv2.BORDER_REPLICATE,
+    )
+    return warped.reshape(img.shape)
+
+
+_FLIP = A.HorizontalFlip(p=1)
+_BLUR = A.GaussianBlur(p=1)
+_CONTRAST = LinearContrast(p=1)
+_NOISE = A.GaussNoise(p=1)
+_MULTIPLY = A.MultiplicativeNoise(p=1)
+_PERSPECTIVE = InsetPerspective(p=1)
+
+
+@functools.cache
+def _normal_quantiles():
+  """Returns float32[65536]: equally likely values of N(0, 1), rising."""
+  inverse = statistics.NormalDist().inv_cdf
+  upper = [inverse(0.5 + (k + 0.5) / 65536) for k in range(32768)]
+  upper = np.array(upper, np.float32)
+  return np.concatenate([-upper[::-1], upper])
+
+
+def flip_lr(image, flip, key=0):
+  """Mirrors left and right where flip is True."""
+  return _FLIP.apply(image) if flip else image
+
+
+def gaussian_blur(image, sigma, key=0):
+  """Blurs by a Gaussian of sigma pixels; borders mirrored without the edge.
+
+  The kernel has max(3.3 sigma, 5) taps (2.9 from sigma 3, 2.6 from 5 on), cut
+  to a whole number and made odd.
+  """
+  if sigma < _LEAST_SIGMA:
+    return image
+  factor = 3.3 if sigma < 3 else 2.9 if sigma < 5 else 2.6
+  size = int(max(factor * sigma, 5)) | 1
+  return _BLUR.apply(image, kernel=cv2.getGaussianKernel(size, sigma).ravel())
+
+
+def linear_contrast(image, alpha, key=0):
+  """trunc(clip(127 + alpha (v - 127), 0, 255))."""
+  return _CONTRAST.apply(image, alpha=alpha) if alpha != 1 else image
+
+
+def additive_gaussian_noise(image, sigma, key):
+  """clip(v + round(N(0, sigma))); one field for all channels.
+
+  The field comes from the 64-bit key. A normal is one of 65,536 equally
+  likely quantiles (largest 4.2 sigma, variance short by 2e-5), four times as
+  fast as an exact one and the same once rounded to grey levels.
+  """
+  if sigma == 0:
+    return image
+  height, width = image.shape[:2]
+  bits = np.random.SFC64(int(key)).random_raw(-(-height * width // 4))
+  index = bits.view(np.uint16)[: height * width]
+  noise = _normal_quantiles().take(index, mode='clip')
+  noise *= np.float32(sigma)
+  np.rint(noise, out=noise)
+  return _NOISE.apply(image, noise_map=noise.reshape(height, width, 1))
+
+
+def multiply(image, factor, key=0):
+  """trunc(clip(factor v, 0, 255))."""
+  if factor == 1:
+    return image
+  return _MULTIPLY.apply(image, multiplier=float(factor))
+
+
+def perspective(image, insets, key=0):
+  """Stretches four corners, inset by float[4, 2] of the side, to the image."""
+  if not np.any(insets):
+    return image
+  return _PERSPECTIVE.apply(image, insets=insets)
+
+
+# Field of Parameters -> function(image uint8[H, W, C], its value, key), in the
+# order of application. None changes its input; an identity value (False, 0 or
+# a factor of 1) gives the image itself.
+AUGMENTATIONS = types.MappingProxyType(
+  {
+    'flip': flip_lr,
+    'blur_sigma': gaussian_blur,
+    'contrast': linear_contrast,
+    'noise_sigma': additive_gaussian_noise,
+    'multiply': multiply,
+    'perspective': perspective,
+  }
+)
+
+
+def augment(images: np.ndarray, parameters: Parameters) -> np.ndarray:
+  """Returns the images, each after all AUGMENTATIONS with its parameters.
+
+  Args:
+    images: uint8[B, H, W, C], C 1 or 3; not changed.
+    parameters: of B images, see `draw`.
+
+  Raises:
+    ValueError: images of another dtype or shape.
+  """
+  if images.dtype != np.uint8 or images.ndim != 4:
+    raise ValueError(
+      'images must be uint8[B, H, W, C]; got '
+      f'{images.dtype}{list(images.shape)}.'
+    )
+  if len(images) != len(parameters.key):
+    raise ValueError(
+      'parameters must be of as many rows as there are images, '
+      f'{len(images)}; got {len(parameters.key)}.'
+    )
+  steps = [(f, getattr(parameters, name)) for name, f in AUGMENTATIONS.items()]
+  result = np.empty_like(images)
+  for i, image in enumerate(images):
+    for function, values in steps:
+      image = function(image, values[i], parameters.key[i])
+    result[i] = image
+  return result

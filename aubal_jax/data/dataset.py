@@ -1,0 +1,87 @@
+"""What every reader returns: labels, splits and a way to the images."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+SPLITS = ('train', 'validation', 'test')
+DROPPED = 'dropped'
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+  """A multi-label data set; every row of the table as given is a row here.
+
+  A row that cannot be used stays, with split 'dropped', so that a row number
+  means the same row everywhere.
+
+  Attributes:
+    labels: uint8[N, L], 0 or 1; 0 where unknown.
+    known: bool[N, L], False where the table does not say.
+    label_names: L distinct names.
+    split: str[N], 'train', 'validation', 'test' or 'dropped'.
+    ids: str[N], the path or the name of each row.
+    groups: str[N], whose row it is (a subject, a video), or None.
+    load_images: maps int[R] row numbers to uint8[R, H, W, C]; None where
+      there are only labels.
+    notes: what the reader dropped or found odd, one sentence each, for people.
+  """
+
+  labels: np.ndarray
+  known: np.ndarray
+  label_names: tuple[str, ...]
+  split: np.ndarray
+  ids: np.ndarray
+  groups: np.ndarray | None = None
+  load_images: Callable[[np.ndarray], np.ndarray] | None = None
+  notes: tuple[str, ...] = ()
+
+  def __post_init__(self):
+    if self.labels.ndim != 2 or self.labels.dtype != np.uint8:
+      raise ValueError(
+        'labels must be uint8[N, L], not '
+        f'{self.labels.dtype}{list(self.labels.shape)}.'
+      )
+    num_rows, num_labels = self.labels.shape
+    if self.known.shape != self.labels.shape or self.known.dtype != bool:
+      raise ValueError(
+        f'known must be bool[{num_rows}, {num_labels}] like labels, not '
+        f'{self.known.dtype}{list(self.known.shape)}.'
+      )
+    if self.labels.max(initial=0) > 1 or self.labels[~self.known].any():
+      raise ValueError('labels must be 0 or 1, and 0 where not known.')
+    if len(set(self.label_names)) != len(self.label_names) or (
+      len(self.label_names) != num_labels
+    ):
+      raise ValueError(
+        f'label_names must be {num_labels} distinct names, one for each '
+        f'column of labels, not {self.label_names}.'
+      )
+    for name in ('split', 'ids', 'groups'):
+      value = getattr(self, name)
+      if value is not None and value.shape != (num_rows,):
+        raise ValueError(
+          f'{name} must have shape [{num_rows}], one entry for each row of '
+          f'labels, not {list(value.shape)}.'
+        )
+    odd = set(np.unique(self.split).tolist()) - {*SPLITS, DROPPED}
+    if odd:
+      raise ValueError(
+        f'split must be one of {[*SPLITS, DROPPED]}, not {sorted(odd)}.'
+      )
+
+  def __len__(self):
+    return len(self.labels)
+
+  def rows(self, split: str) -> np.ndarray:
+    """Returns int64[R], the rows of `split` in ascending order."""
+    if split not in (*SPLITS, DROPPED):
+      raise ValueError(
+        f'Unknown split {split!r}; choose one of {[*SPLITS, DROPPED]}.'
+      )
+    return np.flatnonzero(self.split == split)
+
+  def num_rows(self) -> dict[str, int]:
+    """Returns how many rows each split has, 'dropped' among them."""
+    return {name: len(self.rows(name)) for name in (*SPLITS, DROPPED)}

@@ -1,0 +1,216 @@
+"""Reads image files of any size and kind into one uint8 array."""
+
+import os
+from collections.abc import Callable
+from collections.abc import Sequence
+from concurrent import futures
+
+import cv2
+import numpy as np
+
+RESIZES = ('stretch', 'pad', 'crop')
+CHUNK_IMAGES = 32  # Images a thread takes at a time.
+
+# What cv2 prints about a broken file is raised here, with the file's name.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+_JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
+_PNG_START, _PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'
+
+
+def read_images(
+  paths: Sequence[str],
+  *,
+  image_size: int,
+  channels: int,
+  resize: str,
+  num_threads: int | None = None,
+  on_progress: Callable[[int], None] | None = None,
+  describe: Callable[[int], str] | None = None,
+) -> np.ndarray:
+  """Reads, turns upright (EXIF), converts and resizes image files.
+
+  JPEG, PNG and whatever else OpenCV decodes: grey, colour, palette, 16 bits
+  (the high 8 are kept), with transparency (left out, the colours stay).
+
+  Args:
+    paths: R files.
+    image_size: height and width of the result in pixels.
+    channels: 1 for grey, 3 for RGB.
+    resize: 'stretch' to the square; 'pad': the whole image, black beside it;
+      'crop': the square in the middle of the image.
+    num_threads: threads that decode; None: one for each CPU.
+    on_progress: called with the number of images read since the last call.
+    describe: what an error calls the i-th path; None: the path.
+
+  Returns:
+    uint8[R, image_size, image_size, channels].
+
+  Raises:
+    ValueError: an argument is out of range, or files cannot be read; it names
+      the first few and how many there are.
+  """
+  check_options(image_size, channels, resize)
+  images = np.empty((len(paths), image_size, image_size, channels), np.uint8)
+
+  def use(position, image):
+    image = fit(image, image_size, resize)
+    images[position] = image.reshape(images.shape[1:])
+
+  failures = _decode_all(paths, channels, use, num_threads, on_progress)
+  if failures:
+    names = [
+      f'{describe(position) if describe else paths[position]}: {reason}'
+      for position, reason in list(failures.items())[:5]
+    ]
+    raise ValueError(
+      f'Cannot read {len(failures)} of {len(paths)} images: '
+      f'{"; ".join(names)}{"; ..." if len(failures) > 5 else ""}. Mend or '
+      "remove the files, or set data.unreadable='drop' to go on without them."
+    )
+  return images
+
+
+def find_unreadable(
+  paths: Sequence[str],
+  *,
+  channels: int,
+  num_threads: int | None = None,
+  on_progress: Callable[[int], None] | None = None,
+) -> dict[int, str]:
+  """Decodes every file; returns position -> reason for those that fail."""
+  return _decode_all(
+    paths, channels, lambda position, image: None, num_threads, on_progress
+  )
+
+
+def check_options(image_size: int, channels: int, resize: str) -> None:
+  """Raises ValueError unless the three describe an image."""
+  if not isinstance(image_size, int | np.integer) or image_size < 1:
+    raise ValueError(
+      'data.image_size must be a whole number of pixels, 1 or more, not '
+      f'{image_size!r}.'
+    )
+  if channels not in (1, 3):
+    raise ValueError(
+      f'data.channels must be 1 (grey) or 3 (RGB), not {channels!r}.'
+    )
+  if resize not in RESIZES:
+    raise ValueError(
+      f'data.resize must be one of {list(RESIZES)}, not {resize!r}.'
+    )
+
+
+def decode(contents: bytes, channels: int) -> np.ndarray:
+  """Returns uint8[h, w] (grey) or uint8[h, w, 3] (RGB), upright.
+
+  Raises:
+    ValueError: the contents are no image or are cut short; says which.
+  """
+  if not contents:
+    raise ValueError('the file is empty')
+  if _is_cut_short(contents):
+    raise ValueError('the file is cut short')
+  kind = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
+  try:
+    image = cv2.imdecode(np.frombuffer(contents, np.uint8), kind)
+  except cv2.error as error:
+    raise ValueError(f'OpenCV refuses it: {error.err}') from None
+  if image is None:
+    raise ValueError('not an image that OpenCV can decode')
+  return image if channels == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def fit(image: np.ndarray, image_size: int, resize: str) -> np.ndarray:
+  """Returns the image as a square of `image_size`, see `read_images`."""
+  height, width = image.shape[:2]
+  if resize == 'crop':
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    image = image[top : top + side, left : left + side]
+  if resize != 'pad':
+    return _scale(image, image_size, image_size)
+  ratio = image_size / max(height, width)
+  image = _scale(
+    image, max(1, round(height * ratio)), max(1, round(width * ratio))
+  )
+  height, width = image.shape[:2]
+  top, left = (image_size - height) // 2, (image_size - width) // 2
+  square = np.zeros((image_size, image_size, *image.shape[2:]), np.uint8)
+  square[top : top + height, left : left + width] = image
+  return square
+
+
+def _scale(image, height, width):
+  """Shrinks by area first, then grows linearly: each axis as it needs."""
+  small = (min(width, image.shape[1]), min(height, image.shape[0]))
+  if small != (image.shape[1], image.shape[0]):
+    image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+  if small != (width, height):
+    image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+  return image
+
+
+def _contents(path):
+  """Returns the bytes of a file; a failure is a ValueError with its reason."""
+  try:
+    with open(path, 'rb') as file:
+      return file.read()
+  except FileNotFoundError:
+    raise ValueError('there is no such file') from None
+  except OSError as error:
+    raise ValueError(error.strerror or str(error)) from None
+
+
+def _is_cut_short(contents):
+  """Returns whether a JPEG or a PNG lacks its end.
+
+  Looked for after the start of the JPEG's scan: a thumbnail before it has an
+  end of its own, and whatever a camera appends may follow the image's.
+  """
+  if contents.startswith(_PNG_START):
+    return contents.rfind(_PNG_END) < 0
+  if not contents.startswith(_JPEG_START):
+    return False
+  position = 2
+  while contents[position : position + 1] == b'\xff':
+    if contents[position + 1 : position + 2] == b'\xda':
+      return contents.find(_JPEG_END, position) < 0
+    if contents[position + 1 : position + 2] == b'\xff':  # A fill byte.
+      position += 1
+    else:
+      size = contents[position + 2 : position + 4]
+      position += 2 + int.from_bytes(size, 'big')
+  return position >= len(contents)
+
+
+def _decode_all(paths, channels, use, num_threads, on_progress):
+  """Calls use(position, image) in threads; returns position -> failure."""
+  if num_threads is not None and num_threads < 1:
+    raise ValueError(f'num_threads must be 1 or more, not {num_threads}.')
+
+  def decode_chunk(chunk):
+    failures = {}
+    for position in chunk:
+      try:
+        image = decode(_contents(paths[position]), channels)
+      except ValueError as error:
+        failures[position] = str(error)
+      else:
+        use(position, image)
+    return len(chunk), failures
+
+  chunks = [
+    range(start, min(start + CHUNK_IMAGES, len(paths)))
+    for start in range(0, len(paths), CHUNK_IMAGES)
+  ]
+  failures = {}
+  pool = futures.ThreadPoolExecutor(num_threads or os.cpu_count())
+  try:
+    for num_images, failed in pool.map(decode_chunk, chunks):
+      failures.update(failed)
+      if on_progress:
+        on_progress(num_images)
+  finally:  # Ctrl-C ends after the chunks at hand, not after all of them.
+    pool.shutdown(cancel_futures=True)
+  return failures

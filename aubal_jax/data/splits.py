@@ -1,0 +1,150 @@
+"""Which rows train, which validate and which test: as given, or drawn."""
+
+import numpy as np
+
+from aubal_jax.data import dataset
+from aubal_jax.data import table
+
+DTYPE = np.dtype('<U10')  # Wide enough for every split, 'dropped' too.
+SPLIT_NAMES = {
+  'train': 'train',
+  'training': 'train',
+  'val': 'validation',
+  'valid': 'validation',
+  'validation': 'validation',
+  'dev': 'validation',
+  'test': 'test',
+  'testing': 'test',
+}
+
+
+def parse(rows: table.Table, column_name: str) -> np.ndarray:
+  """Returns str[N], the split each row of the column names, in any case.
+
+  Raises:
+    ValueError: a cell is no name of a split (SPLIT_NAMES).
+  """
+  column = rows.column(column_name, 'data.split_column')
+  names = [SPLIT_NAMES.get(cell.casefold(), '') for cell in column.values]
+  split = np.array(names, DTYPE)[column.codes]
+  bad = np.flatnonzero(split == '')
+  if len(bad):
+    shown = bad[: table.SHOWN]
+    raise rows.error(
+      shown,
+      [
+        f'column {column_name!r} holds '
+        + table.quote(column.values[column.codes[row]])
+        for row in shown
+      ],
+      len(bad),
+      f'A split is one of {", ".join(SPLIT_NAMES)}. Correct the cells, or set '
+      "data.split_column='' to split automatically.",
+    )
+  return split
+
+
+def draw(
+  num_rows: int,
+  groups: np.ndarray | None,
+  *,
+  validation_fraction: float,
+  test_fraction: float,
+  seed: int,
+) -> np.ndarray:
+  """Draws a split that never parts a group; equal seeds, equal splits.
+
+  Of G groups (rows, where there are no groups) round(G * fraction), at least
+  one where the fraction is not 0, go to validation and to test, the others to
+  train. The order of the rows does not matter where there are groups.
+
+  Args:
+    num_rows: N.
+    groups: str[N] or None.
+    validation_fraction: share of the groups, 0 to less than 1.
+    test_fraction: share of the groups; both together less than 1.
+    seed: of the draw.
+
+  Returns:
+    str[N], 'train', 'validation' or 'test'.
+
+  Raises:
+    ValueError: a fraction is out of range, or nothing is left for training.
+  """
+  fractions = {'validation': validation_fraction, 'test': test_fraction}
+  for name, fraction in fractions.items():
+    if not 0 <= fraction < 1:
+      raise ValueError(
+        f'data.{name}_fraction must be 0 or more and less than 1, not '
+        f'{fraction!r}.'
+      )
+  if groups is None:
+    number, unit = np.arange(num_rows), 'rows'
+  else:
+    number, unit = np.unique(groups, return_inverse=True)[1], 'groups'
+  num_groups = int(number.max(initial=-1)) + 1
+  sizes = {
+    name: max(round(num_groups * fraction), int(fraction > 0))
+    for name, fraction in fractions.items()
+  }
+  if sum(sizes.values()) >= num_groups:
+    raise ValueError(
+      f'{num_groups} {unit} cannot be split: {sizes["validation"]} for '
+      f'validation (data.validation_fraction={validation_fraction}) and '
+      f'{sizes["test"]} for test (data.test_fraction={test_fraction}) leave '
+      'none for training. Lower the fractions, or name the split of each row '
+      'in data.split_column.'
+    )
+  split = np.full(num_groups, 'train', dtype=DTYPE)
+  order = np.random.default_rng(seed).permutation(num_groups)
+  split[order[: sizes['validation']]] = 'validation'
+  split[order[sizes['validation'] :][: sizes['test']]] = 'test'
+  return split[number]
+
+
+def check_sizes(split: np.ndarray, where: str) -> tuple[str, ...]:
+  """Raises ValueError without a row to train on; returns notes on the others.
+
+  Args:
+    split: str[N].
+    where: the table, for the message.
+  """
+  if not (split == 'train').any():
+    num_dropped = int((split == dataset.DROPPED).sum())
+    mend = 'Mend the paths of the images that were dropped. '
+    raise ValueError(
+      f'{where}: no row is left to train on ({len(split)} rows, {num_dropped} '
+      f'of them dropped). {mend if num_dropped else ""}Name some '
+      "rows train in data.split_column, or set data.split_column='' to split "
+      'automatically.'
+    )
+  return tuple(
+    f"No row has the split '{name}'. Name some so in data.split_column, or set "
+    f"data.split_column='' to split automatically (data.{name}_fraction)."
+    for name in ('validation', 'test')
+    if not (split == name).any()
+  )
+
+
+def check_groups(
+  split: np.ndarray, groups: np.ndarray | None
+) -> tuple[str, ...]:
+  """Returns a note on the groups that have rows in more than one split."""
+  if groups is None:
+    return ()
+  used = split != dataset.DROPPED
+  names, number = np.unique(groups[used], return_inverse=True)
+  seen = np.stack(
+    [
+      np.bincount(number[split[used] == name], minlength=len(names)) > 0
+      for name in dataset.SPLITS
+    ]
+  )
+  crossing = names[seen.sum(0) > 1]
+  if not len(crossing):
+    return ()
+  return (
+    f'{len(crossing)} of {len(names)} groups have rows in more than one split '
+    f'({table.listing(crossing, table.SHOWN)}): scores on them flatter. Keep '
+    "each group in one split, or set data.split_column='' to split by group.",
+  )

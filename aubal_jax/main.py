@@ -1,0 +1,97 @@
+"""The command: runs one task of a configuration in a folder of its own.
+
+python -m aubal_jax.main --config=configs/quickstart.py --workdir=runs/quick
+"""
+
+import logging
+import os
+import sys
+import time
+import traceback
+
+_STARTED = time.perf_counter()
+
+from absl import app  # noqa: E402
+from absl import flags  # noqa: E402
+from ml_collections import config_flags  # noqa: E402
+
+_CONFIG = config_flags.DEFINE_config_file(
+  'config', None, 'Python file with get_config(), such as configs/paper.py.'
+)
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
+_OVERWRITE = flags.DEFINE_bool(
+  'overwrite', False, 'Delete what an earlier run wrote into the folder.'
+)
+
+
+def main(argv) -> None:
+  """Runs the task; a user's error is one message and exit status 2."""
+  if len(argv) > 1:
+    _fail(f'Unexpected argument {argv[1]!r}; settings are --config.KEY=VALUE.')
+  for name, value in (('config', _CONFIG.value), ('workdir', _WORKDIR.value)):
+    if value is None:
+      _fail(f'--{name} is missing. See --help, or README.md for examples.')
+  _prepare_environment()
+  from aubal_jax import preemption
+  from aubal_jax import tasks
+
+  preemption.install()
+  try:
+    tasks.run_task(
+      _CONFIG.value,
+      _WORKDIR.value,
+      overwrite=_OVERWRITE.value,
+      started=_STARTED,
+    )
+  except (FloatingPointError, OSError) as error:
+    _fail(str(error))
+  except ValueError as error:
+    if not _is_ours(error):
+      raise
+    _fail(str(error))
+
+
+def _is_ours(error: ValueError) -> bool:
+  """Whether one of our own checks raised it, not a library: then a bug."""
+  last = traceback.extract_tb(error.__traceback__)[-1]
+  return last.filename.startswith(os.path.dirname(os.path.abspath(__file__)))
+
+
+def _prepare_environment() -> None:
+  """Quiets JAX and TensorFlow, and keeps compiled programs between runs."""
+  logging.getLogger('jax').setLevel(logging.WARNING)
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # Or it prints of them.
+  cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+  os.environ.setdefault(
+    'JAX_COMPILATION_CACHE_DIR', os.path.join(cache, 'aubal_jax', 'xla')
+  )
+  os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.2')
+
+
+def _fail(message: str) -> None:
+  print(f'Error: {message}', file=sys.stderr)
+  raise SystemExit(2)
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+  """Parses flags; what is wrong with them is one message, exit status 2."""
+  flags.FLAGS.set_default('verbosity', -1)  # Warnings, and what is worse.
+  try:
+    return app.parse_flags_with_usage(argv)
+  except SystemExit as error:  # --help ends well; absl ends the rest with 1.
+    wrong = error.code and not any(a.startswith('--help') for a in argv)
+    raise SystemExit(2 if wrong else 0) from None
+  except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+    while error.args and isinstance(error.args[0], Exception):
+      error = error.args[0]
+    _fail(str(error.args[0]) if error.args else repr(error))
+
+
+def run() -> None:
+  """Entry point of `aubal_jax` and of `python -m aubal_jax`."""
+  app.run(main, flags_parser=_parse_flags)
+
+
+if __name__ == '__main__':
+  run()

@@ -1,0 +1,62 @@
+"""A line about how far a long job is, for people who wait."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+
+class Progress:
+  """Prints 'label: done/total, rate, time left' on stderr now and then.
+
+  Says nothing in the first `patience_seconds`, and a line every
+  `every_seconds` at most after that; `update` costs about 0.1 us.
+  Not for several threads: update it where the results are gathered.
+  """
+
+  def __init__(
+    self,
+    total: int,
+    label: str,
+    *,
+    patience_seconds: float = 5.0,
+    every_seconds: float = 5.0,
+    stream: TextIO | None = None,
+    clock: Callable[[], float] = time.monotonic,
+  ):
+    self.total = total
+    self.label = label
+    self.done = 0
+    self._every_seconds = every_seconds
+    self._stream = stream
+    self._clock = clock
+    self._start = clock()
+    self._next = self._start + patience_seconds
+
+  def update(self, count: int = 1) -> None:
+    """Counts `count` more items as done, and prints if it is time to."""
+    self.done += count
+    now = self._clock()
+    if now >= self._next and self.done:
+      self._next = now + self._every_seconds
+      print(self._line(now), file=self._stream or sys.stderr, flush=True)
+
+  def _line(self, now):
+    """Returns the line to print at clock `now`."""
+    rate = self.done / max(now - self._start, 1e-9)
+    left = max(self.total - self.done, 0) / rate
+    percent = 100 * self.done / max(self.total, 1)
+    return (
+      f'{self.label}: {self.done:,}/{self.total:,} ({percent:.0f} %), '
+      f'{rate:,.3g} a second, {duration(left)} left'
+    )
+
+
+def duration(seconds: float) -> str:
+  """Returns '42 s', '3 min 05 s' or '2 h 07 min'."""
+  whole = round(seconds)
+  if whole < 60:
+    return f'{whole} s'
+  if whole < 3600:
+    return f'{whole // 60} min {whole % 60:02d} s'
+  return f'{whole // 3600} h {whole % 3600 // 60:02d} min'

@@ -1,0 +1,123 @@
+"""The section on scores: F1 of each label, beside its floor and interval."""
+
+from aubal_jax.report import page
+
+# Score of all labels together -> its heading.
+_TOTALS = {
+  'f1_macro': 'F1 macro',
+  'f1_micro': 'F1 micro',
+  'accuracy': 'accuracy',
+  'awc': 'AWC',
+}
+
+
+def _f1_cells(f1, interval, floor):
+  """Returns the cells F1, interval, bar and floor."""
+  line = [('range', interval[0], interval[1] - interval[0])] if interval else []
+  return [
+    page.number(f1, 3),
+    f'{interval[0]:.3f} to {interval[1]:.3f}' if interval else page.NONE,
+    page.bar(('', 0, f1), *line, ('floor', floor, None)),
+    page.number(floor, 3),
+  ]
+
+
+def _f1_row(name, entry):
+  """Returns the cells of one label in the table of F1."""
+  tuned = entry['tuned']
+  return [
+    page.text(name),
+    page.number(entry['positives']),
+    *_f1_cells(entry['f1'], entry.get('f1_interval'), entry['f1_all_positive']),
+    page.number(tuned['f1'], 3),
+    f'{tuned["threshold"]:.3g}',
+    *(page.number(entry[k], 3) for k in ('precision', 'recall', 'auc', 'ap')),
+  ]
+
+
+def scores(report):
+  """Table II of the paper, for this run, with what it must be read beside."""
+  level = f'{100 * report["bootstrap"]["confidence"]:.0f} %'
+  columns = ('label', 'positives', 'F1', f'{level} interval', '0 to 1')
+  columns += ('floor', 'F1 tuned', 'threshold')
+  columns += ('precision', 'recall', 'AUC', 'AP')
+  rows = [_f1_row(n, report['per_label'][n]) for n in report['label_names']]
+  macro = _f1_cells(
+    report['f1_macro'],
+    report.get('f1_macro_interval'),
+    report['floors']['all_positive']['f1_macro'],
+  )
+  tuned = page.number(report['tuned']['f1_macro'], 3)
+  foot = [['F1 macro', '', *macro, tuned, *[''] * 5]]
+  caption = (
+    f'{page.text(report["split"]).capitalize()} split, '
+    f'{page.number(report["num_images"])} images. F1, precision and recall at '
+    'threshold 0.5. Bar: F1, with its interval as a line; '
+    f'{page.key("before", "floor: F1 of saying yes to every image")}.'
+  )
+  return '\n'.join(
+    [
+      '<h2>F1 of each label</h2>',
+      page.table(caption, columns, rows, foot=foot),
+      _floors(report),
+      *(f'<p class="soft">{note}</p>' for note in _notes(report)),
+    ]
+  )
+
+
+def _floors(report):
+  """Returns the table of the run beside the two constant predictors."""
+  rows = [
+    [page.text(name), *(page.number(x[key], 3) for key in _TOTALS)]
+    for name, x in (
+      ('this run, threshold 0.5', report),
+      ('this run, tuned thresholds', report['tuned']),
+      ('floor: yes to everything', report['floors']['all_positive']),
+      ('floor: no to everything', report['floors']['all_negative']),
+    )
+  ]
+  return page.table(
+    'All labels together, beside predictors that have learnt nothing.',
+    ('', *_TOTALS.values()),
+    rows,
+  )
+
+
+_TOTALS = {
+  'f1_macro': 'F1 macro',
+  'f1_micro': 'F1 micro',
+  'accuracy': 'accuracy',
+  'awc': 'AWC',
+}
+
+
+def _notes(report):
+  """Yields what one has to know to read the scores; HTML."""
+  boot = report['bootstrap']
+  if boot['num_resamples']:
+    unit = (
+      'groups (subjects or videos)' if boot['unit'] == 'group' else 'images'
+    )
+    yield (
+      f'Intervals: {page.number(boot["num_resamples"])} bootstrap samples of '
+      f'{page.number(boot["num_units"])} {unit}.'
+    )
+  yield (
+    'Tuned thresholds were cross-fitted: each half of these images was scored '
+    'with thresholds from the other half, as there are no other images to '
+    'tune them on.'
+    if report['cross_fitted']
+    else 'Tuned thresholds come from the validation split.'
+  )
+  if report['labels_without_positives']:
+    names = ', '.join(map(page.text, report['labels_without_positives']))
+    yield (
+      f'Without a positive in this split, so F1 is 0 by definition: {names}. '
+      f'F1 macro without them: {page.number(report["f1_macro_present"], 3)}.'
+    )
+  if report['num_images_dropped']:
+    yield (
+      f'{page.number(report["num_images_dropped"])} images were dropped by '
+      'the reader and count nowhere.'
+    )
+  yield 'AWC is the mean of F1 macro and accuracy.'

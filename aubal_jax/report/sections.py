@@ -1,0 +1,221 @@
+"""The sections of the page, each from the file of the stage that made it."""
+
+from aubal_jax.report import page
+from aubal_jax.report import plots
+
+_FOLD_ABOVE = 30  # Labels; a longer picture waits folded.
+
+
+def missing(title, task):
+  """Returns a section that says which task makes it."""
+  return (
+    f'<h2>{page.text(title)}</h2>\n<p class="soft">Not there yet: the task '
+    f'<code>{task}</code> makes it (<code>--config.task={task}</code>).</p>'
+  )
+
+
+def absent(title, why):
+  """Returns a section that says why there is nothing to show."""
+  return f'<h2>{page.text(title)}</h2>\n<p class="soft">{page.text(why)}</p>'
+
+
+def _irlbl(counts):
+  """Returns max / count for each label, None for a label without positive."""
+  return [max(counts) / c if c else None for c in counts]
+
+
+def mean_ir(counts):
+  """Returns the mean IRLbl of the labels that have a positive, or None."""
+  present = [x for x in _irlbl(counts) if x is not None]
+  return sum(present) / len(present) if present else None
+
+
+def class_counts(names, before, after, images):
+  """Table I of the paper, for this data set, and the same as bars.
+
+  Args:
+    names: L label names.
+    before: L counts in the training split.
+    after: L counts in the plan, or None where there is none.
+    images: (before, after) images.
+  """
+  title = '<h2>Images that show each label</h2>'
+  after = before if after is None else after
+  most = max(*before, *after, 1)
+  rows = []
+  for name, b, a, ir_b, ir_a in zip(
+    names, before, after, _irlbl(before), _irlbl(after), strict=True
+  ):
+    rows.append(
+      [
+        page.text(name),
+        page.number(b),
+        page.number(a),
+        f'&times; {a / b:.2f}' if b else page.NONE,
+        page.number(ir_b, 2),
+        page.number(ir_a, 2),
+        page.bar(('was', 0, b / most), ('now', 0, a / most)),
+      ]
+    )
+  growth = f'&times; {images[1] / images[0]:.2f}' if images[0] else page.NONE
+  foot = [
+    ['images', *map(page.number, images), growth, '', '', ''],
+    [
+      'MeanIR',
+      '',
+      '',
+      '',
+      page.number(mean_ir(before), 2),
+      page.number(mean_ir(after), 2),
+      '',
+    ],
+  ]
+  caption = (
+    'Training split. IRLbl is the count of the most frequent label over that '
+    'of this one; MeanIR is its mean, 1 when all labels are equally frequent.'
+    f' Bars:{page.key("before", "before")}{page.key("after", "after")}.'
+  )
+  columns = ('label', 'before', 'after', 'growth', 'IRLbl before', 'after', '')
+  picture = page.plot(
+    plots.class_counts(names, before, after),
+    alt=f'Bars of the images of each of {len(names)} labels, before and after '
+    'balancing; the numbers are in the table.',
+    caption='The dashed line is the mean after balancing, the common target.',
+  )
+  picture = page.fold(
+    'As a picture', picture, is_open=len(names) <= _FOLD_ABOVE
+  )
+  return '\n'.join(
+    [title, page.table(caption, columns, rows, foot=foot), picture]
+  )
+
+
+def labelsets(found):
+  """The combinations of labels that grew most, or the largest if none did."""
+  grown = found.get('grown') or []
+  entries = grown or found.get('largest') or []
+  most = max([e['growth'] for e in entries], default=1)
+  rows = []
+  for entry in entries:
+    chips = ''.join(
+      f'<span class="chip">{page.text(n)}</span>' for n in entry['labels']
+    )
+    rows.append(
+      [
+        chips or '<span class="soft">no label</span>',
+        page.number(entry['count']),
+        page.number(entry['count_after']),
+        page.number(entry['count_after'] - entry['count']),
+        f'&times; {entry["growth"]:.2f}',
+        page.bar(('', 0, entry['growth'] / most)),
+      ]
+    )
+  which = 'that gained most images' if grown else 'with most images; none grew'
+  caption = (
+    f'The {len(entries)} combinations {which}, of '
+    f'{page.number(found["labelsets"])}. A combination grows as a whole, so a '
+    'frequent label rides along with a rare one.'
+  )
+  columns = ('labels together', 'before', 'after', 'added', 'growth', '')
+  return '<h2>Labelsets</h2>\n' + page.table(caption, columns, rows)
+
+
+def convergence(solution):
+  """Fig. 2 of the paper, with the bound that proves how far is left."""
+  trace = solution['trace']
+  bound = solution['lower_bound']
+  caption = (
+    f'Optimiser {page.text(solution["optimizer"])}, '
+    f'{page.number(solution["num_steps"])} steps. No choice of images within '
+    'the limits lies below the dashed line, whatever optimiser finds it: the '
+    'distance to it is the most that can still be gained. The price of added '
+    'images is included in both.'
+  )
+  alt = (
+    f'The objective falls from {page.value(solution["value_start"])} to '
+    f'{page.value(solution["value"])}; the certified lower bound rises to '
+    f'{"no value" if bound is None else page.value(bound)}. Beside it the '
+    f'relative gap on a logarithmic scale, {solution["gap"]:.1e} at the end.'
+  )
+  picture = page.plot(plots.convergence(trace), alt=alt, caption=caption)
+  return f'<h2>Convergence of the balance</h2>\n{picture}'
+
+
+def contact_sheet(entries):
+  """Originals, each with the rows that were made from it.
+
+  Args:
+    entries: dicts of `original` uint8[H, W, C], `augmented` a list of them,
+      `labels` (names), and `name` of the row, which may be None.
+  """
+  strips = []
+  for entry in entries:
+    labels = ', '.join(map(str, entry['labels'])) or 'no label'
+    pictures = [page.image(entry['original'], alt=f'Original: {labels}')]
+    pictures += [
+      page.image(x, alt=f'Augmented copy {i}: {labels}')
+      for i, x in enumerate(entry['augmented'], 1)
+    ]
+    chips = ''.join(
+      f'<span class="chip">{page.text(x)}</span>' for x in entry['labels']
+    )
+    name = entry.get('name')
+    name = (
+      '' if name is None else f' <span class="soft">{page.text(name)}</span>'
+    )
+    strips.append(
+      f'<figure class="strip"><div>{"".join(pictures)}</div><figcaption>'
+      f'{chips or "no label"}{name}</figcaption></figure>'
+    )
+  return (
+    '<h2>Originals and what training sees of them</h2>\n'
+    '<p class="soft">Framed: the original. Beside it what augmentation makes '
+    'of it in training, with the same labels.</p>\n'
+    f'<div class="sheet">{"".join(strips)}</div>'
+  )
+
+
+def learning(lines, report):
+  """Loss and validation F1, and how busy the input kept the devices."""
+  training = [x for x in lines if 'loss' in x]
+  validation = [
+    (x['step'], x['validation']['f1_macro']) for x in lines if 'validation' in x
+  ]
+  step = floor = None
+  if report is not None:
+    step, floor = report.get('step'), report['floors']['all_positive']
+    floor = floor['f1_macro']
+  best = max(validation, key=lambda x: x[1], default=None)
+  facts = [f'{page.number(training[-1]["step"])} steps'] if training else []
+  if training and training[-1].get('epoch') is not None:
+    facts.append(f'{training[-1]["epoch"]:.1f} epochs')
+  if training and training[-1].get('learning_rate') is not None:
+    facts.append(f'learning rate {training[-1]["learning_rate"]:.3g}')
+  rate = _median([x.get('images_per_second') for x in training])
+  if rate is not None:
+    facts.append(f'{page.number(rate)} images/s (median)')
+  wait = _median([x.get('input_wait_fraction') for x in training])
+  if wait is not None:
+    facts.append(f'{100 * wait:.0f} % of the time waiting for input')
+  if best:
+    facts.append(
+      f'best validation F1 macro {best[1]:.3f} at step {page.number(best[0])}'
+    )
+  alt = 'Training loss and validation F1 macro against training steps'
+  if training:
+    alt += (
+      f'; loss from {training[0]["loss"]:.3f} to {training[-1]["loss"]:.3f}'
+    )
+  if best:
+    alt += f'; F1 macro {best[1]:.3f} at best'
+  picture = page.plot(
+    plots.learning(training, validation, floor=floor, chosen=step),
+    alt=alt + '.',
+    caption=', '.join(facts) + '.',
+  )
+  return f'<h2>Learning curves</h2>\n{picture}'
+
+
+def _median(values):
+  values = sorted(x for x in values if x is not None)
+  return values[len(values) // 2] if values else None

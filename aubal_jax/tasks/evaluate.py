@@ -1,0 +1,69 @@
+"""checkpoints/ -> report.json."""
+
+from __future__ import annotations
+
+from aubal_jax import files
+from aubal_jax import workdir
+
+
+def run(inputs, path) -> None:
+  """checkpoints/ -> report.json."""
+  from aubal_jax import checkpoint
+  from aubal_jax import evaluate as evaluate_lib
+  from aubal_jax import metrics
+  from aubal_jax.tasks import network
+
+  config, dataset = inputs.config, inputs.dataset
+  split = 'test' if len(dataset.rows('test')) else 'validation'
+  rows, tuning = dataset.rows(split), dataset.rows('validation')
+  if not len(rows):
+    raise ValueError(
+      'There is neither a test nor a validation split to evaluate on; set '
+      'config.data.validation_fraction, or name the splits in the table.'
+    )
+  if not (path / 'checkpoints').is_dir():
+    raise ValueError(
+      f'{path} has no checkpoints; run the train task there first '
+      '(--config.task=train, or --config.task=run for all stages).'
+    )
+  images = inputs.images(*{split, 'validation'})
+  model, _, state = network.make_network(config, len(dataset.label_names))
+  with checkpoint.open_checkpoints(path / 'checkpoints') as checkpoints:
+    best = checkpoint.find_step(checkpoints, which='best')
+    which = 'latest' if best is None else 'best'
+    state = checkpoint.restore(checkpoints, state, which=which)
+  predict = evaluate_lib.make_predict(model)
+
+  def probabilities(rows):
+    return evaluate_lib.predict_rows(
+      predict, state, images, rows, batch_size=config.evaluate.batch_size
+    )
+
+  thresholds = None
+  if split == 'test' and len(tuning):
+    thresholds = metrics.tune_thresholds(
+      probabilities(tuning), dataset.labels[tuning], dataset.known[tuning]
+    )
+  report = evaluate_lib.summarise(
+    probabilities(rows),
+    dataset.labels[rows],
+    dataset.known[rows],
+    thresholds=thresholds,
+    label_names=dataset.label_names,
+    groups=None if dataset.groups is None else dataset.groups[rows],
+    split=split,
+    num_dropped=len(dataset.rows('dropped')),
+    seed=config.seed,
+  )
+  report = {'step': int(state.step), 'checkpoint': which, **report}
+  files.write_json(path / 'report.json', report)
+  workdir.finish(path, 'evaluate', config)
+  floor = report['floors']['all_positive']['f1_macro']
+  print(
+    f'evaluate: {split} split, {report["num_images"]:,} images: F1 macro '
+    f'{report["f1_macro"]:.3f} (tuned thresholds '
+    f'{report["tuned"]["f1_macro"]:.3f}, all-positive floor {floor:.3f}), '
+    f'accuracy {report["accuracy"]:.3f}, AWC {report["awc"]:.3f}',
+    flush=True,
+  )
+  inputs.watch.lap('evaluation')

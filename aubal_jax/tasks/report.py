@@ -1,0 +1,86 @@
+"""Everything in the folder -> report.html."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aubal_jax import files
+from aubal_jax import plan as plan_lib
+from aubal_jax import workdir
+from aubal_jax.tasks import train
+
+_NUM_STRIPS = 8
+_NUM_AUGMENTED = 3
+
+
+def run(inputs, path) -> None:
+  """Draws the page from what there is; what is missing is named on it."""
+  from aubal_jax import report
+
+  config, dataset = inputs.config, inputs.dataset
+  plan, described, contact = None, None, ()
+  if (path / 'plan.npz').exists():
+    plan = plan_lib.load(path / 'plan.npz')
+    described = report.describe_plan(plan, dataset.labels)
+    if dataset.load_images is not None:
+      contact = _contact_sheet(config, dataset, plan)
+  metrics = train.read_lines(path / 'metrics.jsonl')
+  report.write_page(
+    path / 'report.html',
+    labelsets=_read(path / 'labelsets.json'),
+    plan=described,
+    solution=_read(path / 'solution.json'),
+    contact=contact,
+    metrics=metrics,
+    report=_read(path / 'report.json'),
+    title=f'Balance and training: {config.data.path or config.data.name}',
+    settings=workdir.flatten(config.to_dict()),
+  )
+  workdir.finish(path, 'report', config)
+  print(f'report: {path / "report.html"}', flush=True)
+  inputs.watch.lap('report')
+
+
+def _read(path):
+  return files.read_json(path) if path.exists() else None
+
+
+def _contact_sheet(config, dataset, plan) -> list[dict]:
+  """Returns originals, each with what training makes of it.
+
+  The sources are those repeated most often, each of another labelset; the
+  pictures beside them are the very rows of the plan, as in epoch 0.
+  """
+  from aubal_jax.data import augment
+
+  settings = config.augment.to_dict()
+  which, _ = settings.pop('rows'), settings.pop('frozen')
+  shown = np.ones(len(plan), bool) if which == 'all' else plan.augment
+  if which == 'none' or not shown.any():
+    return []
+  entries = []
+  for source in _most_repeated(plan.source[shown], dataset.labels):
+    rows = np.flatnonzero(shown & (plan.source == source))[:_NUM_AUGMENTED]
+    original = dataset.load_images(np.array([source]))
+    parameters = augment.draw(
+      augment.Settings(**settings), seed=config.seed, epochs=0, rows=rows
+    )
+    copies = np.repeat(original, len(rows), axis=0)
+    names = np.array(dataset.label_names)[dataset.labels[source] == 1]
+    entries.append(
+      {
+        'original': original[0],
+        'augmented': list(augment.augment(copies, parameters)),
+        'labels': names.tolist(),
+        'name': str(dataset.ids[source]),
+      }
+    )
+  return entries
+
+
+def _most_repeated(source, labels) -> list[int]:
+  """Returns rows of distinct labelsets, the most repeated first."""
+  repeats = np.bincount(source, minlength=len(labels))
+  order = np.argsort(-repeats, kind='stable')[: np.count_nonzero(repeats)]
+  _, first = np.unique(labels[order], axis=0, return_index=True)
+  return order[np.sort(first)[:_NUM_STRIPS]].tolist()

@@ -1,0 +1,351 @@
+"""The training step on all devices at once, and the loop around it.
+
+One process drives its local devices by `pmap`: the state is whole on each,
+the batch is split among them, batch norm and loss see the global batch. So a
+run on four devices is the run on one, but for rounding.
+"""
+
+import functools
+import math
+import types
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec
+
+from aubal_jax import checkpoint
+from aubal_jax import models
+from aubal_jax import train_log
+
+AXIS_NAME = 'devices'
+
+# name -> factory(learning_rate), the learning rate a number or a schedule.
+OPTIMIZERS = types.MappingProxyType(
+  {
+    'adam': optax.adam,
+    'adamw': optax.adamw,
+    'lion': optax.lion,
+    'nesterov': functools.partial(optax.sgd, momentum=0.9, nesterov=True),
+    'rmsprop': optax.rmsprop,
+    'sgd': optax.sgd,
+  }
+)
+
+
+@flax.struct.dataclass
+class TrainState:
+  """All that changes in training, the same on every device.
+
+  Attributes:
+    step: int32 scalar, optimiser steps done.
+    params: the model's parameters.
+    batch_stats: running batch norm statistics.
+    opt_state: of the optax optimiser.
+  """
+
+  step: jax.Array
+  params: Any
+  batch_stats: Any
+  opt_state: Any
+
+
+class Preempted(Exception):
+  """Training was asked to stop, and stopped; the message says at what step."""
+
+
+def make_optimizer(
+  name: str, learning_rate: float | Callable
+) -> optax.GradientTransformation:
+  """Returns the optimiser called `name`.
+
+  Args:
+    name: a name of `OPTIMIZERS`.
+    learning_rate: number above 0, or an optax schedule of the step.
+
+  Raises:
+    ValueError: the name is not known, or the learning rate not above 0.
+  """
+  if name not in OPTIMIZERS:
+    raise ValueError(
+      f'Unknown optimizer {name!r}; choose one of {sorted(OPTIMIZERS)}.'
+    )
+  if not callable(learning_rate) and not 0 < learning_rate < math.inf:
+    raise ValueError(
+      f'learning_rate must be above 0, got {learning_rate}; 1e-4 is usual.'
+    )
+  return OPTIMIZERS[name](learning_rate)
+
+
+def create_state(
+  model, optimizer: optax.GradientTransformation, key, image_shape
+) -> TrainState:
+  """Returns the state before the first step.
+
+  Args:
+    model: from `models.make_model`.
+    optimizer: from `make_optimizer`.
+    key: JAX key the parameters are drawn from.
+    image_shape: (H, W, C) of one image.
+  """
+  images = jnp.zeros((1, *image_shape), model.dtype)
+  variables = jax.jit(model.init)(key, images)
+  return TrainState(
+    step=jnp.zeros((), jnp.int32),
+    params=variables['params'],
+    batch_stats=variables['batch_stats'],
+    opt_state=optimizer.init(variables['params']),
+  )
+
+
+def check_batch_size(batch_size: int, num_devices: int) -> None:
+  """Raises ValueError where the devices cannot share a batch evenly."""
+  if batch_size < 1 or batch_size % num_devices:
+    below = batch_size // num_devices * num_devices
+    choice = f'{below} or {below + num_devices}' if below > 0 else num_devices
+    raise ValueError(
+      f'batch_size must be a positive multiple of the {num_devices} devices,'
+      f' got {batch_size}: take {choice}.'
+    )
+
+
+def train_step(state, batch, *, model, optimizer, loss, axis_name=None):
+  """One optimiser step on one batch; plain, to be mapped and compiled.
+
+  Args:
+    state: `TrainState`.
+    batch: dict of this device's image uint8[B, H, W, C], label uint8[B, L]
+      and known bool[B, L].
+    model: flax module, with the same axis_name.
+    optimizer: optax optimiser.
+    loss: f(logits, labels, known, axis_name), from `losses.make_loss`.
+    axis_name: mapped axis the batch is spread over, or None.
+
+  Returns:
+    The next state, and a dict of scalars: 'loss' of the global batch before
+    the step, 'gradient_norm', and 'finite', whether all of the next state is.
+  """
+
+  def loss_of(params):
+    logits, updated = model.apply(
+      {'params': params, 'batch_stats': state.batch_stats},
+      models.scale_images(batch['image'], model.dtype),
+      train=True,
+      mutable=['batch_stats'],
+    )
+    value = loss(logits, batch['label'], batch['known'], axis_name=axis_name)
+    return value, updated['batch_stats']
+
+  grad_fn = jax.value_and_grad(loss_of, has_aux=True)
+  (value, batch_stats), gradient = grad_fn(state.params)
+  if axis_name is not None:
+    # The transpose of psum is psum: each device holds (devices x its share of
+    # the gradient), so that the mean is the gradient of the global loss.
+    gradient = jax.lax.pmean(gradient, axis_name)
+  updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+  state = TrainState(
+    step=state.step + 1,
+    params=optax.apply_updates(state.params, updates),
+    batch_stats=batch_stats,
+    opt_state=opt_state,
+  )
+  finite = [jnp.isfinite(x).all() for x in jax.tree.leaves(state)]
+  metrics = {
+    'loss': value,
+    'gradient_norm': optax.tree.norm(gradient),
+    'finite': jnp.stack(finite).all(),
+  }
+  return state, metrics
+
+
+def make_train_step(
+  model,
+  optimizer: optax.GradientTransformation,
+  loss: Callable,
+  *,
+  devices: Sequence[jax.Device] | None = None,
+) -> Callable:
+  """Compiles `train_step` for all the given devices, on its first call.
+
+  Args:
+    model: from `models.make_model`; its axis_name is set here.
+    optimizer: from `make_optimizer`.
+    loss: from `losses.make_loss`.
+    devices: the devices that share each batch; None: all there are.
+
+  Returns:
+    step(state, batch) -> (state, metrics), see `train_step`. `batch` holds
+    this process's images as NumPy arrays. The state handed in is donated: it
+    must not be used again. It raises ValueError for a batch that the devices
+    cannot share evenly.
+  """
+  index = jax.process_index()
+  local = [
+    device
+    for device in (jax.devices() if devices is None else devices)
+    if device.process_index == index
+  ]
+  # What the compiled step returns; a state that comes in otherwise would be
+  # traced and compiled for once more.
+  whole = NamedSharding(Mesh(np.array(local), (AXIS_NAME,)), PartitionSpec())
+  parallel = jax.pmap(
+    functools.partial(
+      train_step,
+      model=model.clone(axis_name=AXIS_NAME),
+      optimizer=optimizer,
+      loss=loss,
+      axis_name=AXIS_NAME,
+    ),
+    axis_name=AXIS_NAME,
+    in_axes=(None, 0),
+    out_axes=None,
+    devices=devices,
+    donate_argnums=0,
+  )
+
+  def step(state, batch):
+    check_batch_size(len(batch['image']), len(local))
+    shards = {
+      name: batch[name].reshape(len(local), -1, *batch[name].shape[1:])
+      for name in ('image', 'label', 'known')
+    }
+    return parallel(jax.device_put(state, whole), shards)
+
+  return step
+
+
+def train(
+  state: TrainState,
+  step_fn: Callable,
+  batches: Iterator[Mapping[str, np.ndarray]],
+  *,
+  num_steps: int,
+  log_every_steps: int = 10,
+  eval_every_steps: int = 100,
+  checkpoint_every_steps: int = 50,
+  steps_per_epoch: float | None = None,
+  learning_rate: float | Callable | None = None,
+  write_line: Callable[[dict], None] | None = None,
+  validate: Callable[[TrainState], dict] | None = None,
+  checkpoints=None,
+  should_stop: Callable[[], bool] | None = None,
+) -> TrainState:
+  """Trains up to step `num_steps` and returns the state then.
+
+  To go on after a stop: hand in the restored state, and batches that begin
+  with that of step `state.step` (counted from 0); the result is the straight
+  run's, bit for bit. While the devices are at step n, the host reads the
+  metrics of step n - 1 and makes the batch of step n + 1.
+
+  After the last step and every so many the state is evaluated and saved, in
+  this order, so that the metrics are saved with the state they are of. No
+  state is saved unless all of it is finite.
+
+  Args:
+    state: from `create_state` or `checkpoint.restore`; not changed.
+    step_fn: from `make_train_step`.
+    batches: dicts of image uint8[B, H, W, C], label uint8[B, L] and known
+      bool[B, L], all of one shape.
+    num_steps: step to train up to, those done before included.
+    log_every_steps: steps between log lines.
+    eval_every_steps: steps between calls of `validate`.
+    checkpoint_every_steps: steps between checkpoints.
+    steps_per_epoch: B steps a pass over the plan takes; None: no 'epoch'.
+    learning_rate: number or schedule, for the log alone; None: left out.
+    write_line: takes the lines of metrics.jsonl, see `train_log.TrainLog`.
+    validate: state -> dict of JSON types with 'f1_macro', or None.
+    checkpoints: from `checkpoint.open_checkpoints`, or None: nothing is saved.
+    should_stop: polled after every step.
+
+  Raises:
+    ValueError: a number is out of range, or the batches end early.
+    FloatingPointError: loss, gradient or state is no longer finite. The
+      newest checkpoint is of a state that was.
+    Preempted: `should_stop` said so; the state is saved.
+  """
+  for name, every in (
+    ('log_every_steps', log_every_steps),
+    ('eval_every_steps', eval_every_steps),
+    ('checkpoint_every_steps', checkpoint_every_steps),
+  ):
+    if every < 1:
+      raise ValueError(
+        f'{name} must be at least 1, got {every}; a number above num_steps'
+        ' means: after the last step alone.'
+      )
+  first = int(state.step) + 1
+  # A copy: the step would donate the caller's own arrays.
+  state = jax.tree.map(np.array, state)
+  log = train_log.TrainLog(
+    write_line,
+    every_steps=log_every_steps,
+    steps_per_epoch=steps_per_epoch,
+    learning_rate=learning_rate,
+  )
+  shape = None
+  for step in range(first, num_steps + 1):
+    with log.waiting():
+      batch = _next_batch(batches, shape, step, num_steps)
+    shape = batch['image'].shape
+    state, metrics = step_fn(state, batch)
+    _settle(log, checkpoints)  # The step before, while this one runs.
+    log.running = step, metrics, shape[0]
+    if step == first:  # Its time is that of the compilation.
+      _settle(log, checkpoints)
+      log.start_clock((num_steps - first) * shape[0])
+    last = step == num_steps
+    stop = should_stop is not None and should_stop() and not last
+    evaluate = last or step % eval_every_steps == 0
+    evaluate = evaluate and validate is not None
+    if evaluate or last or stop or step % checkpoint_every_steps == 0:
+      _settle(log, checkpoints)
+      with log.paused():
+        found = validate(state) if evaluate else None
+        if found is not None:
+          log.write_validation(step, found)
+        if checkpoints is not None:
+          checkpoint.save(checkpoints, state, found)
+    if stop:
+      saved = 'nothing is' if checkpoints is None else 'the state is'
+      raise Preempted(
+        f'Stopped at step {step:,} of {num_steps:,}; {saved} saved.'
+      )
+  return state
+
+
+def _next_batch(batches, shape, step, num_steps):
+  """Returns the next batch; raises ValueError unless it is like the others."""
+  batch = next(batches, None)
+  if batch is None:
+    raise ValueError(
+      f'batches ended before step {step:,} of {num_steps:,}: give an'
+      ' iterator that repeats, or a smaller num_steps.'
+    )
+  if shape is not None and batch['image'].shape != shape:
+    raise ValueError(
+      f'batches must all be of one shape, got images {batch["image"].shape}'
+      f' at step {step:,} after {shape}: fill up the last batch of an epoch.'
+    )
+  return batch
+
+
+def _settle(log, checkpoints):
+  """Waits for the running step; an error says which state is left."""
+  try:
+    log.settle()
+  except FloatingPointError as error:
+    kept = None if checkpoints is None else checkpoints.latest_step()
+    raise FloatingPointError(
+      f'{error} No checkpoint was saved.'
+      if kept is None
+      else f'{error} The checkpoint of step {kept:,} is kept.'
+    ) from error

@@ -1,0 +1,13 @@
+r"""The embedded default: drawn faces, all stages. Minutes on 2 cores.
+
+  python -m aubal_jax.main --config=configs/quickstart.py \
+      --workdir=runs/quickstart
+"""
+
+from aubal_jax import config
+
+
+def get_config():
+  c = config.default()
+  c.train.num_steps = 130
+  return c

@@ -1,0 +1,28 @@
+"""What every test runs under: four host devices, no silent broadcasting."""
+
+import os
+
+# Before JAX starts: tests compare one device with several.
+os.environ['XLA_FLAGS'] = (
+  os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=4'
+)
+os.environ['TF_CPP_MIN_LOG_LEVEL'] = '2'
+os.environ['MPLBACKEND'] = 'agg'
+
+import jax
+import pytest
+from hypothesis import settings
+
+jax.config.update('jax_numpy_rank_promotion', 'raise')
+
+# Examples are drawn anew on a developer's machine, the same ones in CI.
+settings.register_profile('default', deadline=None, print_blob=True)
+settings.register_profile('ci', deadline=None, derandomize=True)
+settings.load_profile('ci' if os.environ.get('CI') else 'default')
+
+
+@pytest.fixture
+def x64():
+  """Turns on 64-bit arithmetic for one test."""
+  with jax.enable_x64(True):
+    yield

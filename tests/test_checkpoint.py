@@ -1,0 +1,212 @@
+"""Checkpoints: what is kept, what comes back, and what is refused."""
+
+import json
+import logging
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from aubal_jax import checkpoint
+
+
+@flax.struct.dataclass
+class State:
+  step: jax.Array
+  params: dict
+  opt_state: tuple
+
+
+def make_state(step, width=3, optimizer=None):
+  """Returns a state whose every leaf depends on the step."""
+  params = {
+    'dense': {'kernel': jnp.full((2, width), step + 0.1, jnp.float32)},
+    'half': jnp.full(4, step + 0.2, jnp.bfloat16),
+  }
+  optimizer = optimizer or optax.adam(1e-3)
+  opt_state = jax.tree.map(lambda x: x + step, optimizer.init(params))
+  return State(jnp.asarray(step, jnp.int32), params, opt_state)
+
+
+def assert_same(one, other):
+  assert jax.tree.structure(one) == jax.tree.structure(other)
+  for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+    assert a.dtype == b.dtype
+    np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def save_all(checkpoints, quality):
+  """Saves one state for each step of step -> f1_macro (None: not known)."""
+  for step, value in quality.items():
+    metrics = None if value is None else {'f1_macro': value, 'at': step}
+    assert checkpoint.save(checkpoints, make_state(step), metrics)
+
+
+@pytest.fixture
+def directory(tmp_path):
+  return tmp_path / 'checkpoints'
+
+
+def test_saved_state_comes_back_whole(directory):
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    save_all(checkpoints, {7: None})
+    restored = checkpoint.restore(checkpoints, make_state(0))
+  assert_same(restored, make_state(7))
+  assert all(isinstance(x, np.ndarray) for x in jax.tree.leaves(restored))
+
+
+def test_abstract_state_is_enough_to_restore(directory):
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    save_all(checkpoints, {7: None})
+    like = jax.eval_shape(lambda: make_state(0))
+    assert_same(checkpoint.restore(checkpoints, like), make_state(7))
+
+
+@pytest.mark.parametrize(
+  ('quality', 'kept', 'best'),
+  [
+    # The best is older than the newest two.
+    ({1: 0.9, 2: 0.1, 3: 0.2, 4: 0.3}, {1, 3, 4}, 1),
+    # The best is among the newest.
+    ({1: 0.1, 2: 0.2, 3: 0.4, 4: 0.3}, {3, 4}, 3),
+    # One that was not evaluated is no candidate, and goes when it is old.
+    ({1: 0.5, 2: None, 3: None, 4: None}, {1, 3, 4}, 1),
+    # A NaN is the worst, of equals the newest is best.
+    ({1: np.nan, 2: 0.2, 3: 0.2, 4: 0.1, 5: 0.1}, {3, 4, 5}, 3),
+    ({1: None, 2: None}, {1, 2}, None),
+  ],
+)
+def test_the_newest_and_the_best_are_kept(directory, quality, kept, best):
+  with checkpoint.open_checkpoints(
+    directory, keep_checkpoints=2
+  ) as checkpoints:
+    save_all(checkpoints, quality)
+  # A new process finds the same.
+  with checkpoint.open_checkpoints(
+    directory, keep_checkpoints=2
+  ) as checkpoints:
+    assert {int(p.name) for p in directory.iterdir()} == kept
+    assert checkpoint.find_step(checkpoints) == max(quality)
+    assert checkpoint.find_step(checkpoints, which='best') == best
+    latest = checkpoint.restore(checkpoints, make_state(0), which='latest')
+    assert_same(latest, make_state(max(quality)))
+    if best is None:
+      assert checkpoint.best_metrics(checkpoints) is None
+      with pytest.raises(FileNotFoundError, match='No best checkpoint in'):
+        checkpoint.restore(checkpoints, make_state(0), which='best')
+    else:
+      restored = checkpoint.restore(checkpoints, make_state(0), which='best')
+      assert_same(restored, make_state(best))
+      assert checkpoint.best_metrics(checkpoints)['at'] == best
+
+
+def test_metrics_live_with_their_checkpoint(directory):
+  metrics = {'f1_macro': 0.25, 'thresholds': [0.5, 0.125], 'name': {'AU06': 1}}
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    checkpoint.save(checkpoints, make_state(1), metrics)
+    assert checkpoint.best_metrics(checkpoints) == metrics
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    assert checkpoint.best_metrics(checkpoints) == metrics
+  (path,) = (directory / '1').glob('metrics/metrics')
+  assert json.loads(path.read_text()) == metrics
+
+
+def test_state_of_four_devices_restores_onto_one(directory):
+  spread = jax.pmap(
+    lambda state, x: jax.tree.map(lambda leaf: leaf, state),
+    in_axes=(None, 0),
+    out_axes=None,
+    devices=jax.local_devices()[:4],
+  )(make_state(5), np.zeros(4))
+  assert len(spread.step.devices()) == 4
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    checkpoint.save(checkpoints, spread)
+    restored = checkpoint.restore(checkpoints, make_state(0))
+  placed = jax.device_put(restored, jax.local_devices()[0])
+  assert_same(placed, make_state(5))
+
+
+def test_what_an_interrupted_save_left_is_no_checkpoint(directory):
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    save_all(checkpoints, {1: 0.5})
+  # Orbax writes to a directory of such a name, and renames it at the end.
+  remains = directory / '3.orbax-checkpoint-tmp'
+  remains.mkdir()
+  (remains / 'half').write_text('a state')
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    assert not remains.exists()
+    assert_same(checkpoint.restore(checkpoints, make_state(0)), make_state(1))
+    save_all(checkpoints, {3: 0.6})
+    assert_same(checkpoint.restore(checkpoints, make_state(0)), make_state(3))
+
+
+def test_the_same_step_is_saved_once_and_an_earlier_one_never(directory):
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    save_all(checkpoints, {4: None})
+    other = make_state(4).replace(params=make_state(9).params)
+    assert not checkpoint.save(checkpoints, other)
+    assert_same(checkpoint.restore(checkpoints, other), make_state(4))
+    with pytest.raises(ValueError, match='latest checkpoint, 4, got 3: go on'):
+      checkpoint.save(checkpoints, make_state(3))
+
+
+@pytest.mark.parametrize(
+  ('like', 'detail'),
+  [
+    (make_state(0, width=5), r'kernel.*\[2, 3\] there and \[2, 5\] here'),
+    (make_state(0, optimizer=optax.sgd(1.0)), 'opt_state'),
+    (make_state(0).replace(params={'dense': {}}), 'params'),
+  ],
+)
+def test_checkpoint_of_another_model_is_refused(directory, like, detail):
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    save_all(checkpoints, {1: None})
+    with pytest.raises(ValueError, match='of another model') as caught:
+      checkpoint.restore(checkpoints, like)
+  assert caught.match(f'(?s){detail}')
+
+
+def test_nothing_to_restore_is_said(directory):
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    assert checkpoint.find_step(checkpoints) is None
+    assert checkpoint.best_metrics(checkpoints) is None
+    with pytest.raises(FileNotFoundError, match='train first'):
+      checkpoint.restore(checkpoints, make_state(0))
+
+
+def test_bad_arguments_are_refused(directory):
+  with (
+    pytest.raises(ValueError, match='keep_checkpoints must be at least 1'),
+    checkpoint.open_checkpoints(directory, keep_checkpoints=0),
+  ):
+    pass
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    with pytest.raises(ValueError, match="'latest' or 'best', got 'newest'"):
+      checkpoint.find_step(checkpoints, which='newest')
+    with pytest.raises(ValueError, match="hold 'f1_macro'"):
+      checkpoint.save(checkpoints, make_state(1), {'f1': 0.5})
+
+
+def test_orbax_is_quiet_and_others_are_not(directory, caplog):
+  from absl import logging as absl_logging
+
+  before = absl_logging.get_verbosity()
+  absl_logging.set_verbosity(absl_logging.INFO)
+  try:
+    # Orbax speaks when it is not silenced, or this test could not fail.
+    with caplog.at_level(logging.INFO, logger='absl'):
+      logger = logging.getLogger('absl')
+      logger.removeFilter(checkpoint._is_worth_seeing)
+      checkpoint.ocp.CheckpointManager(directory).close()
+      assert caplog.records
+      caplog.clear()
+      with checkpoint.open_checkpoints(directory) as checkpoints:
+        save_all(checkpoints, {1: 0.1, 2: 0.2, 3: None, 4: 0.1, 5: None})
+        checkpoint.restore(checkpoints, make_state(0), which='best')
+      absl_logging.info('somebody else')
+      assert [r.getMessage() for r in caplog.records] == ['somebody else']
+  finally:
+    absl_logging.set_verbosity(before)

@@ -1,0 +1,283 @@
+import time
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from aubal_jax.data import images
+
+
+def picture(height=40, width=60, seed=0):
+  """A smooth RGB image, so that JPEG and resizing change little."""
+  rng = np.random.default_rng(seed)
+  small = rng.integers(0, 256, (4, 6, 3), np.uint8)
+  return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def save(path, rgb, *options):
+  pixels = (
+    rgb if rgb.ndim == 2 else rgb[..., [2, 1, 0, *range(3, rgb.shape[2])]]
+  )
+  assert cv2.imwrite(str(path), pixels, list(options))
+  return str(path)
+
+
+def read(*paths, image_size=32, channels=3, resize='stretch', **others):
+  return images.read_images(
+    paths, image_size=image_size, channels=channels, resize=resize, **others
+  )
+
+
+def with_orientation(jpeg, orientation):
+  """Puts an EXIF segment that holds nothing but the orientation."""
+  tiff = b'MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0' + bytes(
+    [orientation, 0, 0, 0, 0, 0, 0]
+  )
+  body = b'Exif\0\0' + tiff
+  size = (len(body) + 2).to_bytes(2, 'big')
+  return jpeg[:2] + b'\xff\xe1' + size + body + jpeg[2:]
+
+
+def luma(rgb):
+  return rgb[..., :3] @ np.array([0.299, 0.587, 0.114])
+
+
+@pytest.mark.parametrize('kind', ['png', 'jpg', 'grey', 'deep', 'deep_grey'])
+@pytest.mark.parametrize('channels', [1, 3])
+def test_kinds_of_files(tmp_path, kind, channels):
+  rgb = picture(32, 32)
+  grey = luma(rgb).round().astype(np.uint8)
+  path = tmp_path / ('x.jpg' if kind == 'jpg' else 'x.png')
+  content = {
+    'grey': grey,
+    'deep': rgb.astype(np.uint16) * 256 + 7,
+    'deep_grey': grey.astype(np.uint16) * 256 + 7,
+  }.get(kind, rgb)
+  got = read(save(path, content), channels=channels)
+  want = luma(rgb)[..., None] if channels == 1 else rgb
+  if 'grey' in kind:
+    want = np.repeat(grey[..., None], channels, -1)
+  assert got.dtype == np.uint8
+  assert got.shape == (1, 32, 32, channels)
+  difference = np.abs(got[0] - want.astype(float))
+  if kind == 'jpg':
+    assert difference.mean() < 5
+  elif 'grey' in kind or channels == 3:
+    assert difference.max() == 0
+  else:
+    assert difference.max() < 1.5  # Rounding, of 16 bits or of 8.
+
+
+def test_transparency_is_left_out(tmp_path):
+  rgb = picture(32, 32)
+  alpha = np.zeros((32, 32, 1), np.uint8)
+  path = save(tmp_path / 'x.png', np.concatenate([rgb, alpha], -1))
+  np.testing.assert_array_equal(read(path)[0], rgb)
+
+
+def test_palette_as_pillow_reads_it(tmp_path):
+  paletted = Image.fromarray(picture(32, 32)).quantize(64)
+  paletted.save(tmp_path / 'x.png')
+  want = np.asarray(paletted.convert('RGB'))
+  np.testing.assert_array_equal(read(str(tmp_path / 'x.png'))[0], want)
+
+
+@pytest.mark.parametrize(
+  ('orientation', 'turn'),
+  [
+    (1, lambda a: a),
+    (2, lambda a: a[:, ::-1]),
+    (3, lambda a: a[::-1, ::-1]),
+    (6, lambda a: np.rot90(a, -1)),
+    (8, np.rot90),
+  ],
+)
+@pytest.mark.parametrize('channels', [1, 3])
+def test_exif_orientation(tmp_path, orientation, turn, channels):
+  jpeg = cv2.imencode('.jpg', picture(32, 32)[..., ::-1])[1].tobytes()
+  path = tmp_path / 'x.jpg'
+  path.write_bytes(jpeg)
+  upright = read(str(path), channels=channels)[0]
+  path.write_bytes(with_orientation(jpeg, orientation))
+  turned = read(str(path), channels=channels)[0]
+  np.testing.assert_array_equal(turned, turn(upright))
+
+
+@pytest.mark.parametrize(
+  'shape', [(40, 60), (60, 40), (50, 50), (3, 200), (200, 3)]
+)
+@pytest.mark.parametrize('size', [1, 17, 50, 128])
+@pytest.mark.parametrize('resize', images.RESIZES)
+def test_size_of_the_result(shape, size, resize):
+  for image in (picture(*shape), picture(*shape)[..., 0]):
+    got = images.fit(image, size, resize)
+    assert got.shape == (size, size, *image.shape[2:])
+    assert got.dtype == np.uint8
+
+
+def test_stretch_shrinks_by_the_mean_of_the_area():
+  image = picture(40, 60)
+  # 40 x 60 to 20 x 20: blocks of 2 x 3 pixels.
+  want = image.reshape(20, 2, 20, 3, 3).mean((1, 3))
+  assert np.abs(images.fit(image, 20, 'stretch') - want).max() <= 0.51
+
+
+def test_stretch_grows_linearly_and_each_axis_as_it_needs():
+  image = picture(40, 60)
+  want = cv2.resize(image, (90, 90), interpolation=cv2.INTER_LINEAR)
+  np.testing.assert_array_equal(images.fit(image, 90, 'stretch'), want)
+  # Stripes of one pixel, shrunk along the stripes' normal: all grey.
+  stripes = np.tile(np.array([0, 200], np.uint8), (10, 50))
+  assert (images.fit(stripes, 50, 'stretch') == 100).all()
+
+
+def test_pad_centres_on_black():
+  image = np.full((20, 40, 3), 200, np.uint8)
+  got = images.fit(image, 20, 'pad')
+  assert (got[5:15] == 200).all()
+  assert not got[:5].any()
+  assert not got[15:].any()
+  got = images.fit(image.swapaxes(0, 1), 20, 'pad')
+  assert (got[:, 5:15] == 200).all()
+  assert not got[:, :5].any()
+
+
+def test_crop_takes_the_middle():
+  image = picture(40, 60)
+  np.testing.assert_array_equal(images.fit(image, 40, 'crop'), image[:, 10:50])
+  tall = image.swapaxes(0, 1)
+  np.testing.assert_array_equal(images.fit(tall, 40, 'crop'), tall[10:50])
+
+
+@pytest.mark.parametrize('num_threads', [None, 1, 5])
+def test_keeps_the_order_and_counts(tmp_path, num_threads):
+  paths = [
+    save(tmp_path / f'{n}.png', np.full((8, 8), n, np.uint8))
+    for n in range(100)
+  ]
+  counted = []
+  got = read(
+    *paths,
+    image_size=8,
+    channels=1,
+    num_threads=num_threads,
+    on_progress=counted.append,
+  )
+  assert got[:, 0, 0, 0].tolist() == list(range(100))
+  assert sum(counted) == 100
+
+
+def test_no_images():
+  assert read(image_size=8).shape == (0, 8, 8, 3)
+
+
+def broken(folder):
+  """Returns path -> what is wrong with the file."""
+  jpeg = cv2.imencode('.jpg', picture())[1].tobytes()
+  png = cv2.imencode('.png', picture())[1].tobytes()
+  # A whole thumbnail before the scan must not hide that the end is missing.
+  body = b'Exif\0\0' + jpeg
+  size = (len(body) + 2).to_bytes(2, 'big')
+  thumbnail = jpeg[:2] + b'\xff\xe1' + size + body + jpeg[2:]
+  contents = {
+    'half.jpg': (jpeg[: len(jpeg) // 2], 'cut short'),
+    'end.jpg': (jpeg[:-2], 'cut short'),
+    'head.jpg': (jpeg[:30], 'cut short'),
+    'thumb.jpg': (thumbnail[: -len(jpeg) // 2], 'cut short'),
+    'half.png': (png[: len(png) // 2], 'cut short'),
+    'flip.png': (
+      png[:60] + bytes(255 - b for b in png[60:90]) + png[90:],
+      'not an image',
+    ),
+    'empty.png': (b'', 'the file is empty'),
+    'text.jpg': (b'no image', 'not an image'),
+    'short.bmp': (cv2.imencode('.bmp', picture())[1].tobytes()[:99], 'not an'),
+  }
+  for name, (content, _) in contents.items():
+    (folder / name).write_bytes(content)
+  (folder / 'folder.png').mkdir()
+  wrong = {name: reason for name, (_, reason) in contents.items()}
+  wrong |= {'folder.png': 'directory', 'missing.png': 'no such file'}
+  return {str(folder / name): reason for name, reason in wrong.items()}
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+def test_broken_files_are_named_with_the_reason(tmp_path, channels):
+  good = save(tmp_path / 'good.jpg', picture())
+  wrong = broken(tmp_path)
+  paths = [good, *wrong, good]
+  found = images.find_unreadable(paths, channels=channels, num_threads=2)
+  assert sorted(found) == list(range(1, len(paths) - 1))
+  for position, reason in found.items():
+    assert wrong[paths[position]] in reason.lower(), paths[position]
+    with pytest.raises(ValueError, match=r"set data\.unreadable='drop'") as no:
+      read(good, paths[position], channels=channels)
+    assert str(no.value).startswith(
+      f'Cannot read 1 of 2 images: {paths[position]}: {reason}. Mend'
+    )
+
+
+def test_error_lists_five_and_the_total(tmp_path):
+  paths = [str(tmp_path / f'{n}.png') for n in range(7)]
+  with pytest.raises(ValueError, match=r'Cannot read 7 of 7 images:') as no:
+    read(*paths, describe=lambda n: f't.csv:{n + 2}')
+  assert 't.csv:6: there is no such file; ...' in str(no.value)
+  assert 't.csv:7' not in str(no.value)
+
+
+def test_whole_files_with_something_appended_are_read(tmp_path):
+  for name in ('x.jpg', 'x.png'):
+    path = save(tmp_path / name, picture())
+    want = read(path)
+    with open(path, 'ab') as file:
+      file.write(b'\0' * 9 + b'trailer')
+    np.testing.assert_array_equal(read(path), want)
+
+
+def test_progressive_jpeg_and_fill_bytes(tmp_path):
+  path = save(tmp_path / 'x.jpg', picture(), cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+  want = read(path)
+  content = (tmp_path / 'x.jpg').read_bytes()
+  (tmp_path / 'x.jpg').write_bytes(content[:2] + b'\xff\xff' + content[2:])
+  np.testing.assert_array_equal(read(path), want)
+
+
+def test_cut_files_are_not_spoken_of_on_stderr(tmp_path, capfd):
+  wrong = [p for p in broken(tmp_path) if 'flip.png' not in p]
+  assert len(images.find_unreadable(wrong, channels=3)) == len(wrong)
+  assert capfd.readouterr().err == ''
+
+
+def test_an_interrupt_leaves_the_rest(tmp_path, monkeypatch):
+  path = save(tmp_path / 'x.png', picture())
+  decoded = []
+  decode = images.decode
+
+  def slow_decode(contents, channels):
+    decoded.append(1)
+    time.sleep(0.002)
+    return decode(contents, channels)
+
+  def interrupt(count):
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(images, 'decode', slow_decode)
+  with pytest.raises(KeyboardInterrupt):
+    read(*[path] * 2000, num_threads=2, on_progress=interrupt)
+  assert len(decoded) < 500
+
+
+@pytest.mark.parametrize(
+  ('options', 'message'),
+  [
+    ({'image_size': 0}, r'data\.image_size must be .*1 or more, not 0'),
+    ({'image_size': 1.5}, r'data\.image_size .* not 1\.5'),
+    ({'channels': 4}, r'data\.channels must be 1 \(grey\) or 3 .*not 4'),
+    ({'resize': 'zoom'}, r"data\.resize must be .*'pad'.*, not 'zoom'"),
+    ({'num_threads': 0}, r'num_threads must be 1 or more, not 0'),
+  ],
+)
+def test_bad_arguments(options, message):
+  with pytest.raises(ValueError, match=message):
+    read(**options)

@@ -1,0 +1,277 @@
+import csv
+import subprocess
+import sys
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from aubal_jax.data import labels
+
+
+def write(folder, *lines, name='t.csv'):
+  path = folder / name
+  path.write_text('\n'.join(lines) + '\n')
+  return path
+
+
+@hypothesis.settings(
+  deadline=None,
+  suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+@hypothesis.given(
+  st.lists(
+    st.lists(st.sampled_from([0, 1, None]), min_size=3, max_size=3),
+    min_size=1,
+    max_size=20,
+  ),
+  st.randoms(use_true_random=False),
+)
+def test_reads_back_what_was_written(tmp_path, values, random):
+  spellings = {
+    0: ['0', '0.0', '0.', ' 0 ', 'false', 'FALSE'],
+    1: ['1', '1.0', '1.00', '1 ', 'true', 'True'],
+    None: ['', ' ', 'NaN', '-1', '-1.0', '9', '9.0', '999'],
+  }
+  path = tmp_path / 't.csv'
+  with open(path, 'w', newline='') as file:
+    writer = csv.writer(file)
+    writer.writerow(['a', 'b', 'c'])
+    for row in values:
+      writer.writerow([random.choice(spellings[value]) for value in row])
+  data = labels.load(path)
+  assert data.label_names == ('a', 'b', 'c')
+  assert data.labels.tolist() == [[value == 1 for value in r] for r in values]
+  assert data.known.tolist() == [[v is not None for v in r] for r in values]
+  assert set(data.split.tolist()) == {'train'}
+  assert data.load_images is None
+
+
+def test_columns_that_are_no_labels(tmp_path):
+  path = write(
+    tmp_path,
+    'path,cat,subject,split,dog',
+    'x.jpg,1,S1,train,0',
+    'y.jpg,0,S2,test,1',
+  )
+  data = labels.load(path)
+  assert data.label_names == ('cat', 'dog')
+  assert data.ids.tolist() == ['x.jpg', 'y.jpg']
+  assert data.groups.tolist() == ['S1', 'S2']
+  assert data.split.tolist() == ['train', 'test']
+  data = labels.load(path, label_columns=('dog', 'cat'))
+  assert data.labels.tolist() == [[0, 1], [1, 0]]
+
+
+def test_rows_without_a_name_are_called_by_their_number(tmp_path):
+  assert labels.load(write(tmp_path, 'a', '1', '0')).ids.tolist() == ['0', '1']
+
+
+def test_own_unknown_codes(tmp_path):
+  path = write(tmp_path, 'a,b', '?,1', '0,NA')
+  data = labels.load(path, unknown_codes=('?', 'na'))
+  assert data.known.tolist() == [[False, True], [True, False]]
+  path = write(tmp_path, 'a,b', '-5,1')
+  assert not labels.load(path, unknown_codes=(-5,)).known[0, 0]
+
+
+@pytest.mark.parametrize(
+  ('lines', 'options', 'message'),
+  [
+    (
+      ('a,b', '0,1', '2,x'),
+      {},
+      r"t\.csv:3: column 'a' holds '2'; line 3: column 'b' holds 'x' \(2 in "
+      r"all\)\. A label is .*\('', '-1', '9', '999'\).*data\.unknown_codes",
+    ),
+    (
+      ('a', *'0123456789'),
+      {},
+      r"t\.csv:4: column 'a' holds '2'; .*'6'; \.\.\. \(7 in all\)",
+    ),
+    (('a,b', '0,'), {'unknown_codes': ()}, r":2: column 'b' holds ''"),
+    (('a', '1.5'), {}, r"t\.csv:2: column 'a' holds '1\.5'"),
+    (
+      ('path,split', 'x,train'),
+      {},
+      r"t\.csv:1: there is no label column, only 'path', 'split'\. Add",
+    ),
+    (
+      ('cat,dog', '0,1'),
+      {'label_columns': ('cta',)},
+      r"t\.csv:1: .*no column 'cta'.*mean 'cat'.*data\.label_columns",
+    ),
+    (
+      ('cat,dog', '0,1'),
+      {'label_columns': 'cat'},
+      r"data\.label_columns must be a tuple .* not 'cat'",
+    ),
+    (
+      ('cat,dog', '0,1'),
+      {'label_columns': ('cat', 'cat')},
+      r'data\.label_columns must be a tuple of distinct',
+    ),
+    (
+      ('a', '0'),
+      {'unknown_codes': '-1'},
+      r"data\.unknown_codes must be a tuple .* not the text '-1'",
+    ),
+    (
+      ('a', '0'),
+      {'unknown_codes': ('9', '0.0')},
+      r"data\.unknown_codes must not hold '0\.0', which is a label\. Remove",
+    ),
+    (
+      ('a,subject', '0,x', '1,'),
+      {},
+      r"t\.csv:3: column 'subject' is blank\. .*data\.group_column=''",
+    ),
+    (('a,split', '0,trian'), {}, r"t\.csv:2: column 'split' holds 'trian'"),
+    (
+      ('a,split', '0,test'),
+      {},
+      r't\.csv: no row is left to train on .*data\.split_column',
+    ),
+    (
+      ('a,Split', '0,test'),
+      {},
+      r"t\.csv:1: .*no column 'split'.*mean 'Split'.*data\.split_column",
+    ),
+    (
+      ('a,x', '0,1'),
+      {'group_column': 'person'},
+      r"t\.csv:1: .*no column 'person'.*data\.group_column",
+    ),
+    (
+      ('a,x', '0,1'),
+      {'path_column': 'file'},
+      r"t\.csv:1: .*no column 'file'.*data\.path_column",
+    ),
+  ],
+)
+def test_bad_tables(tmp_path, lines, options, message):
+  with pytest.raises(ValueError, match=message):
+    labels.load(write(tmp_path, *lines), **options)
+
+
+def test_notes(tmp_path):
+  path = write(
+    tmp_path,
+    'a,b,c,d,split,subject',
+    '1,,0,0,train,S1',
+    '0,9,1,0,train,S2',
+    '0,,1,1,test,S2',
+  )
+  crossing, unknown, absent = labels.load(path).notes
+  assert crossing.startswith('1 of 2 groups have rows in more than one split')
+  assert unknown == '1 of 4 labels is unknown in every row: b.'
+  assert absent == '1 of 4 labels is never 1 in the training split: d.'
+  path = write(tmp_path, 'a,b', '0,0')
+  (note,) = labels.load(path).notes
+  assert note == '2 of 2 labels are never 1 in the training split: a, b.'
+
+
+ARRAY = np.array([[0, 1, 0], [1, 1, 0]])
+
+
+@pytest.mark.parametrize('dtype', ['bool', 'uint8', 'int64', 'float32', 'str'])
+def test_arrays_of_any_type(tmp_path, dtype):
+  path = tmp_path / 't.npy'
+  np.save(path, ARRAY.astype(dtype))
+  data = labels.load(path)
+  np.testing.assert_array_equal(data.labels, ARRAY)
+  assert data.known.all()
+  assert data.label_names == ('label_0', 'label_1', 'label_2')
+  path = tmp_path / 't.npz'
+  np.savez_compressed(path, labels=ARRAY.astype(dtype), label_names=[*'xyz'])
+  data = labels.load(path, label_columns=('z', 'y'))
+  np.testing.assert_array_equal(data.labels, ARRAY[:, [2, 1]])
+  assert data.label_names == ('z', 'y')
+  assert data.ids.tolist() == ['0', '1']
+
+
+@pytest.mark.parametrize('code', [-1, 9, 999, np.nan])
+def test_unknown_in_arrays(tmp_path, code):
+  array = ARRAY.astype(float)
+  array[1, 0] = code
+  np.save(tmp_path / 't.npy', array)
+  data = labels.load(tmp_path / 't.npy')
+  assert np.argwhere(~data.known).tolist() == [[1, 0]]
+  assert data.labels.tolist() == [[0, 1, 0], [0, 1, 0]]
+
+
+@pytest.mark.parametrize(
+  ('arrays', 'options', 'message'),
+  [
+    ({'y': ARRAY}, {}, r"t\.npz: .*no array 'labels', only 'y'\. Save it"),
+    ({'labels': ARRAY[0]}, {}, r"t\.npz: 'labels' must be \[N, L\].*not \[3\]"),
+    ({'labels': ARRAY[:0]}, {}, r"t\.npz: 'labels' must be .*not \[0, 3\]"),
+    (
+      {'labels': ARRAY, 'label_names': ['a', 'b']},
+      {},
+      r"t\.npz: 'label_names' must be 3 distinct names.*Save it",
+    ),
+    (
+      {'labels': ARRAY, 'label_names': ['a', 'b', 'a']},
+      {},
+      r"t\.npz: 'label_names' must be 3 distinct names.*a, b, a",
+    ),
+    (
+      {'labels': ARRAY * 2, 'label_names': ['a', 'b', 'c']},
+      {},
+      r"t\.npz: row 0 .*column 'b' holds '2' \(3 such.*data\.unknown_codes",
+    ),
+    (
+      {'labels': ARRAY, 'label_names': ['cat', 'dog', 'cow']},
+      {'label_columns': ('cta',)},
+      r"t\.npz: .*no label 'cta'.*mean 'cat'\? Set data\.label_columns",
+    ),
+    (
+      {'labels': np.array([[0, np.nan]])},
+      {'unknown_codes': ('9',)},
+      r"t\.npz: row 0 .*column 'label_1' holds 'nan'",
+    ),
+    (
+      {'labels': np.array([[None, {}]])},
+      {},
+      r't\.npz: not readable by NumPy.*Save it',
+    ),
+  ],
+)
+def test_bad_arrays(tmp_path, arrays, options, message):
+  np.savez(tmp_path / 't.npz', **arrays)
+  with pytest.raises(ValueError, match=message):
+    labels.load(tmp_path / 't.npz', **options)
+
+
+@pytest.mark.parametrize('content', [b'', b'PK\3\4 not quite', b'text'])
+def test_not_a_numpy_file(tmp_path, content):
+  path = tmp_path / 't.npz'
+  path.write_bytes(content)
+  with pytest.raises(ValueError, match=r't\.npz: not readable by NumPy'):
+    labels.load(path)
+
+
+def test_other_formats_and_missing_files(tmp_path):
+  path = write(tmp_path, 'a', '1', name='t.parquet')
+  with pytest.raises(ValueError, match=r"read from \.csv, .*not from '\.parq"):
+    labels.load(path)
+  write(tmp_path, 'a', '1', name='labels.csv')
+  with pytest.raises(FileNotFoundError, match=r"mean 'labels\.csv'"):
+    labels.load(tmp_path / 'label.csv')
+
+
+def test_needs_numpy_alone():
+  code = (
+    'import sys, aubal_jax, numpy\n'
+    'before = set(sys.modules)\n'
+    'import aubal_jax.data.labels\n'
+    "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
+    "print(sorted(new - sys.stdlib_module_names - {'aubal_jax', 'numpy'}))\n"
+    "print({'cv2', 'tensorflow', 'albumentations'} & set(sys.modules))"
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True, check=True
+  )
+  assert done.stdout == '[]\nset()\n'

@@ -1,0 +1,262 @@
+import pathlib
+
+import cv2
+import numpy as np
+import pytest
+
+from aubal_jax.data import manifest
+
+SIZE = {'image_size': 8, 'num_threads': 2}
+
+
+def image(folder, name, value=100):
+  path = folder / name
+  path.parent.mkdir(parents=True, exist_ok=True)
+  assert cv2.imwrite(str(path), np.full((9, 9), value, np.uint8))
+  return path
+
+
+def write(folder, *lines, images=True):
+  """Writes a table and, in grey levels 10, 20, ..., the images it names."""
+  path = folder / 't.csv'
+  path.write_text('\n'.join(lines) + '\n')
+  if images:
+    for number, line in enumerate(lines[1:], 1):
+      image(folder, line.split(',')[0], 10 * number)
+  return path
+
+
+def load(path, **options):
+  return manifest.load(path, **SIZE | options)
+
+
+def test_reads_labels_splits_groups_and_images(tmp_path):
+  path = write(
+    tmp_path,
+    'path,subject,split,AU01,AU02',
+    'i/a.png,S1,train,1,0',
+    'i/b.png,S1,Training,0,1',
+    'i/c.png,S2,val,9,1',
+    'd.png,S3,test,0,',
+  )
+  data = load(path)
+  assert data.label_names == ('AU01', 'AU02')
+  assert data.labels.tolist() == [[1, 0], [0, 1], [0, 1], [0, 0]]
+  assert data.known.tolist() == [[1, 1], [1, 1], [0, 1], [1, 0]]
+  assert data.split.tolist() == ['train', 'train', 'validation', 'test']
+  assert data.ids.tolist() == ['i/a.png', 'i/b.png', 'i/c.png', 'd.png']
+  assert data.groups.tolist() == ['S1', 'S1', 'S2', 'S3']
+  assert data.notes == ()
+  images = data.load_images(np.array([3, 0, 3]))
+  assert images.shape == (3, 8, 8, 1)
+  assert images[:, 4, 4, 0].tolist() == [40, 10, 40]
+  images = load(path, channels=3, resize='pad', image_size=5).load_images([1])
+  assert images.shape == (1, 5, 5, 3)
+
+
+def test_paths_absolute_and_above_the_table(tmp_path):
+  absolute = image(tmp_path, 'far/a.png', 10)
+  image(tmp_path, 'up.png', 20)
+  table = tmp_path / 'table'
+  table.mkdir()
+  path = write(
+    table,
+    'path,split,x',
+    f'{absolute},train,1',
+    '../up.png,train,1',
+    images=False,
+  )
+  images = load(path).load_images(np.arange(2))
+  assert images[:, 0, 0, 0].tolist() == [10, 20]
+
+
+def test_draws_splits_by_group(tmp_path):
+  lines = [f'{n}.png,S{n % 5},{n % 2}' for n in range(20)]
+  path = write(tmp_path, 'path,subject,x', *lines)
+  options = {'validation_fraction': 0.2, 'test_fraction': 0.4}
+  data = load(path, **options)
+  for split, groups in (('validation', 1), ('test', 2), ('train', 2)):
+    assert len(set(data.groups[data.rows(split)])) == groups
+    assert len(data.rows(split)) == 4 * groups
+  assert data.notes == (
+    'No split column: drew validation and test by group with seed 0.',
+  )
+  again = load(path, **options)
+  np.testing.assert_array_equal(again.split, data.split)
+  others = [load(path, seed=seed, **options).split for seed in range(1, 4)]
+  assert any((other != data.split).any() for other in others)
+
+
+def test_splits_of_the_table_can_be_set_aside(tmp_path):
+  lines = [f'{n}.png,train,1' for n in range(10)]
+  path = write(tmp_path, 'path,split,x', *lines)
+  data = load(path, split_column='', label_columns=('x',))
+  assert data.num_rows()['test'] == 2  # round(10 * 0.15)
+  assert 'by row' in data.notes[0]
+
+
+def test_notes_on_what_is_odd(tmp_path):
+  path = write(
+    tmp_path,
+    'path,subject,split,a,b',
+    '1.png,S1,train,0,',
+    '2.png,S1,test,1,',
+  )
+  crossing, empty, unknown, absent = load(path).notes
+  assert crossing.startswith('1 of 1 groups have rows in more than one split')
+  assert "'validation'" in empty
+  assert "data.split_column=''" in empty
+  assert unknown == '1 of 2 labels is unknown in every row: b.'
+  assert absent == '1 of 2 labels is never 1 in the training split: a.'
+
+
+@pytest.mark.parametrize(
+  ('lines', 'options', 'message'),
+  [
+    (
+      ('path,x', '1.png,0', '2.png,yes'),
+      {},
+      r"t\.csv:3: column 'x' holds 'yes'\. .*data\.unknown_codes",
+    ),
+    (
+      ('path,x', '1.png,0', '2.png,0', '1.png,1', './2.png,0'),
+      {},
+      r"t\.csv:4: column 'path' holds '1\.png' as line 2 does; line 5: column "
+      r"'path' holds '\./2\.png' as line 3 does \(2 in all\)\. .*remove one",
+    ),
+    (
+      ('file,x', '1.png,0'),
+      {},
+      r"t\.csv:1: .*no column 'path'; .*'file', 'x'.*data\.path_column",
+    ),
+    (
+      ('path,split,x', '1.png,test,0'),
+      {},
+      r't\.csv: no row is left to train on.*data\.split_column',
+    ),
+    (
+      ('path,split,x', '1.png,train,0', '2.png,fold1,0'),
+      {},
+      r"t\.csv:3: column 'split' holds 'fold1'.*data\.split_column=''",
+    ),
+    (
+      ('path,subject,x', '1.png,S1,0', '2.png,S2,1'),
+      {},
+      r'2 groups cannot be split.*Lower the fractions',
+    ),
+    (
+      ('path,person,x', '1.png,S1,0'),
+      {},
+      r"t\.csv:2: column 'person' holds 'S1'.*data\.label_columns",
+    ),
+    (('path,x', '1.png,0'), {'unreadable': 'skip'}, r"data\.unread.* 'skip'"),
+    (('path,x', '1.png,0'), {'resize': 'zoom'}, r"data\.resize .* 'zoom'"),
+  ],
+)
+def test_bad_tables(tmp_path, lines, options, message):
+  with pytest.raises(ValueError, match=message):
+    load(write(tmp_path, *lines), **options)
+
+
+def test_blank_path(tmp_path):
+  path = write(tmp_path, 'path,x', ',0', images=False)
+  with pytest.raises(
+    ValueError, match=r"t\.csv:2: column 'path' is bl.*add it"
+  ):
+    load(path)
+
+
+def test_missing_table(tmp_path):
+  with pytest.raises(FileNotFoundError, match=r'none\.csv.*data\.path'):
+    load(tmp_path / 'none.csv')
+
+
+def test_missing_images(tmp_path):
+  lines = [f'i/{n}.png,train,1' for n in range(9)]
+  path = write(tmp_path, 'path,split,x', *lines)
+  for n in range(1, 8):
+    (tmp_path / f'i/{n}.png').unlink()
+  (tmp_path / 'i/1.png').mkdir()  # A folder is no image file.
+  with pytest.raises(
+    ValueError, match=r"t\.csv:3: no image file 'i/1\.p"
+  ) as no:
+    load(path)
+  assert "line 7: no image file 'i/5.png'; ... (7 in all)" in str(no.value)
+  assert f'relative to {tmp_path}.' in str(no.value)
+  assert "data.unreadable='drop'" in str(no.value)
+
+
+def test_paths_with_the_other_slash(tmp_path):
+  path = write(tmp_path, 'path,split,x', 'i\\a.png,train,1', images=False)
+  if pathlib.PurePath('a\\b').parts == ('a\\b',):
+    with pytest.raises(ValueError, match="with '/' between folders"):
+      load(path)
+
+
+def break_images(tmp_path):
+  path = write(
+    tmp_path,
+    'path,split,x,y',
+    'a.png,train,1,0',
+    'b.png,train,0,1',
+    'c.png,train,1,0',
+    'd.png,validation,0,1',
+    'e.png,test,0,1',
+  )
+  (tmp_path / 'b.png').unlink()
+  (tmp_path / 'd.png').write_bytes(b'no image')
+  return path
+
+
+def test_unreadable_images_are_an_error_when_read(tmp_path):
+  path = break_images(tmp_path)
+  image(tmp_path, 'b.png')
+  data = load(path)
+  assert len(data.load_images(np.array([0, 2, 4]))) == 3
+  message = (
+    r'Cannot read 1 of 2 images: .*t\.csv:5: .*d\.png: not an image .*'
+    r"data\.unreadable='drop'"
+  )
+  with pytest.raises(ValueError, match=message):
+    data.load_images(np.array([4, 3]))
+
+
+def test_unreadable_images_are_dropped_and_counted(tmp_path):
+  data = load(break_images(tmp_path), unreadable='drop')
+  assert data.split.tolist() == ['train', 'dropped', 'train', 'dropped', 'test']
+  assert len(data) == 5
+  missing, undecodable, empty, absent = data.notes
+  assert undecodable.startswith('Dropped 1 of 5 rows, image not an image')
+  assert f'line 5 of {tmp_path / "t.csv"}.' in undecodable
+  assert missing.startswith('Dropped 1 of 5 rows, image missing: line 3 of')
+  assert "'validation'" in empty
+  assert absent.endswith('never 1 in the training split: y.')
+  rows = np.flatnonzero(data.split != 'dropped')
+  assert data.load_images(rows)[:, 0, 0, 0].tolist() == [10, 30, 50]
+
+
+def test_a_dropped_row_does_not_make_a_group_cross(tmp_path):
+  path = write(
+    tmp_path, 'path,subject,split,x', 'a.png,S,train,1', 'b.png,S,test,1'
+  )
+  assert 'more than one split' in load(path).notes[0]
+  (tmp_path / 'b.png').unlink()
+  notes = load(path, unreadable='drop').notes
+  assert not any('more than one split' in note for note in notes)
+
+
+def test_nothing_left_to_train_on(tmp_path):
+  path = write(tmp_path, 'path,split,x', 'a.png,train,1', images=False)
+  message = r'no row is left .*1 of them dropped\)\. Mend the paths'
+  with pytest.raises(ValueError, match=message):
+    load(path, unreadable='drop')
+
+
+def test_dropping_does_not_change_the_other_splits(tmp_path):
+  lines = [f'{n}.png,1' for n in range(20)]
+  path = write(tmp_path, 'path,x', *lines)
+  whole = load(path).split
+  (tmp_path / '7.png').unlink()
+  data = load(path, unreadable='drop')
+  assert data.split[7] == 'dropped'
+  np.testing.assert_array_equal(np.delete(data.split, 7), np.delete(whole, 7))
