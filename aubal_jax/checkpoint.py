@@ -29,7 +29,10 @@ BEST_METRIC = 'f1_macro'
 
 @contextlib.contextmanager
 def open_checkpoints(
-  directory: str | pathlib.Path, *, keep_checkpoints: int = 2
+  directory: str | pathlib.Path,
+  *,
+  keep_checkpoints: int = 2,
+  read_only: bool = False,
 ) -> Iterator[ocp.CheckpointManager]:
   """Opens, and where need be creates, a directory of checkpoints.
 
@@ -37,24 +40,32 @@ def open_checkpoints(
         checkpoint.save(checkpoints, state, {'f1_macro': 0.4})
         state = checkpoint.restore(checkpoints, state, which='best')
 
-  Remains of an interrupted save are removed on opening. On leaving, a save
-  under way is waited for.
+  Remains of an interrupted save are removed on opening.
 
   Args:
     directory: path, one subdirectory for each checkpoint, named by its step.
     keep_checkpoints: how many of the newest to keep. The best by
       `BEST_METRIC` is kept beside them; of equals it is the newest.
+    read_only: for evaluating beside a run that may be saving: nothing is
+      created or removed, and `save` saves nothing.
 
   Yields:
     An Orbax CheckpointManager for the functions below.
 
   Raises:
     ValueError: keep_checkpoints is below 1.
+    FileNotFoundError: read_only, and there is no such directory.
   """
   if keep_checkpoints < 1:
     raise ValueError(
       f'keep_checkpoints must be at least 1, got {keep_checkpoints}: a run'
       ' goes on from its newest checkpoint.'
+    )
+  path = pathlib.Path(directory).absolute()
+  if read_only and not path.is_dir():
+    raise FileNotFoundError(
+      f'There are no checkpoints at {path}: train first, or name another'
+      ' directory.'
     )
   _silence_orbax()
   options = ocp.CheckpointManagerOptions(
@@ -70,9 +81,9 @@ def open_checkpoints(
       ]
     ),
     cleanup_tmp_directories=True,
+    read_only=read_only,  # Overrules the line above.
     enable_async_checkpointing=False,
   )
-  path = pathlib.Path(directory).absolute()
   with ocp.CheckpointManager(path, options=options) as checkpoints:
     yield checkpoints
 

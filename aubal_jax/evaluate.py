@@ -13,6 +13,7 @@ import numpy as np
 
 from aubal_jax import bootstrap
 from aubal_jax import metrics
+from aubal_jax import models
 from aubal_jax.data import pipeline
 
 # The scores of a set of labels, as Confusion calls them.
@@ -23,7 +24,7 @@ def make_predict(model, devices=None):
   """Compiles the model for prediction on all the given devices.
 
   Args:
-    model: a Flax linen module with `apply(variables, image, train=False)`
+    model: from `models.make_model`: `apply(variables, image, train=False)`
       giving logits float[B, L] for images in [0, 1].
     devices: JAX devices of this process; None: all of them.
 
@@ -37,7 +38,7 @@ def make_predict(model, devices=None):
   def forward(params, batch_stats, image):
     logits = model.apply(
       {'params': params, 'batch_stats': batch_stats},
-      image.astype(jnp.float32) / 255.0,
+      models.scale_images(image, model.dtype),
       train=False,
     )
     return jax.nn.sigmoid(logits.astype(jnp.float32))
@@ -101,12 +102,13 @@ def predict_rows(predict, state, images, rows, *, batch_size):
     running = following
   parts.append(_fetch(*running))
   probability = np.concatenate(parts)
-  if count > 1:
-    from jax.experimental import multihost_utils
+  if count == 1:
+    return probability
+  from jax.experimental import multihost_utils
 
-    shares = multihost_utils.process_allgather(probability)
-    probability = np.swapaxes(shares, 0, 1).reshape(-1, shares.shape[-1])
-  return probability[: len(rows)]
+  shares = multihost_utils.process_allgather(probability)
+  together = np.swapaxes(shares, 0, 1).reshape(-1, shares.shape[-1])
+  return together[: len(rows)]
 
 
 def _on_one_device(x):

@@ -99,10 +99,12 @@ def create_state(
   """
   images = jnp.zeros((1, *image_shape), model.dtype)
   variables = jax.jit(model.init)(key, images)
+  # Flax begins with float32 statistics, whatever they are updated with.
+  wide = jnp.promote_types(model.param_dtype, jnp.float32)
   return TrainState(
     step=jnp.zeros((), jnp.int32),
     params=variables['params'],
-    batch_stats=variables['batch_stats'],
+    batch_stats=optax.tree.cast(variables['batch_stats'], wide),
     opt_state=optimizer.init(variables['params']),
   )
 

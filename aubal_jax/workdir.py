@@ -73,7 +73,10 @@ def open_workdir(path, config, *, overwrite: bool = False) -> pathlib.Path:
 
 
 def begin(path: pathlib.Path, stage: str, config) -> None:
-  """Pins the settings `stage` reads: it is about to write its files."""
+  """Pins the settings `stage` reads: it is about to write its files.
+
+  What later stages made of the files before is no longer up to date.
+  """
   _record(path, stage, config, done=False)
 
 
@@ -84,6 +87,11 @@ def finish(path: pathlib.Path, stage: str, config) -> None:
 
 def _record(path, stage, config, *, done) -> None:
   stages = _read(path)['stages']
+  if not done:
+    later = [*READS][[*READS].index(stage) + 1 :]
+    stages = {
+      name: entry for name, entry in stages.items() if name not in later
+    }
   stages[stage] = {'done': done, 'settings': _pinned(config, stage)}
   record = {
     'config': config.to_dict(),
@@ -99,14 +107,16 @@ def _record(path, stage, config, *, done) -> None:
 
 def is_done(path: pathlib.Path, stage: str, config) -> bool:
   """Whether `stage` is done for these settings, its stages before included."""
+  if stage not in READS:
+    raise ValueError(f'stage must be one of {[*READS]}; it is {stage!r}.')
   stages = _read(path)['stages']
   for earlier in READS:
     entry = stages.get(earlier, {'done': False})
     if not entry['done'] or entry['settings'] != _pinned(config, earlier):
       return False
     if earlier == stage:
-      return True
-  raise ValueError(f'stage must be one of {[*READS]}; it is {stage!r}.')
+      break
+  return True
 
 
 def _read(path: pathlib.Path) -> dict:

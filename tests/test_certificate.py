@@ -25,7 +25,8 @@ def test_the_bound_is_the_exact_minimum_over_the_box(lam):
   def slope(g):
     return (slopes + 2 * lam * (g - g.mean()) / len(g)) / scale
 
-  box = list(zip(np.asarray(problem.lower), np.asarray(problem.upper)))
+  box = [(1.0, 10.0)] * 9
+  options = {'ftol': 1e-15, 'gtol': 1e-12}
   best = min(
     optimize.minimize(
       level,

@@ -75,7 +75,7 @@ def test_abstract_state_is_enough_to_restore(directory):
     # One that was not evaluated is no candidate, and goes when it is old.
     ({1: 0.5, 2: None, 3: None, 4: None}, {1, 3, 4}, 1),
     # A NaN is the worst, of equals the newest is best.
-    ({1: np.nan, 2: 0.2, 3: 0.2, 4: 0.1, 5: 0.1}, {3, 4, 5}, 3),
+    ({1: 0.2, 2: 0.2, 3: np.nan, 4: np.nan}, {2, 3, 4}, 2),
     ({1: None, 2: None}, {1, 2}, None),
   ],
 )
@@ -141,6 +141,26 @@ def test_what_an_interrupted_save_left_is_no_checkpoint(directory):
     assert_same(checkpoint.restore(checkpoints, make_state(0)), make_state(1))
     save_all(checkpoints, {3: 0.6})
     assert_same(checkpoint.restore(checkpoints, make_state(0)), make_state(3))
+
+
+def test_read_only_leaves_everything_as_it_is(directory):
+  with (
+    pytest.raises(FileNotFoundError, match=r'no checkpoints at .*train first'),
+    checkpoint.open_checkpoints(directory, read_only=True),
+  ):
+    pass
+  assert not directory.exists()
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    save_all(checkpoints, {1: 0.5, 2: 0.4})
+  saving = directory / '3.orbax-checkpoint-tmp'  # By another process.
+  saving.mkdir()
+  with checkpoint.open_checkpoints(
+    directory, keep_checkpoints=1, read_only=True
+  ) as checkpoints:
+    restored = checkpoint.restore(checkpoints, make_state(0), which='best')
+    assert not checkpoint.save(checkpoints, make_state(3))
+  assert_same(restored, make_state(1))
+  assert {p.name for p in directory.iterdir()} == {'1', '2', saving.name}
 
 
 def test_the_same_step_is_saved_once_and_an_earlier_one_never(directory):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -23,6 +24,8 @@ NAMES = ('AU01', 'AU02', 'AU04', 'AU06')
 
 class Net(nn.Module):
   """A dense layer and batch norm, enough to tell train from evaluation."""
+
+  dtype: jnp.dtype = jnp.float32
 
   @nn.compact
   def __call__(self, x, train):
@@ -46,11 +49,12 @@ def setup_net(num_images=13):
 
 
 def expected(images, state):
-  layer, norm = state.params['Dense_0'], state.params['BatchNorm_0']
+  params = jax.tree.map(np.asarray, state.params)
+  layer, norm = params['Dense_0'], params['BatchNorm_0']
   x = images.reshape(len(images), -1) / 255.0 - 0.5
-  logits = x @ np.asarray(layer['kernel']) + np.asarray(layer['bias'])
+  logits = x @ layer['kernel'] + layer['bias']
   logits = logits / np.sqrt(1 + 1e-5) * norm['scale'] + norm['bias']
-  return 1 / (1 + np.exp(-np.asarray(logits)))
+  return 1 / (1 + np.exp(-logits))
 
 
 @pytest.mark.parametrize('batch_size', [1, 4, 5, 13, 64])
@@ -79,6 +83,16 @@ def test_no_rows_and_no_batch_are_errors():
     evaluate.predict_rows(predict, state, images, [0], batch_size=0)
 
 
+def environment(num_devices):
+  root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+  return {
+    **os.environ,
+    'XLA_FLAGS': f'--xla_force_host_platform_device_count={num_devices}',
+    'JAX_PLATFORMS': 'cpu',
+    'PYTHONPATH': root,
+  }
+
+
 def test_three_devices_equal_one():
   code = (
     'import jax, numpy as np\n'
@@ -92,17 +106,48 @@ def test_three_devices_equal_one():
     '  want = t.expected(images, state)\n'
     '  np.testing.assert_allclose(got, want, atol=1e-6)\n'
   )
-  root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-  env = {
-    **os.environ,
-    'XLA_FLAGS': '--xla_force_host_platform_device_count=3',
-    'JAX_PLATFORMS': 'cpu',
-    'PYTHONPATH': root,
-  }
   done = subprocess.run(
-    [sys.executable, '-c', code], env=env, capture_output=True, text=True
+    [sys.executable, '-c', code],
+    env=environment(3),
+    capture_output=True,
+    text=True,
   )
   assert done.returncode == 0, done.stderr
+
+
+def test_two_processes_share_the_rows():
+  """Also where there are fewer rows than processes."""
+  code = (
+    'import sys, jax\n'
+    "jax.config.update('jax_cpu_collectives_implementation', 'gloo')\n"
+    'jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))\n'
+    'import numpy as np\n'
+    'from tests import test_evaluate as t\n'
+    'images, state = t.setup_net()\n'
+    'predict, read = t.evaluate.make_predict(t.Net()), []\n'
+    'for n in (13, 1):\n'
+    '  got = t.evaluate.predict_rows(predict, state,\n'
+    '    lambda r: (read.extend(r), images[r])[1],\n'
+    '    np.arange(n), batch_size=5)\n'
+    '  want = t.expected(images[:n], state)\n'
+    '  np.testing.assert_allclose(got, want, atol=1e-6)\n'
+    'assert len(read) == 7 + 1, read\n'
+  )
+  with socket.socket() as free:
+    free.bind(('localhost', 0))
+    address = f'localhost:{free.getsockname()[1]}'
+  command = [sys.executable, '-c', code, address]
+  pipe = {'stdout': subprocess.PIPE, 'stderr': subprocess.STDOUT, 'text': True}
+  running = [
+    subprocess.Popen([*command, str(i)], env=environment(1), **pipe)
+    for i in range(2)
+  ]
+  try:
+    said = [process.communicate(timeout=120)[0] for process in running]
+  finally:
+    for process in running:
+      process.kill()
+  assert [process.returncode for process in running] == [0, 0], said
 
 
 def fake(num_images=240, seed=0):

@@ -75,6 +75,7 @@ def test_scores_equal_scikit_learn(thresholds, masked):
     sk.accuracy_score(label[known], said[known])
   )
   assert c.f1_micro == pytest.approx(sk.f1_score(label[known], said[known]))
+  assert c.awc == pytest.approx((c.f1_macro + c.accuracy) / 2)
   if not masked:
     assert c.f1_macro == pytest.approx(
       sk.f1_score(label, said, average='macro', zero_division=0)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-import pathlib
 import sys
 
 import numpy as np
 
-from aubal_jax import files
 from aubal_jax import plan as plan_lib
 from aubal_jax import preemption
 from aubal_jax import workdir
@@ -39,112 +38,99 @@ def _num_steps(config, plan) -> int:
 
 
 def run(inputs, path) -> None:
-  """plan.npz -> checkpoints/, metrics.jsonl."""
+  """Trains up to the wanted number of steps, from the newest checkpoint."""
   import jax
 
   from aubal_jax import checkpoint
   from aubal_jax import losses
   from aubal_jax import train as train_lib
-  from aubal_jax.data import augment
-  from aubal_jax.data import pipeline
+  from aubal_jax import train_log
   from aubal_jax.tasks import network
 
   config, dataset = inputs.config, inputs.dataset
   plan = _load_plan(path, dataset)
-  num_steps = _num_steps(config, plan)
-  batch_size = config.train.batch_size
-  train_lib.check_batch_size(batch_size, jax.local_device_count())
-  images = inputs.images('train', 'validation')
-  workdir.begin(path, 'train', config)
-  model, optimizer, state = network.make_network(
-    config, len(dataset.label_names)
-  )
+  num_devices = jax.local_device_count()
+  train_lib.check_batch_size(config.train.batch_size, num_devices)
   loss = losses.make_loss(
     config.loss.name,
     weights=config.loss.weights,
     frequency=_frequency(dataset, plan),
   )
-  settings = config.augment.to_dict()
-  augment_rows, frozen = settings.pop('rows'), settings.pop('frozen')
+  num_labels = len(dataset.label_names)
+  model, optimizer, state = network.make_network(config, num_labels)
+  num_steps = _num_steps(config, plan)
+  images = inputs.images('train', 'validation')
   with checkpoint.open_checkpoints(
     path / 'checkpoints', keep_checkpoints=config.train.keep_checkpoints
   ) as checkpoints:
     if checkpoint.find_step(checkpoints) is not None:
       state = checkpoint.restore(checkpoints, state)
-      print(f'train: goes on from step {int(state.step)}.', flush=True)
     first = int(state.step)
-    batches = pipeline.train_batches(
-      plan,
-      images,
-      dataset.labels,
-      dataset.known,
-      batch_size=batch_size,
-      seed=config.seed,
-      start_step=first,
-      num_steps=max(num_steps - first, 0),
-      augment_rows=augment_rows,
-      frozen=frozen,
-      settings=augment.Settings(**settings),
-      num_workers=config.train.num_workers,
-    )
+    batches = _make_batches(config, dataset, plan, images, first, num_steps)
+    workdir.begin(path, 'train', config)
     print(
-      f'train: {config.model.name} on {jax.local_device_count()} '
-      f'{jax.default_backend()} device(s), {len(plan):,} rows '
-      f'({int(plan.augment.sum()):,} augmented), steps {first + 1} to '
-      f'{num_steps} of {batch_size}',
+      f'train: {config.model.name} on {num_devices} {jax.default_backend()} '
+      f'device(s), {len(plan):,} rows ({int(plan.augment.sum()):,} augmented)'
+      f', steps {first + 1} to {num_steps} of {config.train.batch_size}',
       flush=True,
     )
-    with _log_lines(path / 'metrics.jsonl', first) as write_line:
-      with preemption.deferred():
-        try:
-          train_lib.train(
-            state,
-            train_lib.make_train_step(model, optimizer, loss),
-            batches,
-            num_steps=num_steps,
-            log_every_steps=config.train.log_every_steps,
-            eval_every_steps=config.train.eval_every_steps,
-            checkpoint_every_steps=config.train.checkpoint_every_steps,
-            steps_per_epoch=len(plan) / batch_size,
-            learning_rate=config.train.learning_rate,
-            write_line=write_line,
-            validate=_make_validate(model, dataset, images, config),
-            checkpoints=checkpoints,
-            should_stop=preemption.requested,
-          )
-        except train_lib.Preempted as stop:
-          print(f'{stop} The same command goes on.', file=sys.stderr)
-          raise SystemExit(preemption.STATUS) from None
+    with (
+      train_log.open_metrics(path / 'metrics.jsonl', step=first) as write_line,
+      _stopping_on_sigterm(),
+    ):
+      train_lib.train(
+        state,
+        train_lib.make_train_step(model, optimizer, loss),
+        batches,
+        num_steps=num_steps,
+        log_every_steps=config.train.log_every_steps,
+        eval_every_steps=config.train.eval_every_steps,
+        checkpoint_every_steps=config.train.checkpoint_every_steps,
+        steps_per_epoch=len(plan) / config.train.batch_size,
+        learning_rate=config.train.learning_rate,
+        write_line=write_line,
+        validate=_make_validate(model, dataset, images, config),
+        checkpoints=checkpoints,
+        should_stop=preemption.requested,
+      )
   workdir.finish(path, 'train', config)
   inputs.watch.lap('training')
 
 
-class _log_lines:
-  """Appends JSON lines to a file, after dropping those past a step.
+def _make_batches(config, dataset, plan, images, first, num_steps):
+  """Returns the iterator over the batches of steps `first` to `num_steps`."""
+  from aubal_jax.data import augment
+  from aubal_jax.data import pipeline
 
-  A run that was killed has logged steps that its newest checkpoint does not
-  have; they are run, and logged, again.
-  """
+  settings = config.augment.to_dict()
+  augment_rows, frozen = settings.pop('rows'), settings.pop('frozen')
+  return pipeline.train_batches(
+    plan,
+    images,
+    dataset.labels,
+    dataset.known,
+    batch_size=config.train.batch_size,
+    seed=config.seed,
+    start_step=first,
+    num_steps=max(num_steps - first, 0),
+    augment_rows=augment_rows,
+    frozen=frozen,
+    settings=augment.Settings(**settings),
+    num_workers=config.train.num_workers,
+  )
 
-  def __init__(self, path: pathlib.Path, last_step: int):
-    self._path = path
-    self._last_step = last_step
 
-  def __enter__(self):
-    kept = [
-      line for line in read_lines(self._path) if line['step'] <= self._last_step
-    ]
-    with files.write_atomically(self._path) as file:
-      file.writelines(json.dumps(line) + '\n' for line in kept)
-    self._file = open(self._path, 'a', encoding='utf-8')
-    return self._write
+@contextlib.contextmanager
+def _stopping_on_sigterm():
+  """Lets SIGTERM save and stop; then the process ends with its status."""
+  from aubal_jax import train as train_lib
 
-  def __exit__(self, *_):
-    self._file.close()
-
-  def _write(self, line):
-    self._file.write(json.dumps(line) + '\n')
-    self._file.flush()
+  try:
+    with preemption.deferred():
+      yield
+  except train_lib.Preempted as stop:
+    print(f'{stop} The same command goes on.', file=sys.stderr)
+    raise SystemExit(preemption.STATUS) from None
 
 
 def read_lines(path) -> list[dict]:

@@ -1,0 +1,230 @@
+"""The line from a table of images to report.html, small but whole."""
+
+import json
+import pathlib
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from aubal_jax import config as config_lib
+from aubal_jax import files
+from aubal_jax import plan as plan_lib
+from aubal_jax import tasks
+from aubal_jax import workdir
+
+
+def write_manifest(folder, num_images=60, size=20):
+  """Images whose label `bright` and `edge` can be seen; `rare` cannot."""
+  rng = np.random.default_rng(0)
+  lines = ['path,split,bright,edge,rare']
+  (folder / 'images').mkdir(parents=True)
+  for i in range(num_images):
+    bright, edge, rare = rng.random(3) < [0.5, 0.3, 0.1]
+    image = rng.integers(0, 80, (size, size), np.uint8) + 100 * bright
+    image[:, size // 2 :] += np.uint8(70 * edge)
+    cv2.imwrite(str(folder / f'images/{i}.png'), image.astype(np.uint8))
+    split = ('train', 'train', 'validation', 'test')[i % 4]
+    unknown = '' if i == 4 else int(edge)
+    lines.append(f'images/{i}.png,{split},{bright:d},{unknown},{rare:d}')
+  (folder / 'table.csv').write_text('\n'.join(lines) + '\n')
+  return folder / 'table.csv'
+
+
+@pytest.fixture(name='config')
+def fixture_config(tmp_path):
+  c = config_lib.default()
+  c.data.name = 'manifest'
+  c.data.path = str(write_manifest(tmp_path / 'data'))
+  c.data.image_size = 32
+  c.balance.optimizer = 'newton'
+  c.balance.lam_images = 100
+  c.model.name = 'resnet8_16'
+  c.train.batch_size = 8
+  c.train.num_steps = 6
+  c.train.eval_every_steps = 3
+  c.train.checkpoint_every_steps = 2
+  c.train.log_every_steps = 1
+  return c
+
+
+def run(config, path, task='run', **options):
+  config.task = task
+  tasks.run_task(config, path, started=time.perf_counter(), **options)
+  return pathlib.Path(path)
+
+
+def strip_times(path):
+  lines = [json.loads(line) for line in path.read_text().splitlines()]
+  timed = ('images_per_second', 'input_wait_fraction')
+  return [{k: v for k, v in line.items() if k not in timed} for line in lines]
+
+
+def test_run_makes_every_file_and_then_nothing_more(config, tmp_path, capsys):
+  path = run(config, tmp_path / 'run')
+  assert {p.name for p in path.iterdir()} == set(workdir.CONTENTS)
+  solution = files.read_json(path / 'solution.json')
+  plan = plan_lib.load(path / 'plan.npz')
+  assert len(plan) == solution['images_after'] > solution['images_before']
+  assert solution['converged'] and solution['gap'] <= 1e-5
+  labelsets = files.read_json(path / 'labelsets.json')
+  assert labelsets['images'] == 30
+  assert labelsets['label_names'] == ['bright', 'edge', 'rare']
+  report = files.read_json(path / 'report.json')
+  assert report['split'] == 'test' and report['num_images'] == 15
+  page = (path / 'report.html').read_text()
+  assert 'bright' in page and 'data:image' in page
+  before = {p: p.stat().st_mtime_ns for p in path.rglob('*')}
+  capsys.readouterr()
+  run(config, path)
+  printed = capsys.readouterr().out
+  assert printed.count('done before') == 4
+  assert before == {p: p.stat().st_mtime_ns for p in path.rglob('*')}
+
+
+def test_each_task_runs_alone_from_the_files_before_it(config, tmp_path):
+  whole = run(config, tmp_path / 'whole')
+  path = tmp_path / 'alone'
+  for stage in workdir.READS:
+    run(config, path, stage)
+  for name in ('labelsets.json', 'plan.npz', 'report.json'):
+    assert (whole / name).read_bytes() == (path / name).read_bytes()
+
+
+def test_a_run_that_goes_on_equals_a_straight_one(config, tmp_path):
+  straight = run(config, tmp_path / 'straight')
+  config.train.num_steps = 3
+  path = run(config, tmp_path / 'in_two')
+  with open(path / 'metrics.jsonl', 'a') as file:
+    file.write('{"step": 4, "loss": 9}\n{"step"')  # As a kill leaves it.
+  config.train.num_steps = 6
+  run(config, path)
+  assert (straight / 'report.json').read_bytes() == (
+    path / 'report.json'
+  ).read_bytes()
+  logs = [strip_times(p / 'metrics.jsonl') for p in (straight, path)]
+  assert logs[0] == logs[1]
+
+
+@pytest.mark.parametrize('method', ['none', 'random'])
+def test_the_other_plans(config, tmp_path, method):
+  config.balance.method = method
+  path = run(config, tmp_path / 'run', 'balance')
+  plan = plan_lib.load(path / 'plan.npz')
+  labelsets = files.read_json(path / 'labelsets.json')
+  if method == 'none':
+    assert len(plan) == 30 and not plan.augment.any()
+    assert not (path / 'solution.json').exists()
+    assert labelsets['grown'] == []
+  else:
+    solution = files.read_json(path / 'solution.json')
+    assert len(plan) == solution['images_after']
+    assert plan.augment.sum() == solution['images_after'] - 30
+  run(config, path, 'report')
+
+
+def test_labels_alone_can_be_balanced_and_reported(config, tmp_path):
+  config.data.name = 'labels'
+  np.savez(
+    tmp_path / 'labels.npz',
+    labels=np.random.default_rng(0).random((50, 4)) < 0.3,
+  )
+  config.data.path = str(tmp_path / 'labels.npz')
+  path = run(config, tmp_path / 'run', 'balance')
+  run(config, path, 'report')
+  with pytest.raises(ValueError, match='labels but no images'):
+    run(config, path, 'train')
+  assert not (path / 'checkpoints').exists()
+
+
+@pytest.mark.parametrize(
+  ('task', 'words'),
+  [
+    ('train', ['plan.npz', 'balance']),
+    ('evaluate', ['checkpoints', 'train']),
+    ('dance', ['config.task', 'evaluate', 'dance']),
+  ],
+)
+def test_what_is_missing_is_named(config, tmp_path, task, words):
+  with pytest.raises(ValueError) as caught:
+    run(config, tmp_path / 'run', task)
+  for word in words:
+    assert word in str(caught.value)
+  assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize(
+  ('key', 'value', 'words'),
+  [
+    ('data.name', 'nothing', ['data.name', 'manifest', 'nothing']),
+    ('data.path', '', ['data.path', 'table.csv']),
+    ('data.path', 'nowhere.csv', ['nowhere.csv']),
+    ('data.label_columns', ('brigth',), ['brigth', 'bright']),
+    ('balance.method', 'magic', ['balance.method', 'magic']),
+    ('balance.optimizer', 'adm', ['optimizer', 'adam', 'adm']),
+    ('train.batch_size', 6, ['batch_size', '6', '4 devices']),
+    ('augment.flip', 2.0, ['flip', '2.0']),
+    ('augment.rows', 'some', ['augment_rows', 'some']),
+    ('model.name', 'resnet9', ['resnet9', 'resnet18_112']),
+    ('loss.name', 'f2', ['f2', 'soft_f1']),
+    ('train.optimizer', 'adm', ['adm', 'adam']),
+  ],
+)
+def test_bad_settings_are_named_and_nothing_is_pinned(
+  config, tmp_path, key, value, words
+):
+  good = config.copy_and_resolve_references()
+  section, name = key.split('.')
+  config[section][name] = value
+  with pytest.raises((ValueError, OSError)) as caught:
+    run(config, tmp_path / 'run')
+  for word in words:
+    assert word in str(caught.value)
+  # The mended settings are not refused because of the bad ones.
+  workdir.open_workdir(tmp_path / 'run', good)
+
+
+def test_a_plan_of_other_labels_is_refused(config, tmp_path):
+  path = run(config, tmp_path / 'run', 'balance')
+  plan_lib.unchanged(np.arange(3), label_names=('x',)).save(path / 'plan.npz')
+  with pytest.raises(ValueError, match=r'plan\.npz was made for the labels'):
+    run(config, path, 'train')
+
+
+def test_a_label_without_a_positive_is_said(config, tmp_path, capsys):
+  table = pathlib.Path(config.data.path)
+  lines = table.read_text().splitlines()
+  lines = [f'{line},{"never" if not i else 0}' for i, line in enumerate(lines)]
+  table.write_text('\n'.join(lines))
+  path = run(config, tmp_path / 'run')
+  assert 'never' in capsys.readouterr().err
+  report = files.read_json(path / 'report.json')
+  assert report['labels_without_positives'] == ['never']
+
+
+def test_contact_sheet_shows_rows_of_the_plan(config, tmp_path):
+  from aubal_jax.data import manifest
+  from aubal_jax.data import pipeline
+  from aubal_jax.tasks import report
+
+  path = run(config, tmp_path / 'run', 'balance')
+  plan = plan_lib.load(path / 'plan.npz')
+  dataset = manifest.load(config.data.path, image_size=32)
+  entries = report._contact_sheet(config, dataset, plan)
+  assert entries
+  batch = next(
+    pipeline.train_batches(
+      plan,
+      dataset.load_images,
+      dataset.labels,
+      dataset.known,
+      batch_size=len(plan),
+      seed=config.seed,
+      num_steps=1,
+    )
+  )
+  seen = {image.tobytes() for image in batch['image']}
+  for entry in entries:
+    assert entry['original'].tobytes() in seen
+    assert all(image.tobytes() in seen for image in entry['augmented'])
