@@ -10,6 +10,8 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from aubal_jax.models import pool
+
 # stem -> side of the first convolution's kernel.
 STEM_SIZES = types.MappingProxyType({'7x7': 7, '3x3': 3})
 
@@ -121,10 +123,9 @@ class ResNet(nn.Module):
         f' {images.dtype}{list(images.shape)}; models.scale_images turns'
         ' uint8 images into such.'
       )
-    x = images.astype(self.dtype)
-    x = _conv(self, self.width, STEM_SIZES[self.stem], 2, 'stem_conv')(x)
+    x = _conv(self, self.width, STEM_SIZES[self.stem], 2, 'stem_conv')(images)
     x = nn.relu(_norm(self, train, 'stem_norm')(x))
-    x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+    x = pool.max_pool(x)
     for stage, num_blocks in enumerate(self.stage_sizes):
       for block in range(num_blocks):
         x = BasicBlock(

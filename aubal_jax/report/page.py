@@ -6,6 +6,7 @@ any request. Whatever comes from a table goes through `text`.
 
 import base64
 import html
+import math
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1b1f24;
@@ -90,8 +91,8 @@ def text(value):
 
 
 def number(value, digits=None):
-  """Returns 12,345 or 0.123 (`digits` after the point); a dash for None."""
-  if value is None:
+  """Returns 12,345, or 0.123 with 3 `digits`; a dash for None and NaN."""
+  if value is None or math.isnan(value):
     return NONE
   return f'{value:,.0f}' if digits is None else f'{value:,.{digits}f}'
 

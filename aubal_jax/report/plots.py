@@ -130,13 +130,18 @@ def convergence(trace):
     The SVG element as text.
   """
   cost = trace.get('cost') or [0.0] * len(trace['step'])
-  value = list(
-    # Newton steps begin anew from the middle of the box: the best so far.
-    itertools.accumulate(map(operator.add, trace['value'], cost), min)
+  priced = map(operator.add, trace['value'], cost)
+  # Newton steps begin anew from the middle of the box: the best so far, each
+  # with its value without the price, which the relative gap is relative to.
+  best = list(
+    itertools.accumulate(zip(priced, trace['value'], strict=True), min)
   )
+  value = [v for v, _ in best]
   points = [
-    (s, v, b, max(v - b, 0) / max(1.0, abs(v)))
-    for s, v, b in zip(trace['step'], value, trace['lower_bound'], strict=True)
+    (s, v, b, max(v - b, 0) / max(1.0, abs(plain)))
+    for s, (v, plain), b in zip(
+      trace['step'], best, trace['lower_bound'], strict=True
+    )
     if b is not None
   ]
   marker = {'marker': '.', 'markersize': 4} if len(value) < 60 else {}

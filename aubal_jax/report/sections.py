@@ -1,5 +1,6 @@
 """The sections of the page, each from the file of the stage that made it."""
 
+from aubal_jax import labelsets as labelsets_lib
 from aubal_jax.report import page
 from aubal_jax.report import plots
 
@@ -19,17 +20,6 @@ def absent(title, why):
   return f'<h2>{page.text(title)}</h2>\n<p class="soft">{page.text(why)}</p>'
 
 
-def _irlbl(counts):
-  """Returns max / count for each label, None for a label without positive."""
-  return [max(counts) / c if c else None for c in counts]
-
-
-def mean_ir(counts):
-  """Returns the mean IRLbl of the labels that have a positive, or None."""
-  present = [x for x in _irlbl(counts) if x is not None]
-  return sum(present) / len(present) if present else None
-
-
 def class_counts(names, before, after, images):
   """Table I of the paper, for this data set, and the same as bars.
 
@@ -44,7 +34,12 @@ def class_counts(names, before, after, images):
   most = max(*before, *after, 1)
   rows = []
   for name, b, a, ir_b, ir_a in zip(
-    names, before, after, _irlbl(before), _irlbl(after), strict=True
+    names,
+    before,
+    after,
+    labelsets_lib.irlbl(before),
+    labelsets_lib.irlbl(after),
+    strict=True,
   ):
     rows.append(
       [
@@ -65,8 +60,8 @@ def class_counts(names, before, after, images):
       '',
       '',
       '',
-      page.number(mean_ir(before), 2),
-      page.number(mean_ir(after), 2),
+      page.number(labelsets_lib.mean_ir(before), 2),
+      page.number(labelsets_lib.mean_ir(after), 2),
       '',
     ],
   ]
@@ -123,7 +118,7 @@ def labelsets(found):
 def convergence(solution):
   """Fig. 2 of the paper, with the bound that proves how far is left."""
   trace = solution['trace']
-  bound = solution['lower_bound']
+  bound = trace['lower_bound'][-1]
   caption = (
     f'Optimiser {page.text(solution["optimizer"])}, '
     f'{page.number(solution["num_steps"])} steps. No choice of images within '
@@ -133,7 +128,8 @@ def convergence(solution):
   )
   alt = (
     f'The objective falls from {page.value(solution["value_start"])} to '
-    f'{page.value(solution["value"])}; the certified lower bound rises to '
+    f'{page.value(solution["value"])}; the certified lower bound, the price of '
+    'added images included, rises to '
     f'{"no value" if bound is None else page.value(bound)}. Beside it the '
     f'relative gap on a logarithmic scale, {solution["gap"]:.1e} at the end.'
   )

@@ -2,8 +2,8 @@
 
 import math
 
+from aubal_jax import labelsets as labelsets_lib
 from aubal_jax.report import page
-from aubal_jax.report import sections
 
 
 def describe_balance(labelsets, solution, after, images):
@@ -24,8 +24,8 @@ def describe_balance(labelsets, solution, after, images):
   if after is None or not (added or solution):
     return f'{out} Nothing was added or left out.'
   share = f' ({100 * added / images[0]:+.0f} %)' if images[0] else ''
-  ratios = sections.mean_ir(labelsets['class_counts']), sections.mean_ir(after)
-  if None not in ratios:
+  ratios = _mean_irs(labelsets, after)
+  if not any(map(math.isnan, ratios)):
     out += (
       f' Balancing added {page.number(added)} images{share}; the mean '
       f'imbalance ratio went from {ratios[0]:.2f} to {ratios[1]:.2f}.'
@@ -37,10 +37,10 @@ def describe_balance(labelsets, solution, after, images):
     for name in ('value_start', 'value', 'rounded_value')
   )
   out += (
-    f' The objective went from {start} to {end}, and it is proved that no '
-    f'choice within the limits is better by more than {_gap(solution["gap"])} '
-    f'of it; in whole images it is {whole}, at most '
-    f'{_gap(solution["rounded_gap"])} from the best.'
+    f' The objective went from {start} to {end}, and it is proved '
+    'that, counting the price of added images, no choice within the limits is '
+    f'better by more than {_gap(solution["gap"])} of it; in whole images it is '
+    f'{whole}, at most {_gap(solution["rounded_gap"])} from the best.'
   )
   if list(after) != list(solution['class_counts_after']):
     out += (
@@ -50,6 +50,12 @@ def describe_balance(labelsets, solution, after, images):
   if not solution['converged']:
     out += ' The solver stopped before the gap that was asked for.'
   return out
+
+
+def _mean_irs(labelsets, after):
+  """Returns MeanIR before and after; NaN where no label has a positive."""
+  counts = labelsets['class_counts'], after
+  return tuple(map(labelsets_lib.mean_ir, counts))
 
 
 def _gap(gap):
@@ -110,13 +116,16 @@ def tiles(labelsets, solution, after, images, report):
   if labelsets is not None:
     if after is not None:
       tile(f'{images[1] - images[0]:+,}', 'images by balancing')
-      before, now = map(sections.mean_ir, (labelsets['class_counts'], after))
-      if before is not None and now is not None:
+      before, now = _mean_irs(labelsets, after)
+      if not math.isnan(before) and not math.isnan(now):
         tile(f'{before:.2f} → {now:.2f}', 'MeanIR (1 is balanced)')
     else:
       tile(page.number(images[0]), 'training images')
   if solution is not None:
-    tile(_gap(solution['gap']), 'certified gap: how far from the best, at most')
+    tile(
+      _gap(solution['gap']),
+      'certified gap: how far from the best, at most, price included',
+    )
   if report is not None:
     floors = report['floors']
     tile(

@@ -1,0 +1,132 @@
+"""The command as a person meets it: exit status, one message, no traceback."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from aubal_jax import files
+from tests import test_tasks
+
+ROOT = pathlib.Path(__file__).parent.parent
+COMMAND = (sys.executable, '-m', 'aubal_jax.main')
+
+
+def run(*arguments, cwd=ROOT):
+  return subprocess.run(
+    [*COMMAND, *arguments], cwd=cwd, capture_output=True, text=True, check=False
+  )
+
+
+def test_help_is_quick_and_ends_well():
+  start = time.perf_counter()
+  done = run('--help')
+  assert done.returncode == 0
+  assert '--workdir' in done.stdout and '--config' in done.stdout
+  assert time.perf_counter() - start < 60  # Not a benchmark: it does end.
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'words'),
+  [
+    ([], ['--config is missing']),
+    (['--config=configs/balance.py'], ['--workdir is missing']),
+    (['--config=configs/nowhere.py', '--workdir=x'], ['nowhere.py']),
+    (['--confg=configs/balance.py'], ['confg']),
+    (['stray'], ['stray', '--config.KEY=VALUE']),
+    (
+      ['--config=configs/balance.py', '--config.balance.lamb=3'],
+      ['lamb', 'Did you mean "lam"'],
+    ),
+    (['--config=configs/balance.py', '--config.balance.lam=x'], ['lam', "'x'"]),
+    (
+      ['--config=configs/balance.py', '--config.data.path=none.csv'],
+      ['none.csv', 'does not exist'],
+    ),
+  ],
+)
+def test_a_users_error_is_one_message_and_status_2(arguments, words, tmp_path):
+  if any(a.startswith('--config.') for a in arguments):
+    arguments = [*arguments, f'--workdir={tmp_path / "run"}']
+  done = run(*arguments)
+  assert done.returncode == 2, done.stderr
+  assert 'Traceback' not in done.stderr
+  for word in words:
+    assert word in done.stderr
+  assert not (tmp_path / 'run').exists()
+
+
+def test_balancing_a_table_from_another_folder(tmp_path):
+  table = tmp_path / 'labels.csv'
+  table.write_text('a,b\n' + '1,0\n' * 20 + '0,1\n' * 5 + '1,1\n' * 2)
+  done = run(
+    f'--config={ROOT}/configs/balance.py',
+    '--config.data.path=labels.csv',
+    '--workdir=out',
+    cwd=tmp_path,
+  )
+  assert done.returncode == 0, done.stderr
+  assert 'certified' in done.stdout
+  assert files.read_json(tmp_path / 'out/solution.json')['converged']
+  done = run(
+    f'--config={ROOT}/configs/balance.py',
+    '--config.data.path=labels.csv',
+    '--config.balance.upper=5',
+    '--workdir=out',
+    cwd=tmp_path,
+  )
+  assert done.returncode == 2
+  assert 'balance.upper: 10.0 there, 5.0 now' in done.stderr
+
+
+def start_training(tmp_path, name, num_steps):
+  table = tmp_path / 'data/table.csv'
+  if not table.exists():
+    test_tasks.write_manifest(tmp_path / 'data')
+  arguments = [
+    f'--config={ROOT}/configs/manifest.py',
+    f'--config.data.path={table}',
+    '--config.data.image_size=32',
+    '--config.model.name=resnet8_16',
+    '--config.train.batch_size=8',
+    f'--config.train.num_steps={num_steps}',
+    '--config.train.eval_every_steps=100',
+    '--config.train.checkpoint_every_steps=20',
+    f'--workdir={tmp_path / name}',
+  ]
+  return subprocess.Popen(
+    [*COMMAND, *arguments],
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+@pytest.mark.parametrize('how', [signal.SIGTERM, signal.SIGKILL])
+def test_a_stop_in_training_and_the_same_command_end_in_the_same(tmp_path, how):
+  num_steps = 200
+  first = start_training(tmp_path, 'run', num_steps)
+  checkpoints = tmp_path / 'run/checkpoints'
+  while not any(p.name.isdigit() for p in checkpoints.glob('*')):
+    assert first.poll() is None, first.stderr.read()
+    time.sleep(0.02)
+  os.kill(first.pid, how)
+  _, said = first.communicate()
+  if how == signal.SIGTERM:
+    assert first.returncode == 143, said
+    assert 'goes on' in said and 'Traceback' not in said
+  else:
+    assert first.returncode == -signal.SIGKILL
+  assert not (tmp_path / 'run/report.json').exists()
+  again = start_training(tmp_path, 'run', num_steps)
+  straight = start_training(tmp_path, 'straight', num_steps)
+  for process in (again, straight):
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+  assert (tmp_path / 'run/report.json').read_bytes() == (
+    tmp_path / 'straight/report.json'
+  ).read_bytes()
