@@ -58,8 +58,9 @@ def _is_ours(error: ValueError) -> bool:
 
 
 def _prepare_environment() -> None:
-  """Quiets JAX and TensorFlow, and keeps compiled programs between runs."""
-  logging.getLogger('jax').setLevel(logging.WARNING)
+  """Quiets libraries, and keeps compiled programs between runs."""
+  for name in ('jax', 'matplotlib'):
+    logging.getLogger(name).setLevel(logging.WARNING)
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
   os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # Or it prints of them.
   cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')

@@ -83,6 +83,27 @@ def test_balancing_a_table_from_another_folder(tmp_path):
   assert 'balance.upper: 10.0 there, 5.0 now' in done.stderr
 
 
+def test_a_light_install_makes_plans(tmp_path):
+  # What requirements/light.txt leaves out cannot be imported here.
+  (tmp_path / 'labels.csv').write_text('a,b\n' + '1,0\n' * 20 + '0,1\n' * 5)
+  absent = (
+    'tensorflow tensorflow_datasets albumentations flax orbax cv2 sklearn '
+    'matplotlib pandas'
+  )
+  code = (
+    'import runpy, sys\n'
+    f'for name in {absent!r}.split(): sys.modules[name] = None\n'
+    "runpy.run_module('aubal_jax.main', run_name='__main__')"
+  )
+  arguments = [
+    f'--config={ROOT}/configs/balance.py',
+    f'--config.data.path={tmp_path}/labels.csv',
+    f'--workdir={tmp_path}/run',
+  ]
+  subprocess.run([sys.executable, '-c', code, *arguments], check=True, cwd=ROOT)
+  assert (tmp_path / 'run/plan.npz').exists()
+
+
 def start_training(tmp_path, name, num_steps):
   table = tmp_path / 'data/table.csv'
   if not table.exists():

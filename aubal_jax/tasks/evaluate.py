@@ -28,7 +28,9 @@ def run(inputs, path) -> None:
     )
   images = inputs.images(*{split, 'validation'})
   model, _, state = network.make_network(config, len(dataset.label_names))
-  with checkpoint.open_checkpoints(path / 'checkpoints') as checkpoints:
+  with checkpoint.open_checkpoints(
+    path / 'checkpoints', read_only=True
+  ) as checkpoints:
     best = checkpoint.find_step(checkpoints, which='best')
     which = 'latest' if best is None else 'best'
     state = checkpoint.restore(checkpoints, state, which=which)

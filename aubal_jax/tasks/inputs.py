@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
 
 import numpy as np
@@ -24,10 +26,17 @@ class Watch:
     self._last = now
 
   def report(self):
-    """Prints where the time went."""
+    """Prints where the time went, and the most memory that was held."""
+    self.lap('other')
     total = time.perf_counter() - self._started
     parts = [f'{name} {s:.1f} s' for name, s in self._seconds.items()]
-    print(f'{progress.duration(total)} in all: ' + ', '.join(parts), flush=True)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory *= 1 if sys.platform == 'darwin' else 1024  # macOS counts bytes.
+    print(
+      f'{progress.duration(total)} in all: {", ".join(parts)}; at most '
+      f'{memory / 1e9:.1f} GB of memory',
+      flush=True,
+    )
 
 
 class Inputs:
