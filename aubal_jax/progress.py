@@ -9,8 +9,9 @@ from typing import TextIO
 class Progress:
   """Prints 'label: done/total, rate, time left' on stderr now and then.
 
-  Says nothing in the first `patience_seconds`, and a line every
-  `every_seconds` at most after that; `update` costs about 0.1 us.
+  Says nothing in the first `patience_seconds`, then a line every
+  `every_seconds` at most, down to one a minute in a long job; `update` costs
+  about 0.1 us.
   Not for several threads: update it where the results are gathered.
   """
 
@@ -38,7 +39,9 @@ class Progress:
     self.done += count
     now = self._clock()
     if now >= self._next and self.done:
-      self._next = now + self._every_seconds
+      # Rarer as the job gets longer: days are not told in seconds.
+      rarer = min((now - self._start) / 20, 60.0)
+      self._next = now + max(self._every_seconds, rarer)
       print(self._line(now), file=self._stream or sys.stderr, flush=True)
 
   def _line(self, now):

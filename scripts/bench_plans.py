@@ -8,8 +8,8 @@ Every plan is trained with every seed, each in a folder of its own below --out;
 what is done there already is not done again. `random` adds as many augmented
 images as `aubal` does, drawn evenly: what it gains is augmentation's doing,
 what `aubal` gains over it is balancing's. What this script does not know goes
-to `python -m aubal_jax.main` as it is; give it a fixed --config.train.num_steps,
-or the longer plans train longer.
+to `python -m aubal_jax.main` as it is; give it --config.train.num_steps, or the
+longer plans train longer.
 """
 
 import argparse

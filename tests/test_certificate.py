@@ -27,15 +27,10 @@ def test_the_bound_is_the_exact_minimum_over_the_box(lam):
 
   box = [(1.0, 10.0)] * 9
   options = {'ftol': 1e-15, 'gtol': 1e-12}
+  starts = (np.ones(9), np.full(9, 5.0))
   best = min(
-    optimize.minimize(
-      level,
-      start,
-      jac=slope,
-      bounds=box,
-      options={'ftol': 1e-15, 'gtol': 1e-12},
-    ).fun
-    for start in (np.ones(9), np.full(9, 5.0))
+    optimize.minimize(level, g, jac=slope, bounds=box, options=options).fun
+    for g in starts
   )
   bound = certificate.lower_bound(problem, u, 0.01)
   bound = float(bound) + 0.01 * float(problem.counts.sum())
