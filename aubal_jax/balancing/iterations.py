@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from aubal_jax.balancing import newton
-from aubal_jax.balancing import objective
 from aubal_jax.balancing import optimizers
 from aubal_jax.balancing import relax
+from aubal_jax.balancing.instance import Instance
 
 _CHUNK_STEPS = 100
 _POLISH_STEPS = 60
@@ -109,8 +109,7 @@ class Run:
 
 
 def run(
-  problem: objective.Problem,
-  patterns,
+  instance: Instance,
   *,
   optimizer: str,
   relaxation: str,
@@ -121,8 +120,7 @@ def run(
   """Runs the variant, then polishes what it left, until the gap is met.
 
   Args:
-    problem: in float64.
-    patterns: CSR 0/1 [S, L], the labelsets of the problem in its order.
+    instance: the problem.
     optimizer: a first-order name of `OPTIMIZERS`, or 'newton'.
     relaxation: a name of `RELAXATIONS`.
     tol: relative certified gap to stop at.
@@ -133,23 +131,23 @@ def run(
     FloatingPointError: the objective is not finite.
   """
   result = Run(tol, on_progress)
-  growth = jnp.clip(jnp.ones_like(problem.counts), problem.lower, problem.upper)
-  result.growth = np.asarray(growth)
-  if not len(problem.counts):
+  start = np.clip(instance.start, instance.least, instance.most)
+  result.growth = start / instance.start
+  if not len(instance):
     result.lower_bound = result.lower_bound_priced = 0.0
     return result
-  x = patterns.T @ np.asarray(problem.counts * growth)
-  x = np.asarray(problem.weights) * (x - np.asarray(problem.target) * x.sum())
-  u = jnp.asarray(np.sign(x))
+  problem = instance.problem()
+  x = instance.deviations(start)
+  growth, u = jnp.asarray(result.growth), jnp.asarray(np.sign(x))
   if optimizer != 'newton':
+    width = np.abs(x).mean()
     growth, u = _descend(
-        result, problem, growth, np.abs(x).mean(), optimizer, relaxation,
-        max_steps,
-    )  # fmt: skip
+      result, problem, growth, width, optimizer, relaxation, max_steps
+    )
     if result.gap <= tol or result.num_steps >= max_steps:
       return result
     result.polished = True
-  _polish(result, problem, patterns, growth, u)
+  _polish(result, problem, instance.patterns, growth, u)
   return result
 
 

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy import sparse
 
@@ -18,6 +17,7 @@ from aubal_jax.balancing import objective as objective_lib
 from aubal_jax.balancing import optimizers
 from aubal_jax.balancing import relax
 from aubal_jax.balancing import rounding
+from aubal_jax.balancing.instance import make_instance
 
 # Every name `solve` takes as `optimizer`: first-order ones and the exact one.
 VARIANTS = (*optimizers.OPTIMIZERS, 'newton')
@@ -150,46 +150,37 @@ def solve(
     lam_effective *= float(counts.sum()) / lam_images
 
   csr = sparse.csr_array(patterns)
-  class_counts = np.asarray(csr.T.astype(np.int64) @ counts).ravel()
-  used = _Used(csr, counts, class_counts)
-  least, most, empty_boxes = rounding.integer_box(
-    used.counts, lower[used.rows], upper[used.rows]
-  )
-  weights = np.ones(used.num_labels)
-  if len(used.rows):
-    weights = objective_lib.OBJECTIVES[objective](
-      used.class_counts.astype(np.float64)
-    )
-  away = used.class_counts - used.class_counts.sum() / max(used.num_labels, 1)
   clock = iterations.Clock()
   with jax.enable_x64(True):
+    instance = make_instance(
+      csr,
+      counts,
+      objective=objective,
+      lam=lam_effective,
+      image_cost=float(image_cost),
+      lower=lower,
+      upper=upper,
+    )
     found = iterations.run(
-      used.problem(weights, lam_effective, image_cost, least, most),
-      used.patterns,
+      instance,
       optimizer=optimizer,
       relaxation=relaxation,
       tol=tol,
       max_steps=max_steps,
       on_progress=on_progress,
     )
-  whole, rounded_priced = rounding.round_counts(
-    used.patterns,
-    used.counts,
-    found.growth,
-    least,
-    most,
-    weights=weights,
-    target=np.full(used.num_labels, 1 / max(used.num_labels, 1)),
-    lam=lam_effective,
-    image_cost=image_cost,
-  )
+  whole = rounding.round_counts(instance, found.growth)
   seconds, seconds_compile = clock.read()
 
   growth = np.ones(len(counts))
-  growth[used.rows] = found.growth
+  growth[instance.rows] = found.growth
   after = counts.copy()
-  after[used.rows] = whole
-  scale = max(1.0, abs(found.value))
+  after[instance.rows] = whole
+  before = csr.T.astype(np.int64) @ counts
+  rounded_value = instance.value(whole)
+  excess = rounded_value + instance.cost(whole) - found.lower_bound_priced
+  names = ('value', 'cost', 'lower_bound', 'lower_bound_priced', 'gap')
+  names += ('num_steps', 'polished', 'trace')
   return Solution(
     growth=growth,
     counts=after,
@@ -198,60 +189,20 @@ def solve(
     relaxation=relaxation,
     lam=float(lam),
     lam_effective=lam_effective,
-    value_start=float(weights @ np.abs(away)),
-    value=found.value,
-    cost=found.cost,
-    lower_bound=found.lower_bound,
-    lower_bound_priced=found.lower_bound_priced,
-    gap=found.gap,
-    rounded_value=rounded_priced
-    - image_cost * float(whole.sum() - used.counts.sum()),
-    rounded_gap=(rounded_priced - found.lower_bound_priced) / scale,
-    num_steps=found.num_steps,
-    polished=found.polished,
+    value_start=instance.value(instance.start),
+    rounded_value=rounded_value,
+    rounded_gap=excess / max(1.0, abs(found.value)),
     converged=found.gap <= tol,
     seconds=seconds,
     seconds_compile=seconds_compile,
-    class_counts_before=class_counts,
-    class_counts_after=np.asarray(csr.T.astype(np.int64) @ after).ravel(),
+    class_counts_before=before,
+    class_counts_after=csr.T.astype(np.int64) @ after,
     images_before=int(counts.sum()),
     images_after=int(after.sum()),
-    absent=np.flatnonzero(class_counts == 0),
-    empty_boxes=empty_boxes,
-    trace=found.trace,
+    absent=np.flatnonzero(before == 0),
+    empty_boxes=instance.empty_boxes,
+    **{name: getattr(found, name) for name in names},
   )
-
-
-class _Used:
-  """The labelsets and classes that take part, sorted by number of labels."""
-
-  def __init__(self, csr, counts, class_counts):
-    sizes = np.diff(csr.indptr)
-    rows = np.flatnonzero((sizes > 0) & (counts > 0))
-    self.rows = rows[np.argsort(sizes[rows], kind='stable')]
-    present = np.flatnonzero(class_counts > 0)
-    self.patterns = sparse.csr_array(csr[self.rows][:, present])
-    self.patterns.sort_indices()
-    self.counts = counts[self.rows]
-    self.class_counts = class_counts[present]
-    self.num_labels = len(present)
-
-  def problem(self, weights, lam, image_cost, least, most):
-    """Returns the `objective.Problem` on the box of whole counts."""
-    blocks = objective_lib.label_blocks(
-      self.patterns.indptr, self.patterns.indices, self.num_labels
-    )
-    counts = self.counts.astype(np.float64)
-    return objective_lib.Problem(
-      blocks=tuple(jnp.asarray(block) for block in blocks),
-      counts=jnp.asarray(counts),
-      weights=jnp.asarray(weights, jnp.float64),
-      target=jnp.full(self.num_labels, 1 / max(self.num_labels, 1)),
-      lam=jnp.asarray(lam, jnp.float64),
-      lower=jnp.asarray(least / np.maximum(counts, 1)),
-      upper=jnp.asarray(most / np.maximum(counts, 1)),
-      image_cost=jnp.asarray(image_cost, jnp.float64),
-    )
 
 
 def balance(labels, *, seed: int = 0, label_names=(), rows=None, **settings):
