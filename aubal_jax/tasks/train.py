@@ -14,29 +14,6 @@ from aubal_jax import preemption
 from aubal_jax import workdir
 
 
-def _load_plan(path, dataset):
-  if not (path / 'plan.npz').exists():
-    raise ValueError(
-      f'{path} has no plan.npz; run the balance task there first '
-      '(--config.task=balance, or --config.task=run for all stages).'
-    )
-  plan = plan_lib.load(path / 'plan.npz')
-  if plan.label_names != tuple(dataset.label_names):
-    raise ValueError(
-      f'{path}/plan.npz was made for the labels {plan.label_names}, but the '
-      f'data set has {tuple(dataset.label_names)}.'
-    )
-  return plan
-
-
-def _num_steps(config, plan) -> int:
-  if config.train.num_steps:
-    return config.train.num_steps
-  return math.ceil(
-    config.train.num_epochs * len(plan) / config.train.batch_size
-  )
-
-
 def run(inputs, path) -> None:
   """Trains up to the wanted number of steps, from the newest checkpoint."""
   import jax
@@ -49,7 +26,7 @@ def run(inputs, path) -> None:
 
   config, dataset = inputs.config, inputs.dataset
   plan = _load_plan(path, dataset)
-  num_devices = jax.local_device_count()
+  num_devices = jax.device_count()
   train_lib.check_batch_size(config.train.batch_size, num_devices)
   loss = losses.make_loss(
     config.loss.name,
@@ -97,8 +74,33 @@ def run(inputs, path) -> None:
   inputs.watch.lap('training')
 
 
+def _load_plan(path, dataset):
+  if not (path / 'plan.npz').exists():
+    raise ValueError(
+      f'{path} has no plan.npz; run the balance task there first '
+      '(--config.task=balance, or --config.task=run for all stages).'
+    )
+  plan = plan_lib.load(path / 'plan.npz')
+  if plan.label_names != tuple(dataset.label_names):
+    raise ValueError(
+      f'{path}/plan.npz was made for the labels {plan.label_names}, but the '
+      f'data set has {tuple(dataset.label_names)}.'
+    )
+  return plan
+
+
+def _num_steps(config, plan) -> int:
+  if config.train.num_steps:
+    return config.train.num_steps
+  return math.ceil(
+    config.train.num_epochs * len(plan) / config.train.batch_size
+  )
+
+
 def _make_batches(config, dataset, plan, images, first, num_steps):
   """Returns the iterator over the batches of steps `first` to `num_steps`."""
+  import jax
+
   from aubal_jax.data import augment
   from aubal_jax.data import pipeline
 
@@ -117,6 +119,8 @@ def _make_batches(config, dataset, plan, images, first, num_steps):
     frozen=frozen,
     settings=augment.Settings(**settings),
     num_workers=config.train.num_workers,
+    shard_index=jax.process_index(),
+    shard_count=jax.process_count(),
   )
 
 
