@@ -257,6 +257,7 @@ def _run(make, start_step, num_steps, num_workers):
       held.get('failures', {})[int(step)] = error
       return np.empty(0, np.uint8), np.empty(0, np.uint8), np.empty(0, bool)
 
+  @tf.autograph.experimental.do_not_convert  # It has nothing to convert.
   def batch(step):
     # Not stateful: equal steps give equal batches.
     return tf.numpy_function(
