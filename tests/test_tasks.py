@@ -200,7 +200,7 @@ def test_a_label_without_a_positive_is_said(config, tmp_path, capsys):
   path = run(config, tmp_path / 'run')
   assert 'never' in capsys.readouterr().err
   report = files.read_json(path / 'report.json')
-  assert report['labels_without_positives'] == ['never']
+  assert 'never' in report['labels_without_positives']
 
 
 def test_contact_sheet_shows_rows_of_the_plan(config, tmp_path):
