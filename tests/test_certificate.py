@@ -64,7 +64,7 @@ def test_separable_minimum_with_a_pull_meets_its_conditions():
   rng = np.random.default_rng(8)
   slopes, pull = rng.normal(0, 30, 25), rng.uniform(0.1, 3, 25)
   center = rng.uniform(1, 10, 25)
-  g, mean, _ = jax.jit(certificate.separable_minimum)(
+  g, _, mean, _ = jax.jit(certificate.separable_minimum)(
     problem, jnp.asarray(slopes), jnp.asarray(pull), jnp.asarray(center)
   )
   g = np.asarray(g)
@@ -75,3 +75,19 @@ def test_separable_minimum_with_a_pull_meets_its_conditions():
   assert (gradient[at_upper] <= 1e-9).all()
   assert np.abs(gradient[~at_lower & ~at_upper]).max() < 1e-9
   assert at_lower.any() and at_upper.any() and (~at_lower & ~at_upper).any()
+
+
+@pytest.mark.parametrize('lam', [10.0**k for k in range(11, 26, 2)])
+def test_the_bound_holds_where_lam_swallows_all_else(lam):
+  # Var(g) must be 0 to be worth it: the best is an even growth, and f of that
+  # is linear in it, so one of the two ends is the minimum.
+  problem = problems.make(seed=9, num_sets=12, num_labels=5, lam=lam)
+  matrix = problems.dense_matrix(problem)
+  rng = np.random.default_rng(1)
+  bound_of = jax.jit(certificate.lower_bound)
+  for scale in (1.0, 1e-3):
+    for _ in range(20):
+      u = scale * rng.uniform(-1, 1, 5)
+      bound = float(bound_of(problem, u, 0.0))
+      slopes = u @ matrix
+      assert bound <= min(slopes.sum(), 10 * slopes.sum()) + 1e-12

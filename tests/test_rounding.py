@@ -33,7 +33,9 @@ def test_moves_are_priced_exactly(seed, sign):
   rng = np.random.default_rng(seed)
   counts = rng.integers(instance.least, instance.most + 1).astype(float)
   x = instance.deviations(counts)
-  found = rounding._price_moves(instance, counts, x, sign)
+  found = rounding._price_moves(
+    instance, rounding._by_size(instance), counts, x, sign
+  )
   for s in range(len(counts)):
     moved = counts.copy()
     moved[s] += sign

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 import aubal_jax as aubal
+from aubal_jax.balancing import newton
 from aubal_jax.balancing import objective
 from aubal_jax.balancing import solve as solve_lib
 from tests import problems
@@ -165,6 +166,35 @@ def test_hard_cases_have_right_answers(patterns, counts, settings, value):
   found = aubal.solve(patterns, counts, **{'lam_images': None} | settings)
   assert found.value == pytest.approx(value, abs=1e-3, rel=1e-5)
   assert found.converged
+
+
+@pytest.mark.parametrize('lam', [1e12, 1e16, 1e18, 1e20, 1e24])
+def test_a_huge_lam_is_solved_and_certified_or_not_at_all(lam):
+  # Uneven growth is out of the question; even growth of .1 is the best there
+  # is: class counts 450, 150, 10 of a mean 203.33 are .1 of 493.33 away.
+  found = aubal.solve(
+    [[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1]],
+    [400, 100, 50, 10],
+    lam=lam,
+    lam_images=None,
+    lower=0.1,
+    image_cost=0.0,
+    optimizer='newton',
+  )
+  assert found.lower_bound <= 49.334
+  assert found.value >= 49.33
+  if found.converged:
+    assert found.value == pytest.approx(49.3333, abs=1e-2)
+
+
+def test_where_newton_would_not_fit_it_is_not_tried(monkeypatch):
+  patterns, counts = problems.patterns_and_counts(3, _SETS, _LABELS)
+  monkeypatch.setattr(newton, 'MOST_PAIRS', 10)
+  settings = {'lam_images': None, 'tol': 1e-12}
+  found = aubal.solve(patterns, counts, **settings)
+  assert not found.polished and not found.converged
+  with pytest.raises(ValueError, match="take 'adam'"):
+    aubal.solve(patterns, counts, optimizer='newton', **settings)
 
 
 def test_running_out_of_steps_is_said_and_honest():

@@ -24,8 +24,11 @@ _ROOT_STEPS = 100
 
 def separable_minimum(
   problem: objective.Problem, slopes, pull, center
-) -> tuple[Array, Array, Array]:
+) -> tuple[Array, Array, Array, Array]:
   r"""Minimises c . g + lam Var(g) + sum_s h_s (g_s - y_s)^2 / 2 over the box.
+
+  Everything is computed from d = m - g, which stays exact where lam is so large
+  that m and g agree to all digits.
 
   Args:
     problem: gives lam and the box.
@@ -34,59 +37,56 @@ def separable_minimum(
     center: float64[S], y.
 
   Returns:
-    growth float64[S], the minimiser; the mean m it was made with; and a float64
-    that bounds from above what an inexact m adds to the minimum.
+    growth float64[S], the minimiser, exactly at its bound where it is at one;
+    d float64[S]; the mean m; and a float64 that bounds from above what an
+    inexact m adds to the minimum.
   """
   q = 2 * problem.lam / len(slopes)
+  total = q + pull
 
-  def growth_at(mean):
-    total = q + pull
-    free = (q * mean + pull * center - slopes) / jnp.where(total > 0, total, 1)
-    corner = jnp.where(slopes > 0, -jnp.inf, jnp.inf)
+  def away_at(mean):
+    free = (slopes + pull * (mean - center)) / jnp.where(total > 0, total, 1)
+    corner = jnp.where(slopes > 0, jnp.inf, -jnp.inf)
     free = jnp.where(total > 0, free, corner)
-    return jnp.clip(free, problem.lower, problem.upper), free
-
-  def excess(mean):
-    growth, free = growth_at(mean)
-    inside = (free > problem.lower) & (free < problem.upper)
-    slope = jnp.where(inside, q / jnp.maximum(q + pull, 1e-300), 0.0).mean()
-    return mean - growth.mean(), 1 - slope
+    highest, lowest = mean - problem.lower, mean - problem.upper
+    inside = (free > lowest) & (free < highest)
+    return jnp.clip(free, lowest, highest), inside
 
   def unsolved(state):
-    step, _, low, high, gone = state
-    return (step < _ROOT_STEPS) & (high - low > 1e-15 * high) & (gone != 0)
+    step, _, low, high, above = state
+    return (step < _ROOT_STEPS) & (high - low > 1e-15 * high) & (above != 0)
 
   def narrow(state):
     step, mean, low, high, _ = state
-    above, slope = excess(mean)
+    away, inside = away_at(mean)
+    above = away.mean()
+    slope = 1 - jnp.where(inside, q / jnp.maximum(total, 1e-300), 0.0).mean()
     low = jnp.where(above <= 0, mean, low)
     high = jnp.where(above >= 0, mean, high)
     newton = mean - above / jnp.maximum(slope, 1e-12)
-    inside = (newton > low) & (newton < high)
-    return (
-      step + 1,
-      jnp.where(inside, newton, (low + high) / 2),
-      low,
-      high,
-      above,
-    )
+    within = (newton > low) & (newton < high)
+    following = jnp.where(within, newton, (low + high) / 2)
+    return step + 1, following, low, high, above
 
   low, high = problem.lower.mean(), problem.upper.mean()
   start = (0, jnp.clip(center.mean(), low, high), low, high, jnp.ones_like(low))
   _, mean, low, high, _ = jax.lax.while_loop(unsolved, narrow, start)
-  growth, _ = growth_at(mean)
-  above = mean - growth.mean()
+  away, _ = away_at(mean)
+  above = away.mean()
   distance = jnp.where(above > 0, mean - low, high - mean)
   # d/dm of the minimum is q sum (m - g_s) = 2 lam (m - mean g).
   slack = 2 * problem.lam * jnp.abs(above) * jnp.maximum(distance, 0)
-  return growth, mean, slack
+  growth = jnp.clip(mean - away, problem.lower, problem.upper)
+  growth = jnp.where(away >= mean - problem.lower, problem.lower, growth)
+  growth = jnp.where(away <= mean - problem.upper, problem.upper, growth)
+  return growth, away, mean, slack
 
 
 def lower_bound(problem: objective.Problem, u, image_cost) -> Array:
   """Returns d(u) - image_cost sum n_o, a lower bound on f + cost.
 
-  Rigorous in float64: what an inexact root may add is taken off, and so is an
-  allowance for rounding, 8 eps times the sum of all terms' magnitudes.
+  Rigorous in float64: what an inexact root may add is taken off, and so is the
+  most that rounding can do, (S + L + 8) eps times the terms' magnitudes.
 
   Args:
     problem: the problem, in float64.
@@ -96,14 +96,15 @@ def lower_bound(problem: objective.Problem, u, image_cost) -> Array:
   u = jnp.clip(u, -1, 1)
   slopes = objective.labelset_slopes(problem, u) + image_cost * problem.counts
   zeros = jnp.zeros_like(slopes)
-  growth, mean, slack = separable_minimum(problem, slopes, zeros, zeros + 1)
+  _, away, mean, slack = separable_minimum(problem, slopes, zeros, zeros + 1)
+  spread = problem.lam * (away**2).mean()
   terms = problem.weights + problem.target @ problem.weights
   magnitude = problem.counts * objective.sum_over_labels(problem, terms)
-  magnitude = (magnitude + image_cost * problem.counts) * growth
-  allowance = 8 * jnp.finfo(slopes.dtype).eps * magnitude.sum()
-  spread = problem.lam * ((growth - mean) ** 2).mean()
-  bound = (slopes * growth).sum() + spread - slack - allowance
-  return bound - image_cost * problem.counts.sum()
+  magnitude = (magnitude + image_cost * problem.counts) * (mean + jnp.abs(away))
+  num_sums = len(slopes) + len(u) + 8
+  rounding = num_sums * jnp.finfo(slopes.dtype).eps * (magnitude.sum() + spread)
+  bound = mean * slopes.sum() - (slopes * away).sum() + spread
+  return bound - slack - rounding - image_cost * problem.counts.sum()
 
 
 def certify(problem: objective.Problem, growth, u) -> dict[str, Array]:

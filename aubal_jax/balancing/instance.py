@@ -135,8 +135,9 @@ def integer_box(start, lower, upper):
   Returns:
     int64[S] least count, int64[S] most, and how many boxes were empty.
   """
-  least = np.ceil(lower * start - 1e-9).astype(np.int64)
-  most = np.floor(upper * start + 1e-9).astype(np.int64)
+  allowed = 1e-9 + 1e-14 * upper * start  # Of rounding in the products.
+  least = np.ceil(lower * start - allowed).astype(np.int64)
+  most = np.floor(upper * start + allowed).astype(np.int64)
   empty = least > most
   nearest = np.rint((lower + upper) / 2 * start).astype(np.int64)
   return (

@@ -91,6 +91,11 @@ class Run:
     if not self.trace['step'] or priced < self.value + self.cost:
       self.growth = np.asarray(growth)
       self.value, self.cost = figures['value'], figures['cost']
+    if figures['lower_bound_priced'] > priced + 1e-9 * max(1.0, abs(priced)):
+      raise FloatingPointError(
+        f'The bound {figures["lower_bound_priced"]} is above the objective '
+        f'{priced}: the problem is beyond what float64 can certify.'
+      )
     for name in ('lower_bound', 'lower_bound_priced'):
       setattr(self, name, max(getattr(self, name), figures[name]))
     entry = {
@@ -124,11 +129,13 @@ def run(
     optimizer: a first-order name of `OPTIMIZERS`, or 'newton'.
     relaxation: a name of `RELAXATIONS`.
     tol: relative certified gap to stop at.
-    max_steps: first-order steps at most; when they run out nothing is polished.
+    max_steps: first-order steps at most; when they run out, or where Newton's
+      tables would be too large, nothing is polished.
     on_progress: is given each new entry of the trace.
 
   Raises:
-    FloatingPointError: the objective is not finite.
+    FloatingPointError: the objective is not finite, or below its bound.
+    ValueError: the problem is too large for 'newton'.
   """
   result = Run(tol, on_progress)
   start = np.clip(instance.start, instance.least, instance.most)
@@ -139,12 +146,18 @@ def run(
   problem = instance.problem()
   x = instance.deviations(start)
   growth, u = jnp.asarray(result.growth), jnp.asarray(np.sign(x))
+  affordable = newton.fits(instance.patterns.indptr, len(instance.weights))
+  if optimizer == 'newton' and not affordable:
+    raise ValueError(
+      'optimizer must not be newton for so many labels (in all, or together in '
+      "a labelset): its tables of label pairs are too large; take 'adam'."
+    )
   if optimizer != 'newton':
     width = np.abs(x).mean()
     growth, u = _descend(
       result, problem, growth, width, optimizer, relaxation, max_steps
     )
-    if result.gap <= tol or result.num_steps >= max_steps:
+    if result.gap <= tol or result.num_steps >= max_steps or not affordable:
       return result
     result.polished = True
   _polish(result, problem, instance.patterns, growth, u)
@@ -181,9 +194,7 @@ def _descend(result, problem, growth, width, name, relaxation, max_steps):
 
 def _polish(result, problem, patterns, growth, u) -> None:
   """Takes proximal Newton steps until the gap is met."""
-  pairs = newton.label_pairs(
-    patterns.indptr, patterns.indices, len(problem.weights)
-  )
+  pairs = newton.label_pairs(patterns.indptr, patterns.indices)
   sigma = _FIRST_SIGMA
   for _ in range(_POLISH_STEPS):
     trial, u, solved, num_steps, figures = newton.step(

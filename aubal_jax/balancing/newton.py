@@ -38,14 +38,21 @@ class Pairs(NamedTuple):
 
   Attributes:
     labelset: int32[T], row of the pair.
-    cell: int32[T], i L + j.
+    first: int32[T], label i.
+    second: int32[T], label j.
   """
 
   labelset: Array
-  cell: Array
+  first: Array
+  second: Array
 
 
-def label_pairs(indptr, indices, num_labels: int) -> Pairs:
+# More would take more memory than the rest of the problem by far.
+MOST_PAIRS = 50_000_000
+MOST_LABELS = 8_192
+
+
+def label_pairs(indptr, indices) -> Pairs:
   """Lists every pair (i, j) of labels, i = j included, of every CSR row."""
   indptr = np.asarray(indptr, np.int64)
   lengths = np.diff(indptr)
@@ -57,16 +64,21 @@ def label_pairs(indptr, indices, num_labels: int) -> Pairs:
     np.cumsum(per_entry) - per_entry, per_entry
   )
   second = np.asarray(indices)[indptr[rows] + within]
-  cell = first.astype(np.int64) * num_labels + second
-  return Pairs(rows.astype(np.int32), cell.astype(np.int32))
+  return Pairs(*(x.astype(np.int32) for x in (rows, first, second)))
+
+
+def fits(indptr, num_labels: int) -> bool:
+  """Whether the pairs of these CSR rows and the L x L table are affordable."""
+  lengths = np.diff(np.asarray(indptr, np.int64))
+  return num_labels <= MOST_LABELS and (lengths**2).sum() <= MOST_PAIRS
 
 
 def _hessian(problem, pairs, diagonal) -> Array:
   """Returns H, float64[L, L]; `diagonal` is D, 0 outside F."""
   num_labels, num_sets = len(problem.weights), len(problem.counts)
   scaled = problem.counts**2 * diagonal
-  table = jnp.zeros(num_labels**2).at[pairs.cell].add(scaled[pairs.labelset])
-  table = table.reshape(num_labels, num_labels)
+  table = jnp.zeros((num_labels, num_labels))
+  table = table.at[pairs.first, pairs.second].add(scaled[pairs.labelset])
   table = table - jnp.outer(problem.target, table.sum(axis=0))
   table = table - jnp.outer(table.sum(axis=1), problem.target)
   table = jnp.outer(problem.weights, problem.weights) * table
@@ -79,9 +91,11 @@ def _dual(problem, u, pull, center):
   """Returns the dual's value, its gradient x and growth g(u)."""
   slopes = objective.labelset_slopes(problem, u)
   slopes = slopes + problem.image_cost * problem.counts
-  growth, mean, _ = certificate.separable_minimum(problem, slopes, pull, center)
-  level = (slopes * growth).sum()
-  level += problem.lam * ((growth - mean) ** 2).mean()
+  growth, away, mean, _ = certificate.separable_minimum(
+    problem, slopes, pull, center
+  )
+  level = mean * slopes.sum() - (slopes * away).sum()
+  level += problem.lam * (away**2).mean()
   level += (pull * (growth - center) ** 2).sum() / 2
   return level, objective.deviations(problem, growth), growth
 

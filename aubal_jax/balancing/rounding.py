@@ -60,16 +60,25 @@ def _priced(instance, counts) -> float:
   return instance.value(counts) + instance.cost(counts)
 
 
-def _price_moves(instance, counts, x, sign) -> np.ndarray:
+def _by_size(instance) -> list[tuple]:
+  """Returns (size, slice of labelsets, their patterns); sizes ascend."""
+  sizes, starts = np.unique(instance.sizes, return_index=True)
+  ends = [*starts[1:], len(instance)]
+  parts = [slice(*ends) for ends in zip(starts, ends, strict=True)]
+  return [
+    (size, part, instance.patterns[part])
+    for size, part in zip(sizes, parts, strict=True)
+  ]
+
+
+def _price_moves(instance, groups, counts, x, sign) -> np.ndarray:
   """Returns float64[S], the change of f + cost for counts_s + sign."""
   now = np.abs(x)
   change = np.empty(len(counts))
-  for size in np.unique(instance.sizes):
-    rows = np.flatnonzero(instance.sizes == size)
+  for size, part, patterns in groups:
     drift = x - sign * instance.weights * instance.target * size
     inside = np.abs(drift + sign * instance.weights) - np.abs(drift)
-    change[rows] = np.abs(drift).sum() - now.sum()
-    change[rows] += instance.patterns[rows] @ inside
+    change[part] = np.abs(drift).sum() - now.sum() + patterns @ inside
   growth = counts / instance.start
   step = sign / instance.start
   num_sets = len(counts)
@@ -84,13 +93,14 @@ def _improve(instance, counts) -> np.ndarray:
   x = instance.deviations(counts)
   tiny = 1e-9 * max(1.0, np.abs(x).sum())
   level = _priced(instance, counts)
+  groups = _by_size(instance)
   for _ in range(_MAX_MOVES):
     moves = []
     for sign, room in (
       (1, counts < instance.most),
       (-1, counts > instance.least),
     ):
-      change = _price_moves(instance, counts, x, sign)
+      change = _price_moves(instance, groups, counts, x, sign)
       change[~room] = np.inf
       moves.append(change)
     moves = np.concatenate(moves)

@@ -39,8 +39,9 @@ class Solution:
     value_start: f where nothing grows.
     value: f(growth), (1a).
     cost: image_cost times the images added at `growth`.
-    lower_bound: no growth in the box has f below it.
-    lower_bound_priced: no growth in the box has f + cost below it.
+    lower_bound: no growth between the least and the most whole count of each
+      labelset has f below it.
+    lower_bound_priced: the same of f + cost.
     gap: (value + cost - lower_bound_priced) / max(1, |value|), certified.
     rounded_value: f(counts / n_o).
     rounded_gap: the same as `gap`, at the whole counts.

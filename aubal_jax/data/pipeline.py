@@ -246,6 +246,9 @@ def _run(make, start_step, num_steps, num_workers):
   # Here, as the import takes seconds that evaluation need not wait for.
   import tensorflow as tf
 
+  # The devices are JAX's; TensorFlow would take all their memory.
+  tf.config.set_visible_devices([], 'GPU')
+
   # All that is worth letting go of: TensorFlow keeps `attempt` for ever.
   held = {'make': make, 'failures': {}}
 
