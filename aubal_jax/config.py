@@ -1,6 +1,35 @@
 """Every setting, with its meaning and unit. Locked: a misspelt key raises."""
 
+import math
+
 import ml_collections
+
+_CHOICES = {
+  'task': ('run', 'balance', 'train', 'evaluate', 'report'),
+  'data.name': ('synthetic', 'manifest', 'labels'),
+  'data.unreadable': ('error', 'drop'),
+  'data.channels': (1, 3),
+  'data.resize': ('stretch', 'pad', 'crop'),
+  'balance.method': ('aubal', 'random', 'none'),
+  'augment.rows': ('added', 'all', 'none'),
+}
+_LEAST = {
+  'seed': 0,
+  'data.image_size': 16,
+  'data.num_train': 1,
+  'data.num_validation': 0,
+  'data.num_test': 0,
+  'balance.lam_images': 0,
+  'balance.max_steps': 0,
+  'train.num_steps': 0,
+  'train.batch_size': 1,
+  'train.log_every_steps': 1,
+  'train.eval_every_steps': 1,
+  'train.checkpoint_every_steps': 1,
+  'train.keep_checkpoints': 1,
+  'train.num_workers': 1,
+  'evaluate.batch_size': 1,
+}
 
 
 def default() -> ml_collections.ConfigDict:
@@ -32,7 +61,7 @@ def default() -> ml_collections.ConfigDict:
   c.balance.objective = 'l1'  # The paper's sum |z_i - mean z|.
   c.balance.optimizer = 'adam'  # A name of balancing.OPTIMIZERS.
   c.balance.lam = 70.0  # Weight of Var(growth), for lam_images images.
-  c.balance.lam_images = 322551  # None: lam is taken raw, as printed.
+  c.balance.lam_images = 322551.0  # 0: lam is taken raw, as printed.
   c.balance.lower = 1.0  # Least growth of a labelset.
   c.balance.upper = 10.0  # Largest growth of a labelset.
   c.balance.image_cost = 1e-4  # Price of an added image, in units of f.
@@ -59,7 +88,7 @@ def default() -> ml_collections.ConfigDict:
 
   c.train = ml_collections.ConfigDict()
   c.train.num_steps = 0  # Optimiser steps; 0: num_epochs decides.
-  c.train.num_epochs = 10.0  # Passes over the plan, where num_steps is 0.
+  c.train.num_epochs = 10.0  # Where num_steps is 0: images / training split.
   c.train.batch_size = 64  # Rows a step, over all devices.
   c.train.optimizer = 'adam'  # A name of train.OPTIMIZERS.
   c.train.learning_rate = 1e-4  # Constant.
@@ -75,3 +104,45 @@ def default() -> ml_collections.ConfigDict:
 
   c.lock()
   return c
+
+
+def check(config) -> None:
+  """Raises ValueError for what can be told to be wrong before any work.
+
+  What needs a library to be told (a name of a model, an optimiser) is told by
+  the stage that needs it.
+  """
+  if not isinstance(config, ml_collections.ConfigDict):
+    raise ValueError(
+      'get_config() must return a ConfigDict; begin with config.default().'
+    )
+  for section, value in default().items():
+    names = value if isinstance(value, ml_collections.ConfigDict) else ('',)
+    for name in names:
+      key = f'{section}.{name}'.rstrip('.')
+      if section not in config or (name and name not in config[section]):
+        raise ValueError(
+          f'The configuration lacks {key}; begin with config.default().'
+        )
+  for key, choices in _CHOICES.items():
+    if _get(config, key) not in choices:
+      raise ValueError(
+        f'{key} must be one of {[*choices]}; it is {_get(config, key)!r}.'
+      )
+  for key, least in _LEAST.items():
+    if not least <= _get(config, key) < math.inf:
+      raise ValueError(
+        f'{key} must be at least {least}; it is {_get(config, key)}.'
+      )
+  epochs = config.train.num_epochs
+  if not config.train.num_steps and not 0 < epochs < math.inf:
+    raise ValueError(
+      f'train.num_epochs must be above 0 where train.num_steps is 0; it is '
+      f'{epochs}.'
+    )
+
+
+def _get(config, key: str):
+  for name in key.split('.'):
+    config = config[name]
+  return config

@@ -43,7 +43,7 @@ def write_atomically(path, mode: str = 'w') -> Iterator[IO]:
 
 
 def write_json(path, content) -> None:
-  """Writes `content` as indented JSON, whole or not at all; NaN is null."""
+  """Writes `content` as indented JSON, whole or not at all; NaN is refused."""
   with write_atomically(path) as file:
     json.dump(content, file, indent=1, allow_nan=False)
     file.write('\n')

@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 from scipy import sparse
 
-_CHUNK_ROWS = 1 << 18
+_CHUNK_ENTRIES = 1 << 22  # Entries that are hashed at a time.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Labelsets:
   @property
   def class_counts(self) -> np.ndarray:
     """int64[L], rows with each label: z = P^T n, (1b) of the paper."""
-    return np.asarray(self.patterns.T.astype(np.int64) @ self.counts)
+    patterns = sparse.csr_array(self.patterns)
+    return patterns.T.astype(np.int64) @ self.counts
 
   @property
   def sizes(self) -> np.ndarray:
@@ -56,6 +57,11 @@ def find_labelsets(labels) -> Labelsets:
 
   Raises:
     ValueError: `labels` has not two axes, or holds something but 0 and 1.
+
+  Examples:
+    >>> found = find_labelsets([[1, 0], [1, 1], [1, 0]])
+    >>> found.patterns.tolist(), found.counts.tolist(), found.index.tolist()
+    ([[1, 0], [1, 1]], [2, 1], [0, 1, 0])
   """
   labels = as_binary(labels)
   rng = np.random.default_rng(0)
@@ -118,16 +124,21 @@ def _where(table, bad) -> str:
 def _row_hashes(labels, words: np.ndarray) -> np.ndarray:
   """uint64[N], the sum modulo 2^64 of the words of each row's labels."""
   hashes = np.empty(labels.shape[0], np.uint64)
-  for start in range(0, labels.shape[0], _CHUNK_ROWS):
-    rows = labels[start : start + _CHUNK_ROWS].astype(np.uint64)
-    hashes[start : start + _CHUNK_ROWS] = rows @ words
+  for chunk in _chunks(labels):
+    hashes[chunk] = labels[chunk].astype(np.uint64) @ words
   return hashes
 
 
+def _chunks(labels):
+  """Yields slices of rows that hold `_CHUNK_ENTRIES` at most, dense."""
+  size = max(_CHUNK_ENTRIES // max(labels.shape[1], 1), 1)
+  for start in range(0, labels.shape[0], size):
+    yield slice(start, start + size)
+
+
 def _rows_equal(labels, patterns, index: np.ndarray) -> bool:
-  for start in range(0, labels.shape[0], _CHUNK_ROWS):
-    rows = labels[start : start + _CHUNK_ROWS]
-    expected = patterns[index[start : start + _CHUNK_ROWS]]
+  for chunk in _chunks(labels):
+    rows, expected = labels[chunk], patterns[index[chunk]]
     if sparse.issparse(labels):
       if (rows != expected).nnz:
         return False
@@ -178,9 +189,9 @@ def scumble(labelsets: Labelsets) -> float:
     return float('nan')
   ratio = np.nan_to_num(irlbl(labelsets.class_counts), nan=1.0)
   sizes = np.maximum(labelsets.sizes, 1)
-  patterns = labelsets.patterns.astype(np.float64)
-  arithmetic = np.asarray(patterns @ ratio) / sizes
-  geometric = np.exp(np.asarray(patterns @ np.log(ratio)) / sizes)
+  patterns = sparse.csr_array(labelsets.patterns, dtype=np.float64)
+  arithmetic = patterns @ ratio / sizes
+  geometric = np.exp(patterns @ np.log(ratio) / sizes)
   level = np.zeros(len(sizes))
   np.divide(geometric, arithmetic, out=level, where=arithmetic > 0)
   mixed = np.where(labelsets.sizes > 0, 1.0 - level, 0.0)
@@ -198,6 +209,11 @@ def imbalance(labels) -> dict:
     `irlbl` float[L] (NaN where a label is absent); `mean_ir`, `cvir`,
     `scumble`; `cardinality`, the mean number of labels a row; `density`,
     cardinality / L; `absent`, the columns without a positive.
+
+  Examples:
+    >>> found = imbalance([[1, 0], [1, 0], [1, 1]])
+    >>> found['irlbl'].tolist(), found['mean_ir']
+    ([1.0, 3.0], 2.0)
   """
   if not isinstance(labels, Labelsets):
     labels = find_labelsets(labels)

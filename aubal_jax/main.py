@@ -5,6 +5,7 @@ python -m aubal_jax.main --config=configs/quickstart.py --workdir=runs/quick
 
 import logging
 import os
+import platform
 import sys
 import time
 import traceback
@@ -29,8 +30,11 @@ def main(argv) -> None:
   if len(argv) > 1:
     _fail(f'Unexpected argument {argv[1]!r}; settings are --config.KEY=VALUE.')
   for name, value in (('config', _CONFIG.value), ('workdir', _WORKDIR.value)):
-    if value is None:
+    if not value:
       _fail(f'--{name} is missing. See --help, or README.md for examples.')
+  file = config_flags.get_config_filename(flags.FLAGS['config']).split(':')[0]
+  if not os.path.exists(file):
+    _fail(f'--config={file}: there is no such file in {os.getcwd()}.')
   _prepare_environment()
   from aubal_jax import preemption
   from aubal_jax import tasks
@@ -52,9 +56,10 @@ def main(argv) -> None:
 
 
 def _is_ours(error: ValueError) -> bool:
-  """Whether one of our own checks raised it, not a library: then a bug."""
+  """Whether one of our own checks raised it; what a library raises is a bug."""
   last = traceback.extract_tb(error.__traceback__)[-1]
-  return last.filename.startswith(os.path.dirname(os.path.abspath(__file__)))
+  home = os.path.dirname(os.path.abspath(__file__))
+  return last.filename.startswith(home) and last.line.startswith('raise ')
 
 
 def _prepare_environment() -> None:
@@ -64,10 +69,16 @@ def _prepare_environment() -> None:
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
   os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # Or it prints of them.
   cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
-  os.environ.setdefault(
-    'JAX_COMPILATION_CACHE_DIR', os.path.join(cache, 'aubal_jax', 'xla')
-  )
-  os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.2')
+  # By machine: homes are shared, and programs are for one processor.
+  cache = os.path.join(cache, 'aubal_jax', 'xla', platform.node())
+  try:
+    os.makedirs(cache, exist_ok=True)
+  except OSError:
+    return  # A home that cannot be written to: compile every time.
+  if os.access(cache, os.W_OK):
+    os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', cache)
+    os.environ.setdefault('JAX_COMPILATION_CACHE_MAX_SIZE', str(2**30))
+    os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.2')
 
 
 def _fail(message: str) -> None:
@@ -83,10 +94,16 @@ def _parse_flags(argv: list[str]) -> list[str]:
   except SystemExit as error:  # --help ends well; absl ends the rest with 1.
     wrong = error.code and not any(a.startswith('--help') for a in argv)
     raise SystemExit(2 if wrong else 0) from None
-  except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+  except BrokenPipeError:
+    raise SystemExit(0) from None
+  except Exception as error:  # The file of --config may raise anything.
     while error.args and isinstance(error.args[0], Exception):
       error = error.args[0]
-    _fail(str(error.args[0]) if error.args else repr(error))
+    known = isinstance(error, (AttributeError, KeyError, ValueError, OSError))
+    kind = '' if known else f'{type(error).__name__}: '
+    text = error.args[0] if isinstance(error, KeyError) else error
+    named = next((a for a in argv if a.startswith('--config=')), '--config')
+    _fail(f'{named}: {kind}{text}')
 
 
 def run() -> None:

@@ -54,6 +54,12 @@ class Plan:
       features' dtype where nothing is mixed, else float64; [M, ...].
     """
     features = np.asarray(features)
+    most = max(self.source.max(initial=-1), self.partner.max(initial=-1))
+    if len(features) <= most:
+      raise ValueError(
+        f'features must have a row for each row of the table; it has '
+        f'{len(features)}, and the plan names row {most}.'
+      )
     rows = features[self.source]
     mixed = np.flatnonzero(self.partner >= 0)
     if mixed.size:
@@ -117,11 +123,20 @@ def spread(index, counts, *, label_names=(), rows=None, seed: int = 0) -> Plan:
 
   Raises:
     ValueError: `counts` is negative somewhere, or asks for rows of a group
-      that has none.
+      that has none; or seed is not a whole number from 0.
+
+  Examples:
+    >>> plan = spread([0, 0, 1], [4, 1])
+    >>> plan.source.tolist()
+    [0, 1, 2, 0, 1]
+    >>> plan.augment.tolist()
+    [False, False, False, True, True]
   """
   index = np.asarray(index, np.int64)
   counts = np.asarray(counts)
   rows = np.arange(len(index)) if rows is None else np.asarray(rows)
+  if not isinstance(seed, (int, np.integer)) or seed < 0:
+    raise ValueError(f'seed must be a whole number, at least 0; it is {seed}.')
   if (counts < 0).any():
     raise ValueError(f'counts must not be negative; found {counts.min()}.')
   sizes = np.bincount(index, minlength=len(counts))
@@ -162,13 +177,26 @@ def unchanged(rows, *, label_names=()) -> Plan:
   return spread(zeros, [len(rows)], label_names=label_names, rows=rows)
 
 
-def random(rows, num_rows: int, *, label_names=(), seed: int = 0) -> Plan:
-  """Returns the control: `num_rows` rows drawn evenly, whatever their labels.
+def random(
+  rows, num_kept: int, num_added: int, *, label_names=(), seed: int = 0
+) -> Plan:
+  """Returns the control: rows drawn evenly, whatever their labels.
 
-  It adds as many augmented rows as a balanced plan of the same length, so it
-  tells what augmentation does from what balancing does.
+  It keeps as many originals and adds as many augmented rows as a balanced plan
+  does, so it tells what augmentation does from what balancing does.
+
+  Args:
+    rows: int[N], the rows' numbers in the table.
+    num_kept: originals to keep, at most N; drawn if fewer.
+    num_added: augmented rows to add; repeats differ by at most one.
+    label_names: names of the labels, kept with the plan.
+    seed: of the draw.
   """
-  zeros = np.zeros(len(rows), np.int64)
+  kept = spread(np.zeros(len(rows), int), [num_kept], rows=rows, seed=seed)
   return spread(
-    zeros, [num_rows], label_names=label_names, rows=rows, seed=seed
+    np.zeros(num_kept, int),
+    [num_kept + num_added],
+    label_names=label_names,
+    rows=kept.source,
+    seed=seed,
   )

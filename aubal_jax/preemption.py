@@ -1,4 +1,4 @@
-"""SIGTERM: training saves and stops; anything else stops at once."""
+"""SIGTERM and Ctrl-C: training saves and stops; anything else stops at once."""
 
 from __future__ import annotations
 
@@ -7,25 +7,38 @@ import signal
 import sys
 from collections.abc import Iterator
 
-STATUS = 143  # What a shell says of a process that SIGTERM ended.
-
-_requested = False
+_received = 0  # The number of the signal, 0 for none.
 _deferring = False
 
 
 def install() -> None:
-  """Handles SIGTERM from here on."""
-  signal.signal(signal.SIGTERM, _on_sigterm)
+  """Handles SIGTERM and SIGINT from here on."""
+  signal.signal(signal.SIGTERM, _receive)
+  signal.signal(signal.SIGINT, _receive)
 
 
 def requested() -> bool:
-  """Whether SIGTERM has come."""
-  return _requested
+  """Whether a signal has come."""
+  return bool(_received)
+
+
+def stop_if_requested() -> None:
+  """Ends the process, with the status shells give, if a signal has come.
+
+  To be called between pieces of work: what a handler raises can be lost, and a
+  signal that came while it was deferred has not been acted on.
+
+  Raises:
+    SystemExit: 143 after SIGTERM, 130 after Ctrl-C.
+  """
+  if _received:
+    print('Stopped; the same command goes on.', file=sys.stderr)
+    raise SystemExit(128 + _received)
 
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-  """Inside, SIGTERM only sets `requested`: who polls it saves and stops."""
+  """Inside, a first signal only sets `requested`: who polls it saves."""
   global _deferring
   _deferring = True
   try:
@@ -34,9 +47,8 @@ def deferred() -> Iterator[None]:
     _deferring = False
 
 
-def _on_sigterm(*_) -> None:
-  global _requested
-  _requested = True
-  if not _deferring:
-    print('Stopped by SIGTERM; the same command goes on.', file=sys.stderr)
-    raise SystemExit(STATUS)
+def _receive(number: int, _) -> None:
+  global _received
+  again, _received = bool(_received), number
+  if again or not _deferring:
+    raise SystemExit(128 + number)

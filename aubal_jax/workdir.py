@@ -1,98 +1,217 @@
 """The folder of a run: which stages are done, and under which settings.
 
-config.json says what made the folder. A stage that has begun pins the settings
-it reads, so a folder never holds stages of two configurations.
+config.json says what made the folder. A stage that writes pins the settings it
+reads and the table it read them for, so a folder never holds stages of two
+runs; what later stages made of files that change is no longer done.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import pathlib
 import platform
 import shutil
 import subprocess
 import sys
 
-import ml_collections
-
 from aubal_jax import files
 
-# The settings each stage reads, as prefixes of their names.
+_TABLE = (
+  'seed',
+  'data.name',
+  'data.path',
+  'data.path_column',
+  'data.split_column',
+  'data.group_column',
+  'data.label_columns',
+  'data.unknown_codes',
+  'data.validation_fraction',
+  'data.test_fraction',
+  'data.num_',
+)
+_PIXELS = ('data.image_size', 'data.channels', 'data.resize')
+
+# The settings each stage reads, as beginnings of their names. What no result
+# depends on (threads, how often to log or save) is not among them.
 READS = {
-  'balance': ('seed', 'data.', 'balance.'),
-  'train': ('seed', 'data.', 'augment.', 'model.', 'loss.', 'train.'),
-  'evaluate': ('seed', 'data.', 'model.', 'loss.'),
-  'report': ('seed', 'data.', 'augment.'),
+  'balance': (*_TABLE, 'balance.'),
+  'train': (
+    *_TABLE,
+    *_PIXELS,
+    'augment.',
+    'model.',
+    'loss.',
+    'train.batch_size',
+    'train.optimizer',
+    'train.learning_rate',
+    'train.batch_norm_momentum',
+    'train.eval_every_steps',
+  ),
+  'evaluate': (*_TABLE, *_PIXELS, 'model.'),
+  'report': (*_TABLE, *_PIXELS, 'augment.'),
 }
 
-# What a stage reads, but no result depends on.
-_FREE = frozenset(
-  {
-    'train.num_workers',
-    'train.log_every_steps',
-    'train.checkpoint_every_steps',
-    'train.keep_checkpoints',
-  }
-)
+# What each stage writes. solution.json is there for some plans only.
+WRITES = {
+  'balance': ('labelsets.json', 'plan.npz'),
+  'train': ('checkpoints', 'metrics.jsonl'),
+  'evaluate': ('report.json',),
+  'report': ('report.html',),
+}
 
-# What may grow: more steps go on from where fewer ended.
-_MAY_GROW = frozenset({'train.num_steps', 'train.num_epochs'})
+# More steps go on from where fewer ended.
+_MAY_GROW = ('balance.max_steps', 'train.num_steps')
 
-# What this package writes into the folder, and --overwrite deletes.
+# All that is written into the folder; config.json, which vouches for the rest,
+# is deleted last.
 CONTENTS = (
-  'config.json',
-  'labelsets.json',
+  *(name for names in WRITES.values() for name in names),
   'solution.json',
-  'plan.npz',
-  'checkpoints',
-  'metrics.jsonl',
-  'report.json',
-  'report.html',
+  'config.json',
 )
 
 
-def open_workdir(path, config, *, overwrite: bool = False) -> pathlib.Path:
-  """Makes the folder, or checks that it was made under the same settings.
+def pin(config, *, fingerprint: str, num_steps: int) -> dict[str, dict]:
+  """Returns, for each stage, the settings its result depends on.
 
   Args:
-    path: of the folder.
-    config: the configuration of this run.
-    overwrite: delete what an earlier run wrote there.
+    config: the configuration.
+    fingerprint: of the labels, their splits and the rows' names.
+    num_steps: optimiser steps, whichever setting gives them.
+  """
+  flat = flatten(config.to_dict())
+  pinned = {}
+  for stage, prefixes in READS.items():
+    pinned[stage] = {k: v for k, v in flat.items() if k.startswith(prefixes)}
+    pinned[stage]['the table'] = fingerprint
+  pinned['train']['train.num_steps'] = num_steps
+  return pinned
+
+
+def check_folder(path) -> pathlib.Path:
+  """Returns the folder's path; nothing is made yet.
 
   Raises:
-    ValueError: a stage in the folder was run under other settings.
+    ValueError: there is no such folder to be had, or it holds a run that no
+      config.json of ours vouches for.
   """
+  if not str(path):
+    raise ValueError('--workdir is empty; name a folder.')
   path = pathlib.Path(path)
-  if path.exists() and not path.is_dir():
-    raise ValueError(f'--workdir={path} is a file; name a folder.')
-  if overwrite:
-    for name in CONTENTS:
-      _delete(path / name)
-  _refuse_other(path, config)
+  above = next(p for p in (path, *path.absolute().parents) if p.exists())
+  if not above.is_dir() or not os.access(above, os.W_OK):
+    raise ValueError(
+      f'--workdir={path} cannot be made: {above} is not a folder that may be '
+      'written to.'
+    )
+  held = [name for name in CONTENTS if (path / name).exists()]
+  if held and not isinstance(_read(path).get('stages'), dict):
+    raise ValueError(
+      f'{path} holds {held[0]}, but no config.json that says which run it is '
+      'of; name another --workdir, or delete the folder.'
+    )
   return path
 
 
-def begin(path: pathlib.Path, stage: str, config) -> None:
-  """Pins the settings `stage` reads: it is about to write its files.
+def refuse_other(path: pathlib.Path, pinned: dict[str, dict]) -> None:
+  """Raises ValueError with the settings that differ from the folder's."""
+  differ = {}
+  for stage, entry in _stages(path).items():
+    old = entry['settings']
+    for name in {*old, *pinned[stage]}:
+      was, now = old.get(name), pinned[stage].get(name)
+      if was != now and not _grew(name, was, now):
+        differ[name] = f'  {name}: {was!r} there, {now!r} now'
+  if differ:
+    raise ValueError(
+      f'{path} holds a run under other settings:\n'
+      + '\n'.join(differ[name] for name in sorted(differ))
+      + '\nName another --workdir, or start anew with --overwrite.'
+    )
 
-  What later stages made of the files before is no longer up to date.
+
+def _grew(name, was, now) -> bool:
+  return name in _MAY_GROW and None not in (was, now) and now > was
+
+
+def clear(path: pathlib.Path, names=CONTENTS) -> None:
+  """Deletes what a run wrote into the folder, and nothing else."""
+  for name in names:
+    if (path / name).is_dir():
+      shutil.rmtree(path / name)
+    else:
+      (path / name).unlink(missing_ok=True)
+
+
+def begin(path: pathlib.Path, stage: str, pinned: dict, config) -> None:
+  """Pins a stage's settings: it is about to write its files.
+
+  What later stages made of the files before is no longer done.
   """
-  _record(path, stage, config, done=False)
+  later = [*READS][[*READS].index(stage) + 1 :]
+  stages = {k: v for k, v in _stages(path).items() if k not in later}
+  stages[stage] = {'done': False, 'settings': pinned[stage]}
+  _write(path, stages, config)
 
 
-def finish(path: pathlib.Path, stage: str, config) -> None:
-  """Pins the settings `stage` reads, and marks it as done."""
-  _record(path, stage, config, done=True)
+def finish(path: pathlib.Path, stage: str, pinned: dict, config) -> None:
+  """Pins a stage's settings, and marks it as done."""
+  stages = _stages(path)
+  stages[stage] = {'done': True, 'settings': pinned[stage]}
+  _write(path, stages, config)
 
 
-def _record(path, stage, config, *, done) -> None:
-  stages = _read(path)['stages']
-  if not done:
-    later = [*READS][[*READS].index(stage) + 1 :]
-    stages = {
-      name: entry for name, entry in stages.items() if name not in later
-    }
-  stages[stage] = {'done': done, 'settings': _pinned(config, stage)}
+def has_begun(path: pathlib.Path, stage: str) -> bool:
+  """Whether files of `stage` in the folder are of the run that is pinned."""
+  return stage in _stages(path)
+
+
+def is_done(path: pathlib.Path, stage: str, pinned: dict) -> bool:
+  """Whether `stage` and those before it are done, their files included."""
+  if stage not in READS:
+    raise ValueError(f'stage must be one of {[*READS]}; it is {stage!r}.')
+  stages = _stages(path)
+  for earlier in READS:
+    entry = stages.get(earlier, {'done': False})
+    if not entry['done'] or entry['settings'] != pinned[earlier]:
+      return False
+    if not all((path / name).exists() for name in WRITES[earlier]):
+      return False
+    if earlier == stage:
+      break
+  return True
+
+
+def flatten(tree: dict, prefix: str = '') -> dict:
+  """Returns {'a.b': value} of a nested configuration; tuples as lists."""
+  flat = {}
+  for name, value in tree.items():
+    if isinstance(value, dict):
+      flat |= flatten(value, f'{prefix}{name}.')
+    else:
+      flat[prefix + name] = list(value) if isinstance(value, tuple) else value
+  return flat
+
+
+def _read(path: pathlib.Path) -> dict:
+  try:
+    record = files.read_json(path / 'config.json')
+  except FileNotFoundError:
+    return {}
+  except ValueError as error:
+    raise ValueError(
+      f'{path}/config.json is damaged; name another --workdir, or delete the '
+      'folder.'
+    ) from error
+  return record if isinstance(record, dict) else {}
+
+
+def _stages(path: pathlib.Path) -> dict:
+  return _read(path).get('stages', {})
+
+
+def _write(path, stages, config) -> None:
   record = {
     'config': config.to_dict(),
     'command': sys.argv,
@@ -103,71 +222,6 @@ def _record(path, stage, config, *, done) -> None:
     'stages': stages,
   }
   files.write_json(path / 'config.json', record)
-
-
-def is_done(path: pathlib.Path, stage: str, config) -> bool:
-  """Whether `stage` is done for these settings, its stages before included."""
-  if stage not in READS:
-    raise ValueError(f'stage must be one of {[*READS]}; it is {stage!r}.')
-  stages = _read(path)['stages']
-  for earlier in READS:
-    entry = stages.get(earlier, {'done': False})
-    if not entry['done'] or entry['settings'] != _pinned(config, earlier):
-      return False
-    if earlier == stage:
-      break
-  return True
-
-
-def _read(path: pathlib.Path) -> dict:
-  if not (path / 'config.json').exists():
-    return {'stages': {}}
-  return files.read_json(path / 'config.json')
-
-
-def _delete(path: pathlib.Path) -> None:
-  if path.is_dir():
-    shutil.rmtree(path)
-  else:
-    path.unlink(missing_ok=True)
-
-
-def _pinned(config, stage: str) -> dict:
-  """Returns {name: value} of the settings a stage's result depends on."""
-  return {
-    name: value
-    for name, value in flatten(config.to_dict()).items()
-    if name.startswith(READS[stage]) and name not in _FREE
-  }
-
-
-def flatten(tree: dict, prefix: str = '') -> dict:
-  """Returns {'a.b': value} of a nested configuration; tuples as lists."""
-  flat = {}
-  for name, value in tree.items():
-    if isinstance(value, (dict, ml_collections.ConfigDict)):
-      flat |= flatten(value, f'{prefix}{name}.')
-    else:
-      flat[prefix + name] = list(value) if isinstance(value, tuple) else value
-  return flat
-
-
-def _refuse_other(path: pathlib.Path, config) -> None:
-  """Raises ValueError with the settings that differ from the folder's."""
-  differ = {}
-  for stage, entry in _read(path)['stages'].items():
-    now = _pinned(config, stage)
-    for name in {*now, *entry['settings']}:
-      old, new = entry['settings'].get(name), now.get(name)
-      grew = name in _MAY_GROW and None not in (old, new) and new > old
-      if old != new and not grew:
-        differ[name] = f'  {name}: {old!r} there, {new!r} now'
-  if differ:
-    raise ValueError(
-      f'{path} holds a run under other settings:\n'
-      + '\n'.join(differ[name] for name in sorted(differ))
-      + '\nName another --workdir, or start anew with --overwrite.'
-    )
 
 
 def _devices() -> list[str]:

@@ -13,5 +13,5 @@ from aubal_jax import config
 def get_config():
   c = config.default()
   c.data.name = 'manifest'
-  c.train.num_epochs = 10.0
+  c.train.num_epochs = 10.0  # Passes over the training split, for any plan.
   return c

@@ -68,7 +68,7 @@ def test_a_collision_of_hashes_is_found_out(monkeypatch):
 def test_chunks_of_rows_make_no_difference(monkeypatch):
   table = np.random.default_rng(0).integers(0, 2, (100, 5))
   whole = labelsets_lib.find_labelsets(table)
-  monkeypatch.setattr(labelsets_lib, '_CHUNK_ROWS', 7)
+  monkeypatch.setattr(labelsets_lib, '_CHUNK_ENTRIES', 37)
   found = labelsets_lib.find_labelsets(table)
   assert (found.index == whole.index).all()
 

@@ -38,6 +38,9 @@ def test_help_is_quick_and_ends_well():
     (['--config=configs/nowhere.py', '--workdir=x'], ['nowhere.py']),
     (['--confg=configs/balance.py'], ['confg']),
     (['stray'], ['stray', '--config.KEY=VALUE']),
+    (['--config=README.md', '--workdir=x'], ['README.md', 'SyntaxError']),
+    (['--config=configs/balance.py', '--workdir='], ['--workdir']),
+    (['--config=configs/balance.py', '--config.seed=-1'], ['seed', '-1']),
     (
       ['--config=configs/balance.py', '--config.balance.lamb=3'],
       ['lamb', 'Did you mean "lam"'],
@@ -104,6 +107,37 @@ def test_a_light_install_makes_plans(tmp_path):
   assert (tmp_path / 'run/plan.npz').exists()
 
 
+def test_a_raw_lambda_can_be_asked_for(tmp_path):
+  (tmp_path / 'labels.csv').write_text('a,b\n' + '1,0\n' * 20 + '0,1\n' * 5)
+  done = run(
+    '--config=configs/balance.py',
+    f'--config.data.path={tmp_path}/labels.csv',
+    '--config.balance.lam_images=0',
+    f'--workdir={tmp_path}/run',
+  )
+  assert done.returncode == 0, done.stderr
+  solution = files.read_json(tmp_path / 'run/solution.json')
+  assert solution['lam_effective'] == solution['lam'] == 70.0
+
+
+def test_a_librarys_value_error_is_a_bug_with_its_traceback(tmp_path):
+  code = (
+    'import sys, aubal_jax.tasks as t\n'
+    'def run_task(*_, **__): int("x")\n'
+    't.run_task = run_task\n'
+    'from aubal_jax import main\nmain.run()'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code, '--config=configs/balance.py', '--workdir=x'],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 1
+  assert 'Traceback' in done.stderr and "'x'" in done.stderr
+
+
 def start_training(tmp_path, name, num_steps):
   table = tmp_path / 'data/table.csv'
   if not table.exists():
@@ -139,7 +173,7 @@ def test_a_stop_in_training_and_the_same_command_end_in_the_same(tmp_path, how):
   _, said = first.communicate()
   if how == signal.SIGTERM:
     assert first.returncode == 143, said
-    assert 'goes on' in said and 'Traceback' not in said
+    assert 'goes on' in said and 'Traceback' not in said, said
   else:
     assert first.returncode == -signal.SIGKILL
   assert not (tmp_path / 'run/report.json').exists()

@@ -54,11 +54,19 @@ def test_unchanged_and_random():
   plan = plan_lib.unchanged(rows, label_names=('a',))
   assert plan.source.tolist() == [3, 5, 8]
   assert not plan.augment.any()
-  plan = plan_lib.random(rows, 8, seed=1)
-  assert np.bincount(plan.source)[rows].tolist() in (
-    [3, 3, 2], [3, 2, 3], [2, 3, 3]
-  )  # fmt: skip
-  assert plan.augment.sum() == 5
+  plan = plan_lib.random(rows, 3, 5, seed=1)
+  assert sorted(np.bincount(plan.source)[rows].tolist()) == [2, 3, 3]
+  assert plan.augment.tolist() == [False] * 3 + [True] * 5
+
+
+def test_random_keeps_and_adds_as_many_as_it_is_told():
+  plan = plan_lib.random(np.arange(100), 60, 75, seed=2, label_names=('a',))
+  assert (~plan.augment).sum() == len(set(plan.source.tolist())) == 60
+  assert plan.augment.sum() == 75
+  repeats = np.bincount(plan.source)
+  assert set(repeats[repeats > 0].tolist()) == {2, 3}
+  assert plan.label_names == ('a',)
+  assert set(plan.source[:60]) != set(range(60))  # Drawn.
 
 
 def test_take_copies_and_mixes():
@@ -105,7 +113,11 @@ def test_a_plan_cut_short_is_named(tmp_path):
     plan_lib.load(tmp_path / 'none.npz')
 
 
-def test_bad_counts_are_named():
+def test_bad_arguments_are_named():
+  with pytest.raises(ValueError, match='seed must be a whole number'):
+    plan_lib.spread([0], [1], seed=-1)
+  with pytest.raises(ValueError, match='has 1, and the plan names row 1'):
+    plan_lib.unchanged([0, 1]).take([5], np.random.default_rng(0))
   with pytest.raises(ValueError, match='negative'):
     plan_lib.spread([0], [-1])
   with pytest.raises(ValueError, match='group 1'):

@@ -124,6 +124,20 @@ def test_the_other_plans(config, tmp_path, method):
   run(config, path, 'report')
 
 
+def test_random_adds_what_aubal_adds_where_images_are_left_out(
+  config, tmp_path
+):
+  config.balance.lower = 0.3
+  plans = []
+  for method in ('aubal', 'random'):
+    config.balance.method = method
+    path = run(config, tmp_path / method, 'balance')
+    plans.append(plan_lib.load(path / 'plan.npz'))
+  assert plans[0].augment.sum() == plans[1].augment.sum() > 0
+  assert len(plans[0]) == len(plans[1])
+  assert len(set(plans[0].source)) == len(set(plans[1].source)) < 30
+
+
 def test_labels_alone_can_be_balanced_and_reported(config, tmp_path):
   config.data.name = 'labels'
   np.savez(
@@ -143,7 +157,7 @@ def test_labels_alone_can_be_balanced_and_reported(config, tmp_path):
   [
     ('train', ['plan.npz', 'balance']),
     ('evaluate', ['checkpoints', 'train']),
-    ('dance', ['config.task', 'evaluate', 'dance']),
+    ('dance', ['task', 'evaluate', 'dance']),
   ],
 )
 def test_what_is_missing_is_named(config, tmp_path, task, words):
@@ -157,6 +171,10 @@ def test_what_is_missing_is_named(config, tmp_path, task, words):
 @pytest.mark.parametrize(
   ('key', 'value', 'words'),
   [
+    ('seed', -1, ['seed', '-1']),
+    ('train.num_steps', -1, ['train.num_steps', '-1']),
+    ('train.eval_every_steps', 0, ['train.eval_every_steps', '0']),
+    ('evaluate.batch_size', 0, ['evaluate.batch_size', '0']),
     ('data.name', 'nothing', ['data.name', 'manifest', 'nothing']),
     ('data.path', '', ['data.path', 'table.csv']),
     ('data.path', 'nowhere.csv', ['nowhere.csv']),
@@ -165,7 +183,7 @@ def test_what_is_missing_is_named(config, tmp_path, task, words):
     ('balance.optimizer', 'adm', ['optimizer', 'adam', 'adm']),
     ('train.batch_size', 6, ['batch_size', '6', '4 devices']),
     ('augment.flip', 2.0, ['flip', '2.0']),
-    ('augment.rows', 'some', ['augment_rows', 'some']),
+    ('augment.rows', 'some', ['augment.rows', 'some']),
     ('model.name', 'resnet9', ['resnet9', 'resnet18_112']),
     ('loss.name', 'f2', ['f2', 'soft_f1']),
     ('train.optimizer', 'adm', ['adm', 'adam']),
@@ -175,21 +193,104 @@ def test_bad_settings_are_named_and_nothing_is_pinned(
   config, tmp_path, key, value, words
 ):
   good = config.copy_and_resolve_references()
-  section, name = key.split('.')
-  config[section][name] = value
+  section, _, name = key.rpartition('.')
+  (config[section] if section else config)[name] = value
   with pytest.raises((ValueError, OSError)) as caught:
     run(config, tmp_path / 'run')
   for word in words:
     assert word in str(caught.value)
   # The mended settings are not refused because of the bad ones.
-  workdir.open_workdir(tmp_path / 'run', good)
+  good.train.num_steps = 1
+  run(good, tmp_path / 'run')
 
 
-def test_a_plan_of_other_labels_is_refused(config, tmp_path):
+@pytest.mark.parametrize(
+  ('rows', 'names', 'message'),
+  [
+    ([0, 1], ('x',), 'was made for the labels'),
+    ([0, 2], ('bright', 'edge', 'rare'), 'not in the training split'),
+    ([0, 99], ('bright', 'edge', 'rare'), 'not in the training split'),
+  ],
+)
+def test_a_plan_of_another_table_is_refused(
+  config, tmp_path, rows, names, message
+):
   path = run(config, tmp_path / 'run', 'balance')
-  plan_lib.unchanged(np.arange(3), label_names=('x',)).save(path / 'plan.npz')
-  with pytest.raises(ValueError, match=r'plan\.npz was made for the labels'):
+  plan = plan_lib.unchanged(np.array(rows), label_names=names)
+  plan.save(path / 'plan.npz')
+  with pytest.raises(ValueError, match=message):
     run(config, path, 'train')
+
+
+def test_a_table_that_changes_is_noticed(config, tmp_path):
+  path = run(config, tmp_path / 'run', 'balance')
+  table = pathlib.Path(config.data.path)
+  header, *lines = table.read_text().splitlines()
+  table.write_text('\n'.join([header, *reversed(lines)]))
+  with pytest.raises(ValueError, match='the table'):
+    run(config, path)
+
+
+def test_overwrite_deletes_only_when_all_is_well(config, tmp_path):
+  path = run(config, tmp_path / 'run', 'balance')
+  old = (path / 'plan.npz').read_bytes()
+  good, config.data.path = config.data.path, 'nowhere.csv'
+  with pytest.raises(FileNotFoundError):
+    run(config, path, overwrite=True)
+  assert (path / 'plan.npz').read_bytes() == old
+  config.data.path, config.balance.upper = good, 2.0
+  run(config, path, 'balance', overwrite=True)
+  assert (path / 'plan.npz').read_bytes() != old
+
+
+def test_checkpoints_of_another_run_are_not_gone_on_from(config, tmp_path):
+  config.train.num_steps = 2
+  path = run(config, tmp_path / 'run')
+  straight = (path / 'report.json').read_bytes()
+  record = files.read_json(path / 'config.json')
+  record['stages'] = {}  # As when a kill came in the middle of --overwrite.
+  files.write_json(path / 'config.json', record)
+  config.train.learning_rate = 0.5
+  run(config, path)
+  assert (path / 'report.json').read_bytes() != straight
+
+
+def test_a_file_that_is_gone_is_made_again(config, tmp_path):
+  config.train.num_steps = 1
+  path = run(config, tmp_path / 'run')
+  kept = (path / 'report.json').read_bytes()
+  (path / 'report.json').unlink()
+  run(config, path)
+  assert (path / 'report.json').read_bytes() == kept
+
+
+def test_all_plans_train_equally_long(config, tmp_path):
+  config.train.num_steps = 0
+  config.train.num_epochs = 1.0
+  config.balance.lam_images = 1e5
+  config.balance.upper = 30.0
+  for method in ('none', 'aubal'):
+    config.balance.method = method
+    path = run(config, tmp_path / method, 'balance')
+    run(config, path, 'train')
+    # 30 training images in batches of 8.
+    assert {p.name for p in (path / 'checkpoints').glob('[0-9]*')} == {'2', '4'}
+
+
+def test_a_broken_test_image_is_found_before_training(config, tmp_path):
+  (pathlib.Path(config.data.path).parent / 'images/3.png').write_bytes(b'no')
+  with pytest.raises(ValueError, match=r'images/3\.png'):
+    run(config, tmp_path / 'run')
+  assert not (tmp_path / 'run/checkpoints').exists()
+
+
+def test_no_positive_at_all_is_an_error(config, tmp_path):
+  config.data.name = 'labels'
+  config.data.path = str(tmp_path / 'labels.npy')
+  np.save(config.data.path, np.zeros((5, 2), np.uint8))
+  with pytest.raises(ValueError, match='No label has a positive'):
+    run(config, tmp_path / 'run', 'balance')
+  assert not (tmp_path / 'run').exists()
 
 
 def test_a_label_without_a_positive_is_said(config, tmp_path, capsys):

@@ -10,36 +10,58 @@ def fixture_config():
   return config_lib.default()
 
 
+def pin(config, fingerprint='f00', num_steps=10):
+  return workdir.pin(config, fingerprint=fingerprint, num_steps=num_steps)
+
+
+def finish(path, config, *stages, **facts):
+  for stage in stages or workdir.READS:
+    for name in workdir.WRITES[stage]:
+      path.mkdir(parents=True, exist_ok=True)
+      (path / name).touch()
+    workdir.finish(path, stage, pin(config, **facts), config)
+
+
 def test_stages_are_done_in_order(tmp_path, config):
-  path = workdir.open_workdir(tmp_path / 'run', config)
+  path = workdir.check_folder(tmp_path / 'run')
   assert not path.exists()  # Nothing is written before a stage writes.
   for stage in workdir.READS:
-    assert not workdir.is_done(path, stage, config)
-  workdir.finish(path, 'train', config)
-  assert not workdir.is_done(path, 'train', config)  # Not balanced.
-  workdir.finish(path, 'balance', config)
-  assert workdir.is_done(path, 'balance', config)
-  assert workdir.is_done(path, 'train', config)
-  workdir.begin(path, 'train', config)
-  assert not workdir.is_done(path, 'train', config)
-  workdir.finish(path, 'evaluate', config)
-  workdir.begin(path, 'train', config)  # More steps: what follows is stale.
-  workdir.finish(path, 'train', config)
-  assert not workdir.is_done(path, 'evaluate', config)
+    assert not workdir.is_done(path, stage, pin(config))
+  finish(path, config, 'train')
+  assert not workdir.is_done(path, 'train', pin(config))  # Not balanced.
+  finish(path, config, 'balance')
+  assert workdir.is_done(path, 'balance', pin(config))
+  assert workdir.is_done(path, 'train', pin(config))
+  assert workdir.has_begun(path, 'train')
+  finish(path, config, 'evaluate')
+  workdir.begin(path, 'train', pin(config), config)
+  assert not workdir.is_done(path, 'train', pin(config))
+  finish(path, config, 'train')
+  assert not workdir.is_done(path, 'evaluate', pin(config))  # Stale.
+  workdir.begin(path, 'balance', pin(config), config)
+  assert not workdir.has_begun(path, 'train')
   with pytest.raises(ValueError, match='dance'):
-    workdir.is_done(path, 'dance', config)
+    workdir.is_done(path, 'dance', pin(config))
+
+
+@pytest.mark.parametrize('name', workdir.CONTENTS[:-2])
+def test_a_stage_whose_file_is_gone_is_not_done(tmp_path, config, name):
+  finish(tmp_path, config)
+  assert workdir.is_done(tmp_path, 'report', pin(config))
+  (tmp_path / name).unlink()
+  assert not workdir.is_done(tmp_path, 'report', pin(config))
 
 
 def test_other_settings_are_refused_by_name(tmp_path, config):
-  path = workdir.open_workdir(tmp_path, config)
-  workdir.finish(path, 'balance', config)
+  finish(tmp_path, config, 'balance')
   config.train.learning_rate = 1.0  # Not yet read by any stage.
-  workdir.open_workdir(tmp_path, config)
-  workdir.begin(path, 'train', config)
+  config.data.image_size = 64
+  workdir.refuse_other(tmp_path, pin(config))
+  workdir.begin(tmp_path, 'train', pin(config), config)
   config.train.learning_rate = 2.0
   config.balance.lam = 3.0
   with pytest.raises(ValueError) as caught:
-    workdir.open_workdir(tmp_path, config)
+    workdir.refuse_other(tmp_path, pin(config))
   message = str(caught.value)
   assert 'train.learning_rate: 1.0 there, 2.0 now' in message
   assert 'balance.lam: 70.0 there, 3.0 now' in message
@@ -47,41 +69,66 @@ def test_other_settings_are_refused_by_name(tmp_path, config):
   assert '--overwrite' in message
 
 
+def test_another_table_is_refused(tmp_path, config):
+  finish(tmp_path, config, 'balance')
+  with pytest.raises(ValueError, match="the table: 'f00' there, 'ba5' now"):
+    workdir.refuse_other(tmp_path, pin(config, fingerprint='ba5'))
+
+
 def test_what_changes_no_result_is_free_and_steps_may_grow(tmp_path, config):
-  config.train.num_steps = 5
-  path = workdir.open_workdir(tmp_path, config)
-  for stage in workdir.READS:
-    workdir.finish(path, stage, config)
+  finish(tmp_path, config, num_steps=5)
   config.task = 'train'
+  config.data.unreadable = 'drop'
   config.train.num_workers = 7
   config.train.log_every_steps = 3
-  config.train.num_steps = 9
-  workdir.open_workdir(tmp_path, config)
-  assert workdir.is_done(path, 'balance', config)
-  assert not workdir.is_done(path, 'train', config)
-  config.train.num_steps = 4
+  config.train.checkpoint_every_steps = 3
+  config.balance.max_steps += 1
+  workdir.refuse_other(tmp_path, pin(config, num_steps=9))
+  assert not workdir.is_done(tmp_path, 'balance', pin(config, num_steps=5))
+  config.balance.max_steps -= 1
+  assert workdir.is_done(tmp_path, 'balance', pin(config, num_steps=9))
+  assert not workdir.is_done(tmp_path, 'train', pin(config, num_steps=9))
+  # Whichever setting it came from.
   with pytest.raises(ValueError, match=r'train\.num_steps: 5 there, 4 now'):
-    workdir.open_workdir(tmp_path, config)
+    workdir.refuse_other(tmp_path, pin(config, num_steps=4))
 
 
-def test_overwrite_deletes_what_a_run_wrote_and_nothing_else(tmp_path, config):
+def test_clear_deletes_what_a_run_wrote_and_config_json_last(
+  tmp_path, config, monkeypatch
+):
   (tmp_path / 'mine.txt').write_text('keep')
-  (tmp_path / 'checkpoints').mkdir()
-  for name in workdir.CONTENTS:
-    if name != 'checkpoints':
-      (tmp_path / name).write_text('{"stages": {}}')
-  workdir.open_workdir(tmp_path, config, overwrite=True)
+  finish(tmp_path, config)
+  (tmp_path / 'checkpoints').unlink()
+  (tmp_path / 'checkpoints/7').mkdir(parents=True)
+  monkeypatch.setattr(workdir.shutil, 'rmtree', lambda path: 1 / 0)
+  with pytest.raises(ZeroDivisionError):
+    workdir.clear(tmp_path)
+  assert (tmp_path / 'config.json').exists()
+  monkeypatch.undo()
+  workdir.clear(tmp_path)
   assert [p.name for p in tmp_path.iterdir()] == ['mine.txt']
 
 
+@pytest.mark.parametrize('text', [None, '{"mine": 1}', '[]', '{"sta'])
+def test_files_of_an_unknown_run_are_left_alone(tmp_path, text):
+  (tmp_path / 'plan.npz').touch()
+  if text is not None:
+    (tmp_path / 'config.json').write_text(text)
+  with pytest.raises(ValueError, match='delete the folder'):
+    workdir.check_folder(tmp_path)
+
+
 def test_config_json_says_what_made_the_folder(tmp_path, config):
-  workdir.begin(tmp_path, 'train', config)
+  workdir.begin(tmp_path, 'train', pin(config, num_steps=3), config)
   record = files.read_json(tmp_path / 'config.json')
   assert record['config']['balance']['lam'] == 70.0
   assert record['versions']['jax']
   assert record['command'] and record['python']
-  assert record['stages']['train']['settings']['train.batch_size'] == 64
-  assert 'train.num_workers' not in record['stages']['train']['settings']
+  settings = record['stages']['train']['settings']
+  assert settings['train.batch_size'] == 64
+  assert settings['train.num_steps'] == 3
+  assert settings['the table'] == 'f00'
+  assert 'train.num_workers' not in settings
 
 
 def test_every_prefix_names_settings(config):
@@ -89,10 +136,13 @@ def test_every_prefix_names_settings(config):
   for prefixes in workdir.READS.values():
     for prefix in prefixes:
       assert any(name.startswith(prefix) for name in names), prefix
-  assert names.keys() >= workdir._FREE | workdir._MAY_GROW
+  assert names.keys() >= set(workdir._MAY_GROW)
 
 
-def test_a_file_is_no_workdir(tmp_path, config):
+def test_a_folder_that_cannot_be_is_named(tmp_path):
   (tmp_path / 'x').write_text('')
-  with pytest.raises(ValueError, match='is a file'):
-    workdir.open_workdir(tmp_path / 'x', config)
+  for path in (tmp_path / 'x', tmp_path / 'x/deep/er'):
+    with pytest.raises(ValueError, match='is not a folder'):
+      workdir.check_folder(path)
+  with pytest.raises(ValueError, match='is empty'):
+    workdir.check_folder('')

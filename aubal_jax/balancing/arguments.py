@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import numbers
+
 import numpy as np
 
 
 def check_number(name, number, *, least, above=False) -> None:
   """Raises ValueError unless `number` is finite and at least `least`."""
-  if not np.isscalar(number) or not np.isfinite(number) or number < least:
-    raise ValueError(f'{name} must be at least {least}; it is {number!r}.')
+  real = isinstance(number, (numbers.Real, np.number))
+  if not real or not np.isfinite(number) or number < least:
+    raise ValueError(
+      f'{name} must be a finite number, at least {least}; it is {number}.'
+    )
   if above and number <= least:
-    raise ValueError(f'{name} must be above {least}; it is {number!r}.')
+    raise ValueError(f'{name} must be above {least}; it is {number}.')
 
 
 def check_choice(name, choice, choices) -> None:
@@ -42,14 +47,20 @@ def checked_bounds(lower, upper, num_sets: int):
   """Returns both bounds as float64[S]; raises ValueError if they clash."""
   bounds = []
   for name, bound in (('lower', lower), ('upper', upper)):
-    bound = np.asarray(bound, np.float64)
+    try:
+      bound = np.asarray(bound, np.float64)
+    except (TypeError, ValueError) as error:
+      raise ValueError(f'{name} must be numbers; it is {bound!r}.') from error
     if bound.shape not in ((), (num_sets,)):
       raise ValueError(
         f'{name} must be a number or one for each of {num_sets} labelsets; '
         f'its shape is {bound.shape}.'
       )
     if not np.isfinite(bound).all() or (bound < 0).any():
-      raise ValueError(f'{name} must be finite and not negative.')
+      worst = bound.flat[np.argmin(np.where(np.isfinite(bound), bound, -1))]
+      raise ValueError(
+        f'{name} must be finite and not negative; it is {worst} somewhere.'
+      )
     bounds.append(np.broadcast_to(bound, num_sets))
   lower, upper = bounds
   if (lower > upper).any():

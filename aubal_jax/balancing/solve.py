@@ -133,6 +133,11 @@ def solve(
 
   Raises:
     ValueError: an argument breaks its rule; the message names all three.
+
+  Examples:
+    >>> solution = solve([[1, 0], [0, 1], [1, 1]], [100, 60, 1000], lam=0.0)
+    >>> solution.counts.tolist(), solution.gap < 1e-5
+    ([100, 100, 1000], True)
   """
   patterns = labelsets_lib.as_binary(patterns, 'patterns')
   counts = arguments.checked_counts(counts, patterns.shape[0])

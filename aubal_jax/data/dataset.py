@@ -1,6 +1,7 @@
 """What every reader returns: labels, splits and a way to the images."""
 
 import dataclasses
+import hashlib
 from collections.abc import Callable
 
 import numpy as np
@@ -85,3 +86,13 @@ class Dataset:
   def num_rows(self) -> dict[str, int]:
     """Returns how many rows each split has, 'dropped' among them."""
     return {name: len(self.rows(name)) for name in (*SPLITS, DROPPED)}
+
+  def fingerprint(self) -> str:
+    """Returns 16 hex digits that tell one table from another."""
+    digest = hashlib.sha256()
+    for array in (self.labels, np.packbits(self.known)):
+      digest.update(str(array.shape).encode() + array.tobytes())
+    digest.update('\0'.join(self.label_names).encode())
+    for names in (self.split, self.ids):
+      digest.update(names.astype(str).tobytes())
+    return digest.hexdigest()[:16]

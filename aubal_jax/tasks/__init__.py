@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import types
 
+from aubal_jax import config as config_lib
+from aubal_jax import preemption
 from aubal_jax import workdir
 from aubal_jax.tasks import balance
 from aubal_jax.tasks import evaluate
@@ -12,13 +14,15 @@ from aubal_jax.tasks import report
 from aubal_jax.tasks import train
 
 
-def _run_all(inputs, path) -> None:
+def _run_all(inputs) -> None:
   """Runs every stage that is not done yet."""
+  inputs.need_images()
   for stage in workdir.READS:
-    if workdir.is_done(path, stage, inputs.config):
+    preemption.stop_if_requested()
+    if inputs.is_done(stage):
       print(f'{stage}: done before.', flush=True)
     else:
-      TASKS[stage](inputs, path)
+      TASKS[stage](inputs)
 
 
 TASKS = types.MappingProxyType(
@@ -35,6 +39,8 @@ TASKS = types.MappingProxyType(
 def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
   """Runs `config.task` in the folder `path`, and says where the time went.
 
+  Settings, folder and table are checked before anything is written or deleted.
+
   Args:
     config: a locked configuration.
     path: the folder.
@@ -43,13 +49,17 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
 
   Raises:
     ValueError: the user has to mend something; the message says what.
-    SystemExit: SIGTERM came; the state is saved.
+    SystemExit: a signal came; the state is saved.
   """
-  if config.task not in TASKS:
-    raise ValueError(
-      f'config.task must be one of {[*TASKS]}; it is {config.task!r}.'
-    )
-  path = workdir.open_workdir(path, config, overwrite=overwrite)
+  config_lib.check(config)
+  path = workdir.check_folder(path)
   watch = inputs_lib.Watch(started)
-  TASKS[config.task](inputs_lib.Inputs(config, watch), path)
+  inputs = inputs_lib.Inputs(config, path, watch)
+  if overwrite:
+    workdir.clear(path)
+  else:
+    workdir.refuse_other(path, inputs.pinned)
+  inputs.tell_notes()
+  TASKS[config.task](inputs)
+  preemption.stop_if_requested()
   watch.report()

@@ -10,66 +10,74 @@ import numpy as np
 from aubal_jax import files
 from aubal_jax import labelsets as labelsets_lib
 from aubal_jax import plan as plan_lib
-from aubal_jax import workdir
 
 _NUM_LISTED_LABELSETS = 20
 
 
-def run(inputs, path) -> None:
-  """labels -> labelsets.json, solution.json, plan.npz."""
-  config, dataset = inputs.config, inputs.dataset
+def run(inputs) -> None:
+  """Finds the labelsets, solves, and writes the plan."""
+  config, dataset, path = inputs.config, inputs.dataset, inputs.path
   rows = dataset.rows('train')
   if not len(rows):
     raise ValueError('The training split has no row; nothing to balance.')
   labelsets = labelsets_lib.find_labelsets(dataset.labels[rows])
   uneven = labelsets_lib.imbalance(labelsets)
+  if not uneven['class_counts'].any():
+    raise ValueError(
+      'No label has a positive in the training split; nothing to balance. Are '
+      'data.label_columns and data.unknown_codes right?'
+    )
   print(
-    f'balance: {uneven["images"]:,} training images, {uneven["labels"]} '
-    f'labels, {uneven["labelsets"]:,} labelsets, MeanIR '
+    f'balance: {uneven["images"]:,} training images, {uneven["labels"]:,} '
+    f'label(s), {uneven["labelsets"]:,} labelset(s), MeanIR '
     f'{uneven["mean_ir"]:.2f}',
     flush=True,
   )
-  for label in uneven['absent']:
-    print(
-      f'Warning: {dataset.label_names[label]} has no positive in the training '
-      'split and takes no part in balancing.',
-      file=sys.stderr,
-    )
   plan, solution = _make_plan(config, dataset, rows, labelsets)
   place = np.zeros(len(dataset), np.int64)
   place[rows] = labelsets.index
   after = np.bincount(place[plan.source], minlength=len(labelsets.counts))
-  _write_labelsets(path, dataset.label_names, labelsets, uneven, after)
-  if solution is not None:
-    files.write_json(path / 'solution.json', _solution_json(solution, plan))
-  else:
+  names = dataset.label_names
+  content = _labelsets_json(names, labelsets, uneven, after)
+  solved = None if solution is None else _solution_json(solution)
+  if not _is_same(plan, path / 'plan.npz'):
+    inputs.begin('balance')
+  files.write_json(path / 'labelsets.json', content)
+  if solved is None:
     (path / 'solution.json').unlink(missing_ok=True)
+  else:
+    files.write_json(path / 'solution.json', solved)
   plan.save(path / 'plan.npz')
-  workdir.finish(path, 'balance', config)
+  inputs.finish('balance')
   inputs.watch.lap('balance')
+
+
+def _is_same(plan, path) -> bool:
+  """Whether the file holds this very plan, so that training on it stands."""
+  if not path.exists():
+    return False
+  try:
+    old = plan_lib.load(path)
+  except ValueError:
+    return False
+  names = ('source', 'augment', 'partner')
+  return old.label_names == plan.label_names and all(
+    np.array_equal(getattr(old, name), getattr(plan, name)) for name in names
+  )
 
 
 def _make_plan(config, dataset, rows, labelsets):
   """Returns the plan and, but for method none, the solution behind it."""
   method, names = config.balance.method, dataset.label_names
-  if method not in ('aubal', 'random', 'none'):
-    raise ValueError(
-      "config.balance.method must be 'aubal', 'random' or 'none'; it is "
-      f'{method!r}.'
-    )
   if method == 'none':
     return plan_lib.unchanged(rows, label_names=names), None
   from aubal_jax.balancing import solve as solve_lib
 
   settings = config.balance.to_dict()
   del settings['method']
+  settings['lam_images'] = settings['lam_images'] or None
   solution = solve_lib.solve(labelsets.patterns, labelsets.counts, **settings)
   _print_solution(solution)
-  if method == 'random':
-    plan = plan_lib.random(
-      rows, solution.images_after, label_names=names, seed=config.seed
-    )
-    return plan, solution
   plan = plan_lib.spread(
     labelsets.index,
     solution.counts,
@@ -77,18 +85,32 @@ def _make_plan(config, dataset, rows, labelsets):
     rows=rows,
     seed=config.seed,
   )
+  if method == 'random':
+    added = int(plan.augment.sum())
+    plan = plan_lib.random(
+      rows, len(plan) - added, added, label_names=names, seed=config.seed
+    )
   return plan, solution
 
 
 def _print_solution(solution) -> None:
+  added = solution.images_after - solution.images_before
   print(
-    f'balance: f from {solution.value_start:,.1f} to {solution.value:,.1f} '
-    f'with {solution.images_after - solution.images_before:,} images more; '
-    f'certified to be within {solution.gap:.1e} of the best '
+    f'balance: f from {solution.value_start:,.1f} to '
+    f'{solution.rounded_value:,.1f} with {abs(added):,} images '
+    f'{"more" if added >= 0 else "fewer"}; certified: no choice is better by '
+    f'more than {100 * solution.rounded_gap:.2g} % '
     f'({solution.num_steps:,} steps, {solution.seconds:.2f} s and '
     f'{solution.seconds_compile:.1f} s compiling)',
     flush=True,
   )
+  lost = (solution.class_counts_after == 0) & (solution.class_counts_before > 0)
+  if lost.any():
+    print(
+      f'Warning: {lost.sum()} label(s) lose all their positives; raise '
+      'balance.lower.',
+      file=sys.stderr,
+    )
   if not solution.converged:
     print(
       f'Warning: the certified gap {solution.gap:.1e} is above balance.tol; '
@@ -103,7 +125,7 @@ def _print_solution(solution) -> None:
     )
 
 
-def _write_labelsets(path, names, labelsets, uneven, after) -> None:
+def _labelsets_json(names, labelsets, uneven, after) -> dict:
   grown = np.argsort(-(after - labelsets.counts), kind='stable')
 
   def listed(order):
@@ -124,10 +146,10 @@ def _write_labelsets(path, names, labelsets, uneven, after) -> None:
   content['absent'] = [names[i] for i in uneven['absent']]
   content['largest'] = listed(np.arange(len(after)))
   content['grown'] = listed(grown[after[grown] > labelsets.counts[grown]])
-  files.write_json(path / 'labelsets.json', content)
+  return content
 
 
-def _solution_json(solution, plan) -> dict:
+def _solution_json(solution) -> dict:
   """Returns solution.json: the figures, not the labelsets' own."""
   content = {
     name: _plain(value)
@@ -135,11 +157,10 @@ def _solution_json(solution, plan) -> dict:
     if name not in ('growth', 'counts')
   }
   for name in ('min', 'mean', 'max'):
-    content[f'growth_{name}'] = float(getattr(np, name)(solution.growth))
+    content[f'growth_{name}'] = _plain(getattr(np, name)(solution.growth))
   for when in ('before', 'after'):
     counts = getattr(solution, f'class_counts_{when}')
-    content[f'mean_ir_{when}'] = labelsets_lib.mean_ir(counts)
-  content['plan_rows'] = len(plan)
+    content[f'mean_ir_{when}'] = _plain(labelsets_lib.mean_ir(counts))
   return content
 
 

@@ -6,14 +6,15 @@ from aubal_jax import files
 from aubal_jax import workdir
 
 
-def run(inputs, path) -> None:
+def run(inputs) -> None:
   """checkpoints/ -> report.json."""
   from aubal_jax import checkpoint
   from aubal_jax import evaluate as evaluate_lib
   from aubal_jax import metrics
   from aubal_jax.tasks import network
 
-  config, dataset = inputs.config, inputs.dataset
+  config, dataset, path = inputs.config, inputs.dataset, inputs.path
+  inputs.need_images()
   split = 'test' if len(dataset.rows('test')) else 'validation'
   rows, tuning = dataset.rows(split), dataset.rows('validation')
   if not len(rows):
@@ -21,12 +22,12 @@ def run(inputs, path) -> None:
       'There is neither a test nor a validation split to evaluate on; set '
       'config.data.validation_fraction, or name the splits in the table.'
     )
-  if not (path / 'checkpoints').is_dir():
+  if not workdir.has_begun(path, 'train'):
     raise ValueError(
       f'{path} has no checkpoints; run the train task there first '
       '(--config.task=train, or --config.task=run for all stages).'
     )
-  images = inputs.images(*{split, 'validation'})
+  images = inputs.images()
   model, _, state = network.make_network(config, len(dataset.label_names))
   with checkpoint.open_checkpoints(
     path / 'checkpoints', read_only=True
@@ -59,7 +60,7 @@ def run(inputs, path) -> None:
   )
   report = {'step': int(state.step), 'checkpoint': which, **report}
   files.write_json(path / 'report.json', report)
-  workdir.finish(path, 'evaluate', config)
+  inputs.finish('evaluate')
   floor = report['floors']['all_positive']['f1_macro']
   print(
     f'evaluate: {split} split, {report["num_images"]:,} images: F1 macro '

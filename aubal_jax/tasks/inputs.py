@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
@@ -9,6 +10,7 @@ import time
 import numpy as np
 
 from aubal_jax import progress
+from aubal_jax import workdir
 
 
 class Watch:
@@ -40,38 +42,79 @@ class Watch:
 
 
 class Inputs:
-  """The settings and the data set, read when first asked for."""
+  """The settings, the data set they name, and the stages they pin.
 
-  def __init__(self, config, watch):
+  Attributes:
+    config: the configuration.
+    path: the folder of the run.
+    dataset: the `Dataset`.
+    num_steps: optimiser steps in all. Epochs are passes over the training
+      split, not over the plan, so that all plans train equally long.
+    watch: what the time is booked with.
+  """
+
+  def __init__(self, config, path, watch):
     self.config = config
+    self.path = path
     self.watch = watch
-    self._dataset = None
+    self.dataset = load_dataset(config)
+    watch.lap('reading data')
+    rows = len(self.dataset.rows('train'))
+    epochs = config.train.num_epochs * rows / config.train.batch_size
+    self.num_steps = config.train.num_steps or max(math.ceil(epochs), 1)
+    self.pinned = workdir.pin(
+      config,
+      fingerprint=self.dataset.fingerprint(),
+      num_steps=self.num_steps,
+    )
+    self._images = None
 
-  @property
-  def dataset(self):
-    """The `Dataset` of the settings."""
-    if self._dataset is None:
-      self.watch.lap('other')
-      self._dataset = load_dataset(self.config)
-      for note in self._dataset.notes:
-        print(f'Note: {note}', flush=True)
-      self.watch.lap('reading data')
-    return self._dataset
+  def tell_notes(self):
+    """Prints what the reader has to say; warnings on stderr."""
+    for note in self.dataset.notes:
+      serious = note.startswith('Warning: ')
+      print(
+        note if serious else f'Note: {note}',
+        file=sys.stderr if serious else sys.stdout,
+        flush=True,
+      )
 
-  def images(self, *splits):
-    """Returns a function int[R] rows -> uint8[R, H, W, C], held in memory."""
+  def begin(self, stage):
+    """Says that `stage` is about to write its files."""
+    workdir.begin(self.path, stage, self.pinned, self.config)
+
+  def finish(self, stage):
+    """Says that `stage` is done."""
+    workdir.finish(self.path, stage, self.pinned, self.config)
+
+  def is_done(self, stage) -> bool:
+    """Whether `stage` and those before it are done for these settings."""
+    return workdir.is_done(self.path, stage, self.pinned)
+
+  def need_images(self):
+    """Raises ValueError where the data set has labels alone."""
     if self.dataset.load_images is None:
       raise ValueError(
         'This data set has labels but no images: it can be balanced '
         '(--config.task=balance) and reported, not trained on.'
       )
-    self.watch.lap('other')
-    rows = np.concatenate([self.dataset.rows(split) for split in splits])
-    place = np.full(len(self.dataset), -1)
-    place[rows] = np.arange(len(rows))
-    images = self.dataset.load_images(rows)
-    self.watch.lap('reading images')
-    return lambda wanted: images[place[wanted]]
+
+  def images(self):
+    """Returns a function int[R] rows -> uint8[R, H, W, C], held in memory.
+
+    All splits are read before anything is trained, so that a broken image is
+    not found out at the end.
+    """
+    self.need_images()
+    if self._images is None:
+      self.watch.lap('other')
+      rows = np.flatnonzero(self.dataset.split != 'dropped')
+      place = np.full(len(self.dataset), len(rows))  # Beyond: an error.
+      place[rows] = np.arange(len(rows))
+      images = self.dataset.load_images(rows)
+      self._images = lambda wanted: images[place[wanted]]
+      self.watch.lap('reading images')
+    return self._images
 
 
 def load_dataset(config):
@@ -92,14 +135,9 @@ def load_dataset(config):
       image_size=data.image_size,
       channels=data.channels,
     )
-  if data.name not in ('manifest', 'labels'):
-    raise ValueError(
-      "config.data.name must be 'synthetic', 'manifest' or 'labels'; it is "
-      f'{data.name!r}.'
-    )
   if not data.path:
     raise ValueError(
-      'config.data.path is empty; say which table to read: '
+      'data.path is empty; say which table to read: '
       '--config.data.path=table.csv'
     )
   columns = {

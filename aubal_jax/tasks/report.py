@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import pathlib
+
 import numpy as np
 
 from aubal_jax import files
 from aubal_jax import plan as plan_lib
+from aubal_jax import train_log
 from aubal_jax import workdir
-from aubal_jax.tasks import train
 
 _NUM_STRIPS = 8
 _NUM_AUGMENTED = 3
 
 
-def run(inputs, path) -> None:
+def run(inputs) -> None:
   """Draws the page from what there is; what is missing is named on it."""
   from aubal_jax import report
 
-  config, dataset = inputs.config, inputs.dataset
+  config, dataset, path = inputs.config, inputs.dataset, inputs.path
   plan, described, contact = None, None, ()
   if (path / 'plan.npz').exists():
     plan = plan_lib.load(path / 'plan.npz')
     described = report.describe_plan(plan, dataset.labels)
     if dataset.load_images is not None:
       contact = _contact_sheet(config, dataset, plan)
-  metrics = train.read_lines(path / 'metrics.jsonl')
+  metrics = train_log.read_lines(path / 'metrics.jsonl')
   report.write_page(
     path / 'report.html',
     labelsets=_read(path / 'labelsets.json'),
@@ -33,12 +35,17 @@ def run(inputs, path) -> None:
     contact=contact,
     metrics=metrics,
     report=_read(path / 'report.json'),
-    title=f'Balance and training: {config.data.path or config.data.name}',
+    title=_title(config),
     settings=workdir.flatten(config.to_dict()),
   )
-  workdir.finish(path, 'report', config)
+  inputs.finish('report')
   print(f'report: {path / "report.html"}', flush=True)
   inputs.watch.lap('report')
+
+
+def _title(config) -> str:
+  name = pathlib.PurePath(config.data.path).name or config.data.name
+  return f'Balance and training: {name}'
 
 
 def _read(path):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import math
 import sys
 
 import numpy as np
@@ -14,7 +12,7 @@ from aubal_jax import preemption
 from aubal_jax import workdir
 
 
-def run(inputs, path) -> None:
+def run(inputs) -> None:
   """Trains up to the wanted number of steps, from the newest checkpoint."""
   import jax
 
@@ -22,10 +20,12 @@ def run(inputs, path) -> None:
   from aubal_jax import losses
   from aubal_jax import train as train_lib
   from aubal_jax import train_log
+  from aubal_jax.data import augment
   from aubal_jax.tasks import network
 
-  config, dataset = inputs.config, inputs.dataset
-  plan = _load_plan(path, dataset)
+  config, dataset, path = inputs.config, inputs.dataset, inputs.path
+  inputs.need_images()
+  plan = _load_plan(path / 'plan.npz', dataset)
   num_devices = jax.device_count()
   train_lib.check_batch_size(config.train.batch_size, num_devices)
   loss = losses.make_loss(
@@ -33,33 +33,39 @@ def run(inputs, path) -> None:
     weights=config.loss.weights,
     frequency=_frequency(dataset, plan),
   )
+  settings = config.augment.to_dict()
+  del settings['rows'], settings['frozen']
+  settings = augment.Settings(**settings)
   num_labels = len(dataset.label_names)
   model, optimizer, state = network.make_network(config, num_labels)
-  num_steps = _num_steps(config, plan)
-  images = inputs.images('train', 'validation')
+  inputs.watch.lap('making the network')
+  images = inputs.images()
+  if not workdir.has_begun(path, 'train'):
+    # Of another run, or of a plan that is no more.
+    workdir.clear(path, workdir.WRITES['train'])
   with checkpoint.open_checkpoints(
     path / 'checkpoints', keep_checkpoints=config.train.keep_checkpoints
   ) as checkpoints:
     if checkpoint.find_step(checkpoints) is not None:
       state = checkpoint.restore(checkpoints, state)
     first = int(state.step)
-    batches = _make_batches(config, dataset, plan, images, first, num_steps)
-    workdir.begin(path, 'train', config)
+    inputs.begin('train')
     print(
       f'train: {config.model.name} on {num_devices} {jax.default_backend()} '
-      f'device(s), {len(plan):,} rows ({int(plan.augment.sum()):,} augmented)'
-      f', steps {first + 1} to {num_steps} of {config.train.batch_size}',
+      f'device{"s" if num_devices > 1 else ""}, {len(plan):,} rows '
+      f'({int(plan.augment.sum()):,} augmented), steps {first + 1:,} to '
+      f'{inputs.num_steps:,} of {config.train.batch_size}',
       flush=True,
     )
     with (
       train_log.open_metrics(path / 'metrics.jsonl', step=first) as write_line,
-      _stopping_on_sigterm(),
+      _stopping_on_signals(),
     ):
       train_lib.train(
         state,
         train_lib.make_train_step(model, optimizer, loss),
-        batches,
-        num_steps=num_steps,
+        _make_batches(inputs, plan, images, settings, first),
+        num_steps=inputs.num_steps,
         log_every_steps=config.train.log_every_steps,
         eval_every_steps=config.train.eval_every_steps,
         checkpoint_every_steps=config.train.checkpoint_every_steps,
@@ -70,54 +76,55 @@ def run(inputs, path) -> None:
         checkpoints=checkpoints,
         should_stop=preemption.requested,
       )
-  workdir.finish(path, 'train', config)
+  inputs.finish('train')
   inputs.watch.lap('training')
 
 
 def _load_plan(path, dataset):
-  if not (path / 'plan.npz').exists():
+  """Returns the plan, if it can be one of this data set.
+
+  Raises:
+    ValueError: there is none, or it is of other labels or rows.
+  """
+  if not path.exists():
     raise ValueError(
-      f'{path} has no plan.npz; run the balance task there first '
+      f'{path} is not there; run the balance task first '
       '(--config.task=balance, or --config.task=run for all stages).'
     )
-  plan = plan_lib.load(path / 'plan.npz')
+  plan = plan_lib.load(path)
   if plan.label_names != tuple(dataset.label_names):
     raise ValueError(
-      f'{path}/plan.npz was made for the labels {plan.label_names}, but the '
-      f'data set has {tuple(dataset.label_names)}.'
+      f'{path} was made for the labels {plan.label_names}, but the data set '
+      f'has {tuple(dataset.label_names)}.'
+    )
+  rows = np.union1d(plan.source, plan.partner[plan.partner >= 0])
+  if not np.isin(rows, dataset.rows('train')).all():
+    raise ValueError(
+      f'{path} names rows that are not in the training split of this data '
+      'set; run the balance task again.'
     )
   return plan
 
 
-def _num_steps(config, plan) -> int:
-  if config.train.num_steps:
-    return config.train.num_steps
-  return math.ceil(
-    config.train.num_epochs * len(plan) / config.train.batch_size
-  )
-
-
-def _make_batches(config, dataset, plan, images, first, num_steps):
-  """Returns the iterator over the batches of steps `first` to `num_steps`."""
+def _make_batches(inputs, plan, images, settings, first):
+  """Returns the iterator over the batches of the steps after `first`."""
   import jax
 
-  from aubal_jax.data import augment
   from aubal_jax.data import pipeline
 
-  settings = config.augment.to_dict()
-  augment_rows, frozen = settings.pop('rows'), settings.pop('frozen')
+  config = inputs.config
   return pipeline.train_batches(
     plan,
     images,
-    dataset.labels,
-    dataset.known,
+    inputs.dataset.labels,
+    inputs.dataset.known,
     batch_size=config.train.batch_size,
     seed=config.seed,
     start_step=first,
-    num_steps=max(num_steps - first, 0),
-    augment_rows=augment_rows,
-    frozen=frozen,
-    settings=augment.Settings(**settings),
+    num_steps=max(inputs.num_steps - first, 0),
+    augment_rows=config.augment.rows,
+    frozen=config.augment.frozen,
+    settings=settings,
     num_workers=config.train.num_workers,
     shard_index=jax.process_index(),
     shard_count=jax.process_count(),
@@ -125,29 +132,17 @@ def _make_batches(config, dataset, plan, images, first, num_steps):
 
 
 @contextlib.contextmanager
-def _stopping_on_sigterm():
-  """Lets SIGTERM save and stop; then the process ends with its status."""
+def _stopping_on_signals():
+  """Lets a signal save and stop; then the process ends with its status."""
   from aubal_jax import train as train_lib
 
   try:
     with preemption.deferred():
       yield
   except train_lib.Preempted as stop:
-    print(f'{stop} The same command goes on.', file=sys.stderr)
-    raise SystemExit(preemption.STATUS) from None
-
-
-def read_lines(path) -> list[dict]:
-  """Returns the whole lines of metrics.jsonl; a kill may have cut the last."""
-  if not path.exists():
-    return []
-  lines = []
-  for text in path.read_text(encoding='utf-8').splitlines():
-    try:
-      lines.append(json.loads(text))
-    except json.JSONDecodeError:
-      break
-  return lines
+    print(stop, file=sys.stderr)
+    preemption.stop_if_requested()
+    raise
 
 
 def _frequency(dataset, plan):
