@@ -172,6 +172,12 @@ def test_no_images():
   assert read(image_size=8).shape == (0, 8, 8, 3)
 
 
+def zeroed(count):
+  jpeg = cv2.imencode('.jpg', picture(200, 300))[1].tobytes()
+  middle = (jpeg.index(b'\xff\xda') + len(jpeg)) // 2
+  return jpeg[:middle] + bytes(count) + jpeg[middle + count :]
+
+
 def broken(folder):
   """Returns path -> what is wrong with the file."""
   jpeg = cv2.imencode('.jpg', picture())[1].tobytes()
@@ -188,8 +194,12 @@ def broken(folder):
     'half.png': (png[: len(png) // 2], 'cut short'),
     'flip.png': (
       png[:60] + bytes(255 - b for b in png[60:90]) + png[90:],
-      'not an image',
+      'damaged: a png chunk has a wrong checksum',
     ),
+    # Such as a copy that broke off and was closed by a repair tool.
+    'closed.jpg': (jpeg[: len(jpeg) // 2] + b'\xff\xd9', 'damaged: data for'),
+    'zeros.jpg': (zeroed(40), 'damaged: zeros'),
+    'sector.jpg': (zeroed(512), 'damaged: zeros'),
     'empty.png': (b'', 'the file is empty'),
     'text.jpg': (b'no image', 'not an image'),
     'short.bmp': (cv2.imencode('.bmp', picture())[1].tobytes()[:99], 'not an'),
@@ -243,8 +253,29 @@ def test_progressive_jpeg_and_fill_bytes(tmp_path):
   np.testing.assert_array_equal(read(path), want)
 
 
+def test_grey_corners_and_flat_pictures_are_no_damage(tmp_path):
+  grey = picture(64, 64)
+  grey[-16:] = 128
+  flats = [grey, *(np.full((64, 64, 3), v, np.uint8) for v in (0, 128, 255))]
+  for number, rgb in enumerate(flats):
+    for optimize in (0, 1):
+      option = [cv2.IMWRITE_JPEG_OPTIMIZE, optimize]
+      path = save(tmp_path / f'{number}.jpg', rgb, *option)
+      got = read(path, image_size=64)[0]
+      assert np.abs(got[-4:].astype(int) - rgb[-4:]).max() <= 1
+
+
+def test_a_wrong_checksum_of_a_comment_is_no_damage(tmp_path):
+  path = tmp_path / 'x.png'
+  want = read(save(path, picture()))
+  content = path.read_bytes()
+  text = b'\0\0\0\3tEXta\0b' + b'\0' * 4
+  path.write_bytes(content[:33] + text + content[33:])
+  np.testing.assert_array_equal(read(str(path)), want)
+
+
 def test_cut_files_are_not_spoken_of_on_stderr(tmp_path, capfd):
-  wrong = [p for p in broken(tmp_path) if 'flip.png' not in p]
+  wrong = [p for p in broken(tmp_path) if 'closed.jpg' not in p]
   assert len(images.find_unreadable(wrong, channels=3)) == len(wrong)
   assert capfd.readouterr().err == ''
 

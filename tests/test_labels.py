@@ -1,4 +1,5 @@
 import csv
+import pickle
 import subprocess
 import sys
 
@@ -123,9 +124,27 @@ def test_own_unknown_codes(tmp_path):
       r"data\.unknown_codes must not hold '0\.0', which is a label\. Remove",
     ),
     (
-      ('a,subject', '0,x', '1,'),
-      {},
-      r"t\.csv:3: column 'subject' is blank\. .*data\.group_column=''",
+      ('a,b', '0,1'),
+      {'label_columns': ('a, b',)},
+      r"holds 'a, b', .*--config\.data\.label_columns=\"\('a','b'\)\"\.",
+    ),
+    (
+      ('a,b', '0,1'),
+      {'label_columns': ('',)},
+      r'data\.label_columns must not hold a blank .*\(\), to take all columns',
+    ),
+    (('a,b', '0,1'), {'label_columns': 1}, r'data\.label_columns must .*not 1'),
+    (('a,b', '0,1'), {'unknown_codes': 7}, r'data\.unknown_codes .*not 7\.'),
+    (('a', '8'), {'unknown_codes': (7,)}, r"data\.unknown_codes \('7',\)"),
+    (
+      ('a', '0'),
+      {'unknown_codes': (1,)},
+      r"data\.unknown_codes must not hold '1', .*from \('1',\)",
+    ),
+    (
+      ('?,0', '0,1'),
+      {'unknown_codes': ('?',)},
+      r"t\.csv:1: there is no header: the first line holds '\?', '0'",
     ),
     (('a,split', '0,trian'), {}, r"t\.csv:2: column 'split' holds 'trian'"),
     (
@@ -164,12 +183,55 @@ def test_notes(tmp_path):
     '0,,1,1,test,S2',
   )
   crossing, unknown, absent = labels.load(path).notes
-  assert crossing.startswith('1 of 2 groups have rows in more than one split')
-  assert unknown == '1 of 4 labels is unknown in every row: b.'
-  assert absent == '1 of 4 labels is never 1 in the training split: d.'
+  assert crossing.startswith(
+    'Warning: 1 of 2 groups have rows in more than one split'
+  )
+  assert unknown == 'Warning: 1 of 4 labels is unknown in every row: b.'
+  assert absent == 'Warning: 1 of 4 labels is never 1 in the training split: d.'
   path = write(tmp_path, 'a,b', '0,0')
   (note,) = labels.load(path).notes
-  assert note == '2 of 2 labels are never 1 in the training split: a, b.'
+  assert note == (
+    'Warning: 2 of 2 labels are never 1 in the training split: a, b.'
+  )
+  path = write(tmp_path, 'a,b,c,d,e,f,g', '0,0,0,0,0,0,0')
+  (note,) = labels.load(path).notes
+  assert note.endswith('a, b, c, d, e, ... (7 in all).')
+
+
+def test_names_and_codes_that_are_numbers(tmp_path):
+  path = write(tmp_path, 'path,1,2,3', 'x,0,7,1', 'y,1,1,0')
+  data = labels.load(path, label_columns=(2, 1), unknown_codes=(7,))
+  assert data.label_names == ('2', '1')
+  assert data.labels.tolist() == [[0, 0], [1, 1]]
+  assert data.known.tolist() == [[0, 1], [1, 1]]
+  path = tmp_path / 't.npz'
+  np.savez(path, labels=[[0, 7], [1, 1]], label_names=['1', '2'])
+  data = labels.load(path, label_columns=(2,), unknown_codes=(7,))
+  assert data.label_names == ('2',)
+  assert data.known.tolist() == [[0], [1]]
+
+
+def test_default_names_are_no_labels_unless_asked_for(tmp_path):
+  path = write(tmp_path, 'Path,split,subject,a', 'x,train,S,0', 'y,test,T,1')
+  data = labels.load(path, path_column='', split_column='', group_column='')
+  assert data.label_names == ('a',)
+  assert set(data.split.tolist()) == {'train'}
+  assert data.groups is None
+  path = write(tmp_path, 'subject,a', '1,0', '0,1')
+  data = labels.load(path, group_column='', label_columns=('subject', 'a'))
+  assert data.label_names == ('subject', 'a')
+
+
+def test_a_blank_group_is_a_group_of_its_own(tmp_path):
+  path = write(tmp_path, 'a,subject', '0,x', '1,', '1,x', '0, ', '0,line 3')
+  data = labels.load(path)
+  assert data.groups.tolist() == ['x', '_line 3', 'x', '_line 5', 'line 3']
+  assert data.notes == (
+    "2 of 5 rows have a blank 'subject': each is a group of its own (line 3, "
+    f'5 of {path}).',
+  )
+  path = write(tmp_path, 'a,subject', '1,x', '0,')
+  assert labels.load(path).groups.tolist() == ['x', 'line 3']
 
 
 ARRAY = np.array([[0, 1, 0], [1, 1, 0]])
@@ -235,7 +297,7 @@ def test_unknown_in_arrays(tmp_path, code):
     (
       {'labels': np.array([[None, {}]])},
       {},
-      r't\.npz: not readable by NumPy.*Save it',
+      r't\.npz: not readable by NumPy \(it holds Python objects.*Save it',
     ),
   ],
 )
@@ -243,6 +305,22 @@ def test_bad_arrays(tmp_path, arrays, options, message):
   np.savez(tmp_path / 't.npz', **arrays)
   with pytest.raises(ValueError, match=message):
     labels.load(tmp_path / 't.npz', **options)
+
+
+@pytest.mark.parametrize('save', [np.savez, np.savez_compressed])
+def test_damaged_arrays_are_told_in_our_words(tmp_path, save):
+  path = tmp_path / 't.npz'
+  rng = np.random.default_rng(0)
+  save(path, labels=rng.integers(0, 2, (200, 9)).astype(np.uint8))
+  content = path.read_bytes()
+  for start in (100, 180):
+    path.write_bytes(content[:start] + b'damage' + content[start + 6 :])
+    with pytest.raises(ValueError, match='it is damaged, or no fi') as caught:
+      labels.load(path)
+    assert 'unsafely' not in str(caught.value)
+  path.write_bytes(pickle.dumps([1, 2]))
+  with pytest.raises(ValueError, match='it is damaged, or no fi'):
+    labels.load(path)
 
 
 @pytest.mark.parametrize('content', [b'', b'PK\3\4 not quite', b'text'])

@@ -102,12 +102,14 @@ def test_notes_on_what_is_odd(tmp_path):
     '1.png,S1,train,0,',
     '2.png,S1,test,1,',
   )
-  crossing, empty, unknown, absent = load(path).notes
-  assert crossing.startswith('1 of 1 groups have rows in more than one split')
+  notes = load(path).notes
+  assert all(note.startswith('Warning: ') for note in notes)
+  crossing, empty, unknown, absent = notes
+  assert '1 of 1 groups have rows in more than one split' in crossing
   assert "'validation'" in empty
   assert "data.split_column=''" in empty
-  assert unknown == '1 of 2 labels is unknown in every row: b.'
-  assert absent == '1 of 2 labels is never 1 in the training split: a.'
+  assert unknown == 'Warning: 1 of 2 labels is unknown in every row: b.'
+  assert absent == 'Warning: 1 of 2 labels is never 1 in the training split: a.'
 
 
 @pytest.mark.parametrize(
@@ -156,6 +158,44 @@ def test_notes_on_what_is_odd(tmp_path):
 def test_bad_tables(tmp_path, lines, options, message):
   with pytest.raises(ValueError, match=message):
     load(write(tmp_path, *lines), **options)
+
+
+def test_other_formats_are_pointed_to_the_labels_reader(tmp_path):
+  path = tmp_path / 't.npz'
+  np.savez(path, labels=np.eye(3))
+  message = r"read from \.csv, not from '\.npz'.*data\.name='labels'"
+  with pytest.raises(ValueError, match=message):
+    load(path)
+
+
+@pytest.mark.parametrize(
+  ('validation', 'test'), [(1.0, 0.1), (0.1, -0.1), (0.5, 0.5)]
+)
+def test_fractions_are_checked_where_splits_are_given_too(
+  tmp_path, validation, test
+):
+  path = write(tmp_path, 'path,split,x', '1.png,train,1', '2.png,test,0')
+  with pytest.raises(ValueError, match=r'data\.(validation|test)_fraction'):
+    load(path, validation_fraction=validation, test_fraction=test)
+
+
+def test_splits_and_groups_set_aside_are_no_labels(tmp_path):
+  lines = [f'{n}.png,train,S{n % 2},1' for n in range(10)]
+  path = write(tmp_path, 'path,split,subject,x', *lines)
+  data = load(path, split_column='', group_column='')
+  assert data.label_names == ('x',)
+  assert data.num_rows()['test'] == 2
+  assert 'by row' in data.notes[0]
+
+
+def test_rows_without_a_group_are_drawn_one_by_one(tmp_path):
+  lines = [f'{n}.png,{"S" if n < 5 else ""},1' for n in range(25)]
+  data = load(write(tmp_path, 'path,subject,x', *lines))
+  assert len(set(data.groups.tolist())) == 21
+  assert len(set(data.split[:5].tolist())) == 1
+  assert len(set(data.split[5:].tolist())) == 3
+  assert "20 of 25 rows have a blank 'subject'" in data.notes[0]
+  assert not data.notes[0].startswith('Warning')
 
 
 def test_blank_path(tmp_path):
@@ -219,6 +259,24 @@ def test_unreadable_images_are_an_error_when_read(tmp_path):
   )
   with pytest.raises(ValueError, match=message):
     data.load_images(np.array([4, 3]))
+
+
+def test_damaged_jpegs_are_named_or_dropped(tmp_path):
+  path = write(
+    tmp_path, 'path,split,x', 'a.jpg,train,1', 'b.jpg,train,1', 'c.jpg,train,1'
+  )
+  rng = np.random.default_rng(0)
+  noise = rng.integers(0, 256, (64, 64), np.uint8)
+  content = cv2.imencode('.jpg', noise)[1].tobytes()
+  half = len(content) // 2
+  (tmp_path / 'b.jpg').write_bytes(content[:half] + b'\xff\xd9')
+  (tmp_path / 'c.jpg').write_bytes(
+    content[:half] + bytes(40) + content[half + 40 :]
+  )
+  with pytest.raises(ValueError, match=r't\.csv:3: .*b\.jpg: damaged: .*c\.jp'):
+    load(path).load_images(np.arange(3))
+  data = load(path, unreadable='drop')
+  assert data.split.tolist() == ['train', 'dropped', 'dropped']
 
 
 def test_unreadable_images_are_dropped_and_counted(tmp_path):

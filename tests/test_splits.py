@@ -93,6 +93,8 @@ def test_draw_refuses_to_leave_no_training_row():
   with pytest.raises(ValueError, match=message):
     splits.draw(3, np.array(['a', 'b', 'a']), **HALVES)
   with pytest.raises(ValueError, match='4 rows cannot be split'):
+    splits.draw(4, None, validation_fraction=0.4, test_fraction=0.5, seed=0)
+  with pytest.raises(ValueError, match=r'less than 1 together.*Lower them'):
     splits.draw(4, None, validation_fraction=0.5, test_fraction=0.5, seed=0)
 
 
@@ -103,6 +105,10 @@ def test_check_sizes():
   (note,) = splits.check_sizes(np.array(['train', 'test']), 't.csv')
   assert "'validation'" in note
   assert 'data.validation_fraction' in note
+  (note,) = splits.check_sizes(np.array(['train']), 't.csv')
+  assert note.startswith(
+    "Warning: No row has the split 'validation' or 'test'. "
+  )
   with pytest.raises(
     ValueError, match=r't\.csv: no row .*\(1 rows, 0 of'
   ) as no:
@@ -116,7 +122,9 @@ def test_check_groups():
   split = np.array(['train', 'test', 'train', 'dropped', 'test', 'dropped'])
   groups = np.array(['a', 'a', 'b', 'b', 'c', 'd'])
   (note,) = splits.check_groups(split, groups)
-  assert note.startswith('1 of 3 groups have rows in more than one split (a)')
+  assert note.startswith(
+    'Warning: 1 of 3 groups have rows in more than one split (a)'
+  )
   assert "data.split_column=''" in note
   assert splits.check_groups(split, np.array(list('abcdef'))) == ()
   assert splits.check_groups(split, None) == ()

@@ -26,6 +26,7 @@ def tables(draw):
   names = draw(st.lists(CELL.filter(bool), min_size=2, max_size=4, unique=True))
   # A BOM at the start of the file is not part of the first name.
   hypothesis.assume(not names[0].startswith('\ufeff'))
+  hypothesis.assume(any(name not in '0123456789' for name in names))
   row = st.lists(CELL, min_size=len(names), max_size=len(names))
   return names, draw(st.lists(row, min_size=1, max_size=9))
 
@@ -91,6 +92,14 @@ def test_lines_are_those_of_an_editor(tmp_path, end):
     ('', r't\.csv:1: the table is empty.*must name the columns'),
     ('\n\n', r't\.csv:1: the table is empty'),
     ('\na,b\n', r't\.csv:2: .*no row. Add one line'),
+    (
+      '1,0\n0,1\n',
+      r"t\.csv:1: there is no header: the first line holds '1', '0'\. Add a",
+    ),
+    ('1\n0\n', r't\.csv:1: there is no header'),
+    ('0,,1\n0,1,1\n', r't\.csv:1: there is no header'),
+    ('1,1\n0,1\n', r't\.csv:1: there is no header'),
+    ('True,-1.0,nan,2e3\n0,1,1,0\n', r't\.csv:1: there is no header'),
     ('a,,b\n1,2,3\n', r't\.csv:1: column 2 of 3 has no name. Name it'),
     (
       'a,b, a\n1,2,3\n',
@@ -124,6 +133,9 @@ def test_missing_table(tmp_path):
   write(tmp_path, 'a\n1\n', 'manifest.csv')
   with pytest.raises(FileNotFoundError, match=r"mean 'manifest\.csv'.*data\.p"):
     table.read(tmp_path / 'manifets.csv')
+  write(tmp_path, 'a\n1\n', 'one.csv')
+  with pytest.raises(FileNotFoundError, match=r'does not exist\. Set'):
+    table.read(tmp_path / 'nope.csv')
   with pytest.raises(FileNotFoundError, match=r'is a folder.*data\.path'):
     table.read(tmp_path)
   with pytest.raises(FileNotFoundError, match=r'data\.path is empty'):
@@ -141,6 +153,11 @@ def test_column_that_does_not_exist(tmp_path):
   for name in ('split', 'fold'):  # One in another case; one asked for.
     with pytest.raises(ValueError, match=rf'no column {name!r}.*Set data\.s'):
       read.optional(name, 'split', 'data.split_column')
+
+
+def test_one_name_is_enough_for_a_header(tmp_path):
+  read = table.read(write(tmp_path, '1,2,cat\n0,1,0\n'))
+  assert list(read.columns) == ['1', '2', 'cat']
 
 
 def test_quote_and_listing():

@@ -127,15 +127,21 @@ def test_the_other_plans(config, tmp_path, method):
 def test_random_adds_what_aubal_adds_where_images_are_left_out(
   config, tmp_path
 ):
-  config.balance.lower = 0.3
+  # a x 100 and b x 10, growth .9 to 3: the best is 90 and 30.
+  config.data.name = 'labels'
+  config.data.path = str(tmp_path / 'labels.npy')
+  np.save(config.data.path, np.repeat(np.eye(2, dtype=int), [100, 10], axis=0))
+  config.balance.lower, config.balance.upper = 0.9, 3.0
+  config.balance.lam_images = 1e9
   plans = []
   for method in ('aubal', 'random'):
     config.balance.method = method
     path = run(config, tmp_path / method, 'balance')
     plans.append(plan_lib.load(path / 'plan.npz'))
-  assert plans[0].augment.sum() == plans[1].augment.sum() > 0
-  assert len(plans[0]) == len(plans[1])
-  assert len(set(plans[0].source)) == len(set(plans[1].source)) < 30
+  for plan in plans:
+    assert len(plan) == 120
+    assert plan.augment.sum() == 20
+    assert len(set(plan.source.tolist())) == 100
 
 
 def test_labels_alone_can_be_balanced_and_reported(config, tmp_path):
@@ -238,7 +244,7 @@ def test_overwrite_deletes_only_when_all_is_well(config, tmp_path):
   with pytest.raises(FileNotFoundError):
     run(config, path, overwrite=True)
   assert (path / 'plan.npz').read_bytes() == old
-  config.data.path, config.balance.upper = good, 2.0
+  config.data.path, config.balance.method = good, 'none'
   run(config, path, 'balance', overwrite=True)
   assert (path / 'plan.npz').read_bytes() != old
 
@@ -274,7 +280,8 @@ def test_all_plans_train_equally_long(config, tmp_path):
     path = run(config, tmp_path / method, 'balance')
     run(config, path, 'train')
     # 30 training images in batches of 8.
-    assert {p.name for p in (path / 'checkpoints').glob('[0-9]*')} == {'2', '4'}
+    steps = [int(p.name) for p in (path / 'checkpoints').glob('[0-9]*')]
+    assert max(steps) == 4
 
 
 def test_a_broken_test_image_is_found_before_training(config, tmp_path):

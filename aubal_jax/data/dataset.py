@@ -8,6 +8,7 @@ import numpy as np
 
 SPLITS = ('train', 'validation', 'test')
 DROPPED = 'dropped'
+WARNING = 'Warning: '  # What a serious note starts with.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Dataset:
     groups: str[N], whose row it is (a subject, a video), or None.
     load_images: maps int[R] row numbers to uint8[R, H, W, C]; None where
       there are only labels.
-    notes: what the reader dropped or found odd, one sentence each, for people.
+    notes: what the reader dropped or found odd, for people, one line for each
+      kind. Those that put the scores in doubt start with WARNING.
   """
 
   labels: np.ndarray

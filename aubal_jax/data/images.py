@@ -1,6 +1,7 @@
 """Reads image files of any size and kind into one uint8 array."""
 
 import os
+import zlib
 from collections.abc import Callable
 from collections.abc import Sequence
 from concurrent import futures
@@ -8,14 +9,16 @@ from concurrent import futures
 import cv2
 import numpy as np
 
+from aubal_jax.data import jpeg
+
 RESIZES = ('stretch', 'pad', 'crop')
 CHUNK_IMAGES = 32  # Images a thread takes at a time.
 
 # What cv2 prints about a broken file is raised here, with the file's name.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-_JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
-_PNG_START, _PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'
+_PNG_START = b'\x89PNG\r\n\x1a\n'
+_MISSING = 128  # What libjpeg fills in where it runs out of data.
 
 
 def read_images(
@@ -104,13 +107,24 @@ def check_options(image_size: int, channels: int, resize: str) -> None:
 def decode(contents: bytes, channels: int) -> np.ndarray:
   """Returns uint8[h, w] (grey) or uint8[h, w, 3] (RGB), upright.
 
+  A PNG with a wrong checksum is refused. A JPEG is refused where its markers
+  are wrong or missing, where zeros stand for data, and where data run out
+  before the last blocks. Not noticed: JPEG damage after which the codes still
+  suffice for all blocks (the picture is then shifted or spotted, and libjpeg
+  may print 'Corrupt JPEG data' without a name), and, in a progressive JPEG,
+  damage that leaves the markers whole.
+
   Raises:
-    ValueError: the contents are no image or are cut short; says which.
+    ValueError: the contents are no image, cut short or damaged; says which.
   """
   if not contents:
     raise ValueError('the file is empty')
-  if _is_cut_short(contents):
-    raise ValueError('the file is cut short')
+  is_jpeg = contents.startswith(jpeg.START)
+  wrong = jpeg.problem(contents) if is_jpeg else None
+  if contents.startswith(_PNG_START):
+    wrong = _png_problem(contents)
+  if wrong:
+    raise ValueError(wrong)
   kind = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
   try:
     image = cv2.imdecode(np.frombuffer(contents, np.uint8), kind)
@@ -118,6 +132,10 @@ def decode(contents: bytes, channels: int) -> np.ndarray:
     raise ValueError(f'OpenCV refuses it: {error.err}') from None
   if image is None:
     raise ValueError('not an image that OpenCV can decode')
+  if is_jpeg and _has_grey_corner(image):
+    wrong = jpeg.verify(contents)
+    if wrong:
+      raise ValueError(wrong)
   return image if channels == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
@@ -162,26 +180,29 @@ def _contents(path):
     raise ValueError(error.strerror or str(error)) from None
 
 
-def _is_cut_short(contents):
-  """Returns whether a JPEG or a PNG lacks its end.
+def _png_problem(contents):
+  """Returns what is wrong with the chunks of a PNG that matter, or None."""
+  position = len(_PNG_START)
+  while position < len(contents):
+    size = int.from_bytes(contents[position : position + 4], 'big')
+    body = contents[position + 4 : position + 8 + size]  # Type and data.
+    sum_ = contents[position + 8 + size : position + 12 + size]
+    if len(sum_) < 4:
+      return 'the file is cut short'
+    needed = body[:1].isupper()
+    if needed and zlib.crc32(body) != int.from_bytes(sum_, 'big'):
+      return 'damaged: a PNG chunk has a wrong checksum'
+    if body[:4] == b'IEND':
+      return None
+    position += 12 + size
+  return 'the file is cut short'
 
-  Looked for after the start of the JPEG's scan: a thumbnail before it has an
-  end of its own, and whatever a camera appends may follow the image's.
-  """
-  if contents.startswith(_PNG_START):
-    return contents.rfind(_PNG_END) < 0
-  if not contents.startswith(_JPEG_START):
-    return False
-  position = 2
-  while contents[position : position + 1] == b'\xff':
-    if contents[position + 1 : position + 2] == b'\xda':
-      return contents.find(_JPEG_END, position) < 0
-    if contents[position + 1 : position + 2] == b'\xff':  # A fill byte.
-      position += 1
-    else:
-      size = contents[position + 2 : position + 4]
-      position += 2 + int.from_bytes(size, 'big')
-  return position >= len(contents)
+
+def _has_grey_corner(image):
+  """Returns whether a corner is the grey that stands for missing JPEG data."""
+  ends = (slice(2), slice(-2, None))
+  corners = (half[:, x] for half in (image[:2], image[-2:]) for x in ends)
+  return any((corner == _MISSING).all() for corner in corners)
 
 
 def _decode_all(paths, channels, use, num_threads, on_progress):

@@ -9,6 +9,7 @@ error.
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +20,18 @@ from aubal_jax.data import table
 
 UNKNOWN_CODES = ('', '-1', '9', '999')
 SUFFIXES = ('.csv', '.npz', '.npy')
+RESERVED = ('path', 'split', 'subject')  # No labels unless asked for.
 
+# What NumPy raises on a file that is damaged or something else.
+_UNREADABLE = (
+  ValueError,
+  EOFError,
+  OSError,
+  NotImplementedError,
+  RuntimeError,
+  zipfile.BadZipFile,
+  zlib.error,
+)
 _UNKNOWN, _BAD = 2, 3  # Beside 0 and 1.
 _MEANINGS = {'0': 0, 'false': 0, '1': 1, 'true': 1}
 
@@ -54,7 +66,7 @@ def load(
   path = table.check_exists(path)
   if path.suffix.lower() == '.csv':
     rows = table.read(path)
-    split, groups = given_split(rows, split_column, group_column)
+    split, groups, notes = given_split(rows, split_column, group_column)
     names = rows.optional(path_column, 'path', 'data.path_column')
     special = (path_column, split_column, group_column)
     labels, known, label_names = parse(
@@ -65,19 +77,21 @@ def load(
     values, label_names = _read_arrays(path)
     labels, known = _parse_array(path, values, label_names, unknown_codes)
     if label_columns:
-      take = _positions(path, label_names, label_columns)
-      label_names = tuple(label_columns)
+      wanted = _check_names(label_columns, label_names)
+      take = _positions(path, label_names, wanted)
+      label_names = wanted
       labels, known = labels[:, take], known[:, take]
     ids, split, groups = np.arange(len(labels)).astype(str), None, None
+    notes = ()
   else:
     raise ValueError(
       f'{path}: labels are read from {", ".join(SUFFIXES)}, not from '
       f'{path.suffix or "a file without a suffix"!r}. Convert the table.'
     )
-  notes = splits.check_groups(split, groups) if split is not None else ()
   if split is None:
     split = np.full(len(labels), 'train', splits.DTYPE)
   else:
+    notes += splits.check_groups(split, groups)
     splits.check_sizes(split, str(path))
   notes += check_columns(labels, known, label_names, split)
   return dataset.Dataset(
@@ -95,7 +109,8 @@ def parse(
 
   Args:
     rows: the table, N rows.
-    label_columns: L names in order; () takes all that are not in `special`.
+    label_columns: L names in order; () takes all that are neither in `special`
+      nor called like one of RESERVED, in any case.
     unknown_codes: cells that mean "unknown".
     special: the columns that are no labels.
 
@@ -105,8 +120,11 @@ def parse(
   Raises:
     ValueError: a column does not exist, or a cell is none of the above.
   """
-  names = _check_names(label_columns) or tuple(
-    name for name in rows.columns if name not in special
+  special = {*special, *RESERVED}
+  names = _check_names(label_columns, rows.columns) or tuple(
+    name
+    for name in rows.columns
+    if name not in special and name.casefold() not in RESERVED
   )
   if not names:
     raise ValueError(
@@ -115,6 +133,8 @@ def parse(
       'label.'
     )
   meanings = _meanings(unknown_codes)
+  if all(_normal(name) in meanings for name in rows.columns):
+    raise table.no_header_error(rows.path, rows.header_line, rows.columns)
   cells = np.empty((len(rows), len(names)), np.uint8)
   for k, name in enumerate(names):
     column = rows.column(name, 'data.label_columns')
@@ -135,29 +155,38 @@ def parse(
 
 def given_split(
   rows: table.Table, split_column: str, group_column: str
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-  """Returns the splits and the groups of a table, None where absent.
+) -> tuple[np.ndarray | None, np.ndarray | None, tuple[str, ...]]:
+  """Returns the splits and the groups of a table, None where absent, and notes.
+
+  A row whose group is blank is a group of its own, called by its line.
 
   Raises:
     ValueError: a column other than 'split' and 'subject' is asked for and not
-      there, or a cell names no split or no group.
+      there, or a cell names no split.
   """
   column = rows.optional(split_column, 'split', 'data.split_column')
   split = None if column is None else splits.parse(rows, split_column)
   column = rows.optional(group_column, 'subject', 'data.group_column')
   if column is None:
-    return split, None
+    return split, None, ()
   groups = column.cells()
   blank = np.flatnonzero(groups == '')
-  if len(blank):
-    raise rows.error(
-      blank[: table.SHOWN],
-      [f'column {group_column!r} is blank'] * len(blank[: table.SHOWN]),
-      len(blank),
-      'A group must have a name, or its rows cannot be kept together. Name it, '
-      "or set data.group_column='' and data.label_columns to go without.",
-    )
-  return split, groups
+  if not len(blank):
+    return split, groups, ()
+  prefix = 'line '
+  while any(value.startswith(prefix) for value in column.values):
+    prefix = f'_{prefix}'  # The name of no other group.
+  groups = groups.astype(object)
+  groups[blank] = [f'{prefix}{line}' for line in rows.lines[blank]]
+  return (
+    split,
+    groups.astype(np.str_),
+    (
+      f'{len(blank)} of {len(rows)} rows have a blank {group_column!r}: each '
+      f'is a group of its own (line '
+      f'{table.listing(rows.lines[blank], table.SHOWN)} of {rows.path}).',
+    ),
+  )
 
 
 def check_columns(
@@ -166,7 +195,7 @@ def check_columns(
   label_names: Sequence[str],
   split: np.ndarray,
 ) -> tuple[str, ...]:
-  """Returns notes on labels without a known cell or a positive in train."""
+  """Returns warnings on labels never known, or without a positive in train."""
   unknown = ~known[split != dataset.DROPPED].any(0)
   absent = ~labels[split == 'train'].any(0) & ~unknown
   notes = []
@@ -177,21 +206,43 @@ def check_columns(
     names = [name for name, odd in zip(label_names, where, strict=True) if odd]
     if names:
       notes.append(
-        f'{len(names)} of {len(label_names)} labels '
-        f'{"is" if len(names) == 1 else "are"} {what}: {table.listing(names)}.'
+        f'{dataset.WARNING}{len(names)} of {len(label_names)} labels '
+        f'{"is" if len(names) == 1 else "are"} {what}: '
+        f'{table.listing(names, table.SHOWN)}.'
       )
   return tuple(notes)
 
 
-def _check_names(label_columns):
-  """Returns the names as a tuple; raises ValueError on text or a double."""
-  names = label_columns
-  if isinstance(names, str) or len(set(names)) != len(names):
+def _check_names(label_columns, choices):
+  """Returns the names as text, whatever a command line made of them.
+
+  Raises ValueError on a text, a double, a blank, or several in one.
+  """
+  if isinstance(label_columns, str | int | float):
+    raise ValueError(
+      'data.label_columns must be a tuple of distinct column names, () for '
+      f'all, not {label_columns!r}.'
+    )
+  names = tuple(map(str, label_columns))
+  if len(set(names)) != len(names):
     raise ValueError(
       'data.label_columns must be a tuple of distinct column names, () for '
       f'all, not {names!r}.'
     )
-  return tuple(names)
+  if any(not name.strip() for name in names):
+    raise ValueError(
+      f'data.label_columns must not hold a blank name, as {names!r} does. '
+      'Leave the setting out, or set it to (), to take all columns.'
+    )
+  for name in names:
+    parts = [part.strip() for part in name.split(',')]
+    if name not in choices and all(part in choices for part in parts):
+      form = ','.join(map(repr, parts))
+      raise ValueError(
+        f'data.label_columns holds {name!r}, which is several names in one '
+        f'text. Write --config.data.label_columns="({form})".'
+      )
+  return names
 
 
 def _normal(cell):
@@ -204,17 +255,18 @@ def _normal(cell):
 
 def _meanings(unknown_codes):
   """Returns normal cell -> 0, 1 or _UNKNOWN; raises ValueError on a clash."""
-  if isinstance(unknown_codes, str):
+  if isinstance(unknown_codes, str | int | float):
+    what = 'the text ' if isinstance(unknown_codes, str) else ''
     raise ValueError(
-      f"data.unknown_codes must be a tuple such as ('', '9'), not the text "
-      f'{unknown_codes!r}.'
+      "data.unknown_codes must be a tuple such as ('', '9'), not "
+      f'{what}{unknown_codes!r}.'
     )
   codes = {_normal(code): code for code in unknown_codes}
   clash = [code for cell, code in codes.items() if cell in _MEANINGS]
   if clash:
     raise ValueError(
-      f'data.unknown_codes must not hold {clash[0]!r}, which is a label. '
-      f'Remove it from {tuple(unknown_codes)!r}.'
+      f'data.unknown_codes must not hold {str(clash[0])!r}, which is a label. '
+      f'Remove it from {tuple(map(str, unknown_codes))!r}.'
     )
   return _MEANINGS | dict.fromkeys(codes, _UNKNOWN)
 
@@ -223,9 +275,9 @@ def _rule(unknown_codes):
   """Returns what a label may be, and the mend."""
   return (
     'A label is 0, 1 or one of data.unknown_codes '
-    f'{tuple(unknown_codes)!r}. Correct it, add it to data.unknown_codes if '
-    'it means unknown, or name the label columns in data.label_columns if '
-    'this is none.'
+    f'{tuple(map(str, unknown_codes))!r}. Correct it, add it to '
+    'data.unknown_codes if it means unknown, or name the label columns in '
+    'data.label_columns if this is none.'
   )
 
 
@@ -241,9 +293,9 @@ def _read_arrays(path):
         members = [n for n in ('labels', 'label_names') if n in loaded]
         arrays = {name: loaded[name] for name in members}
         held = table.listing(map(repr, loaded.files))
-  except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+  except _UNREADABLE as error:
     raise ValueError(
-      f'{path}: not readable by NumPy ({error}). {mend}'
+      f'{path}: not readable by NumPy ({_reason(error)}). {mend}'
     ) from None
   if 'labels' not in arrays:
     raise ValueError(f"{path}: there is no array 'labels', only {held}. {mend}")
@@ -264,6 +316,15 @@ def _read_arrays(path):
       f'{table.listing(names.ravel())}. {mend}'
     )
   return labels, tuple(names.tolist())
+
+
+def _reason(error):
+  """Returns in our words why NumPy could not read a file."""
+  if isinstance(error, OSError) and error.strerror:
+    return error.strerror
+  if 'object arrays' in str(error).casefold():
+    return 'it holds Python objects, which are not loaded, for safety'
+  return 'it is damaged, or no file that NumPy saved'
 
 
 def _parse_array(path, values, label_names, unknown_codes):
@@ -290,12 +351,11 @@ def _parse_array(path, values, label_names, unknown_codes):
 
 def _positions(path, label_names, label_columns):
   """Returns the positions of the columns; ValueError if one is not there."""
-  names = _check_names(label_columns)
-  for name in names:
+  for name in label_columns:
     if name not in label_names:
       raise ValueError(
         f'{path}: there is no label {name!r}; the labels are '
         f'{table.listing(map(repr, label_names))}.'
         f'{table.suggestion(name, label_names)} Set data.label_columns.'
       )
-  return [label_names.index(name) for name in names]
+  return [label_names.index(name) for name in label_columns]

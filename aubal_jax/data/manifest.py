@@ -13,6 +13,7 @@ from aubal_jax.data import splits
 from aubal_jax.data import table
 
 UNREADABLE = ('error', 'drop')
+SUFFIXES = ('.csv',)
 
 
 def load(
@@ -35,11 +36,13 @@ def load(
   """Reads a CSV with one image path and one 0/1/unknown cell a label per row.
 
   `split_column` and `group_column` may be absent under their default names,
-  and '' says there is none. Without splits they are drawn (`splits.draw`), by
+  and '' says there is none; a row with a blank group is a group of its own.
+  Columns of these default names are never labels unless `label_columns` names
+  them. Without splits they are drawn (`splits.draw`), by
   group where there are groups. What a label cell may say: see `labels`.
 
   Args:
-    path: the table, see `table.read`.
+    path: the .csv, see `table.read`.
     path_column: image files, relative to the folder of the table.
     split_column: train, validation or test (`splits.SPLIT_NAMES`).
     group_column: whose images stay in one split: a subject, a video.
@@ -68,15 +71,24 @@ def load(
     raise ValueError(
       f'data.unreadable must be one of {list(UNREADABLE)}, not {unreadable!r}.'
     )
+  splits.check_fractions(validation_fraction, test_fraction)
+  path = table.check_exists(path)
+  if path.suffix.lower() not in SUFFIXES:
+    raise ValueError(
+      f'{path}: a table of images is read from {", ".join(SUFFIXES)}, not from '
+      f'{path.suffix or "a file without a suffix"!r}. Save it so; for labels '
+      "without images set data.name='labels' (configs/balance.py), which also "
+      'reads .npz and .npy.'
+    )
   rows = table.read(path)
   ids = rows.column(path_column, 'data.path_column').cells()
   files = _files(rows, path_column)
-  split, groups = labels.given_split(rows, split_column, group_column)
+  split, groups, notes = labels.given_split(rows, split_column, group_column)
   special = (path_column, split_column, group_column)
   values, known, label_names = labels.parse(
     rows, label_columns, unknown_codes, special
   )
-  notes, given = (), split is not None
+  given = split is not None
   if not given:
     split = splits.draw(
       len(rows),
@@ -86,7 +98,7 @@ def load(
       seed=seed,
     )
     unit = 'row' if groups is None else 'group'
-    notes = (
+    notes += (
       f'No split column: drew validation and test by {unit} with seed {seed}.',
     )
   failures = dict.fromkeys(_missing(files), 'missing')

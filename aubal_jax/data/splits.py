@@ -44,6 +44,23 @@ def parse(rows: table.Table, column_name: str) -> np.ndarray:
   return split
 
 
+def check_fractions(validation_fraction: float, test_fraction: float) -> None:
+  """Raises ValueError unless both are in [0, 1) and their sum is below 1."""
+  fractions = {'validation': validation_fraction, 'test': test_fraction}
+  for name, fraction in fractions.items():
+    if not 0 <= fraction < 1:
+      raise ValueError(
+        f'data.{name}_fraction must be 0 or more and less than 1, not '
+        f'{fraction!r}.'
+      )
+  if validation_fraction + test_fraction >= 1:
+    raise ValueError(
+      f'data.validation_fraction={validation_fraction!r} and '
+      f'data.test_fraction={test_fraction!r} must be less than 1 together, or '
+      'nothing is left for training. Lower them.'
+    )
+
+
 def draw(
   num_rows: int,
   groups: np.ndarray | None,
@@ -71,13 +88,8 @@ def draw(
   Raises:
     ValueError: a fraction is out of range, or nothing is left for training.
   """
+  check_fractions(validation_fraction, test_fraction)
   fractions = {'validation': validation_fraction, 'test': test_fraction}
-  for name, fraction in fractions.items():
-    if not 0 <= fraction < 1:
-      raise ValueError(
-        f'data.{name}_fraction must be 0 or more and less than 1, not '
-        f'{fraction!r}.'
-      )
   if groups is None:
     number, unit = np.arange(num_rows), 'rows'
   else:
@@ -103,7 +115,7 @@ def draw(
 
 
 def check_sizes(split: np.ndarray, where: str) -> tuple[str, ...]:
-  """Raises ValueError without a row to train on; returns notes on the others.
+  """Raises ValueError without a row to train on; returns a warning on others.
 
   Args:
     split: str[N].
@@ -118,18 +130,20 @@ def check_sizes(split: np.ndarray, where: str) -> tuple[str, ...]:
       "rows train in data.split_column, or set data.split_column='' to split "
       'automatically.'
     )
-  return tuple(
-    f"No row has the split '{name}'. Name some so in data.split_column, or set "
-    f"data.split_column='' to split automatically (data.{name}_fraction)."
-    for name in ('validation', 'test')
-    if not (split == name).any()
+  empty = [n for n in ('validation', 'test') if not (split == n).any()]
+  if not empty:
+    return ()
+  return (
+    f'{dataset.WARNING}No row has the split {" or ".join(map(repr, empty))}. '
+    "Name some so in data.split_column, or set data.split_column='' to split "
+    f'automatically ({", ".join(f"data.{name}_fraction" for name in empty)}).',
   )
 
 
 def check_groups(
   split: np.ndarray, groups: np.ndarray | None
 ) -> tuple[str, ...]:
-  """Returns a note on the groups that have rows in more than one split."""
+  """Returns a warning on groups that have rows in more than one split."""
   if groups is None:
     return ()
   used = split != dataset.DROPPED
@@ -144,7 +158,8 @@ def check_groups(
   if not len(crossing):
     return ()
   return (
-    f'{len(crossing)} of {len(names)} groups have rows in more than one split '
+    f'{dataset.WARNING}{len(crossing)} of {len(names)} groups have rows in '
+    'more than one split '
     f'({table.listing(crossing, table.SHOWN)}): scores on them flatter. Keep '
     "each group in one split, or set data.split_column='' to split by group.",
   )

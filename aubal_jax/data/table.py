@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import os
 import pathlib
+import re
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -18,6 +19,11 @@ import numpy as np
 
 CHUNK_ROWS = 1 << 10  # Rows held as lists at a time: few enough for the cache.
 SHOWN = 5  # Findings an error message spells out.
+
+# A number, or what else a label cell may be: no name of a column.
+_CELL = re.compile(
+  r'[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|true|false|', re.ASCII | re.I
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,9 +119,15 @@ def quote(cell: str) -> str:
 
 def suggestion(name: str, choices: Iterable[str]) -> str:
   """Returns " Did you mean 'x'?" for the choice like `name`, else ''."""
+  close = closest(name, choices)
+  return f' Did you mean {close!r}?' if close else ''
+
+
+def closest(name: str, choices: Iterable[str]) -> str | None:
+  """Returns the choice like `name` in any case, or None."""
   folded = {choice.casefold(): choice for choice in choices}
   close = difflib.get_close_matches(name.casefold(), folded, n=1)
-  return f' Did you mean {folded[close[0]]!r}?' if close else ''
+  return folded[close[0]] if close else None
 
 
 def check_exists(path: os.PathLike | str) -> pathlib.Path:
@@ -126,7 +138,9 @@ def check_exists(path: os.PathLike | str) -> pathlib.Path:
   if not path.is_file():
     nearby = path.parent.glob('*[vzy]') if path.parent.is_dir() else ()
     tables = [f.name for f in nearby if f.suffix in ('.csv', '.npz', '.npy')]
-    hint = suggestion(path.name, tables)
+    stems = {pathlib.Path(name).stem: name for name in sorted(tables)}
+    close = closest(path.stem, stems)  # The suffix would make all alike.
+    hint = f' Did you mean {stems[close]!r}?' if close else ''
     what = 'is a folder, not a table' if path.is_dir() else 'does not exist'
     raise FileNotFoundError(
       f'{path}: this file {what}.{hint} Set data.path to the table to read.'
@@ -144,7 +158,8 @@ def read(path: os.PathLike | str) -> Table:
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: it is empty, not UTF-8 or not CSV; a column has no name or the
+    ValueError: it is empty, not UTF-8 or not CSV; it has no header (all its
+      names are numbers, true, false or blank); a column has no name or the
       name of another; a row has more or fewer cells than the header.
   """
   path = check_exists(path)
@@ -235,6 +250,8 @@ def _check_header(path, line, names):
   """Returns the stripped names; raises ValueError on a blank or a double."""
   names = [name.strip() for name in names]
   where = f'{path}:{line}: '
+  if all(map(_CELL.fullmatch, names)):
+    raise no_header_error(path, line, names)
   if len(names) == 1 and any(mark in names[0] for mark in ';\t|'):
     raise ValueError(
       f'{where}the only column name is {quote(names[0])}. Columns are '
@@ -253,6 +270,15 @@ def _check_header(path, line, names):
         f'{name!r}. Names must differ: rename or remove one.'
       )
   return names
+
+
+def no_header_error(path, line, names) -> ValueError:
+  """Returns the error for a first line that holds cells, not names."""
+  return ValueError(
+    f'{path}:{line}: there is no header: the first line holds '
+    f'{listing(map(quote, names), SHOWN)}. Add a line before it that names '
+    'the columns (a name is no number and no label).'
+  )
 
 
 def _check_widths(path, lines, rows, width):
