@@ -2,7 +2,9 @@
 
   python scripts/bench_plans.py --config=configs/quickstart.py --out=runs/faces
   python scripts/bench_plans.py --config=configs/manifest.py --out=runs/mine \
-      --config.data.path=DIR/manifest.csv --config.train.num_steps=120
+      --data_dir=DIR --config.train.num_steps=100
+
+--data_dir names a folder that holds manifest.csv and the images it lists.
 
 Every plan is trained with every seed, each in a folder of its own below --out;
 what is done there already is not done again. `random` adds as many augmented
@@ -30,8 +32,14 @@ def parse_arguments():
   )
   parser.add_argument('--config', required=True, help='a file of configs/')
   parser.add_argument('--out', required=True, type=pathlib.Path)
+  parser.add_argument(
+    '--data_dir', type=pathlib.Path, help='holds manifest.csv and its images'
+  )
   parser.add_argument('--seeds', type=int, default=3, help='how many')
-  return parser.parse_known_args()
+  arguments, others = parser.parse_known_args()
+  if arguments.data_dir:
+    others.append(f'--config.data.path={arguments.data_dir / "manifest.csv"}')
+  return arguments, others
 
 
 def train(method, seed, folder, config, others):

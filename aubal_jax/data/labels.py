@@ -8,12 +8,11 @@ error.
 
 import os
 import re
-import zipfile
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
 
+from aubal_jax.data import arrays
 from aubal_jax.data import dataset
 from aubal_jax.data import splits
 from aubal_jax.data import table
@@ -22,16 +21,6 @@ UNKNOWN_CODES = ('', '-1', '9', '999')
 SUFFIXES = ('.csv', '.npz', '.npy')
 RESERVED = ('path', 'split', 'subject')  # No labels unless asked for.
 
-# What NumPy raises on a file that is damaged or something else.
-_UNREADABLE = (
-  ValueError,
-  EOFError,
-  OSError,
-  NotImplementedError,
-  RuntimeError,
-  zipfile.BadZipFile,
-  zlib.error,
-)
 _UNKNOWN, _BAD = 2, 3  # Beside 0 and 1.
 _MEANINGS = {'0': 0, 'false': 0, '1': 1, 'true': 1}
 
@@ -74,7 +63,7 @@ def load(
     )
     ids = np.arange(len(rows)).astype(str) if names is None else names.cells()
   elif path.suffix.lower() in SUFFIXES:
-    values, label_names = _read_arrays(path)
+    values, label_names = arrays.read(path)
     labels, known = _parse_array(path, values, label_names, unknown_codes)
     if label_columns:
       wanted = _check_names(label_columns, label_names)
@@ -279,52 +268,6 @@ def _rule(unknown_codes):
     'data.unknown_codes if it means unknown, or name the label columns in '
     'data.label_columns if this is none.'
   )
-
-
-def _read_arrays(path):
-  """Returns (array[N, L], L names) of an .npz or .npy file."""
-  mend = 'Save it with numpy.savez(path, labels=labels, label_names=names).'
-  try:
-    with open(path, 'rb') as file:
-      loaded = np.load(file, allow_pickle=False)
-      if isinstance(loaded, np.ndarray):
-        arrays = {'labels': loaded}
-      else:
-        members = [n for n in ('labels', 'label_names') if n in loaded]
-        arrays = {name: loaded[name] for name in members}
-        held = table.listing(map(repr, loaded.files))
-  except _UNREADABLE as error:
-    raise ValueError(
-      f'{path}: not readable by NumPy ({_reason(error)}). {mend}'
-    ) from None
-  if 'labels' not in arrays:
-    raise ValueError(f"{path}: there is no array 'labels', only {held}. {mend}")
-  labels = arrays['labels']
-  if labels.ndim != 2 or not labels.size:
-    raise ValueError(
-      f"{path}: 'labels' must be [N, L], one row for each image and one column "
-      f'for each label, not {list(labels.shape)}. {mend}'
-    )
-  num_labels = labels.shape[1]
-  width = len(str(num_labels - 1))
-  default = [f'label_{k:0{width}}' for k in range(num_labels)]
-  names = np.asarray(arrays.get('label_names', default)).astype(str)
-  if names.shape != (num_labels,) or len(set(names.tolist())) != num_labels:
-    raise ValueError(
-      f"{path}: 'label_names' must be {num_labels} distinct names, one for "
-      f"each column of 'labels', not {list(names.shape)}: "
-      f'{table.listing(names.ravel())}. {mend}'
-    )
-  return labels, tuple(names.tolist())
-
-
-def _reason(error):
-  """Returns in our words why NumPy could not read a file."""
-  if isinstance(error, OSError) and error.strerror:
-    return error.strerror
-  if 'object arrays' in str(error).casefold():
-    return 'it holds Python objects, which are not loaded, for safety'
-  return 'it is damaged, or no file that NumPy saved'
 
 
 def _parse_array(path, values, label_names, unknown_codes):

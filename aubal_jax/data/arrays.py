@@ -1,0 +1,70 @@
+"""Label tables that NumPy saved: .npz and .npy."""
+
+import pathlib
+import zipfile
+import zlib
+
+import numpy as np
+
+from aubal_jax.data import table
+
+# What NumPy raises on a file that is damaged or something else.
+_UNREADABLE = (
+  ValueError,
+  EOFError,
+  OSError,
+  NotImplementedError,
+  RuntimeError,
+  zipfile.BadZipFile,
+  zlib.error,
+)
+
+
+def read(path: pathlib.Path) -> tuple[np.ndarray, tuple[str, ...]]:
+  """Returns (array[N, L], L names) of an .npz or .npy file.
+
+  Raises:
+    ValueError: the file is damaged, or not of this form; names it.
+  """
+  mend = 'Save it with numpy.savez(path, labels=labels, label_names=names).'
+  try:
+    with open(path, 'rb') as file:
+      loaded = np.load(file, allow_pickle=False)
+      if isinstance(loaded, np.ndarray):
+        arrays = {'labels': loaded}
+      else:
+        members = [n for n in ('labels', 'label_names') if n in loaded]
+        arrays = {name: loaded[name] for name in members}
+        held = table.listing(map(repr, loaded.files))
+  except _UNREADABLE as error:
+    raise ValueError(
+      f'{path}: not readable by NumPy ({_reason(error)}). {mend}'
+    ) from None
+  if 'labels' not in arrays:
+    raise ValueError(f"{path}: there is no array 'labels', only {held}. {mend}")
+  labels = arrays['labels']
+  if labels.ndim != 2 or not labels.size:
+    raise ValueError(
+      f"{path}: 'labels' must be [N, L], one row for each image and one column "
+      f'for each label, not {list(labels.shape)}. {mend}'
+    )
+  num_labels = labels.shape[1]
+  width = len(str(num_labels - 1))
+  default = [f'label_{k:0{width}}' for k in range(num_labels)]
+  names = np.asarray(arrays.get('label_names', default)).astype(str)
+  if names.shape != (num_labels,) or len(set(names.tolist())) != num_labels:
+    raise ValueError(
+      f"{path}: 'label_names' must be {num_labels} distinct names, one for "
+      f"each column of 'labels', not {list(names.shape)}: "
+      f'{table.listing(names.ravel())}. {mend}'
+    )
+  return labels, tuple(names.tolist())
+
+
+def _reason(error):
+  """Returns in our words why NumPy could not read a file."""
+  if isinstance(error, OSError) and error.strerror:
+    return error.strerror
+  if 'object arrays' in str(error).casefold():
+    return 'it holds Python objects, which are not loaded, for safety'
+  return 'it is damaged, or no file that NumPy saved'
