@@ -10,10 +10,17 @@ from aubal_jax import metrics
 
 
 def units(num_images, groups):
-  """Returns int64[N], the number of what is resampled as a whole, from 0."""
+  """Returns int64[N], the number of what is resampled as a whole, from 0.
+
+  Without groups each image stands alone, and so does one whose group is ''.
+  """
   if groups is None:
     return np.arange(num_images)
-  return np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
+  groups = np.asarray(groups)
+  unit = np.unique(groups, return_inverse=True)[1].reshape(-1)
+  (nameless,) = np.nonzero(groups == '')
+  unit[nameless] = num_images + nameless
+  return np.unique(unit, return_inverse=True)[1].reshape(-1)
 
 
 def halves(unit, seed):

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import math
 import pathlib
+import sys
 from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,7 @@ from typing import TypeVar
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+import tensorstore
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy
 from orbax.checkpoint.checkpoint_managers import BestN
 from orbax.checkpoint.checkpoint_managers import LatestN
@@ -25,6 +27,34 @@ from orbax.checkpoint.checkpoint_managers import LatestN
 State = TypeVar('State')
 
 BEST_METRIC = 'f1_macro'
+
+
+class _Manager(ocp.CheckpointManager):
+  """Orbax's, but damaged metrics do not keep a directory from being opened."""
+
+  def __init__(self, path, *, options):
+    self.read_only = options.read_only
+    super().__init__(path, options=options)
+
+  def metrics(self, step):
+    """Returns the metrics of a step; None where there are none, or damaged."""
+    try:
+      found = super().metrics(step)
+      if found is not None:
+        _quality(found)
+    except (AttributeError, KeyError, OSError, TypeError, ValueError):
+      print(
+        f'Warning: the metrics of {self.directory}/{step} are damaged: it is'
+        ' no candidate for the best checkpoint.',
+        file=sys.stderr,
+        flush=True,
+      )
+      return None
+    return found
+
+
+class _DamagedError(Exception):
+  """A checkpoint cannot be read; the message says what of it, on one line."""
 
 
 @contextlib.contextmanager
@@ -84,7 +114,7 @@ def open_checkpoints(
     read_only=read_only,  # Overrules the line above.
     enable_async_checkpointing=False,
   )
-  with ocp.CheckpointManager(path, options=options) as checkpoints:
+  with _Manager(path, options=options) as checkpoints:
     yield checkpoints
 
 
@@ -133,6 +163,10 @@ def restore(
 ) -> State:
   """Returns a saved state as host arrays, ready for any number of devices.
 
+  Where the latest is damaged, the one before it is taken, with a line on
+  stderr. The damaged one is renamed to 'STEP.damaged', out of the way of the
+  steps that will be done again; not where the directory is open read_only.
+
   Args:
     checkpoints: from `open_checkpoints`.
     like: a state, or its `jax.eval_shape`: gives structure, shapes, dtypes.
@@ -143,8 +177,8 @@ def restore(
 
   Raises:
     FileNotFoundError: there is no such checkpoint.
-    ValueError: `which` is neither, or the checkpoint is of another model or
-      optimiser than `like`.
+    ValueError: `which` is neither; the checkpoint is of another model or
+      optimiser than `like`; or the best, or every one, is damaged.
   """
   step = find_step(checkpoints, which=which)
   if step is None:
@@ -152,21 +186,114 @@ def restore(
       f'No {which} checkpoint in {checkpoints.directory}: train first, or'
       ' name another directory.'
     )
+  if which == 'best':
+    try:
+      return _restore_step(checkpoints, step, like)
+    except _DamagedError as error:
+      raise ValueError(
+        f'The best checkpoint is damaged ({error}); delete the folder'
+        f' {checkpoints.directory / str(step)}, and the best of the others is'
+        ' taken.'
+      ) from error
+  damaged = {}
+  for step in sorted(checkpoints.all_steps(), reverse=True):
+    try:
+      state = _restore_step(checkpoints, step, like)
+    except _DamagedError as error:
+      damaged[step] = error
+    else:
+      _set_aside(checkpoints, damaged, step)
+      return state
+  raise ValueError(
+    f'No checkpoint in {checkpoints.directory} is whole (of step {max(damaged)}'
+    f': {damaged[max(damaged)]}); delete the folder {checkpoints.directory}'
+    ' and train anew.'
+  )
+
+
+def _restore_step(checkpoints, step, like):
+  """Returns the state of one step.
+
+  Raises:
+    _DamagedError: it cannot be read.
+    ValueError: it is whole, but of another structure, shape or dtype.
+  """
+  path = checkpoints.directory / str(step) / 'default'
+  saved = _read_structure(path)
+  wanted = _flatten(like)
+  for name in sorted(saved | wanted):
+    have, want = (x.get(name, 'absent') for x in (saved, wanted))
+    if have != want:
+      raise ValueError(
+        f'The checkpoint of step {step} in {checkpoints.directory} is of'
+        ' another model or optimizer than this configuration; use the one it'
+        ' was trained with, or an empty directory.'
+        f' {name} is {have} there and {want} here.'
+      )
   target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
   try:
-    state = checkpoints.restore(step, args=ocp.args.StandardRestore(target))
-  except ValueError as error:
-    raise ValueError(_mismatch(checkpoints, step, str(error))) from error
-  # Orbax casts to the target's dtypes, but does not look at its shapes.
-  wanted = jax.tree.leaves_with_path(target)
-  for (path, want), have in zip(wanted, jax.tree.leaves(state), strict=True):
-    if want.shape != have.shape:
-      detail = (
-        f'{jax.tree_util.keystr(path)} is {list(have.shape)} there and'
-        f' {list(want.shape)} here.'
-      )
-      raise ValueError(_mismatch(checkpoints, step, detail))
-  return state
+    return checkpoints.restore(step, args=ocp.args.StandardRestore(target))
+  except (OSError, ValueError) as error:
+    raise _damaged(path, error) from error
+
+
+def _read_structure(path):
+  """Returns name -> shape and dtype; raises _DamagedError unless all is there.
+
+  Every byte is read, here and not by Orbax: where that fails on one array it
+  leaves the others behind, which write tracebacks on the screen.
+  """
+  try:
+    store = tensorstore.KvStore.open(
+      {'driver': 'ocdbt', 'base': {'driver': 'file', 'path': f'{path}/'}}
+    ).result()
+    names = store.list().result()
+    for name in names:
+      store.read(name).result()
+    if not names:
+      raise FileNotFoundError('it has no arrays')
+    metadata = ocp.StandardCheckpointHandler().metadata(path)
+    return _flatten(metadata.tree)
+  except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+    raise _damaged(path, error) from error
+
+
+def _flatten(tree):
+  """Returns name -> 'dtype[shape]' of arrays, 'empty' of what has none."""
+  flat = ocp.tree.to_flat_dict(tree, sep='.', keep_empty_nodes=True)
+  return {
+    name: f'{x.dtype}{list(x.shape)}' if hasattr(x, 'shape') else 'empty'
+    for name, x in flat.items()
+  }
+
+
+def _damaged(path, error):
+  first = str(error).partition('\n')[0]
+  return _DamagedError(f'{path}: {first}')
+
+
+def _set_aside(checkpoints, damaged, step):
+  """Says which steps are damaged and that `step` is taken; renames them."""
+  for bad, error in damaged.items():
+    if checkpoints.read_only:
+      where = ''
+    else:
+      aside = checkpoints.directory / f'{bad}.damaged'
+      if jax.process_index() == 0:
+        if aside.exists():  # Of an earlier time.
+          aside.rmtree()
+        (checkpoints.directory / str(bad)).rename(aside)
+      where = f', now {aside.name},'
+    print(
+      f'Warning: the checkpoint of step {bad}{where} is damaged ({error});'
+      f' step {step} is taken instead.',
+      file=sys.stderr,
+      flush=True,
+    )
+  if damaged and not checkpoints.read_only:
+    # No process looks at the steps again before they are renamed.
+    ocp.multihost.sync_global_processes('aubal_jax_set_aside')
+    checkpoints.reload()
 
 
 def find_step(
@@ -184,24 +311,10 @@ def find_step(
   raise ValueError(f"which must be 'latest' or 'best', got {which!r}.")
 
 
-def best_metrics(checkpoints: ocp.CheckpointManager) -> dict[str, Any] | None:
-  """Returns the metrics saved with the best checkpoint; None without one."""
-  step = checkpoints.best_step()
-  return None if step is None else checkpoints.metrics(step)
-
-
 def _quality(metrics: Mapping[str, Any]) -> float:
   """What `BEST_METRIC` is ordered by: a NaN is worse than any number."""
   value = float(metrics[BEST_METRIC])
   return -math.inf if math.isnan(value) else value
-
-
-def _mismatch(checkpoints, step, detail):
-  return (
-    f'The checkpoint of step {step} in {checkpoints.directory} is of another'
-    ' model or optimizer than this configuration; use the one it was'
-    f' trained with, or an empty directory. {detail}'
-  )
 
 
 def _silence_orbax() -> None:

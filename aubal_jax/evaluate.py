@@ -10,6 +10,9 @@ not independent of each other.
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec
 
 from aubal_jax import bootstrap
 from aubal_jax import metrics
@@ -29,11 +32,13 @@ def make_predict(model, devices=None):
     devices: JAX devices of this process; None: all of them.
 
   Returns:
-    predict(params, batch_stats, image uint8[B, H, W, C]) -> float32[B, L],
-    the probabilities as a JAX array. B may be any number: rows are filled up
-    to a multiple of the devices and cut off again.
+    predict(params, batch_stats) -> run, which puts both on every device, once
+    for all batches, and run(image uint8[B, H, W, C]) -> float32[B, L], the
+    probabilities as a JAX array. B may be any number: rows are filled up to a
+    multiple of the devices and cut off again.
   """
   devices = jax.local_devices() if devices is None else list(devices)
+  whole = NamedSharding(Mesh(np.array(devices), ('devices',)), PartitionSpec())
 
   def forward(params, batch_stats, image):
     logits = model.apply(
@@ -45,16 +50,31 @@ def make_predict(model, devices=None):
 
   parallel = jax.pmap(forward, in_axes=(None, None, 0), devices=devices)
 
-  def predict(params, batch_stats, image):
-    size = len(image)
-    fill = -size % len(devices)
-    if fill:
-      image = np.concatenate([image, np.zeros((fill, *image.shape[1:]), 'u1')])
-    shards = image.reshape(len(devices), -1, *image.shape[1:])
-    probability = parallel(params, batch_stats, shards)
-    return probability.reshape(-1, probability.shape[-1])[:size]
+  def predict(params, batch_stats):
+    state = jax.device_put(
+      jax.tree.map(_addressable, (params, batch_stats)), whole
+    )
+
+    def run(image):
+      size = len(image)
+      fill = -size % len(devices)
+      if fill:
+        zeros = np.zeros((fill, *image.shape[1:]), 'u1')
+        image = np.concatenate([image, zeros])
+      shards = image.reshape(len(devices), -1, *image.shape[1:])
+      probability = parallel(*state, shards)
+      return probability.reshape(-1, probability.shape[-1])[:size]
+
+    return run
 
   return predict
+
+
+def _addressable(x):
+  """Returns an array that this process sees whole."""
+  if isinstance(x, jax.Array) and not x.is_fully_addressable:
+    return x.addressable_data(0)
+  return x
 
 
 def predict_rows(predict, state, images, rows, *, batch_size):
@@ -89,14 +109,12 @@ def predict_rows(predict, state, images, rows, *, batch_size):
   index, count = jax.process_index(), jax.process_count()
   # Every process takes equally many rows: some of them twice, if need be.
   share = np.resize(rows, -(-len(rows) // count) * count)[index::count]
-  params, batch_stats = jax.tree.map(
-    _on_one_device, (state.params, state.batch_stats)
-  )
+  run = predict(state.params, state.batch_stats)
   parts, running = [], None
   for image, mask in pipeline.eval_batches(
     images, share, batch_size=-(-batch_size // count)
   ):
-    following = predict(params, batch_stats, image), mask
+    following = run(image), mask
     if running is not None:  # Fetched while the following batch is computed.
       parts.append(_fetch(*running))
     running = following
@@ -109,11 +127,6 @@ def predict_rows(predict, state, images, rows, *, batch_size):
   shares = multihost_utils.process_allgather(probability)
   together = np.swapaxes(shares, 0, 1).reshape(-1, shares.shape[-1])
   return together[: len(rows)]
-
-
-def _on_one_device(x):
-  """Returns one copy of an array that every device holds a copy of."""
-  return x.addressable_data(0) if isinstance(x, jax.Array) else x
 
 
 def _fetch(probability, mask):
@@ -149,7 +162,8 @@ def summarise(
       these by halves (of groups), each half scored with the thresholds of the
       other, and marked `cross_fitted`.
     label_names: L distinct names.
-    groups: N values, the subject or video of each image; or None.
+    groups: N values, the subject or video of each image; or None. An image
+      with '' is of no group that is known, and one of its own.
     split: name of the split these images are, for the report.
     num_dropped: images the reader left out, for the report.
     num_resamples: bootstrap samples.

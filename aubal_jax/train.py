@@ -258,7 +258,7 @@ def train(
     batches: dicts of image uint8[B, H, W, C], label uint8[B, L] and known
       bool[B, L], all of one shape.
     num_steps: step to train up to, those done before included.
-    log_every_steps: steps between log lines.
+    log_every_steps: steps between log lines; the last step has one too.
     eval_every_steps: steps between calls of `validate`.
     checkpoint_every_steps: steps between checkpoints.
     steps_per_epoch: B steps a pass over the plan takes; None: no 'epoch'.
@@ -290,6 +290,7 @@ def train(
   log = train_log.TrainLog(
     write_line,
     every_steps=log_every_steps,
+    last_step=num_steps,
     steps_per_epoch=steps_per_epoch,
     learning_rate=learning_rate,
   )

@@ -18,7 +18,7 @@ from aubal_jax.progress import Progress
 class TrainLog:
   """Measures the training loop and writes its lines.
 
-  A line after training steps holds
+  A line after every `every_steps` training steps, and after `last_step`, holds
     step: the step it was written after, counted from 1.
     epoch: passes over the plan, where `steps_per_epoch` is known.
     loss: mean over the steps since the line before.
@@ -39,12 +39,14 @@ class TrainLog:
     write_line: Callable[[dict], None] | None = None,
     *,
     every_steps: int = 10,
+    last_step: int | None = None,
     steps_per_epoch: float | None = None,
     learning_rate: float | Callable | None = None,
   ):
     self.running: tuple[int, dict, int] | None = None
     self._write_line = write_line or (lambda line: None)
     self._every_steps = every_steps
+    self._last_step = last_step
     self._steps_per_epoch = steps_per_epoch
     self._learning_rate = learning_rate
     self._progress: Progress | None = None
@@ -92,7 +94,7 @@ class TrainLog:
       loss = self._losses[-1]
       self._progress.label = f'train, step {step:,}, loss {loss:.4f}, images'
       self._progress.update(num_images)
-    if step % self._every_steps == 0:
+    if step % self._every_steps == 0 or step == self._last_step:
       self._write_training(step, float(metrics['gradient_norm']))
 
   def _write_training(self, step, gradient_norm):
@@ -121,6 +123,30 @@ class TrainLog:
     return line
 
 
+def read_lines(path: str | pathlib.Path) -> list[dict]:
+  """Returns the lines of metrics.jsonl, in order; [] where there is no file.
+
+  Left out is what is no JSON object with a whole number `step`: a line that a
+  kill cut off, or one that a disk damaged.
+
+  Args:
+    path: the file.
+  """
+  path = pathlib.Path(path)
+  if not path.exists():
+    return []
+  lines = []
+  for text in path.read_text('utf-8', errors='replace').split('\n'):
+    try:
+      line = json.loads(text)
+    except json.JSONDecodeError:
+      continue
+    # Of an object alone, and True is an int to Python.
+    if isinstance(line, dict) and type(line.get('step')) is int:
+      lines.append(line)
+  return lines
+
+
 @contextlib.contextmanager
 def open_metrics(
   path: str | pathlib.Path, *, step: int = 0
@@ -128,21 +154,17 @@ def open_metrics(
   """Opens metrics.jsonl to go on after `step`; yields `write_line`.
 
   Lines of later steps, which a run that was killed wrote after its last
-  checkpoint, are removed, and so is a line it did not finish. Each line is on
-  its way to the disk when `write_line` returns.
+  checkpoint, are removed, and so is what `read_lines` leaves out. Each line is
+  on its way to the disk when `write_line` returns.
 
   Args:
     path: the file; made where it is not there.
     step: steps done; 0 begins a new file.
   """
   path = pathlib.Path(path)
-  text = path.read_text('utf-8') if path.exists() else ''
-  # What follows the last line break was not finished.
-  lines = text.split('\n')[:-1]
+  lines = [line for line in read_lines(path) if line['step'] <= step]
   with files.write_atomically(path) as file:
-    file.writelines(
-      f'{line}\n' for line in lines if json.loads(line)['step'] <= step
-    )
+    file.writelines(json.dumps(line) + '\n' for line in lines)
   with open(path, 'a', encoding='utf-8') as file:
 
     def write_line(line):

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import shutil
 
 import flax.struct
 import jax
@@ -41,7 +43,7 @@ def assert_same(one, other):
 def save_all(checkpoints, quality):
   """Saves one state for each step of step -> f1_macro (None: not known)."""
   for step, value in quality.items():
-    metrics = None if value is None else {'f1_macro': value, 'at': step}
+    metrics = None if value is None else {'f1_macro': value}
     assert checkpoint.save(checkpoints, make_state(step), metrics)
 
 
@@ -94,22 +96,17 @@ def test_the_newest_and_the_best_are_kept(directory, quality, kept, best):
     latest = checkpoint.restore(checkpoints, make_state(0), which='latest')
     assert_same(latest, make_state(max(quality)))
     if best is None:
-      assert checkpoint.best_metrics(checkpoints) is None
       with pytest.raises(FileNotFoundError, match='No best checkpoint in'):
         checkpoint.restore(checkpoints, make_state(0), which='best')
     else:
       restored = checkpoint.restore(checkpoints, make_state(0), which='best')
       assert_same(restored, make_state(best))
-      assert checkpoint.best_metrics(checkpoints)['at'] == best
 
 
 def test_metrics_live_with_their_checkpoint(directory):
   metrics = {'f1_macro': 0.25, 'thresholds': [0.5, 0.125], 'name': {'AU06': 1}}
   with checkpoint.open_checkpoints(directory) as checkpoints:
     checkpoint.save(checkpoints, make_state(1), metrics)
-    assert checkpoint.best_metrics(checkpoints) == metrics
-  with checkpoint.open_checkpoints(directory) as checkpoints:
-    assert checkpoint.best_metrics(checkpoints) == metrics
   (path,) = (directory / '1').glob('metrics/metrics')
   assert json.loads(path.read_text()) == metrics
 
@@ -177,23 +174,151 @@ def test_the_same_step_is_saved_once_and_an_earlier_one_never(directory):
 @pytest.mark.parametrize(
   ('like', 'detail'),
   [
-    (make_state(0, width=5), r'kernel.*\[2, 3\] there and \[2, 5\] here'),
-    (make_state(0, optimizer=optax.sgd(1.0)), 'opt_state'),
-    (make_state(0).replace(params={'dense': {}}), 'params'),
+    (
+      make_state(0, width=5),
+      r'kernel is float32\[2, 3\] there and float32\[2, 5\] here',
+    ),
+    (
+      make_state(0).replace(step=np.float32(0)),
+      r'step is int32\[\] there and float32\[\] here',
+    ),
+    (make_state(0, optimizer=optax.sgd(1.0)), 'opt_state.0 is absent there'),
+    (make_state(0).replace(params={'dense': {}}), 'params.dense is absent'),
   ],
 )
 def test_checkpoint_of_another_model_is_refused(directory, like, detail):
   with checkpoint.open_checkpoints(directory) as checkpoints:
-    save_all(checkpoints, {1: None})
+    save_all(checkpoints, {1: None, 2: None})
     with pytest.raises(ValueError, match='of another model') as caught:
       checkpoint.restore(checkpoints, like)
+    assert checkpoints.all_steps() == [1, 2]  # None is taken for damaged.
   assert caught.match(f'(?s){detail}')
+
+
+def largest(files):
+  return max(files, key=lambda path: path.stat().st_size)
+
+
+def small_arrays(step):
+  """Returns the file that all small arrays of a checkpoint are in."""
+  return largest((step / 'default' / 'd').iterdir())
+
+
+DAMAGES = {
+  'metadata of no bytes': lambda step: (
+    step / 'default' / '_METADATA'
+  ).write_bytes(b''),
+  'metadata of nothing': lambda step: (
+    step / 'default' / '_METADATA'
+  ).write_bytes(b'[]'),
+  'metadata gone': lambda step: (step / 'default' / '_METADATA').unlink(),
+  'index of no bytes': lambda step: (
+    step / 'default' / 'manifest.ocdbt'
+  ).write_bytes(b''),
+  'index gone': lambda step: (step / 'default' / 'manifest.ocdbt').unlink(),
+  'arrays of no bytes': lambda step: small_arrays(step).write_bytes(b''),
+  'arrays cut': lambda step: os.truncate(small_arrays(step), 99),
+  'arrays gone': lambda step: shutil.rmtree(step / 'default' / 'd'),
+  'state gone': lambda step: shutil.rmtree(step / 'default'),
+}
+
+
+@pytest.mark.parametrize('damage', DAMAGES.values(), ids=DAMAGES)
+def test_the_one_before_a_damaged_checkpoint_is_taken(directory, capfd, damage):
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    save_all(checkpoints, {1: None, 2: 0.1, 3: 0.2})
+  damage(directory / '3')
+  capfd.readouterr()
+  for read_only in (True, False):
+    with checkpoint.open_checkpoints(
+      directory, read_only=read_only
+    ) as checkpoints:
+      restored = checkpoint.restore(checkpoints, make_state(0))
+      assert_same(restored, make_state(2))
+      said = capfd.readouterr().err
+      assert said.startswith(
+        'Warning: the checkpoint of step 3 is damaged ('
+        if read_only
+        else 'Warning: the checkpoint of step 3, now 3.damaged, is damaged ('
+      )
+      assert said.endswith('step 2 is taken instead.\n')
+      assert said.count('\n') == 1
+      aside = {p.name for p in directory.iterdir()} & {'3', '3.damaged'}
+      assert aside == ({'3'} if read_only else {'3.damaged'})
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    assert checkpoint.find_step(checkpoints) == 2
+    save_all(checkpoints, {3: 0.3})  # Going on comes by here again.
+    assert_same(checkpoint.restore(checkpoints, make_state(0)), make_state(3))
+  # And that it is damaged again stops nobody.
+  damage(directory / '3')
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    restored = checkpoint.restore(checkpoints, make_state(0))
+    assert_same(restored, make_state(2))
+    save_all(checkpoints, {3: 0.3})
+
+
+def test_a_lost_large_array_is_found_before_orbax_trips_over_it(
+  directory, capfd, monkeypatch
+):
+  """Large ones are in files of their own, which the index says nothing of."""
+  noise = np.random.default_rng(0).random((64, 10_000), np.float32)
+  states = [make_state(i).replace(params={'x': noise + i}) for i in (1, 2)]
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    for state in states:
+      checkpoint.save(checkpoints, state)
+  largest((directory / '2').rglob('d/*')).write_bytes(b'')
+  asked = []
+  with checkpoint.open_checkpoints(directory, read_only=True) as checkpoints:
+    real = checkpoints.restore
+    monkeypatch.setattr(
+      checkpoints,
+      'restore',
+      lambda step, args: (asked.append(step), real(step, args=args))[1],
+    )
+    capfd.readouterr()
+    assert_same(checkpoint.restore(checkpoints, states[0]), states[0])
+  assert asked == [1]
+  assert capfd.readouterr().err.count('\n') == 1
+
+
+def test_where_none_is_whole_the_folder_to_delete_is_named(directory):
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    save_all(checkpoints, {1: None, 2: 0.1})
+  for step in ('1', '2'):
+    small_arrays(directory / step).write_bytes(b'')
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    with pytest.raises(
+      ValueError, match=f'delete the folder {directory} and'
+    ) as all_of_them:
+      checkpoint.restore(checkpoints, make_state(0))
+    with pytest.raises(
+      ValueError, match=f'delete the folder {directory}/2, and'
+    ) as best:
+      checkpoint.restore(checkpoints, make_state(0), which='best')
+  for caught in (all_of_them, best):
+    assert 'another model' not in str(caught.value)
+  assert {p.name for p in directory.iterdir()} == {'1', '2'}
+
+
+@pytest.mark.parametrize('content', ['', '{"f1_m', '[]', '{}', '{"f1_macro":'])
+def test_damaged_metrics_cost_a_candidate_for_the_best_alone(
+  directory, capfd, content
+):
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    save_all(checkpoints, {1: 0.1, 2: 0.2})
+  (directory / '2' / 'metrics' / 'metrics').write_text(content)
+  capfd.readouterr()
+  with checkpoint.open_checkpoints(directory, read_only=True) as checkpoints:
+    assert checkpoint.find_step(checkpoints, which='best') == 1
+    assert_same(checkpoint.restore(checkpoints, make_state(0)), make_state(2))
+  said = capfd.readouterr().err
+  assert f'the metrics of {directory}/2 are damaged' in said
+  assert said.count('\n') == 1
 
 
 def test_nothing_to_restore_is_said(directory):
   with checkpoint.open_checkpoints(directory) as checkpoints:
     assert checkpoint.find_step(checkpoints) is None
-    assert checkpoint.best_metrics(checkpoints) is None
     with pytest.raises(FileNotFoundError, match='train first'):
       checkpoint.restore(checkpoints, make_state(0))
 

@@ -72,6 +72,34 @@ def test_every_row_once_whatever_the_batch_size(batch_size):
   np.testing.assert_allclose(got, expected(images[rows], state), atol=1e-6)
 
 
+def test_the_state_goes_to_the_devices_once_for_all_batches():
+  images, state = setup_net()
+  predict = evaluate.make_predict(Net())
+  assert len(jax.local_devices()) == 4
+  with (
+    jax.transfer_guard_device_to_device('disallow_explicit'),
+    pytest.raises(Exception, match='Disallowed device-to-device'),
+  ):
+    predict(state.params, state.batch_stats)  # Or this test could not fail.
+  run = predict(state.params, state.batch_stats)
+  with jax.transfer_guard_device_to_device('disallow'):
+    got = [np.asarray(run(images[i : i + 4])) for i in (0, 4, 8)]
+  np.testing.assert_allclose(
+    np.concatenate(got), expected(images[:12], state), atol=1e-6
+  )
+
+
+def test_a_state_on_all_devices_is_not_copied():
+  """As after a training step, so that validation costs no copy."""
+  images, state = setup_net()
+  mesh = jax.make_mesh((4,), ('x',))
+  whole = jax.NamedSharding(mesh, jax.P())
+  params, stats = jax.device_put((state.params, state.batch_stats), whole)
+  with jax.transfer_guard_device_to_device('disallow_explicit'):
+    got = evaluate.make_predict(Net())(params, stats)(images[:12])
+  np.testing.assert_allclose(got, expected(images[:12], state), atol=1e-6)
+
+
 def test_no_rows_and_no_batch_are_errors():
   images, state = setup_net()
   predict = evaluate.make_predict(Net())
@@ -283,6 +311,21 @@ def test_one_group_has_no_interval():
   report = summarise(groups=np.array(['s'] * 240))
   assert 'f1_macro_interval' not in report
   assert report['bootstrap']['num_resamples'] == 0
+
+
+def test_images_without_a_group_are_each_their_own():
+  """As if each had a name nobody else has; and not one large group."""
+  groups = fake()[3].astype('U8')
+  groups[::3] = ''
+  named = np.where(groups == '', [f'z{i:03}' for i in range(240)], groups)
+  for thresholds in (None, [0.5] * 4):
+    got = summarise(groups=groups, thresholds=thresholds)
+    assert got == summarise(groups=named, thresholds=thresholds)
+    assert got['bootstrap']['num_units'] == 12 + 80
+  plain = summarise(groups=groups.astype(object))
+  assert plain['bootstrap']['num_units'] == 12 + 80
+  nothing = summarise(groups=[''] * 240)
+  assert nothing['bootstrap']['num_units'] == 240
 
 
 def test_thresholds_without_a_test_split_come_from_the_other_half():

@@ -4,10 +4,12 @@ import base64
 import html
 import html.parser
 import re
+import warnings
 
 import cv2
 import numpy as np
 import pytest
+from matplotlib import rcParams
 
 from aubal_jax import evaluate
 from aubal_jax import plan as plan_lib
@@ -69,9 +71,9 @@ def arguments(names=NAMES):
   rng = np.random.default_rng(0)
   num = len(names)
   label = rng.random((80, num)) < np.linspace(0.1, 0.5, num)
-  label[:, 1] = False
+  label[:, 1:2] = False
   before = rng.integers(5, 400, num).tolist()
-  before[1] = 0
+  before[1:2] = [0] * len(before[1:2])
   after = [b + 40 if b else 0 for b in before]
   grown = {'labels': list(names[:2]), 'count': 4, 'count_after': 40}
   empty = {'labels': [], 'count': 9, 'count_after': 9, 'growth': 1.0}
@@ -230,11 +232,14 @@ def test_summary_names_the_main_numbers(tmp_path):
   f1 = given['report']['f1_macro']
   floor = given['report']['floors']['all_positive']['f1_macro']
   assert 'Balancing added 400 images (+40 %)' in text
-  assert 'better by more than 0.0003 % of it' in text  # 2.5e-6 in percent.
+  assert 'to be below 0.001 % for this solution' in text  # 2.5e-6.
+  assert 'and 0.2 % for the whole images made of it' in text  # 1.7e-3.
+  assert 'below 0.001 %certified gap of the solution' in text  # In a tile.
+  assert 'of the whole images: 0.2 %' in text
   assert f'F1 macro {f1:.3f}' in text
   assert f'yes to everything would score {floor:.3f}' in text
   assert 'AU02. F1 macro without them' in text  # It has no positive.
-  assert '2 images were dropped' in text
+  assert 'Dropped by the reader, and counted nowhere: 2 images.' in text
 
 
 @pytest.mark.parametrize(
@@ -252,6 +257,169 @@ def test_words_follow_from_the_scores_and_the_floor(f1, interval, words):
   given['floors']['all_positive']['f1_macro'] = 0.25
   given['f1_macro_interval'] = interval
   assert words in summary.describe_scores(given)
+
+
+@pytest.mark.parametrize(
+  ('gap', 'words'),
+  [
+    (-1e-9, '0 %'),
+    (0.0, '0 %'),
+    (1e-12, 'below 0.001 %'),
+    (9.99e-6, 'below 0.001 %'),
+    (2.34e-5, '0.003 %'),  # Up: it is a bound.
+    (0.07, '7.0 %'),  # But not where there is nothing to round.
+    (0.17, '17.0 %'),
+  ],
+)
+def test_a_gap_has_few_digits_and_is_never_understated(gap, words):
+  assert summary._gap(gap) == words
+
+
+def learning(text):
+  """Returns the learning curves of a page: the picture, and its caption."""
+  found = re.search(
+    r'<h2>Learning curves</h2>\n.*?(<svg.*?</svg>).*?<figcaption>(.*?)</figc',
+    text,
+    re.DOTALL,
+  )
+  return found.groups()
+
+
+def test_a_floor_is_named_after_the_images_it_is_of(tmp_path):
+  given = arguments()
+  picture, _ = learning(write(tmp_path, **given))
+  assert '>floor on test: all positive</text>' in picture
+  given['report']['split'] = 'validation'
+  picture, _ = learning(write(tmp_path, **given))
+  assert '>floor: all positive</text>' in picture
+
+
+@pytest.mark.parametrize(
+  ('quality', 'best'),
+  [
+    ({4: 0.5, 6: 0.5, 8: 0.1}, 6),
+    ({2: 0.6, 4: 0.5, 6: 0.5}, 2),
+    ({2: np.nan, 4: 0.5, 6: np.nan}, 4),
+  ],
+)
+def test_the_best_is_what_checkpoints_call_best(tmp_path, quality, best):
+  from aubal_jax import checkpoint
+  from tests.test_checkpoint import save_all
+
+  with checkpoint.open_checkpoints(tmp_path / 'checkpoints') as checkpoints:
+    save_all(checkpoints, quality)
+    assert checkpoint.find_step(checkpoints, which='best') == best
+  lines = [
+    {'step': step, 'validation': {'f1_macro': f1}}
+    for step, f1 in quality.items()
+  ]
+  _, caption = learning(write(tmp_path, metrics=lines))
+  assert f'at step {best}.' in caption
+
+
+def test_curves_without_a_point_are_named_and_not_drawn(tmp_path):
+  lines = arguments()['metrics']
+  training = [x for x in lines if 'loss' in x]
+  validation = [x for x in lines if 'validation' in x]
+  picture, caption = learning(write(tmp_path, metrics=validation))
+  assert 'Training loss' not in picture and 'Validation F1' in picture
+  assert picture.count('id="learning-axes_') == 1
+  assert caption.startswith('No training loss was logged (see <code>train.log_')
+  picture, caption = learning(write(tmp_path, metrics=training))
+  assert 'Training loss' in picture and 'Validation F1' not in picture
+  assert picture.count('id="learning-axes_') == 1
+  assert caption.endswith(', no validation was logged.')
+  picture, _ = learning(write(tmp_path, metrics=lines))
+  assert 'Training loss' in picture and 'Validation F1' in picture
+  source = write(tmp_path, metrics=[{'step': 3}])
+  assert 'Neither a training loss nor a validation was logged.' in source
+  with pytest.raises(ValueError, match='must have a point to draw'):
+    plots.learning([], [])
+
+
+def test_what_was_not_added_is_not_counted_as_added(tmp_path):
+  given = arguments()
+  before = given['labelsets']['class_counts']
+  same = {'images': 1000, 'augmented': 0, 'class_counts': list(before)}
+  text = write(tmp_path, labelsets=given['labelsets'], plan=same)
+  assert 'Nothing was added or left out.' in text
+  assert '+0' not in text and '<b>1,000</b><span>training images<' in text
+  assert 'Nothing was' not in write(tmp_path, labelsets=given['labelsets'])
+  same['class_counts'][0] += 1
+  text = write(tmp_path, labelsets=given['labelsets'], plan=same)
+  assert 'Nothing' not in text and 'kept the number of images;' in text
+  same['images'] = 900
+  text = write(tmp_path, labelsets=given['labelsets'], plan=same)
+  assert 'Balancing left out 100 images (-10 %);' in text
+
+
+def test_one_is_singular(tmp_path):
+  given = arguments(('a',))
+  given['labelsets'] |= {
+    'images': 1,
+    'labelsets': 1,
+    'class_counts': [1],
+    'grown': [{'labels': ['a'], 'count': 1, 'count_after': 2, 'growth': 2.0}],
+  }
+  given['plan'] = {'images': 2, 'augmented': 1, 'class_counts': [2]}
+  given['solution']['num_steps'] = 1
+  given['metrics'] = [{'step': 1, 'loss': 0.5}]
+  given['report'] |= {'num_images': 1, 'num_images_dropped': 1}
+  text = Page(write(tmp_path, **given)).whole_text()
+  assert '1 training image shows 1 label in 1 combination. Balanc' in text
+  assert 'Balancing added 1 image (+100 %)' in text
+  assert '+1image by balancing' in text
+  assert 'The 1 combination that gained most images' in text
+  assert 'On 1 test image the network' in text
+  nouns = 'images|labels|combinations|steps|groups|samples'
+  assert not re.search(rf'\b1 (training |test )?({nouns})\b', text)
+
+
+def test_a_label_without_a_positive_has_no_interval_and_no_verdict(tmp_path):
+  given = arguments()['report']
+  assert given['per_label']['AU02']['f1_interval'] == [0, 0]
+  source = write(tmp_path, report=given)
+  rows = dict(re.findall(r'<tr><th scope="row">(AU0\d)</th>(.*?)</tr>', source))
+  cells = {k: re.findall(r'<td>(.*?)</td>', v) for k, v in rows.items()}
+  assert cells['AU02'][2] == page.NONE and 'range' not in rows['AU02']
+  assert ' to ' in cells['AU01'][2] and 'range' in rows['AU01']
+  label = np.zeros((9, 2), bool)
+  given = evaluate.summarise(
+    np.full((9, 2), 0.1),
+    label,
+    None,
+    thresholds=[0.5, 0.5],
+    label_names=['a', 'b'],
+    num_resamples=5,
+  )
+  text = Page(write(tmp_path, report=given)).whole_text()
+  assert 'no label has a positive among them' in text
+  assert 'no better than' not in text and 'interval 0.000' not in text
+  assert '0.000 to 0.000' not in text
+
+
+def test_drawing_says_nothing_whatever_the_fonts_lack(
+  monkeypatch, capfd, caplog
+):
+  """Names in scripts no font here has; a wide font is used where there is."""
+  used, names = [], ('笑顔', 'नमस्ते', 'שלום', '\U0001f600', '\x07')
+  monkeypatch.setattr(plots, '_WIDE_FONTS', ('No such font', 'STIXGeneral'))
+  plots._families.cache_clear()
+  try:
+    with warnings.catch_warnings():
+      warnings.simplefilter('error')
+      svg = plots.class_counts(names, [1] * 5, [2] * 5)
+      plots._draw(
+        'x', lambda *_: used.extend(rcParams['font.family']), height=1
+      )
+  finally:
+    plots._families.cache_clear()
+  assert used == ['DejaVu Sans', 'STIXGeneral']
+  # The page has its own fonts, of one name or of several.
+  assert 'STIX' not in svg and 'DejaVu' not in svg
+  assert set(re.findall(r'font-family: ([^;"]*)', svg)) == {'var(--font)'}
+  assert '>笑顔</text>' in svg
+  assert capfd.readouterr().err == '' and not caplog.records
 
 
 def test_a_random_plan_is_not_called_the_solution(tmp_path):

@@ -341,11 +341,32 @@ def test_lines_hold_what_they_say():
       'gradient_norm': 2.0,
       'learning_rate': 0.125,
     },
+    # The last step, though it is no multiple of 2.
+    {
+      'step': 5,
+      'epoch': 1.25,
+      'loss': 1 / 5,
+      'gradient_norm': 2.0,
+      'learning_rate': 0.5**4,
+    },
     {'step': 5, 'epoch': 1.25, 'validation': {'f1_macro': 5.0}},
   ]
   for images_per_second, input_wait_fraction in rates:
     assert images_per_second > 0
     assert 0 <= input_wait_fraction <= 1
+
+
+def test_the_last_step_has_one_line_where_it_has_one_anyway():
+  lines = []
+  train.train(
+    fake_state(),
+    fake_step,
+    fake_batches(),
+    num_steps=4,
+    log_every_steps=2,
+    write_line=lines.append,
+  )
+  assert [line['step'] for line in lines] == [2, 4]
 
 
 def test_rates_are_of_training_alone(monkeypatch):
@@ -627,3 +648,21 @@ def test_metrics_file_goes_on_where_the_checkpoint_is(tmp_path):
   ]
   with train_log.open_metrics(path):
     assert path.read_text() == ''
+
+
+def test_damaged_lines_of_the_metrics_file_are_left_out(tmp_path):
+  path = tmp_path / 'metrics.jsonl'
+  assert train_log.read_lines(path) == []
+  good = [{'step': 1, 'loss': 0.1}, {'step': 2, 'validation': {'f1': 1e-17}}]
+  first, second = (json.dumps(line).encode() for line in good)
+  broken = (
+    *(b'{"step": 1, "lo', b'\0\0\0', b'\xff\xfe', b'', b'null', b'[1]', b'7'),
+    *(b'{"loss": 1.0}', b'{"step": "1"}', b'{"step": 1.5}', b'{"step": true}'),
+  )
+  path.write_bytes(b'\n'.join([first, *broken, second, b'{"step": 3, "l']))
+  assert train_log.read_lines(path) == good
+  assert train_log.read_lines(str(path)) == good
+  with train_log.open_metrics(path, step=2) as write_line:
+    write_line({'step': 3})
+  third = b'{"step": 3}\n'
+  assert path.read_bytes() == first + b'\n' + second + b'\n' + third

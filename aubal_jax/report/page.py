@@ -97,6 +97,11 @@ def number(value, digits=None):
   return f'{value:,.0f}' if digits is None else f'{value:,.{digits}f}'
 
 
+def count(n, noun):
+  """Returns '1 image', '1,234 images'."""
+  return f'{number(n)} {noun}{"" if n == 1 else "s"}'
+
+
 def value(x):
   """Returns a quantity of any size with about four digits."""
   return f'{x:,.0f}' if abs(x) >= 1000 else f'{x:.4g}'

@@ -5,6 +5,7 @@ right on a light and on a dark page; text stays text. Equal inputs give equal
 bytes: matplotlib's date is cut out, and ids come from a fixed salt.
 """
 
+import functools
 import io
 import itertools
 import operator
@@ -45,6 +46,15 @@ _RC = {
   'ytick.labelcolor': _INK,
 }
 _WIDTH = 7.2  # Inches; the page scales it.
+# Families that have Chinese, Japanese and Korean, should one be installed: the
+# width of a name is then known. The page itself uses the reader's fonts.
+_WIDE_FONTS = (
+  *('Noto Sans CJK JP', 'Noto Sans CJK SC', 'Noto Sans JP', 'Noto Sans SC'),
+  *('Source Han Sans', 'WenQuanYi Zen Hei', 'WenQuanYi Micro Hei'),
+  *('IPAexGothic', 'IPAGothic', 'TakaoGothic', 'VL Gothic', 'NanumGothic'),
+  *('Droid Sans Fallback', 'Hiragino Sans', 'PingFang SC', 'Yu Gothic'),
+  *('Microsoft YaHei', 'MS Gothic', 'Malgun Gothic', 'Arial Unicode MS'),
+)
 
 
 def _draw(name, draw, *, height, columns=1):
@@ -52,16 +62,27 @@ def _draw(name, draw, *, height, columns=1):
   import matplotlib
   from matplotlib.figure import Figure
 
-  rc = {**_RC, 'svg.hashsalt': name}
+  rc = {**_RC, 'svg.hashsalt': name, 'font.family': _families()}
   with matplotlib.rc_context(rc), warnings.catch_warnings():
     # The browser has its own fonts, and shows what matplotlib's do not.
-    warnings.filterwarnings('ignore', message='Glyph .* missing from font')
+    warnings.filterwarnings(
+      'ignore', message='Glyph .* missing from|Matplotlib currently does not'
+    )
     figure = Figure(figsize=(_WIDTH, height), layout='constrained')
     axes = figure.subplots(1, columns, squeeze=False)[0]
     draw(figure, axes)
     out = io.StringIO()
     figure.savefig(out, format='svg', transparent=True)
   return _inline(out.getvalue(), name)
+
+
+@functools.cache
+def _families():
+  """Returns the families to draw with: the usual one, then wide ones."""
+  from matplotlib import font_manager
+
+  installed = set(font_manager.get_font_names())
+  return ['DejaVu Sans', *(x for x in _WIDE_FONTS if x in installed)]
 
 
 def _inline(svg, name):
@@ -76,6 +97,9 @@ def _inline(svg, name):
   svg = re.sub(
     r'font: (bold|700) ([\d.]+px)[^;\"]*', r'font: 600 \2 var(--font)', svg
   )
+  # With several families matplotlib writes these instead of `font`.
+  svg = re.sub(r'font-family: [^;\"]*', 'font-family: var(--font)', svg)
+  svg = re.sub(r'font-weight: (bold|700)', 'font-weight: 600', svg)
   for placeholder, colour in _COLOURS.items():
     svg = svg.replace(placeholder, colour)
   return svg.strip()
@@ -183,7 +207,7 @@ def convergence(trace):
       right.set_yscale('log')
       right.minorticks_off()
     right.yaxis.set_major_formatter(lambda y, _: f'{y:.0e}')
-    right.set_title('Certified gap, relative')
+    right.set_title('Certified gap of the solution')
     for ax in axes:
       ax.set_xlabel('optimiser step')
       ax.xaxis.set_major_locator(_few_steps())
@@ -192,62 +216,76 @@ def convergence(trace):
   return _draw('convergence', draw, height=2.9, columns=2)
 
 
-def learning(training, validation, *, floor=None, chosen=None):
-  """Training loss and validation F1 macro over the steps.
+def learning(training, validation, *, floor=None, floor_name='', chosen=None):
+  """Training loss and validation F1 macro over the steps; one if one is empty.
 
   Args:
     training: lines with `step` and `loss`.
     validation: pairs (step, F1 macro).
     floor: F1 macro of saying yes to everything, or None.
+    floor_name: of the floor, which says on what images it is.
     chosen: step of the checkpoint that was evaluated, or None.
 
   Returns:
     The SVG element as text.
+
+  Raises:
+    ValueError: both are empty.
   """
+  if not training and not validation:
+    raise ValueError('training or validation must have a point to draw.')
 
   def draw(_, axes):
-    left, right = axes
-    few = {'marker': '.'} if len(training) < 40 else {}
-    left.plot(
-      [x['step'] for x in training],
-      [x['loss'] for x in training],
-      color=_AFTER,
-      linewidth=1.2,
-      **few,
-    )
-    left.set_title('Training loss')
-    right.plot(
-      [x[0] for x in validation],
-      [x[1] for x in validation],
-      color=_AFTER,
-      marker='.',
-    )
-    right.set_title('Validation F1 macro')
-    if floor is not None:
-      right.axhline(
-        floor, color=_BEFORE, linestyle='--', label='floor: all positive'
-      )
-    for step, f1 in validation:
-      if step == chosen:
-        right.plot(
-          [step],
-          [f1],
-          'o',
-          markersize=9,
-          markerfacecolor='none',
-          markeredgecolor=_MARK,
-          markeredgewidth=1.6,
-          label='evaluated',
-        )
-    if right.get_legend_handles_labels()[0]:
-      right.legend()
-    right.set_ylim(bottom=0)
+    if training:
+      _draw_loss(axes[0], training)
+    if validation:
+      _draw_f1(axes[-1], validation, floor, floor_name, chosen)
     for ax in axes:
       ax.set_xlabel('training step')
       ax.xaxis.set_major_locator(_few_steps())
       ax.xaxis.set_major_formatter(lambda x, _: f'{x:,.0f}')
 
-  return _draw('learning', draw, height=2.9, columns=2)
+  columns = bool(training) + bool(validation)
+  return _draw('learning', draw, height=2.9, columns=columns)
+
+
+def _draw_loss(ax, training):
+  few = {'marker': '.'} if len(training) < 40 else {}
+  ax.plot(
+    [x['step'] for x in training],
+    [x['loss'] for x in training],
+    color=_AFTER,
+    linewidth=1.2,
+    **few,
+  )
+  ax.set_title('Training loss')
+
+
+def _draw_f1(ax, validation, floor, floor_name, chosen):
+  ax.plot(
+    [x[0] for x in validation],
+    [x[1] for x in validation],
+    color=_AFTER,
+    marker='.',
+  )
+  ax.set_title('Validation F1 macro')
+  if floor is not None:
+    ax.axhline(floor, color=_BEFORE, linestyle='--', label=floor_name)
+  for step, f1 in validation:
+    if step == chosen:
+      ax.plot(
+        [step],
+        [f1],
+        'o',
+        markersize=9,
+        markerfacecolor='none',
+        markeredgecolor=_MARK,
+        markeredgewidth=1.6,
+        label='evaluated',
+      )
+  if ax.get_legend_handles_labels()[0]:
+    ax.legend()
+  ax.set_ylim(bottom=0)
 
 
 def _few_steps():

@@ -25,14 +25,21 @@ def _f1_cells(f1, interval, floor):
 def _f1_row(name, entry):
   """Returns the cells of one label in the table of F1."""
   tuned = entry['tuned']
+  # Without a positive every F1 is 0, of every sample: that is no interval.
+  interval = entry.get('f1_interval') if entry['positives'] else None
   return [
     page.text(name),
     page.number(entry['positives']),
-    *_f1_cells(entry['f1'], entry.get('f1_interval'), entry['f1_all_positive']),
+    *_f1_cells(entry['f1'], interval, entry['f1_all_positive']),
     page.number(tuned['f1'], 3),
     f'{tuned["threshold"]:.3g}',
     *(page.number(entry[k], 3) for k in ('precision', 'recall', 'auc', 'ap')),
   ]
+
+
+def has_positives(report):
+  """Returns whether any label has a positive among the images scored."""
+  return len(report['labels_without_positives']) < len(report['label_names'])
 
 
 def scores(report):
@@ -44,14 +51,14 @@ def scores(report):
   rows = [_f1_row(n, report['per_label'][n]) for n in report['label_names']]
   macro = _f1_cells(
     report['f1_macro'],
-    report.get('f1_macro_interval'),
+    report.get('f1_macro_interval') if has_positives(report) else None,
     report['floors']['all_positive']['f1_macro'],
   )
   tuned = page.number(report['tuned']['f1_macro'], 3)
   foot = [['F1 macro', '', *macro, tuned, *[''] * 5]]
   caption = (
     f'{page.text(report["split"]).capitalize()} split, '
-    f'{page.number(report["num_images"])} images. F1, precision and recall at '
+    f'{page.count(report["num_images"], "image")}. F1, precision and recall at '
     'threshold 0.5. Bar: F1, with its interval as a line; '
     f'{page.key("before", "floor: F1 of saying yes to every image")}.'
   )
@@ -95,12 +102,12 @@ def _notes(report):
   """Yields what one has to know to read the scores; HTML."""
   boot = report['bootstrap']
   if boot['num_resamples']:
-    unit = (
-      'groups (subjects or videos)' if boot['unit'] == 'group' else 'images'
-    )
+    unit = page.count(boot['num_units'], boot['unit'])
+    if boot['unit'] == 'group':
+      unit += ' (subjects or videos)'
     yield (
-      f'Intervals: {page.number(boot["num_resamples"])} bootstrap samples of '
-      f'{page.number(boot["num_units"])} {unit}.'
+      f'Intervals: {page.count(boot["num_resamples"], "bootstrap sample")} of '
+      f'{unit}.'
     )
   yield (
     'Tuned thresholds were cross-fitted: each half of these images was scored '
@@ -117,7 +124,7 @@ def _notes(report):
     )
   if report['num_images_dropped']:
     yield (
-      f'{page.number(report["num_images_dropped"])} images were dropped by '
-      'the reader and count nowhere.'
+      'Dropped by the reader, and counted nowhere: '
+      f'{page.count(report["num_images_dropped"], "image")}.'
     )
   yield 'AWC is the mean of F1 macro and accuracy.'

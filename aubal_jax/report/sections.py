@@ -1,5 +1,7 @@
 """The sections of the page, each from the file of the stage that made it."""
 
+import math
+
 from aubal_jax import labelsets as labelsets_lib
 from aubal_jax.report import page
 from aubal_jax.report import plots
@@ -73,8 +75,8 @@ def class_counts(names, before, after, images):
   columns = ('label', 'before', 'after', 'growth', 'IRLbl before', 'after', '')
   picture = page.plot(
     plots.class_counts(names, before, after),
-    alt=f'Bars of the images of each of {len(names)} labels, before and after '
-    'balancing; the numbers are in the table.',
+    alt=f'Bars of the images of {page.count(len(names), "label")}, before and '
+    'after balancing; the numbers are in the table.',
     caption='The dashed line is the mean after balancing, the common target.',
   )
   picture = page.fold(
@@ -107,7 +109,7 @@ def labelsets(found):
     )
   which = 'that gained most images' if grown else 'with most images; none grew'
   caption = (
-    f'The {len(entries)} combinations {which}, of '
+    f'The {page.count(len(entries), "combination")} {which}, of '
     f'{page.number(found["labelsets"])}. A combination grows as a whole, so a '
     'frequent label rides along with a rare one.'
   )
@@ -121,7 +123,7 @@ def convergence(solution):
   bound = trace['lower_bound'][-1]
   caption = (
     f'Optimiser {page.text(solution["optimizer"])}, '
-    f'{page.number(solution["num_steps"])} steps. No choice of images within '
+    f'{page.count(solution["num_steps"], "step")}. No choice of images within '
     'the limits lies below the dashed line, whatever optimiser finds it: the '
     'distance to it is the most that can still be gained. The price of added '
     'images is included in both.'
@@ -131,7 +133,8 @@ def convergence(solution):
     f'{page.value(solution["value"])}; the certified lower bound, the price of '
     'added images included, rises to '
     f'{"no value" if bound is None else page.value(bound)}. Beside it the '
-    f'relative gap on a logarithmic scale, {solution["gap"]:.1e} at the end.'
+    'relative gap of the solution on a logarithmic scale, '
+    f'{solution["gap"]:.1e} at the end.'
   )
   picture = page.plot(plots.convergence(trace), alt=alt, caption=caption)
   return f'<h2>Convergence of the balance</h2>\n{picture}'
@@ -173,43 +176,73 @@ def contact_sheet(entries):
 
 def learning(lines, report):
   """Loss and validation F1, and how busy the input kept the devices."""
+  title = 'Learning curves'
   training = [x for x in lines if 'loss' in x]
   validation = [
     (x['step'], x['validation']['f1_macro']) for x in lines if 'validation' in x
   ]
+  if not training and not validation:
+    return absent(title, 'Neither a training loss nor a validation was logged.')
   step = floor = None
+  floor_name = ''
   if report is not None:
     step, floor = report.get('step'), report['floors']['all_positive']
     floor = floor['f1_macro']
-  best = max(validation, key=lambda x: x[1], default=None)
-  facts = [f'{page.number(training[-1]["step"])} steps'] if training else []
-  if training and training[-1].get('epoch') is not None:
-    facts.append(f'{training[-1]["epoch"]:.1f} epochs')
-  if training and training[-1].get('learning_rate') is not None:
-    facts.append(f'learning rate {training[-1]["learning_rate"]:.3g}')
-  rate = _median([x.get('images_per_second') for x in training])
-  if rate is not None:
-    facts.append(f'{page.number(rate)} images/s (median)')
-  wait = _median([x.get('input_wait_fraction') for x in training])
-  if wait is not None:
-    facts.append(f'{100 * wait:.0f} % of the time waiting for input')
-  if best:
-    facts.append(
-      f'best validation F1 macro {best[1]:.3f} at step {page.number(best[0])}'
-    )
-  alt = 'Training loss and validation F1 macro against training steps'
+    # That of validation is known only where validation was evaluated.
+    on = '' if report['split'] == 'validation' else f' on {report["split"]}'
+    floor_name = f'floor{on}: all positive'
+  best = max(validation, key=_quality, default=None)
+  alt = 'Validation F1 macro against training steps'
   if training:
-    alt += (
-      f'; loss from {training[0]["loss"]:.3f} to {training[-1]["loss"]:.3f}'
+    alt = (
+      'Training loss and validation F1 macro against training steps; loss from '
+      f'{training[0]["loss"]:.3f} to {training[-1]["loss"]:.3f}'
     )
   if best:
     alt += f'; F1 macro {best[1]:.3f} at best'
+  facts = ', '.join(_learning_facts(training, best))
   picture = page.plot(
-    plots.learning(training, validation, floor=floor, chosen=step),
+    plots.learning(
+      training, validation, floor=floor, floor_name=floor_name, chosen=step
+    ),
     alt=alt + '.',
-    caption=', '.join(facts) + '.',
+    caption=facts[0].upper() + facts[1:] + '.',
   )
-  return f'<h2>Learning curves</h2>\n{picture}'
+  return f'<h2>{title}</h2>\n{picture}'
+
+
+def _quality(point):
+  """What (step, F1 macro) is ordered by: as checkpoints are, newest of equals.
+
+  A NaN is worse than any number.
+  """
+  step, f1 = point
+  return (-math.inf if math.isnan(f1) else f1, step)
+
+
+def _learning_facts(training, best):
+  """Yields what the curves come to; HTML."""
+  if training:
+    last = training[-1]
+    yield page.count(last['step'], 'step')
+    if last.get('epoch') is not None:
+      yield f'{last["epoch"]:.1f} epochs'
+    if last.get('learning_rate') is not None:
+      yield f'learning rate {last["learning_rate"]:.3g}'
+  else:
+    yield 'no training loss was logged (see <code>train.log_every_steps</code>)'
+  rate = _median([x.get('images_per_second') for x in training])
+  if rate is not None:
+    yield f'{page.number(rate)} images/s (median)'
+  wait = _median([x.get('input_wait_fraction') for x in training])
+  if wait is not None:
+    yield f'{100 * wait:.0f} % of the time waiting for input'
+  if best:
+    yield (
+      f'best validation F1 macro {best[1]:.3f} at step {page.number(best[0])}'
+    )
+  else:
+    yield 'no validation was logged'
 
 
 def _median(values):

@@ -4,6 +4,7 @@ import math
 
 from aubal_jax import labelsets as labelsets_lib
 from aubal_jax.report import page
+from aubal_jax.report import scores
 
 
 def describe_balance(labelsets, solution, after, images):
@@ -16,20 +17,25 @@ def describe_balance(labelsets, solution, after, images):
     images: (before, after) images.
   """
   out = (
-    f'{page.number(images[0])} training images show '
-    f'{len(labelsets["label_names"])} labels in '
-    f'{page.number(labelsets["labelsets"])} combinations.'
+    f'{page.count(images[0], "training image")} '
+    f'{"shows" if images[0] == 1 else "show"} '
+    f'{page.count(len(labelsets["label_names"]), "label")} in '
+    f'{page.count(labelsets["labelsets"], "combination")}.'
   )
-  added = images[1] - images[0]
-  if after is None or not (added or solution):
-    return f'{out} Nothing was added or left out.'
-  share = f' ({100 * added / images[0]:+.0f} %)' if images[0] else ''
-  ratios = _mean_irs(labelsets, after)
-  if not any(map(math.isnan, ratios)):
-    out += (
-      f' Balancing added {page.number(added)} images{share}; the mean '
-      f'imbalance ratio went from {ratios[0]:.2f} to {ratios[1]:.2f}.'
-    )
+  if after is None:
+    return out
+  changed = list(after) != list(labelsets['class_counts'])
+  if images[0] == images[1] and not changed:
+    out += ' Nothing was added or left out.'
+  else:
+    out += f' {_change(images)}'
+    ratios = _mean_irs(labelsets, after)
+    if not any(map(math.isnan, ratios)):
+      out += (
+        f'; the mean imbalance ratio went from {ratios[0]:.2f} to '
+        f'{ratios[1]:.2f}'
+      )
+    out += '.'
   if solution is None:
     return out
   start, end, whole = (
@@ -37,10 +43,11 @@ def describe_balance(labelsets, solution, after, images):
     for name in ('value_start', 'value', 'rounded_value')
   )
   out += (
-    f' The objective went from {start} to {end}, and it is proved '
-    'that, counting the price of added images, no choice within the limits is '
-    f'better by more than {_gap(solution["gap"])} of it; in whole images it is '
-    f'{whole}, at most {_gap(solution["rounded_gap"])} from the best.'
+    f' The objective went from {start} to {end}. The gap, by which a choice '
+    'within the limits can be better at most, the price of added images '
+    f'counted, is proved to be {_gap(solution["gap"])} for this solution, and '
+    f'{_gap(solution["rounded_gap"])} for the whole images made of it '
+    f'(objective {whole}).'
   )
   if list(after) != list(solution['class_counts_after']):
     out += (
@@ -58,12 +65,27 @@ def _mean_irs(labelsets, after):
   return tuple(map(labelsets_lib.mean_ir, counts))
 
 
+def _change(images):
+  """Returns what balancing did to the number of images, (before, after)."""
+  before, after = images
+  if before == after:
+    return 'Balancing kept the number of images'
+  share = f' ({100 * (after - before) / before:+.0f} %)' if before else ''
+  verb = 'added' if after > before else 'left out'
+  return f'Balancing {verb} {page.count(abs(after - before), "image")}{share}'
+
+
 def _gap(gap):
-  """Returns a relative gap as a percentage that shows its size."""
-  if gap <= 0:
+  """Returns a relative gap as a percentage, rounded up, as it is a bound."""
+  percent = 100 * max(gap, 0.0)
+  if percent == 0:
     return '0 %'
-  digits = max(1, -math.floor(math.log10(100 * gap)))
-  return f'{100 * gap:.{digits}f} %'
+  if percent < 0.001:
+    return 'below 0.001 %'
+  digits = max(1, -math.floor(math.log10(percent)))
+  # 0.2 is 0.2, though 100 times 0.002 may come out above it.
+  up = math.ceil(percent * 10**digits * (1 - 1e-9)) / 10**digits
+  return f'{up:.{digits}f} %'
 
 
 def describe_scores(report):
@@ -73,11 +95,16 @@ def describe_scores(report):
   f1 = report['f1_macro']
   yes = report['floors']['all_positive']['f1_macro']
   no = report['floors']['all_negative']
+  noun = f'{page.text(report["split"])} image'
   out = (
-    f'On {page.number(report["num_images"])} '
-    f'{page.text(report["split"])} images the network reaches F1 macro '
-    f'<b>{f1:.3f}</b>'
+    f'On {page.count(report["num_images"], noun)} the '
+    f'network reaches F1 macro <b>{f1:.3f}</b>'
   )
+  if not scores.has_positives(report):
+    return (
+      f'{out}: no label has a positive among them, so F1 is 0 by definition '
+      'and says nothing.'
+    )
   if interval:
     out += f' ({level} interval {interval[0]:.3f} to {interval[1]:.3f})'
   out += (
@@ -114,17 +141,23 @@ def tiles(labelsets, solution, after, images, report):
     out.append(f'<div class="tile"><b>{value}</b>{lines}</div>')
 
   if labelsets is not None:
+    added = images[1] - images[0]
+    if added:
+      noun = 'image' if abs(added) == 1 else 'images'
+      tile(f'{added:+,}', f'{noun} by balancing')
+    else:
+      noun = 'training image' if images[0] == 1 else 'training images'
+      tile(page.number(images[0]), noun)
     if after is not None:
-      tile(f'{images[1] - images[0]:+,}', 'images by balancing')
       before, now = _mean_irs(labelsets, after)
       if not math.isnan(before) and not math.isnan(now):
         tile(f'{before:.2f} → {now:.2f}', 'MeanIR (1 is balanced)')
-    else:
-      tile(page.number(images[0]), 'training images')
   if solution is not None:
     tile(
       _gap(solution['gap']),
-      'certified gap: how far from the best, at most, price included',
+      'certified gap of the solution: how far from the best, at most, price '
+      'included',
+      f'of the whole images: {_gap(solution["rounded_gap"])}',
     )
   if report is not None:
     floors = report['floors']
