@@ -23,6 +23,18 @@ from aubal_jax.balancing.instance import make_instance
 VARIANTS = (*optimizers.OPTIMIZERS, 'newton')
 RELAXATIONS = tuple(relax.RELAXATIONS)
 
+# What a `Solution` takes over from `iterations.Run` as it is.
+_FOUND = (
+  'value',
+  'cost',
+  'lower_bound',
+  'lower_bound_priced',
+  'gap',
+  'num_steps',
+  'polished',
+  'trace',
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Solution:
@@ -139,30 +151,22 @@ def solve(
     >>> solution.counts.tolist(), solution.gap < 1e-5
     ([100, 100, 1000], True)
   """
-  patterns = labelsets_lib.as_binary(patterns, 'patterns')
+  patterns = sparse.csr_array(labelsets_lib.as_binary(patterns, 'patterns'))
   counts = arguments.checked_counts(counts, patterns.shape[0])
-  arguments.check_number('lam', lam, least=0)
+  lower, upper = arguments.checked_bounds(lower, upper, len(counts))
   arguments.check_number('image_cost', image_cost, least=0)
   arguments.check_number('tol', tol, least=0, above=True)
   arguments.check_number('max_steps', max_steps, least=0)
-  if lam_images is not None:
-    arguments.check_number('lam_images', lam_images, least=0, above=True)
   arguments.check_choice('objective', objective, objective_lib.OBJECTIVES)
   arguments.check_choice('optimizer', optimizer, VARIANTS)
   arguments.check_choice('relaxation', relaxation, relax.RELAXATIONS)
-  lower, upper = arguments.checked_bounds(lower, upper, len(counts))
-  lam_effective = float(lam)
-  if lam_images is not None:
-    lam_effective *= float(counts.sum()) / lam_images
-
-  csr = sparse.csr_array(patterns)
   clock = iterations.Clock()
   with jax.enable_x64(True):
     instance = make_instance(
-      csr,
+      patterns,
       counts,
       objective=objective,
-      lam=lam_effective,
+      lam=_effective_lam(lam, lam_images, counts),
       image_cost=float(image_cost),
       lower=lower,
       upper=upper,
@@ -177,38 +181,59 @@ def solve(
     )
   whole = rounding.round_counts(instance, found.growth)
   seconds, seconds_compile = clock.read()
-
-  growth = np.ones(len(counts))
-  growth[instance.rows] = found.growth
-  after = counts.copy()
-  after[instance.rows] = whole
-  before = csr.T.astype(np.int64) @ counts
-  rounded_value = instance.value(whole)
-  excess = rounded_value + instance.cost(whole) - found.lower_bound_priced
-  names = ('value', 'cost', 'lower_bound', 'lower_bound_priced', 'gap')
-  names += ('num_steps', 'polished', 'trace')
   return Solution(
-    growth=growth,
-    counts=after,
     objective=objective,
     optimizer=optimizer,
     relaxation=relaxation,
     lam=float(lam),
-    lam_effective=lam_effective,
-    value_start=instance.value(instance.start),
-    rounded_value=rounded_value,
-    rounded_gap=excess / max(1.0, abs(found.value)),
     converged=found.gap <= tol,
     seconds=seconds,
     seconds_compile=seconds_compile,
-    class_counts_before=before,
-    class_counts_after=csr.T.astype(np.int64) @ after,
-    images_before=int(counts.sum()),
-    images_after=int(after.sum()),
-    absent=np.flatnonzero(before == 0),
-    empty_boxes=instance.empty_boxes,
-    **{name: getattr(found, name) for name in names},
+    **{name: getattr(found, name) for name in _FOUND},
+    **_counted(patterns, counts, instance, found, whole),
   )
+
+
+def _effective_lam(lam, lam_images, counts) -> float:
+  """Returns lam for a set of this size."""
+  arguments.check_number('lam', lam, least=0)
+  if lam_images is None:
+    return float(lam)
+  arguments.check_number('lam_images', lam_images, least=0, above=True)
+  return float(lam) * float(counts.sum()) / lam_images
+
+
+def _counted(patterns, counts, instance, found, whole) -> dict:
+  """Returns the fields of `Solution` that are about all labelsets and images.
+
+  Args:
+    patterns: CSR 0/1 [S, L], all labelsets.
+    counts: int64[S], of all.
+    instance: those that take part.
+    found: `iterations.Run` on them.
+    whole: int64, their whole counts.
+  """
+  growth = np.ones(len(counts))
+  growth[instance.rows] = found.growth
+  after = counts.copy()
+  after[instance.rows] = whole
+  before = patterns.T.astype(np.int64) @ counts
+  rounded_value = instance.value(whole)
+  excess = rounded_value + instance.cost(whole) - found.lower_bound_priced
+  return {
+    'growth': growth,
+    'counts': after,
+    'lam_effective': instance.lam,
+    'value_start': instance.value(instance.start),
+    'rounded_value': rounded_value,
+    'rounded_gap': excess / max(1.0, abs(found.value)),
+    'class_counts_before': before,
+    'class_counts_after': patterns.T.astype(np.int64) @ after,
+    'images_before': int(counts.sum()),
+    'images_after': int(after.sum()),
+    'absent': np.flatnonzero(before == 0),
+    'empty_boxes': instance.empty_boxes,
+  }
 
 
 def balance(labels, *, seed: int = 0, label_names=(), rows=None, **settings):
