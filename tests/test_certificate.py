@@ -46,6 +46,7 @@ def test_no_growth_in_the_box_is_below_the_bound():
   for _ in range(50):
     u = rng.uniform(-1.5, 1.5, 6)  # Outside: clipped.
     bound = float(bound_of(problem, u, 0.0))
+    assert bound == float(bound_of(problem, np.clip(u, -1, 1), 0.0))
     g = rng.uniform(np.asarray(problem.lower), np.asarray(problem.upper))
     assert bound <= np.abs(matrix @ g).sum() + 5.0 * g.var()
 

@@ -109,6 +109,7 @@ def test_label_pairs_sum_to_the_table_of_co_occurrence():
 
 def test_the_hessian_is_the_derivative_of_the_dual_gradient(problem):
   # Around a u where no labelset changes sides, x(u) is linear with slope -H.
+  problem = problem._replace(lam=jnp.asarray(700.0))
   patterns = sparse.csr_array(problems.dense_patterns(problem))
   pairs = newton.label_pairs(patterns.indptr, patterns.indices)
   pull = jnp.full(20, 60.0)

@@ -76,9 +76,36 @@ def test_error_feedback_beats_rounding_to_the_nearest():
   assert np.abs(away).sum() < np.abs(nearest).sum()
 
 
-def test_integer_boxes():
-  # Growth 1 to 1.5 of 3 images: 3 or 4. 1.2 to 1.8 of one: none, so 2.
-  least, most, empty = instance_lib.integer_box(
-    np.array([3, 1]), np.array([1.0, 1.2]), np.array([1.5, 1.8])
+def test_two_moves_together_help_where_none_does_alone(monkeypatch):
+  instance = make(2, num_sets=12, lam=0.0, image_cost=0.0)
+  wanted = np.random.default_rng(2).uniform(instance.least, instance.most)
+  growth = wanted / instance.start
+  both = priced(instance, rounding.round_counts(instance, growth))
+  monkeypatch.setattr(rounding, '_best_pair', lambda *_: [])
+  alone = priced(instance, rounding.round_counts(instance, growth))
+  assert both < 0.5 < alone
+
+
+def test_error_feedback_weighs_the_error_of_every_label_of_a_row():
+  # a: 100.6 goes up, so class a is .4 over. abc: 10.7 up leaves errors .7, .3
+  # and .3, squares .67; down -.3, -.7 and -.7, squares 1.07.
+  instance = instance_lib.make_instance(
+    sparse.csr_array([[1, 0, 0], [1, 1, 1]]),
+    np.array([100, 10]),
+    objective='l1',
+    lam=0.0,
+    image_cost=0.0,
+    lower=np.ones(2),
+    upper=np.full(2, 2.0),
   )
-  assert least.tolist() == [3, 2] and most.tolist() == [4, 2] and empty == 1
+  counts = rounding._feed_back_errors(instance, np.array([100.6, 10.7]))
+  assert counts.tolist() == [101, 11]
+
+
+def test_integer_boxes():
+  # Growth 1 to 1.5 of 3 images: 3 or 4. 1.1 to 1.4 of one: none, so 1, the
+  # nearest to the middle.
+  least, most, empty = instance_lib.integer_box(
+    np.array([3, 1]), np.array([1.0, 1.1]), np.array([1.5, 1.4])
+  )
+  assert least.tolist() == [3, 1] and most.tolist() == [4, 1] and empty == 1

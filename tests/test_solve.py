@@ -81,6 +81,9 @@ def test_every_variant_meets_the_gap_and_agrees(name, seed):
   scale = max(1.0, abs(exact.value))
   assert abs(found.value - exact.value) <= (found.gap + exact.gap) * scale
   assert found.trace['gap'][-1] == found.gap
+  z = patterns.T @ (counts * found.growth)
+  level = np.abs(z - z.mean()).sum() + 70 * found.growth.var()
+  assert found.value == pytest.approx(level, rel=1e-12)
   assert (np.diff(found.trace['lower_bound']) >= 0).all()
   lengths = {len(column) for column in found.trace.values()}
   assert lengths == {len(found.trace['step'])}

@@ -100,6 +100,7 @@ def test_clear_deletes_what_a_run_wrote_and_config_json_last(
   finish(tmp_path, config)
   (tmp_path / 'checkpoints').unlink()
   (tmp_path / 'checkpoints/7').mkdir(parents=True)
+  assert workdir.CONTENTS[-1] == 'config.json'
   monkeypatch.setattr(workdir.shutil, 'rmtree', lambda path: 1 / 0)
   with pytest.raises(ZeroDivisionError):
     workdir.clear(tmp_path)
