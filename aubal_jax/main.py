@@ -77,7 +77,6 @@ def _prepare_environment() -> None:
     return  # A home that cannot be written to: compile every time.
   if os.access(cache, os.W_OK):
     os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', cache)
-    os.environ.setdefault('JAX_COMPILATION_CACHE_MAX_SIZE', str(2**30))
     os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.2')
 
 

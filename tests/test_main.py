@@ -107,6 +107,26 @@ def test_a_light_install_makes_plans(tmp_path):
   assert (tmp_path / 'run/plan.npz').exists()
 
 
+def test_a_first_run_says_nothing_on_stderr_and_keeps_its_programs(tmp_path):
+  (tmp_path / 'labels.csv').write_text('a,b\n' + '1,0\n' * 20 + '0,1\n' * 5)
+  environment = {k: v for k, v in os.environ.items() if 'CACHE' not in k}
+  done = subprocess.run(
+    [
+      *COMMAND,
+      '--config=configs/balance.py',
+      f'--config.data.path={tmp_path}/labels.csv',
+      f'--workdir={tmp_path}/run',
+    ],
+    cwd=ROOT,
+    env=environment | {'XDG_CACHE_HOME': str(tmp_path / 'cache')},
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  assert done.stderr == ''
+  assert any((tmp_path / 'cache/aubal_jax/xla').rglob('*-cache'))
+
+
 def test_a_raw_lambda_can_be_asked_for(tmp_path):
   (tmp_path / 'labels.csv').write_text('a,b\n' + '1,0\n' * 20 + '0,1\n' * 5)
   done = run(
