@@ -59,7 +59,7 @@ def default() -> ml_collections.ConfigDict:
   c.balance = ml_collections.ConfigDict()
   c.balance.method = 'aubal'  # aubal, random (the control) or none.
   c.balance.objective = 'l1'  # The paper's sum |z_i - mean z|.
-  c.balance.optimizer = 'adam'  # A name of balancing.OPTIMIZERS.
+  c.balance.optimizer = 'adam'  # sgd, momentum, nesterov, adam or newton.
   c.balance.lam = 70.0  # Weight of Var(growth), for lam_images images.
   c.balance.lam_images = 322551.0  # 0: lam is taken raw, as printed.
   c.balance.lower = 1.0  # Least growth of a labelset.

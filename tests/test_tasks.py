@@ -125,7 +125,7 @@ def test_the_other_plans(config, tmp_path, method):
 
 
 def test_random_adds_what_aubal_adds_where_images_are_left_out(
-  config, tmp_path
+  config, tmp_path, capsys
 ):
   # a x 100 and b x 10, growth .9 to 3: the best is 90 and 30.
   config.data.name = 'labels'
@@ -138,6 +138,8 @@ def test_random_adds_what_aubal_adds_where_images_are_left_out(
     config.balance.method = method
     path = run(config, tmp_path / method, 'balance')
     plans.append(plan_lib.load(path / 'plan.npz'))
+    said = 'the control: 120 rows, 20 of them' in capsys.readouterr().out
+    assert said == (method == 'random')
   for plan in plans:
     assert len(plan) == 120
     assert plan.augment.sum() == 20

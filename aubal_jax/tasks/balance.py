@@ -90,6 +90,11 @@ def _make_plan(config, dataset, rows, labelsets):
     plan = plan_lib.random(
       rows, len(plan) - added, added, label_names=names, seed=config.seed
     )
+    print(
+      f'balance: the plan is the control: {len(plan):,} rows, {added:,} of '
+      'them augmented, as many as that solution has, drawn evenly',
+      flush=True,
+    )
   return plan, solution
 
 
