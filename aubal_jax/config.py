@@ -20,7 +20,10 @@ _LEAST = {
   'data.num_validation': 0,
   'data.num_test': 0,
   'balance.lam_images': 0,
+  'balance.budget': 0,
+  'balance.budget_growth': 0,
   'balance.max_steps': 0,
+  'balance.num_devices': 1,
   'train.num_steps': 0,
   'train.batch_size': 1,
   'train.log_every_steps': 1,
@@ -58,15 +61,21 @@ def default() -> ml_collections.ConfigDict:
 
   c.balance = ml_collections.ConfigDict()
   c.balance.method = 'aubal'  # aubal, random (the control) or none.
-  c.balance.objective = 'l1'  # The paper's sum |z_i - mean z|.
-  c.balance.optimizer = 'adam'  # sgd, momentum, nesterov, adam or newton.
+  c.balance.objective = 'l1'  # l1 (the paper), relative, l2, prevalence, log.
+  c.balance.target = ()  # Share of each label; () = all alike.
+  c.balance.optimizer = 'adam'  # A name of balancing.solve.VARIANTS.
   c.balance.lam = 70.0  # Weight of Var(growth), for lam_images images.
   c.balance.lam_images = 322551.0  # 0: lam is taken raw, as printed.
   c.balance.lower = 1.0  # Least growth of a labelset.
   c.balance.upper = 10.0  # Largest growth of a labelset.
   c.balance.image_cost = 1e-4  # Price of an added image, in units of f.
+  c.balance.budget = 0  # Images of the plan at most; 0: no budget.
+  c.balance.budget_growth = 0.0  # The same as a multiple of the images there.
+  c.balance.budget_exactly = False  # Exactly so many, not fewer.
   c.balance.tol = 1e-5  # Relative certified gap to stop at.
-  c.balance.max_steps = 20000  # Optimiser steps at most.
+  c.balance.max_steps = 20000  # First-order steps at most.
+  c.balance.polish = True  # Newton steps finish what first-order ones left.
+  c.balance.num_devices = 1  # Devices to split the labelsets over.
 
   c.augment = ml_collections.ConfigDict()
   c.augment.rows = 'added'  # added (the paper), all or none.

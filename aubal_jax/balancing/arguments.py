@@ -70,3 +70,49 @@ def checked_bounds(lower, upper, num_sets: int):
       f'and {upper[s]}.'
     )
   return lower, upper
+
+
+def checked_target(target, num_labels: int) -> np.ndarray | None:
+  """Returns the target shares as float64[L]; raises ValueError if they fail."""
+  if target is None:
+    return None
+  try:
+    shares = np.asarray(target, np.float64)
+  except (TypeError, ValueError) as error:
+    raise ValueError(f'target must be numbers; it is {target!r}.') from error
+  if shares.shape != (num_labels,):
+    raise ValueError(
+      f'target must have one share for each of {num_labels} labels; its shape '
+      f'is {shares.shape}.'
+    )
+  if not np.isfinite(shares).all() or (shares <= 0).any():
+    worst = shares[np.argmin(np.where(np.isfinite(shares), shares, -np.inf))]
+    raise ValueError(
+      f'target must be finite and above 0 for every label; it is {worst} '
+      'somewhere.'
+    )
+  return shares
+
+
+def checked_budget(budget, growth, exactly, num_images: int) -> int | None:
+  """Returns the budget in whole images, or None; raises ValueError."""
+  if not isinstance(exactly, bool | np.bool_):
+    raise ValueError(f'budget_exactly must be True or False, not {exactly!r}.')
+  if budget is not None and growth is not None:
+    raise ValueError(
+      f'budget and budget_growth must not both be given; they are {budget} '
+      f'and {growth}.'
+    )
+  if growth is not None:
+    check_number('budget_growth', growth, least=0, above=True)
+    return round(growth * num_images)
+  if budget is None:
+    if exactly:
+      raise ValueError(
+        'budget_exactly needs a budget: give budget (images) or budget_growth.'
+      )
+    return None
+  check_number('budget', budget, least=0)
+  if budget != int(budget):
+    raise ValueError(f'budget must be whole images; it is {budget}.')
+  return int(budget)

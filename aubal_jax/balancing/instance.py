@@ -8,7 +8,25 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import sparse
 
+from aubal_jax.balancing import incidence as incidence_lib
 from aubal_jax.balancing import objective as objective_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+  """How many images there may be.
+
+  Attributes:
+    most: images at most; inf for no budget.
+    exactly: whether it has to be `most` images, not fewer.
+  """
+
+  most: float = np.inf
+  exactly: bool = False
+
+  def __bool__(self) -> bool:
+    """Returns whether there is a budget at all."""
+    return bool(np.isfinite(self.most))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,25 +37,39 @@ class Instance:
     rows: int[S], the labelsets' numbers in the table given; by size.
     patterns: CSR float64[S, L].
     start: float64[S], n_o.
+    mass: float64[S], m: labels of each labelset, or ones.
     weights: float64[L], w.
-    target: float64[L], tau.
+    target: float64[L], tau; 0 for the penalty 'log'.
+    offset: float64[L], b.
+    scale: float64[L], of the penalties 'square' and 'log'.
+    penalty: phi, as in `objective.Objective`.
     lam: weight of Var(g), as it is used.
     image_cost: price of an added image.
     least: int64[S], smallest whole count allowed.
     most: int64[S], largest whole count allowed.
+    budget: on the sum of the counts of these labelsets.
     empty_boxes: labelsets without a whole count inside their bounds.
+    num_sets: S, and as many as are left out with a fixed growth.
+    rest: the sum of the growth of those.
   """
 
   rows: np.ndarray
   patterns: sparse.csr_array
   start: np.ndarray
+  mass: np.ndarray
   weights: np.ndarray
   target: np.ndarray
+  offset: np.ndarray
+  scale: np.ndarray
+  penalty: str
   lam: float
   image_cost: float
   least: np.ndarray
   most: np.ndarray
+  budget: Budget
   empty_boxes: int
+  num_sets: int
+  rest: float = 0.0
 
   def __len__(self) -> int:
     """Returns S."""
@@ -49,41 +81,132 @@ class Instance:
     return np.diff(self.patterns.indptr)
 
   def deviations(self, counts) -> np.ndarray:
-    """Returns x = W (z - tau sum z), float64[L], at counts float[S]."""
+    """Returns x = W (z - tau m . n) + b, float64[L], at counts float[S]."""
     class_counts = self.patterns.T @ counts
-    return self.weights * (class_counts - self.target * class_counts.sum())
+    x = self.weights * (class_counts - self.target * (self.mass @ counts))
+    return x + self.offset
+
+  def level(self, x) -> np.ndarray:
+    """Returns phi(x) over the last axis of x, float64[..., L]."""
+    if self.penalty == 'absolute':
+      return np.abs(x).sum(axis=-1)
+    if self.penalty == 'square':
+      return (x**2 / self.scale).sum(axis=-1)
+    with np.errstate(divide='ignore'):
+      return -(self.scale * np.log(np.maximum(x, 0.0))).sum(axis=-1)
 
   def value(self, counts) -> float:
     """Returns f, (1a), at counts float[S]."""
     if not len(self):
       return 0.0
-    level = np.abs(self.deviations(counts)).sum()
+    level = self.level(self.deviations(counts))
     return float(level + self.lam * np.var(counts / self.start))
 
   def cost(self, counts) -> float:
     """Returns the price of the images added, in units of f."""
     return float(self.image_cost * (counts - self.start).sum())
 
-  def problem(self) -> objective_lib.Problem:
-    """Returns the same as JAX arrays, on the box of whole counts."""
-    blocks = objective_lib.label_blocks(
-      self.patterns.indptr, self.patterns.indices, len(self.weights)
+  def unit(self, value: float) -> float:
+    """Returns what a gap is relative to: max(1, |f|), or mean z_o for 'log'.
+
+    The logarithms of counts have no natural zero, so their gap is absolute.
+    """
+    if self.penalty == 'log' and len(self.scale):
+      return float(self.scale.mean())
+    return max(1.0, abs(value))
+
+  def only(self, kept, growth) -> Instance:
+    """Returns the problem in which all other labelsets keep their growth.
+
+    Args:
+      kept: bool[S].
+      growth: float64[S].
+    """
+    counts = np.where(kept, 0.0, growth * self.start)
+    budget = self.budget
+    if budget:
+      budget = Budget(budget.most - counts.sum(), budget.exactly)
+    cut = {
+      name: getattr(self, name)[kept]
+      for name in ('rows', 'patterns', 'start', 'mass', 'least', 'most')
+    }
+    return dataclasses.replace(
+      self,
+      **cut,
+      offset=self.deviations(counts),
+      budget=budget,
+      rest=float(growth[~kept].sum()),
     )
-    start = np.maximum(self.start, 1)
-    return objective_lib.Problem(
-      blocks=tuple(jnp.asarray(block) for block in blocks),
-      counts=jnp.asarray(self.start),
+
+  def problem(
+    self, *, with_pairs: bool = True, devices=None
+  ) -> tuple[objective_lib.Problem, np.ndarray]:
+    """Returns the same as JAX arrays, on the box of whole counts.
+
+    Args:
+      with_pairs: whether P^T diag(y) P will be asked for.
+      devices: to split the labelsets over; None is one.
+
+    Returns:
+      The Problem, and int[S], the place of each labelset in its arrays.
+    """
+    incidence, place = incidence_lib.lay_out(
+      self.patterns, with_pairs=with_pairs, devices=devices
+    )
+    ones = np.ones(len(self))
+
+    def placed(values):
+      return incidence_lib.placed(incidence, place, values)
+
+    low, high = self._dual_box()
+    problem = objective_lib.Problem(
+      incidence=incidence,
+      counts=placed(self.start),
+      present=placed(ones),
+      mass=placed(self.mass),
       weights=jnp.asarray(self.weights),
       target=jnp.asarray(self.target),
+      offset=jnp.asarray(self.offset),
+      scale=jnp.asarray(self.scale),
+      low=jnp.asarray(low),
+      high=jnp.asarray(high),
+      budget=jnp.asarray(self.budget.most if self.budget else 0.0, jnp.float64),
       lam=jnp.asarray(self.lam, jnp.float64),
-      lower=jnp.asarray(self.least / start),
-      upper=jnp.asarray(self.most / start),
       image_cost=jnp.asarray(self.image_cost, jnp.float64),
+      lower=placed(self.least / self.start),
+      upper=placed(self.most / self.start),
+      num_sets=jnp.asarray(float(self.num_sets)),
+      rest=jnp.asarray(self.rest, jnp.float64),
+      penalty=self.penalty,
+    )
+    return problem, place
+
+  def _dual_box(self) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the least and the largest u of every row, float64[L + 1]."""
+    ones = np.ones(len(self.weights))
+    low, high = {
+      'absolute': (-ones, ones),
+      'square': (-np.inf * ones, np.inf * ones),
+      'log': (-np.inf * ones, 0 * ones),
+    }[self.penalty]
+    free = np.inf if self.budget else 0.0
+    return (
+      np.append(low, -free if self.budget.exactly else 0.0),
+      np.append(high, free),
     )
 
 
 def make_instance(
-  patterns, counts, *, objective, lam, image_cost, lower, upper
+  patterns,
+  counts,
+  *,
+  objective,
+  lam,
+  image_cost,
+  lower,
+  upper,
+  target=None,
+  budget=Budget(),  # noqa: B008 (it cannot change)
 ) -> Instance:
   """Leaves out empty labelsets, absent ones and classes without a positive.
 
@@ -95,31 +218,68 @@ def make_instance(
     image_cost: price of an added image.
     lower: float64[S], least growth.
     upper: float64[S], largest growth.
+    target: float64[L], target shares of all classes; None is uniform.
+    budget: on all images, those of the labelsets left out as well.
+
+  Raises:
+    ValueError: no counts inside the bounds meet the budget.
   """
+  kind = objective_lib.OBJECTIVES[objective]
   sizes = np.diff(patterns.indptr)
   rows = np.flatnonzero((sizes > 0) & (counts > 0))
   rows = rows[np.argsort(sizes[rows], kind='stable')]
   class_counts = patterns.T.astype(np.int64) @ counts
   present = np.flatnonzero(class_counts > 0)
+  class_counts = class_counts[present].astype(np.float64)
   taken = sparse.csr_array(patterns[rows][:, present], dtype=np.float64)
   taken.sort_indices()
-  weights = np.ones(len(present))
-  if len(present):
-    weigh = objective_lib.OBJECTIVES[objective]
-    weights = weigh(class_counts[present].astype(np.float64))
+  start = counts[rows].astype(np.float64)
+  others = int(counts.sum()) - int(start.sum())
   least, most, empty_boxes = integer_box(counts[rows], lower[rows], upper[rows])
+  shares = _shares(target, present, kind)
+  mean = class_counts.mean() if len(present) else 1.0
+  is_log = kind.penalty == 'log'
+  ones = np.ones(len(present))
   return Instance(
     rows=rows,
     patterns=taken,
-    start=counts[rows].astype(np.float64),
-    weights=weights,
-    target=np.full(len(present), 1 / max(len(present), 1)),
+    start=start,
+    mass=np.ones(len(rows)) if kind.per_image else sizes[rows].astype(float),
+    weights=mean / class_counts if kind.rarity else ones,
+    target=0 * ones if is_log else shares,
+    offset=-shares * others if kind.per_image else 0 * ones,
+    scale=mean * (len(present) * shares if is_log else ones),
+    penalty=kind.penalty,
     lam=lam,
     image_cost=image_cost,
     least=least,
     most=most,
+    budget=_checked_budget(budget, least, most, others),
     empty_boxes=empty_boxes,
+    num_sets=len(rows),
   )
+
+
+def _shares(target, present, kind) -> np.ndarray:
+  """Returns tau of the classes that occur, float64[L]."""
+  if target is None:
+    return np.full(len(present), 1 / max(len(present), 1))
+  shares = np.asarray(target, np.float64)[present]
+  return shares if kind.per_image else shares / max(shares.sum(), 1e-300)
+
+
+def _checked_budget(budget: Budget, least, most, others: int) -> Budget:
+  """Returns the budget of the labelsets that take part."""
+  if not budget:
+    return budget
+  fewest, largest = int(least.sum()) + others, int(most.sum()) + others
+  if budget.most < fewest or (budget.exactly and budget.most > largest):
+    raise ValueError(
+      f'budget must be at least {fewest:,} images'
+      + (f' and at most {largest:,}' if budget.exactly else '')
+      + f', which the bounds on growth allow; it is {budget.most:,.0f}.'
+    )
+  return Budget(budget.most - others, budget.exactly)
 
 
 def integer_box(start, lower, upper):

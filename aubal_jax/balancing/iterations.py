@@ -1,24 +1,36 @@
 """Runs a variant, chunk by chunk, until the certified gap is met.
 
-Steps are compiled in chunks, one dispatch for a hundred of them and their
-certificate. Between chunks Python keeps the trace and decides what comes next.
+Steps are compiled in chunks, one dispatch for many of them. Between chunks
+Python keeps the trace, drops labelsets that are settled and decides what comes
+next.
 """
 
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aubal_jax.balancing import ipm
 from aubal_jax.balancing import newton
 from aubal_jax.balancing import optimizers
+from aubal_jax.balancing import pdhg
 from aubal_jax.balancing import relax
+from aubal_jax.balancing.active import Active
+from aubal_jax.balancing.active import Placed
 from aubal_jax.balancing.instance import Instance
 
+EXACT = ('newton', 'ipm')
+PRIMAL_DUAL = ('pdhg',)
+
 _CHUNK_STEPS = 100
+_INTERIOR_CHUNK = 12
+_INTERIOR_STEPS = 200
 _POLISH_STEPS = 60
+_STALLED_CHUNKS = 5
 _WIDTH_FACTOR = 0.5
 _FIRST_SIGMA = 10.0
 
@@ -51,7 +63,10 @@ class Run:
   """The best growth and the best bounds so far, and how they were reached.
 
   Attributes:
+    instance: the problem.
+    where: the same on its devices; None where no labelset takes part.
     growth: float64[S], the best one.
+    u: float64[L + 1], the dual of the best bound.
     value: f there.
     cost: price of the added images there.
     lower_bound: on f.
@@ -61,11 +76,14 @@ class Run:
     trace: equally long lists, see `Solution.trace`.
   """
 
-  def __init__(self, tol, on_progress):
+  def __init__(self, instance: Instance, where, tol: float, on_progress):
+    self.instance = instance
+    self.where = where
     self.tol = tol
     self.on_progress = on_progress
     self.clock = Clock()
-    self.growth = np.zeros(0)
+    self.growth = np.ones(len(instance))
+    self.u = np.zeros(len(instance.weights) + 1)
     self.value = self.cost = 0.0
     self.lower_bound = self.lower_bound_priced = -np.inf
     self.num_steps = 0
@@ -77,25 +95,31 @@ class Run:
   def gap(self) -> float:
     """The certified relative gap of f + cost."""
     distance = self.value + self.cost - self.lower_bound_priced
-    return max(distance, 0.0) / max(1.0, abs(self.value))
+    return max(distance, 0.0) / self.instance.unit(self.value)
 
-  def record(self, growth, figures, num_steps: int) -> bool:
-    """Keeps what is better than before; returns whether the gap is met."""
+  @property
+  def wanted(self) -> float:
+    """The gap to stop at, in units of f."""
+    return self.tol * self.instance.unit(self.value)
+
+  def record(self, growth, u, figures, num_steps: int) -> bool:
+    """Keeps what is better than before; returns whether the gap is met.
+
+    Args:
+      growth: float64[S'], on the devices.
+      u: float64[L + 1].
+      figures: of `certificate.certify`.
+      num_steps: taken since the last call.
+    """
     figures = {name: float(figure) for name, figure in figures.items()}
     priced = figures['value'] + figures['cost']
     self.num_steps += num_steps
-    if not np.isfinite(priced):
-      raise FloatingPointError(
-        f'The objective is {priced} after {self.num_steps} steps.'
-      )
     if not self.trace['step'] or priced < self.value + self.cost:
-      self.growth = np.asarray(growth)
+      self.growth = self.where.take(growth)
       self.value, self.cost = figures['value'], figures['cost']
-    if figures['lower_bound_priced'] > priced + 1e-9 * max(1.0, abs(priced)):
-      raise FloatingPointError(
-        f'The bound {figures["lower_bound_priced"]} is above the objective '
-        f'{priced}: the problem is beyond what float64 can certify.'
-      )
+    self._check(priced, figures['lower_bound_priced'])
+    if figures['lower_bound_priced'] > self.lower_bound_priced:
+      self.u = np.asarray(u)
     for name in ('lower_bound', 'lower_bound_priced'):
       setattr(self, name, max(getattr(self, name), figures[name]))
     entry = {
@@ -112,6 +136,29 @@ class Run:
       self.on_progress(entry)
     return self.gap <= self.tol
 
+  def _check(self, priced, bound):
+    if np.isnan(priced) or np.isnan(bound):
+      raise FloatingPointError(
+        f'The objective or its bound is no number after {self.num_steps} steps.'
+      )
+    if bound > priced + 1e-9 * max(1.0, abs(priced)):
+      raise FloatingPointError(
+        f'The bound {bound} is above the objective {priced}: the problem is '
+        'beyond what float64 can certify.'
+      )
+
+
+class Start(NamedTuple):
+  """Where to begin, in another solution's arrays.
+
+  Attributes:
+    growth: float64[S].
+    u: float64[L + 1].
+  """
+
+  growth: np.ndarray
+  u: np.ndarray
+
 
 def run(
   instance: Instance,
@@ -120,68 +167,107 @@ def run(
   relaxation: str,
   tol: float,
   max_steps: int,
+  polish: bool = True,
+  start: Start | None = None,
+  devices=None,
   on_progress=None,
 ) -> Run:
   """Runs the variant, then polishes what it left, until the gap is met.
 
   Args:
     instance: the problem.
-    optimizer: a first-order name of `OPTIMIZERS`, or 'newton'.
+    optimizer: a name of `OPTIMIZERS`, of `PRIMAL_DUAL` or of `EXACT`.
     relaxation: a name of `RELAXATIONS`.
     tol: relative certified gap to stop at.
     max_steps: first-order steps at most; when they run out, or where Newton's
       tables would be too large, nothing is polished.
+    polish: whether Newton steps may finish what first-order steps began.
+    start: where to begin; None: growth of 1.
+    devices: to split the labelsets over; None is one.
     on_progress: is given each new entry of the trace.
 
   Raises:
-    FloatingPointError: the objective is not finite, or below its bound.
-    ValueError: the problem is too large for 'newton'.
+    FloatingPointError: the objective is not a number, or below its bound.
+    ValueError: the problem is too large for an exact variant.
   """
-  result = Run(tol, on_progress)
-  start = np.clip(instance.start, instance.least, instance.most)
-  result.growth = start / instance.start
   if not len(instance):
+    result = Run(instance, None, tol, on_progress)
     result.lower_bound = result.lower_bound_priced = 0.0
     return result
-  problem = instance.problem()
-  x = instance.deviations(start)
-  growth, u = jnp.asarray(result.growth), jnp.asarray(np.sign(x))
   affordable = newton.fits(instance.patterns.indptr, len(instance.weights))
-  if optimizer == 'newton' and not affordable:
+  if optimizer in EXACT and not affordable:
     raise ValueError(
-      'optimizer must not be newton for so many labels (in all, or together in '
-      "a labelset): its tables of label pairs are too large; take 'adam'."
+      f'optimizer must not be {optimizer} for so many labels (in all, or '
+      'together in a labelset): its tables of label pairs are too large; take '
+      "'adam'."
     )
-  if optimizer != 'newton':
-    width = np.abs(x).mean()
+  needs_pairs = affordable and (polish or optimizer in EXACT)
+  where = Placed(*instance.problem(with_pairs=needs_pairs, devices=devices))
+  result = Run(instance, where, tol, on_progress)
+  growth, u = _first(instance, where, start)
+  if optimizer == 'ipm':
+    _interior(result, growth)
+    return result
+  if optimizer == 'newton':
+    _polish(result, growth, u)
+    return result
+  if optimizer in PRIMAL_DUAL:
+    growth, u = _alternate(result, growth, u, max_steps)
+  else:
     growth, u = _descend(
-      result, problem, growth, width, optimizer, relaxation, max_steps
+      result, growth, u, optimizer, relaxation, max_steps, devices
     )
-    if result.gap <= tol or result.num_steps >= max_steps or not affordable:
-      return result
+  short = result.gap > tol and result.num_steps < max_steps
+  if short and needs_pairs:
     result.polished = True
-  _polish(result, problem, instance.patterns, growth, u)
+    _polish(result, growth, u)
   return result
 
 
-def _descend(result, problem, growth, width, name, relaxation, max_steps):
-  """Runs first-order chunks while the relaxation narrows from `width`.
+def _first(instance, where, start):
+  """Returns the growth and the dual to begin with, on the devices."""
+  if start is not None:
+    return where.put(start.growth), jnp.asarray(start.u)
+  counts = np.clip(instance.start, instance.least, instance.most)
+  x = instance.deviations(counts)
+  growth = where.put(counts / instance.start)
+  problem = where.problem
+  u = optimizers.relaxed_slopes(problem, jnp.asarray(x), 1e-9, 'huber')
+  return growth, jnp.append(u, 0.0)
+
+
+def _descend(result, growth, u, name, relaxation, max_steps, devices):
+  """Runs first-order chunks while the relaxation narrows.
 
   The last width is the one whose minimiser has a certified gap of tol.
 
   Returns:
-    The growth and the dual to go on from.
+    The growth and the dual to go on from, on the devices.
   """
-  gap = relax.RELAXATIONS[relaxation].gap * len(problem.weights)
+  where = result.where
+  gap = relax.RELAXATIONS[relaxation].gap * len(result.instance.weights)
+  active = Active(result.instance, where, name, devices)
   state = optimizers.init(name, growth)
-  width, rate, num_steps = max(float(width), 1e-6), 1.0, 0
+  width, rate, num_steps = _first_width(result.instance, where, growth), 1.0, 0
+  price, stalled, least_gap = u[-1], 0, np.inf
   while True:
-    state, u, figures = optimizers.run_chunk(
-      problem, state, width, rate, num_steps, name=name, relaxation=relaxation
+    if num_steps:
+      state = optimizers.run_chunk(
+        active.part.problem, state, price, width, rate, num_steps,
+        name=name, relaxation=relaxation,
+      )  # fmt: skip
+      growth = active.whole(state.growth, growth)
+    feasible, u, settled, figures = optimizers.certify(
+      where.problem, growth, price, width, relaxation=relaxation
     )
-    met = result.record(state.growth, figures, num_steps)
-    last = result.tol * max(1.0, abs(result.value)) / gap
-    if met or (num_steps and width <= 1.01 * last):
+    price = u[-1]
+    met = result.record(feasible, u, figures, num_steps)
+    last = result.wanted / gap
+    if result.gap < 0.9 * least_gap:
+      stalled, least_gap = 0, result.gap
+    narrowest = bool(num_steps) and width <= 1.01 * last
+    stalled += narrowest or result.instance.penalty != 'absolute'
+    if met or narrowest and stalled > _STALLED_CHUNKS:
       break
     if num_steps:
       width = max(width * _WIDTH_FACTOR, last)
@@ -189,18 +275,64 @@ def _descend(result, problem, growth, width, name, relaxation, max_steps):
     num_steps = min(_CHUNK_STEPS, max_steps - result.num_steps)
     if num_steps <= 0:
       break
-  return jnp.asarray(result.growth), u
+    state = active.follow(state, growth, settled)
+  return where.put(result.growth), jnp.asarray(result.u)
 
 
-def _polish(result, problem, patterns, growth, u) -> None:
-  """Takes proximal Newton steps until the gap is met."""
-  pairs = newton.label_pairs(patterns.indptr, patterns.indices)
-  sigma = _FIRST_SIGMA
+def _first_width(instance, where, growth) -> float:
+  """Returns the mean deviation: relaxing starts from a nearly linear f."""
+  if instance.penalty != 'absolute':
+    return 1e-3
+  x = instance.deviations(instance.start * where.take(growth))
+  return max(float(np.abs(x).mean()), 1e-6)
+
+
+def _alternate(result, growth, u, max_steps):
+  """Runs primal-dual chunks; returns growth and dual to go on from."""
+  where = result.where
+  state = pdhg.init(where.problem, growth, u)
+  num_steps = 0
+  while True:
+    state, growth, u, figures = pdhg.run_chunk(where.problem, state, num_steps)
+    if result.record(growth, u, figures, num_steps):
+      break
+    num_steps = min(_CHUNK_STEPS, max_steps - result.num_steps)
+    if num_steps <= 0:
+      break
+  return growth, u
+
+
+def _interior(result, growth) -> None:
+  """Takes interior-point steps until the gap is met, or no longer falls."""
+  problem = result.where.problem
+  _, u, _, figures = optimizers.certify(
+    problem, growth, 0.0, 1e-9, relaxation='huber'
+  )
+  if result.record(growth, u, figures, 0):
+    return
+  state = ipm.start(problem, growth)
+  wanted, least_gap, stalled = result.wanted, np.inf, 0
+  while result.num_steps < _INTERIOR_STEPS and stalled < 3:
+    state, growth, u, num_steps, figures = ipm.run_chunk(
+      problem, state, 0.1 * wanted, _INTERIOR_CHUNK
+    )
+    num_steps = int(num_steps)
+    if result.record(growth, u, figures, num_steps):
+      return
+    finished = num_steps < _INTERIOR_CHUNK
+    wanted = min(wanted * (0.01 if finished else 1.0), result.wanted)
+    stalled = 0 if result.gap < 0.5 * least_gap else stalled + 1
+    least_gap = min(least_gap, result.gap)
+
+
+def _polish(result, growth, u) -> None:
+  """Takes proximal Newton steps until the gap is met, or no longer falls."""
+  sigma, least_gap, stalled = _FIRST_SIGMA, np.inf, 0
   for _ in range(_POLISH_STEPS):
     trial, u, solved, num_steps, figures = newton.step(
-      problem, pairs, growth, u, sigma, result.tol
+      result.where.problem, growth, u, sigma, result.wanted or 1e-300
     )
-    if result.record(trial, figures, int(num_steps)):
+    if result.record(trial, u, figures, int(num_steps)):
       return
     if solved:
       growth, sigma = trial, sigma * 5

@@ -2,19 +2,19 @@ r"""Proximal-point steps, each solved by a semismooth Newton method in the dual.
 
 A step from growth y with strength sigma solves
 
-  min over g in the box of ||A g||_1 + cost . g + lam Var(g)
+  min over g in the box of phi(A g + b) + cost . g + lam Var(g)
                            + sum_s h_s (g_s - y_s)^2 / 2,
   h_s = (sum_i |A_is|) / (sigma (upper_s - lower_s)),
 
-whose dual in u in [-1, 1]^L is concave with gradient x = A g(u) and (with q =
+whose dual in u is concave with gradient r = A g(u) + b - phi*'(u) and (with q =
 2 lam / S, D = 1 / (q + h), F the labelsets strictly inside the box) Hessian
 
-  H = A_F D A_F^T + q / (S - q sum_F D) v v^T,    v = A_F D 1.
+  -H = A_F D A_F^T + q / (S - q sum_F D) v v^T + phi*'',    v = A_F D 1.
 
-A_F D A_F^T needs only P^T diag(n_o^2 D_F) P, an L x L table that is summed from
-the pairs of labels each labelset has. One such step from a first-order iterate
-also polishes its dual, whose error is of first order where the primal's is of
-second. After Li, Sun and Toh, SIAM J. Optim. 28 (2018).
+A_F D A_F^T needs only P^T diag(n_o^2 D_F) P, an L x L table. One such step from
+a first-order iterate also polishes its dual, whose error is of first order
+where the primal's is of second. After Li, Sun and Toh, SIAM J. Optim. 28
+(2018).
 """
 
 from __future__ import annotations
@@ -32,99 +32,90 @@ from aubal_jax.balancing import objective
 _NEWTON_STEPS = 30
 _HALVINGS = 30
 
-
-class Pairs(NamedTuple):
-  """The ordered pairs of labels that labelsets have.
-
-  Attributes:
-    labelset: int32[T], row of the pair.
-    first: int32[T], label i.
-    second: int32[T], label j.
-  """
-
-  labelset: Array
-  first: Array
-  second: Array
-
-
 # More would take more memory than the rest of the problem by far.
 MOST_PAIRS = 50_000_000
 MOST_LABELS = 8_192
 
 
-def label_pairs(indptr, indices) -> Pairs:
-  """Lists every pair (i, j) of labels, i = j included, of every CSR row."""
-  indptr = np.asarray(indptr, np.int64)
-  lengths = np.diff(indptr)
-  per_entry = np.repeat(lengths, lengths)
-  first = np.repeat(indices, per_entry)
-  entry_row = np.repeat(np.arange(len(lengths)), lengths)
-  rows = np.repeat(entry_row, per_entry)
-  within = np.arange(len(rows)) - np.repeat(
-    np.cumsum(per_entry) - per_entry, per_entry
-  )
-  second = np.asarray(indices)[indptr[rows] + within]
-  return Pairs(*(x.astype(np.int32) for x in (rows, first, second)))
-
-
 def fits(indptr, num_labels: int) -> bool:
-  """Whether the pairs of these CSR rows and the L x L table are affordable."""
+  """Whether the pairs of labels and the L x L table are affordable."""
   lengths = np.diff(np.asarray(indptr, np.int64))
-  return num_labels <= MOST_LABELS and (lengths**2).sum() <= MOST_PAIRS
+  num_pairs = (lengths * (lengths - 1) // 2).sum()
+  return num_labels <= MOST_LABELS and num_pairs <= MOST_PAIRS
 
 
-def _hessian(problem, pairs, diagonal) -> Array:
-  """Returns H, float64[L, L]; `diagonal` is D, 0 outside F."""
-  num_labels, num_sets = len(problem.weights), len(problem.counts)
-  scaled = problem.counts**2 * diagonal
-  table = jnp.zeros((num_labels, num_labels))
-  table = table.at[pairs.first, pairs.second].add(scaled[pairs.labelset])
-  table = table - jnp.outer(problem.target, table.sum(axis=0))
-  table = table - jnp.outer(table.sum(axis=1), problem.target)
-  table = jnp.outer(problem.weights, problem.weights) * table
-  q = 2 * problem.lam / num_sets
-  v = objective.deviations(problem, diagonal)
-  return table + q / (num_sets - q * diagonal.sum()) * jnp.outer(v, v)
+class _Point(NamedTuple):
+  """The dual at one u: its value, its gradient r, and the growth it has."""
+
+  level: Array
+  rest: Array
+  growth: Array
+  mean: Array
 
 
-def _dual(problem, u, pull, center):
-  """Returns the dual's value, its gradient x and growth g(u)."""
-  slopes = objective.labelset_slopes(problem, u)
+def _dual(problem, u, pull, center, guess):
+  """Returns the `_Point` of u float[L + 1]."""
+  slopes = objective.all_slopes(problem, u)
   slopes = slopes + problem.image_cost * problem.counts
   growth, away, mean, _ = certificate.separable_minimum(
-    problem, slopes, pull, center
+    problem, slopes, pull, center, guess
   )
   level = mean * slopes.sum() - (slopes * away).sum()
-  level += problem.lam * (away**2).mean()
+  level += problem.lam * (away**2).sum() / problem.num_sets
   level += (pull * (growth - center) ** 2).sum() / 2
-  return level, objective.deviations(problem, growth), growth
+  level += problem.offset @ u[:-1] - problem.budget * u[-1]
+  level -= objective.conjugate(problem, u)
+  x = objective.all_rows(problem, growth)
+  rest = x - objective.conjugate_slope(problem, u)
+  return _Point(level, rest, growth, mean)
 
 
-def _direction(problem, pairs, pull, u, x, growth):
-  """Returns the Newton step on the classes that are not held at |u| = 1."""
+def _misfit(problem, u, point) -> Array:
+  """Returns phi(x) + phi*(u) - u . x, at least 0: how far u is from a slope."""
+  x = point.rest + objective.conjugate_slope(problem, u)
+  fit = objective.level(problem, x[:-1]) + objective.conjugate(problem, u)
+  beyond = x[-1]
+  # An image too many costs about as much as moving it changes the classes.
+  unmet = jnp.where(
+    problem.high[-1] > 0,
+    jnp.where(problem.low[-1] < 0, jnp.abs(beyond), jnp.maximum(beyond, 0.0)),
+    0.0,
+  )
+  slack = u[-1] * jnp.maximum(-beyond, 0.0)
+  return fit - u[:-1] @ x[:-1] + unmet * (1 + jnp.abs(u[-1])) + slack
+
+
+def _direction(problem, pull, u, point):
+  """Returns the Newton step on the rows that are not held at a bound."""
+  growth, rest = point.growth, point.rest
   free_sets = (growth > problem.lower) & (growth < problem.upper)
-  q = 2 * problem.lam / len(growth)
-  diagonal = jnp.where(free_sets, 1 / (q + pull), 0.0)
-  held = (jnp.abs(u) >= 1) & (u * x >= 0)
-  hessian = _hessian(problem, pairs, diagonal)
-  hessian = jnp.where(held[:, None] | held[None, :], 0.0, hessian)
-  scale = jnp.maximum(jnp.diag(hessian).max(), 1e-300)
-  ridge = jnp.where(held, scale, 1e-10 * scale)
+  diagonal = jnp.where(free_sets, 1 / (problem.q + pull), 0.0)
+  held = (u >= problem.high) & (rest >= 0) | (u <= problem.low) & (rest <= 0)
+  hessian = objective.normal_matrix(problem, diagonal)
+  # v holds only the moves of the free labelsets: no offset.
+  v = objective.all_rows(problem, diagonal)
+  v -= jnp.append(problem.offset, -problem.budget)
+  share = problem.q / (problem.num_sets - problem.q * diagonal.sum())
+  hessian += share * jnp.outer(v, v)
+  hessian += jnp.diag(objective.conjugate_curvature(problem, u))
+  scale = 1 / jnp.sqrt(jnp.maximum(jnp.diag(hessian), 1e-300))
+  scale = jnp.where(held, 0.0, scale)
+  hessian = jnp.outer(scale, scale) * hessian
+  ridge = jnp.where(held, 1.0, 1e-10)
   factor = jax.scipy.linalg.cho_factor(hessian + jnp.diag(ridge))
-  return jax.scipy.linalg.cho_solve(factor, jnp.where(held, 0.0, x))
+  return scale * jax.scipy.linalg.cho_solve(factor, scale * rest)
 
 
 @jax.jit
-def step(problem: objective.Problem, pairs: Pairs, growth, u, sigma, tol):
+def step(problem: objective.Problem, growth, u, sigma, tol):
   """Takes one proximal-point step.
 
   Args:
-    problem: the problem, in float64.
-    pairs: of its labelsets.
-    growth: float64[S], where to start from.
-    u: float64[L], the dual to start from.
+    problem: the problem, in float64, its incidence with pairs.
+    growth: float64[S'], where to start from.
+    u: float64[L + 1], the dual to start from.
     sigma: strength of the step; more is less damped.
-    tol: relative gap that is wanted in the end.
+    tol: gap that is wanted in the end, in units of f.
 
   Returns:
     growth, u, whether the inner problem was solved, the number of Newton steps
@@ -133,42 +124,45 @@ def step(problem: objective.Problem, pairs: Pairs, growth, u, sigma, tol):
   pull = objective.column_scale(problem) / sigma
   pull = pull / jnp.maximum(problem.upper - problem.lower, 1e-12)
   center = growth
+  u = objective.within_dual(problem, u)
+
+  def wanted(point):
+    moved = (pull * (point.growth - center) ** 2).sum()
+    return jnp.maximum(0.1 * tol, 0.02 * moved)
 
   def unsolved(state):
-    u, (_, x, growth), count, stuck = state
-    residual = (jnp.abs(x) - u * x).sum()
-    moved = (pull * (growth - center) ** 2).sum()
-    level = jnp.maximum(jnp.abs(x).sum(), 1.0)
-    wanted = jnp.maximum(0.1 * tol * level, 0.02 * moved)
-    return (residual > wanted) & (count < _NEWTON_STEPS) & ~stuck
+    u, point, count, stuck = state
+    open_ = _misfit(problem, u, point) > wanted(point)
+    return open_ & (count < _NEWTON_STEPS) & ~stuck
 
   def newton(state):
-    u, (level, x, growth), count, _ = state
-    direction = _direction(problem, pairs, pull, u, x, growth)
-    direction = jnp.where(jnp.isfinite(direction).all(), direction, x)
+    u, point, count, _ = state
+    direction = _direction(problem, pull, u, point)
+    usable = jnp.isfinite(direction).all() & (direction @ point.rest > 0)
+    direction = jnp.where(usable, direction, point.rest)
 
     def attempt(scale):
-      trial = jnp.clip(u + scale * direction, -1, 1)
-      return trial, _dual(problem, trial, pull, center)
+      trial = objective.within_dual(problem, u + scale * direction)
+      return trial, _dual(problem, trial, pull, center, point.mean)
 
     def too_long(search):
-      scale, trial, (trial_level, _, _) = search
-      rise = 1e-4 * (x * (trial - u)).sum()
-      return (trial_level < level + rise) & (scale > 0.5**_HALVINGS)
+      scale, trial, found = search
+      rise = 1e-4 * (point.rest @ (trial - u))
+      short = ~(found.level >= point.level + rise)
+      return short & (scale > 0.5**_HALVINGS)
 
     def halve(search):
       return search[0] / 2, *attempt(search[0] / 2)
 
-    one = jnp.ones((), x.dtype)
-    scale, trial, dual = jax.lax.while_loop(
+    one = jnp.ones((), u.dtype)
+    scale, trial, found = jax.lax.while_loop(
       too_long, halve, (one, *attempt(one))
     )
-    return trial, dual, count + 1, scale <= 0.5**_HALVINGS
+    return trial, found, count + 1, scale <= 0.5**_HALVINGS
 
-  start = (u, _dual(problem, u, pull, center), 0, False)
-  u, (_, x, growth), count, _ = jax.lax.while_loop(unsolved, newton, start)
-  residual = (jnp.abs(x) - u * x).sum()
-  moved = (pull * (growth - center) ** 2).sum()
-  level = jnp.maximum(jnp.abs(x).sum(), 1.0)
-  solved = residual <= jnp.maximum(0.1 * tol * level, 0.02 * moved)
+  guess = growth.sum() / problem.num_sets
+  start = (u, _dual(problem, u, pull, center, guess), 0, False)
+  u, point, count, _ = jax.lax.while_loop(unsolved, newton, start)
+  solved = _misfit(problem, u, point) <= wanted(point)
+  growth = certificate.within_budget(problem, point.growth)
   return growth, u, solved, count, certificate.certify(problem, growth, u)

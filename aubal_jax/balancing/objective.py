@@ -1,145 +1,252 @@
 r"""The objective: how uneven the classes are at a given growth of labelsets.
 
 With patterns P (0/1, S labelsets x L labels), counts n_o, growth g = n / n_o,
-class weights w and target shares tau (sum 1; the paper's are 1 / L):
+class weights w, target shares tau and the mass m of an image of each labelset
+(the number of its labels, or 1):
 
   z(n) = P^T n                                        class counts       (1b)
-  x(g) = W (z - tau sum z) = A g                      deviations
-  f(g) = sum_i |x_i| + lam Var_s(g_s)                                    (1a)
-  lower <= g <= upper                                                    (2)
+  x(g) = W (z - tau m . n) + b = A g + b              deviations
+  f(g) = phi(x(g)) + lam Var_s(g_s)                                      (1a)
+  lower <= g <= upper,   n . 1 <= budget                                 (2)
 
-Equation numbers are those of Rieger, Pahl and Seuss, arXiv 2003.08751. The
-price of an added image adds cost(g) = image_cost sum_s n_o,s (g_s - 1).
-A is never formed: patterns are kept as lists of labels.
+Equation numbers are those of Rieger, Pahl and Seuss, arXiv 2003.08751, where
+phi(x) = sum |x_i|, w = 1, tau = 1 / L, b = 0. The price of an added image adds
+cost(g) = image_cost sum_s n_o,s (g_s - 1). A is never formed.
+
+The conjugate of phi decides what the dual looks like: each class has a u_i in
+[low_i, high_i], and phi*(u) = sum bend u^2 / 2 + barrier (log(barrier / -u) - 1)
+on it. The budget is one more row, x = n . 1 - budget, with u in [0, inf), or
+any u where it is to be met exactly, or 0 where there is none.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import types
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
-# Weight of each class in sum_i w_i |z_i - mean z|, from its count z_o.
+from aubal_jax.balancing.incidence import Incidence
+
+
+class Objective(NamedTuple):
+  """What is evened out.
+
+  Attributes:
+    penalty: phi: 'absolute' sum |x|, 'square' sum x^2 / mean z_o, or 'log'
+      -mean z_o sum L tau log x.
+    rarity: whether w_i = mean z_o / z_o,i; else w = 1.
+    per_image: tau are shares of the images, not of the positives.
+  """
+
+  penalty: str = 'absolute'
+  rarity: bool = False
+  per_image: bool = False
+
+
 OBJECTIVES = types.MappingProxyType(
   {
-    'l1': np.ones_like,
-    'relative': lambda class_counts: class_counts.mean() / class_counts,
+    'l1': Objective(),  # The paper's.
+    'relative': Objective(rarity=True),
+    'l2': Objective('square'),
+    'prevalence': Objective(per_image=True),
+    'log': Objective('log'),
   }
 )
 
 
-class Problem(NamedTuple):
-  """One balancing problem, as arrays; labelsets sorted by number of labels.
+@functools.partial(
+  jax.tree_util.register_dataclass,
+  data_fields=(
+    'incidence', 'counts', 'present', 'mass', 'weights', 'target', 'offset',
+    'scale', 'low', 'high', 'budget', 'lam', 'image_cost', 'lower', 'upper',
+    'num_sets', 'rest',
+  ),
+  meta_fields=('penalty',),
+)  # fmt: skip
+@dataclasses.dataclass(frozen=True)
+class Problem:
+  """One balancing problem, as arrays over S' places and L classes.
 
   Attributes:
-    blocks: int32[S_b, K_b] each; labels of the labelsets with at most K_b of
-      them, filled up with L. Together they hold all S labelsets in order.
-    counts: float64[S], n_o.
+    incidence: P.
+    counts: float64[S'], n_o; 0 where a place has no labelset.
+    present: float64[S'], 1 where a place has a labelset, else 0.
+    mass: float64[S'], m.
     weights: float64[L], w.
-    target: float64[L], tau.
+    target: float64[L], tau; 0 for 'log'.
+    offset: float64[L], b.
+    scale: float64[L], of 'square' (mean z_o) and 'log' (mean z_o L tau).
+    low: float64[L + 1], least u of every row.
+    high: float64[L + 1], largest u.
+    budget: float64, images at most.
     lam: float64, weight of the variance of growth, as it is used.
-    lower: float64[S], least growth.
-    upper: float64[S], largest growth.
     image_cost: float64, price of an added image in units of f.
+    lower: float64[S'], least growth; 0 at an empty place.
+    upper: float64[S'], largest growth; 0 at an empty place.
+    num_sets: float64, S, with labelsets that are left out of the places.
+    rest: float64, sum of the growth of those left out.
+    penalty: phi, as in `Objective`.
   """
 
-  blocks: tuple[Array, ...]
+  incidence: Incidence
   counts: Array
+  present: Array
+  mass: Array
   weights: Array
   target: Array
+  offset: Array
+  scale: Array
+  low: Array
+  high: Array
+  budget: Array
   lam: Array
+  image_cost: Array
   lower: Array
   upper: Array
-  image_cost: Array
+  num_sets: Array
+  rest: Array
+  penalty: str
 
+  @property
+  def q(self) -> Array:
+    """float64, 2 lam / S: curvature of lam Var(g)."""
+    return 2 * self.lam / self.num_sets
 
-def label_blocks(indptr, indices, num_labels: int) -> tuple[np.ndarray, ...]:
-  """Packs CSR rows, sorted by length, into a few padded tables of labels.
+  @property
+  def bend(self) -> Array:
+    """float64[L + 1], the curvature of phi* that does not depend on u."""
+    bend = self.scale / 2 if self.penalty == 'square' else 0 * self.scale
+    return jnp.append(bend, 0.0)
 
-  Widths are powers of two, so at most half of a table is filling and the number
-  of tables is logarithmic in the longest row.
-
-  Args:
-    indptr: int[S + 1], CSR row starts; rows of non-decreasing length.
-    indices: int[nnz], labels.
-    num_labels: L, which fills the tables up.
-
-  Returns:
-    int32[S_b, K_b] tables, which hold the S rows in order.
-  """
-  lengths = np.diff(indptr)
-  widths = 1 << np.ceil(np.log2(np.maximum(lengths, 1))).astype(np.int64)
-  blocks = []
-  for width in np.unique(widths):
-    rows = np.flatnonzero(widths == width)
-    table = np.full((len(rows), width), num_labels, np.int32)
-    filled = np.arange(width) < lengths[rows, None]
-    table[filled] = indices[indptr[rows[0]] : indptr[rows[-1] + 1]]
-    blocks.append(table)
-  return tuple(blocks)
-
-
-def sum_over_labels(problem: Problem, values: Array) -> Array:
-  """Returns P v: float64[S], the sum of `values` float64[L] over each row."""
-  padded = jnp.append(values, 0.0)
-  return jnp.concatenate([padded[b].sum(axis=1) for b in problem.blocks])
-
-
-def sum_over_labelsets(problem: Problem, values: Array) -> Array:
-  """Returns P^T x: float64[L], the sum of `values` float64[S] over rows."""
-  sums = jnp.zeros(len(problem.weights) + 1, values.dtype)
-  start = 0
-  for block in problem.blocks:
-    rows = values[start : start + len(block)]
-    sums = sums.at[block].add(rows[:, None])
-    start += len(block)
-  return sums[:-1]
+  @property
+  def barrier(self) -> Array:
+    """float64[L + 1], k of the terms -k log x in phi."""
+    barrier = self.scale if self.penalty == 'log' else 0 * self.scale
+    return jnp.append(barrier, 0.0)
 
 
 def deviations(problem: Problem, growth: Array) -> Array:
-  """Returns x = A g: float64[L], weighted distance of each class's target."""
-  class_counts = sum_over_labelsets(problem, problem.counts * growth)
-  mean = class_counts.sum()
-  return problem.weights * (class_counts - problem.target * mean)
+  """Returns x = A g + b: float[L], weighted distance of each class's target."""
+  counts = problem.counts * growth
+  class_counts = problem.incidence.over_labelsets(counts)
+  mass = (problem.mass * counts).sum()
+  x = problem.weights * (class_counts - problem.target * mass)
+  return x + problem.offset
 
 
-def labelset_slopes(problem: Problem, slopes: Array) -> Array:
-  """Returns A^T u: float64[S], from `slopes` u float64[L], one a class."""
-  weighted = problem.weights * slopes
-  weighted = weighted - problem.target @ weighted
-  return problem.counts * sum_over_labels(problem, weighted)
+def all_rows(problem: Problem, growth: Array) -> Array:
+  """Returns float[L + 1], the deviations and the images beyond the budget."""
+  beyond = (problem.counts * growth).sum() - problem.budget
+  return jnp.append(deviations(problem, growth), beyond)
+
+
+def all_slopes(problem: Problem, u: Array) -> Array:
+  """Returns A^T u with the budget's row: float[S'], from u float[L + 1]."""
+  weighted = problem.weights * u[:-1]
+  shared = problem.target @ weighted
+  sums = problem.incidence.over_labels(weighted)
+  return problem.counts * (sums - problem.mass * shared + u[-1])
+
+
+def mean_growth(problem: Problem, growth: Array) -> Array:
+  """Returns the mean of growth over all S labelsets."""
+  return (growth.sum() + problem.rest) / problem.num_sets
 
 
 def spread_of_growth(problem: Problem, growth: Array) -> Array:
   """Returns lam Var(g), the population variance over labelsets."""
-  return problem.lam * jnp.var(growth)
+  around = problem.present * (growth - mean_growth(problem, growth))
+  return problem.lam * (around**2).sum() / problem.num_sets
+
+
+def level(problem: Problem, x: Array) -> Array:
+  """Returns phi(x), from the deviations float[L]."""
+  if problem.penalty == 'absolute':
+    return jnp.abs(x).sum()
+  if problem.penalty == 'square':
+    return (x**2 / problem.scale).sum()
+  return -(problem.scale * jnp.log(jnp.maximum(x, 0.0))).sum()
+
+
+def conjugate(problem: Problem, u: Array) -> Array:
+  """Returns phi*(u), from u float[L + 1] within [low, high]."""
+  total = (problem.bend * u**2).sum() / 2
+  if problem.penalty == 'log':
+    k, v = problem.scale, -u[:-1]
+    total += (k * (jnp.log(k / jnp.maximum(v, 1e-300)) - 1)).sum()
+  return total
+
+
+def conjugate_slope(problem: Problem, u: Array) -> Array:
+  """Returns the x at which u is a slope of phi: float[L + 1]; 0 at kinks."""
+  x = problem.bend * u
+  if problem.penalty == 'log':
+    x -= problem.barrier / jnp.where(problem.barrier > 0, u, 1.0)
+  return x
+
+
+def conjugate_curvature(problem: Problem, u: Array) -> Array:
+  """Returns the second derivative of phi*, float[L + 1]."""
+  curvature = problem.bend
+  if problem.penalty == 'log':
+    curvature += problem.barrier / jnp.where(problem.barrier > 0, u, 1.0) ** 2
+  return curvature
+
+
+def within_dual(problem: Problem, u: Array) -> Array:
+  """Returns u float[L + 1] clipped to where phi* is finite."""
+  u = jnp.clip(u, problem.low, problem.high)
+  tiny = 1e-12 * jnp.sign(problem.barrier)  # A log wants u < 0.
+  return jnp.minimum(u, jnp.where(problem.barrier > 0, -tiny, jnp.inf))
 
 
 def value(problem: Problem, growth: Array) -> Array:
   """Returns f(g) of (1a)."""
   x = deviations(problem, growth)
-  return jnp.abs(x).sum() + spread_of_growth(problem, growth)
+  return level(problem, x) + spread_of_growth(problem, growth)
 
 
 def cost(problem: Problem, growth: Array) -> Array:
   """Returns the price of the images added, in units of f."""
-  return problem.image_cost * (problem.counts * (growth - 1.0)).sum()
+  added = problem.counts * (growth - problem.present)
+  return problem.image_cost * added.sum()
 
 
 def column_scale(problem: Problem) -> Array:
-  """Returns float64[S], sum_i |A_is|: how far a unit of growth moves x."""
-  size = sum_over_labels(problem, jnp.ones_like(problem.weights))
-  shares = problem.weights * problem.target
-  outside = size * (shares.sum() - sum_over_labels(problem, shares))
-  inside = []
-  start = 0
-  weights = jnp.append(problem.weights, 0.0)
-  target = jnp.append(problem.target, 0.0)
-  for block in problem.blocks:
-    rows = size[start : start + len(block), None]
-    inside.append((weights[block] * jnp.abs(1.0 - target[block] * rows)).sum(1))
-    start += len(block)
-  return problem.counts * (outside + jnp.concatenate(inside))
+  """Returns float[S'], about sum_i |A_is|: what a unit of growth moves.
+
+  Exact to a factor of two: the class's own term and the target's share of it
+  are not set off against each other.
+  """
+  own = problem.incidence.over_labels(problem.weights)
+  shared = problem.mass * (problem.weights @ problem.target)
+  return problem.counts * (own + shared)
+
+
+def row_scale(problem: Problem) -> Array:
+  """Returns float[L + 1], about sum_s |A_is| (upper_s - lower_s)."""
+  room = problem.counts * (problem.upper - problem.lower)
+  own = problem.incidence.over_labelsets(room)
+  shared = problem.target * (problem.mass * room).sum()
+  return jnp.append(problem.weights * (own + shared), room.sum())
+
+
+def normal_matrix(problem: Problem, diagonal: Array) -> Array:
+  """Returns A_ext D A_ext^T: float[L + 1, L + 1], for D = diag(diagonal)."""
+  y = problem.counts**2 * diagonal
+  t = problem.incidence.over_labelsets(y * problem.mass)
+  z = problem.incidence.over_labelsets(y)
+  tau, w = problem.target, problem.weights
+  table = problem.incidence.pair_table(y)
+  table -= jnp.outer(tau, t) + jnp.outer(t, tau)
+  mass = (y * problem.mass).sum()
+  table += (y * problem.mass**2).sum() * jnp.outer(tau, tau)
+  border = w * (z - tau * mass)
+  table = jnp.concatenate([jnp.outer(w, w) * table, border[None]])
+  last = jnp.append(border, y.sum())
+  return jnp.concatenate([table, last[:, None]], axis=1)

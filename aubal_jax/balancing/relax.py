@@ -51,3 +51,8 @@ RELAXATIONS = types.MappingProxyType(
     'logcosh': Relaxation(_log_cosh, lambda x, mu: jnp.tanh(x / mu), 0.2785),
   }
 )
+
+
+def slope_of_log(x: Array, scale: Array, width) -> Array:
+  """Returns the slope of -scale log x, float[L]; straight below `width`."""
+  return -scale / jnp.maximum(x, width)

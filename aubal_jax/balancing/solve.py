@@ -17,10 +17,16 @@ from aubal_jax.balancing import objective as objective_lib
 from aubal_jax.balancing import optimizers
 from aubal_jax.balancing import relax
 from aubal_jax.balancing import rounding
+from aubal_jax.balancing.instance import Budget
 from aubal_jax.balancing.instance import make_instance
 
-# Every name `solve` takes as `optimizer`: first-order ones and the exact one.
-VARIANTS = (*optimizers.OPTIMIZERS, 'newton')
+# Every name `solve` takes as `optimizer`: projected gradients, primal-dual steps
+# (piecewise linear objectives only) and the exact ones.
+VARIANTS = (
+  *optimizers.OPTIMIZERS,
+  *iterations.PRIMAL_DUAL,
+  *iterations.EXACT,
+)
 RELAXATIONS = tuple(relax.RELAXATIONS)
 
 # What a `Solution` takes over from `iterations.Run` as it is.
@@ -48,6 +54,9 @@ class Solution:
     relaxation: name of the smooth |x|.
     lam: as given.
     lam_effective: as used, lam * N / lam_images.
+    budget: images there may be, or None.
+    image_price: what one more image of the budget would be worth, in units of
+      f; 0 where the budget does not bind.
     value_start: f where nothing grows.
     value: f(growth), (1a).
     cost: image_cost times the images added at `growth`.
@@ -80,6 +89,8 @@ class Solution:
   relaxation: str
   lam: float
   lam_effective: float
+  budget: int | None
+  image_price: float
   value_start: float
   value: float
   cost: float
@@ -111,17 +122,31 @@ def solve(
   lower=1.0,
   upper=10.0,
   objective: str = 'l1',
+  target=None,
   image_cost: float = 1e-4,
+  budget: int | None = None,
+  budget_growth: float | None = None,
+  budget_exactly: bool = False,
   optimizer: str = 'adam',
   relaxation: str = 'huber',
   tol: float = 1e-5,
   max_steps: int = 20_000,
+  polish: bool = True,
+  devices=None,
   on_progress: Callable[[dict], None] | None = None,
 ) -> Solution:
   """Chooses the growth of each labelset that evens out the classes.
 
-  Minimises sum_i w_i |z_i - mean z| + lam Var(n / n_o) + image_cost * (images
-  added) over lower n_o <= n <= upper n_o, and certifies the answer by duality.
+  Minimises phi(z) + lam Var(n / n_o) + image_cost * (images added) over lower
+  n_o <= n <= upper n_o, and certifies the answer by duality. phi says how
+  uneven class counts z = P^T n are; with tau the target's shares it is
+
+    l1          sum |z_i - tau_i sum z|, the paper's
+    relative    the same, each class weighed by mean z_o / z_o,i
+    l2          sum (z_i - tau_i sum z)^2 / mean z_o
+    prevalence  sum |z_i - tau_i N|, N all images
+    log         -mean z_o sum L tau_i log z_i
+
   Rieger, Pahl and Seuss, arXiv 2003.08751, equations (1a), (1b) and (2).
 
   The empty labelset keeps its count, as does a labelset with a count of 0;
@@ -136,11 +161,20 @@ def solve(
     lower: least growth, a scalar or float[S]; below 1 is undersampling.
     upper: largest growth, a scalar or float[S].
     objective: a name of `balancing.objective.OBJECTIVES`.
+    target: float[L], the share of the positives that each class should have
+      (divided by their sum), or for 'prevalence' its share of the images; None
+      is 1 / L.
     image_cost: price of an added image, in units of f.
+    budget: images at most, those of the empty labelset included.
+    budget_growth: the same as a multiple of the images there are.
+    budget_exactly: exactly so many images, not fewer.
     optimizer: a name of `VARIANTS`.
     relaxation: a name of `balancing.relax.RELAXATIONS`.
-    tol: relative certified gap to stop at.
+    tol: relative certified gap to stop at; absolute, in units of mean z_o, for
+      'log', whose value has no natural zero.
     max_steps: first-order steps at most.
+    polish: whether proximal Newton steps finish what first-order steps left.
+    devices: JAX devices to split the labelsets over; None is one.
     on_progress: is given each new entry of the trace.
 
   Raises:
@@ -160,6 +194,10 @@ def solve(
   arguments.check_choice('objective', objective, objective_lib.OBJECTIVES)
   arguments.check_choice('optimizer', optimizer, VARIANTS)
   arguments.check_choice('relaxation', relaxation, relax.RELAXATIONS)
+  _check_pair(optimizer, objective)
+  images = arguments.checked_budget(
+    budget, budget_growth, budget_exactly, int(counts.sum())
+  )
   clock = iterations.Clock()
   with jax.enable_x64(True):
     instance = make_instance(
@@ -170,6 +208,8 @@ def solve(
       image_cost=float(image_cost),
       lower=lower,
       upper=upper,
+      target=arguments.checked_target(target, patterns.shape[1]),
+      budget=Budget() if images is None else Budget(images, budget_exactly),
     )
     found = iterations.run(
       instance,
@@ -177,6 +217,8 @@ def solve(
       relaxation=relaxation,
       tol=tol,
       max_steps=max_steps,
+      polish=polish,
+      devices=devices,
       on_progress=on_progress,
     )
   whole = rounding.round_counts(instance, found.growth)
@@ -186,12 +228,24 @@ def solve(
     optimizer=optimizer,
     relaxation=relaxation,
     lam=float(lam),
+    budget=images,
+    image_price=float(found.u[-1]),
     converged=found.gap <= tol,
     seconds=seconds,
     seconds_compile=seconds_compile,
     **{name: getattr(found, name) for name in _FOUND},
     **_counted(patterns, counts, instance, found, whole),
   )
+
+
+def _check_pair(optimizer, objective) -> None:
+  """Raises ValueError where a variant cannot take an objective."""
+  penalty = objective_lib.OBJECTIVES[objective].penalty
+  if optimizer in iterations.PRIMAL_DUAL and penalty != 'absolute':
+    raise ValueError(
+      f'optimizer must not be {optimizer!r} for objective {objective!r}: it '
+      "takes sums of absolute values only; take 'adam', 'ipm' or 'newton'."
+    )
 
 
 def _effective_lam(lam, lam_images, counts) -> float:
@@ -226,7 +280,7 @@ def _counted(patterns, counts, instance, found, whole) -> dict:
     'lam_effective': instance.lam,
     'value_start': instance.value(instance.start),
     'rounded_value': rounded_value,
-    'rounded_gap': excess / max(1.0, abs(found.value)),
+    'rounded_gap': excess / instance.unit(found.value),
     'class_counts_before': before,
     'class_counts_after': patterns.T.astype(np.int64) @ after,
     'images_before': int(counts.sum()),

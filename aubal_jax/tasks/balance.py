@@ -73,10 +73,9 @@ def _make_plan(config, dataset, rows, labelsets):
     return plan_lib.unchanged(rows, label_names=names), None
   from aubal_jax.balancing import solve as solve_lib
 
-  settings = config.balance.to_dict()
-  del settings['method']
-  settings['lam_images'] = settings['lam_images'] or None
-  solution = solve_lib.solve(labelsets.patterns, labelsets.counts, **settings)
+  solution = solve_lib.solve(
+    labelsets.patterns, labelsets.counts, **solve_settings(config)
+  )
   _print_solution(solution)
   plan = plan_lib.spread(
     labelsets.index,
@@ -96,6 +95,29 @@ def _make_plan(config, dataset, rows, labelsets):
       flush=True,
     )
   return plan, solution
+
+
+def solve_settings(config) -> dict:
+  """Returns the arguments of `solve` that `config.balance` names.
+
+  Raises:
+    ValueError: more devices are asked for than there are.
+  """
+  import jax
+
+  settings = config.balance.to_dict()
+  del settings['method']
+  for name in ('lam_images', 'budget', 'budget_growth', 'target'):
+    settings[name] = settings[name] or None
+  num_devices = settings.pop('num_devices')
+  devices = jax.devices()
+  if num_devices > len(devices):
+    raise ValueError(
+      f'balance.num_devices must be at most {len(devices)}, the devices that '
+      f'JAX sees; it is {num_devices}.'
+    )
+  settings['devices'] = devices[:num_devices] if num_devices > 1 else None
+  return settings
 
 
 def _print_solution(solution) -> None:
