@@ -1,10 +1,10 @@
 """Small random balancing problems, and the same problems as dense matrices."""
 
-import jax.numpy as jnp
 import numpy as np
 from scipy import sparse
 
-from aubal_jax.balancing import objective
+from aubal_jax.balancing.instance import Budget
+from aubal_jax.balancing.instance import make_instance
 
 
 def patterns_and_counts(seed, num_sets, num_labels):
@@ -25,40 +25,41 @@ def patterns_and_counts(seed, num_sets, num_labels):
   return patterns, np.ceil(rng.lognormal(2, 1.5, num_sets)).astype(np.int64)
 
 
-def make(*, seed, num_sets, num_labels, lam, image_cost=0.0, weights=None):
-  """Returns an `objective.Problem` with the box [1, 10]."""
+def instance(
+  seed,
+  num_sets,
+  num_labels,
+  *,
+  objective='l1',
+  lam=70.0,
+  image_cost=0.0,
+  lower=1.0,
+  upper=10.0,
+  target=None,
+  budget=None,
+  exactly=False,
+  empty=0,
+):
+  """Returns an `Instance`; `empty` images have no label at all."""
   patterns, counts = patterns_and_counts(seed, num_sets, num_labels)
-  csr = sparse.csr_array(patterns)
-  blocks = objective.label_blocks(csr.indptr, csr.indices, num_labels)
-  weights = np.ones(num_labels) if weights is None else weights
-  return objective.Problem(
-    blocks=tuple(jnp.asarray(block) for block in blocks),
-    counts=jnp.asarray(counts, jnp.float64),
-    weights=jnp.asarray(weights, jnp.float64),
-    target=jnp.full(num_labels, 1 / num_labels),
-    lam=jnp.asarray(lam, jnp.float64),
-    lower=jnp.ones(num_sets),
-    upper=jnp.full(num_sets, 10.0),
-    image_cost=jnp.asarray(image_cost, jnp.float64),
+  if empty:
+    patterns = np.vstack([patterns, np.zeros((1, num_labels), np.uint8)])
+    counts = np.append(counts, empty)
+  return make_instance(
+    sparse.csr_array(patterns),
+    counts,
+    objective=objective,
+    lam=lam,
+    image_cost=image_cost,
+    lower=np.broadcast_to(lower, len(counts)),
+    upper=np.broadcast_to(upper, len(counts)),
+    target=target,
+    budget=Budget() if budget is None else Budget(budget, exactly),
   )
 
 
-def dense_patterns(problem):
-  """The patterns of a problem as float64[S, L]."""
-  rows = []
-  for block in problem.blocks:
-    for labels in np.asarray(block):
-      row = np.zeros(len(problem.weights) + 1)
-      row[labels] = 1
-      rows.append(row[:-1])
-  return np.array(rows)
-
-
-def dense_matrix(problem):
-  """A of balancing, float64[L, S]: deviations are A @ growth."""
-  patterns = dense_patterns(problem)
-  target = np.asarray(problem.target)
-  away = patterns - patterns.sum(axis=1, keepdims=True) * target
-  return (np.asarray(problem.counts)[:, None] * away).T * np.asarray(
-    problem.weights
-  )[:, None]
+def dense_matrix(found):
+  """A of an `Instance`, float64[L, S]: deviations are A @ growth + offset."""
+  patterns = found.patterns.toarray()
+  away = patterns - found.mass[:, None] * found.target[None]
+  return (found.start[:, None] * away).T * found.weights[:, None]

@@ -138,9 +138,8 @@ def _gather_sum(table, padded):
   def add(index, total):
     return total + _gather_sum(chunks[index], padded)
 
-  start = jnp.zeros(table.shape[1], padded.dtype)
-  start = start + 0 * padded[-1]  # Varies over devices as the values do.
-  return jax.lax.fori_loop(0, len(chunks), add, start)
+  first = _gather_sum(chunks[0], padded)
+  return jax.lax.fori_loop(1, len(chunks), add, first)
 
 
 def rounded_up(size: int) -> int:

@@ -267,7 +267,7 @@ def _descend(result, growth, u, name, relaxation, max_steps, devices):
       stalled, least_gap = 0, result.gap
     narrowest = bool(num_steps) and width <= 1.01 * last
     stalled += narrowest or result.instance.penalty != 'absolute'
-    if met or narrowest and stalled > _STALLED_CHUNKS:
+    if met or (narrowest and stalled > _STALLED_CHUNKS):
       break
     if num_steps:
       width = max(width * _WIDTH_FACTOR, last)

@@ -92,9 +92,7 @@ def _direction(problem, pull, u, point):
   diagonal = jnp.where(free_sets, 1 / (problem.q + pull), 0.0)
   held = (u >= problem.high) & (rest >= 0) | (u <= problem.low) & (rest <= 0)
   hessian = objective.normal_matrix(problem, diagonal)
-  # v holds only the moves of the free labelsets: no offset.
-  v = objective.all_rows(problem, diagonal)
-  v -= jnp.append(problem.offset, -problem.budget)
+  v = objective.row_moves(problem, diagonal)
   share = problem.q / (problem.num_sets - problem.q * diagonal.sum())
   hessian += share * jnp.outer(v, v)
   hessian += jnp.diag(objective.conjugate_curvature(problem, u))

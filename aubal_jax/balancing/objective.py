@@ -145,6 +145,12 @@ def all_rows(problem: Problem, growth: Array) -> Array:
   return jnp.append(deviations(problem, growth), beyond)
 
 
+def row_moves(problem: Problem, growth: Array) -> Array:
+  """Returns A g with the budget's row, without what is constant in them."""
+  fixed = jnp.append(problem.offset, -problem.budget)
+  return all_rows(problem, growth) - fixed
+
+
 def all_slopes(problem: Problem, u: Array) -> Array:
   """Returns A^T u with the budget's row: float[S'], from u float[L + 1]."""
   weighted = problem.weights * u[:-1]

@@ -4,18 +4,16 @@ Rounding with |dz_i| below the largest labelset's size exists for any table
 (Beck and Fiala 1981), so the loss is bounded whatever the number of images.
 Three passes get close to it:
 
-  1. error feedback: largest labelsets first, each goes up or down so that the
-     running error of the classes stays small. It counts as sum v dx^2 / 2 with
-     v a curvature of phi: a class on the kink of |x| shall stay there, one far
-     from it need not;
+  1. error feedback: the clearest cases first, each labelset goes up or down so
+     that the running error stays small. It is sum v dx^2 / 2, v a curvature of
+     phi: a class on the kink of |x| has to stay there, one far off has not;
   2. repair: the cheapest moves, until the budget is met;
-  3. search: the best change of one count by one, or of two counts at once,
-     while f + cost falls and the budget holds.
+  3. search: the best few changes of counts by one, while f + cost falls.
 
-A move of labelset s by +-1 changes x by +-w (P_s - tau m_s). Labelsets of the
-same mass m share the second part, so all moves are priced, exactly, by a table
-of class terms for each mass and one pass over the patterns. The search prices
-all of them once a round, and within the round only those that came out best.
+A move of labelset s by +-1 changes x by +-w (P_s - tau m_s). Labelsets of one
+mass m share the second part, so all moves are priced, exactly, by a table of
+class terms for each mass and one pass over the patterns. The search prices all
+of them once a round, and within the round those that came out best.
 """
 
 from __future__ import annotations
@@ -27,12 +25,16 @@ from scipy import sparse
 
 from aubal_jax.balancing.instance import Instance
 
-_BLOCK = 64  # Labelsets rounded against the same error, at most.
-_ONE_BY_ONE = 2000  # The last ones, rounded one after the other.
+_BLOCK = 64  # Labelsets rounded against the same error, at most,
+_ONE_BY_ONE = 2000  # but the last ones one after the other.
+_TWO_STARTS = 10_000  # Labelsets up to which both starts are searched.
 _ROUNDS = 8
-_MOVES = 2000  # Single or pair, in all rounds.
+_CHAINS = 250  # Of moves, made in a round.
+_BEAM = 256  # Chains that are made longer, at most.
 _CANDIDATES = 4096  # Moves of either sign that a round may use.
-_PAIR_TERMS = 1 << 19  # Class terms evaluated to choose a pair.
+# Class terms evaluated to make chains one move longer, and moves of a chain;
+# the second where the first finds none.
+_EFFORTS = ((1 << 14, 2), (1 << 18, 4))
 _SIGNS = np.array([1.0, -1.0])
 
 
@@ -52,18 +54,20 @@ def round_counts(instance: Instance, growth) -> np.ndarray:
   """
   if not len(instance):
     return np.zeros(0, np.int64)
-  wanted = np.clip(growth * instance.start, instance.least, instance.most)
-  fed_back = _feed_back_errors(instance, _scaled_to_budget(instance, wanted))
   moves = _all_moves(instance)
-  starts = (
-    _repair(moves, _point(instance, fed_back)),
-    _point(instance, _repair_in_order(instance, np.rint(wanted))),
-  )
-  point = min(starts, key=lambda point: point.priced)
-  return _search(moves, point).counts.astype(np.int64)
-
-
-# The budget.
+  wanted = np.clip(growth * instance.start, instance.least, instance.most)
+  scaled = _scaled_to_budget(instance, wanted)
+  fed_back = _feed_back_errors(instance, scaled)
+  nearest = _repair_in_order(instance, np.rint(wanted))
+  starts = [
+    _repair(moves, _Point(instance, fed_back)),
+    _Point(instance, nearest),
+  ]
+  if len(instance) > _TWO_STARTS:
+    starts = [min(starts, key=_Point.priced)]
+  goal = _Point(instance, scaled).priced()
+  ends = [_search(moves, start, goal) for start in starts]
+  return min(ends, key=_Point.priced).counts.astype(np.int64)
 
 
 def _beyond(instance, images):
@@ -77,7 +81,7 @@ def _beyond(instance, images):
 def _scaled_to_budget(instance, wanted) -> np.ndarray:
   """Returns counts float64[S] on the way to a bound, where the budget is met.
 
-  Whatever the growth, no more has to be repaired than rounding gets wrong.
+  Whatever the growth, only what rounding gets wrong is left to be repaired.
   """
   beyond = _beyond(instance, wanted.sum())
   if abs(beyond) < 1:
@@ -96,48 +100,44 @@ def _repair_in_order(instance, counts) -> np.ndarray:
 
 def _repair(moves, point) -> _Point:
   """Returns the point after the cheapest moves that meet the budget."""
-  instance = point.instance
-  while beyond := _beyond(instance, point.images):
+  while beyond := _beyond(point.instance, point.images):
     prices = moves.prices(point)[int(beyond > 0)]
-    # Half at a time: the other half is priced with these in place.
-    rows = _smallest(prices, int(np.ceil(abs(beyond) / 2)))
+    # A part at a time: the others are priced with these in place.
+    most = min(abs(beyond) / 2, np.isfinite(prices).sum() / 8)
     counts = point.counts.copy()
-    counts[rows[np.isfinite(prices[rows])]] -= np.sign(beyond)
-    point = _point(instance, counts)
+    counts[_smallest(prices, int(np.ceil(most)))] -= np.sign(beyond)
+    point = _Point(point.instance, counts)
   return point
-
-
-# Error feedback.
 
 
 def _feed_back_errors(instance, wanted) -> np.ndarray:
   """Rounds counts float64[S] up or down, against the error of those before."""
   counts = np.clip(np.floor(wanted + 1e-9), instance.least, instance.most)
-  rows = np.flatnonzero((wanted - counts > 1e-9) & (counts < instance.most))
-  rows = rows[np.argsort(-instance.start[rows], kind='stable')]
+  part = wanted - counts
+  rows = np.flatnonzero((part > 1e-9) & (counts < instance.most))
+  rows = rows[np.argsort(-np.abs(part[rows] - 0.5), kind='stable')]
   if len(rows):
-    counts[rows] += _goes_up(instance, rows, wanted)
+    counts[rows] += _goes_up(instance, rows, part[rows], wanted)
   return counts
 
 
-def _goes_up(instance, rows, wanted) -> np.ndarray:
+def _goes_up(instance, rows, part, wanted) -> np.ndarray:
   """Returns bool[R], which of these labelsets go up.
 
-  With the errors e = dz, M = m . dn and those of the budget, a change of a
-  count by d costs d c + d^2 h / 2, where c = (P_s - tau m_s) . v (e - tau M) is
-  the slope and h the curvature along it: d is 1 - part or - part.
+  With errors e = dz, M = m . dn and B = sum dn, a change of a count by d costs
+  d c + d^2 h / 2, with the slope c = (P_s - tau m_s) . v (e - tau M) + nu B and
+  the curvature h; d is 1 - part or -part.
   """
   patterns, mass = instance.patterns[rows], instance.mass[rows]
-  part = wanted[rows] - np.floor(wanted[rows] + 1e-9)
   v = _curvature(instance, instance.deviations(wanted))
-  shared = patterns @ (v * instance.target)
-  own = v @ instance.target**2
+  shared, own = patterns @ (v * instance.target), v @ instance.target**2
   along = patterns @ v - 2 * mass * shared + mass**2 * own
-  nu = along.mean() if _is_tight(instance, wanted, len(rows)) else 0.0
+  is_tight = _beyond(instance, wanted.sum() + len(rows)) != 0
+  nu = along.mean() if is_tight else 0.0
   along += nu + 2 * instance.lam / len(instance) / instance.start[rows] ** 2
   up = np.zeros(len(rows), bool)
   error = np.zeros(len(v))  # v e.
-  error_shared = error_mass = error_images = 0.0  # tau . v e, M, sum dn.
+  error_shared = error_mass = error_images = 0.0  # tau . v e, M, B.
   for block in _blocks(len(rows)):
     ends = patterns.indptr[block.start : block.stop + 1]
     labels = patterns.indices[ends[0] : ends[-1]]
@@ -156,19 +156,14 @@ def _goes_up(instance, rows, wanted) -> np.ndarray:
 def _curvature(instance, x) -> np.ndarray:
   """Returns v float64[L]: phi bends about as sum v dz^2 / 2 around x.
 
-  For |x| it is that of the parabola above it which touches it at |x| + w, an
-  image away: on the kink, v = w.
+  For |x|, that of the parabola above it which touches it at |x| + w, one image
+  further.
   """
   if instance.penalty == 'absolute':
     return instance.weights**2 / (np.abs(x) + instance.weights)
   if instance.penalty == 'square':
     return 2 * instance.weights**2 / instance.scale
   return instance.scale / np.maximum(x, 1.0) ** 2
-
-
-def _is_tight(instance, wanted, num_open) -> bool:
-  """Returns whether rounding can break the budget."""
-  return bool(_beyond(instance, wanted.sum() + num_open))
 
 
 def _blocks(num_rows):
@@ -181,58 +176,27 @@ def _blocks(num_rows):
     start = stop
 
 
-# Moves.
-
-
-@dataclasses.dataclass
 class _Point:
-  """Whole counts float64[S] and their sums.
+  """Whole counts float64[S], with x, the sum of n and that of n / n_o."""
 
-  Attributes:
-    instance: the problem.
-    counts: n.
-    class_counts: float64[L], z.
-    mass: m . n.
-    images: sum of n.
-    growth: sum of n / n_o.
-  """
+  def __init__(self, instance, counts):
+    self.instance, self.counts = instance, counts
+    self.x = instance.deviations(counts)
+    self.images = counts.sum()
+    self.growth = (counts / instance.start).sum()
 
-  instance: Instance
-  counts: np.ndarray
-  class_counts: np.ndarray
-  mass: float
-  images: float
-  growth: float
-
-  @property
-  def x(self) -> np.ndarray:
-    """float64[L], the deviations."""
-    away = self.class_counts - self.instance.target * self.mass
-    return self.instance.weights * away + self.instance.offset
-
-  @property
   def priced(self) -> float:
-    """f + cost."""
+    """Returns f + cost."""
     spread = self.instance.lam * np.var(self.counts / self.instance.start)
     cost = self.instance.cost(self.counts)
     return float(_terms(self.instance, self.x).sum() + spread + cost)
 
-  def move(self, row, sign):
-    """Changes one count by one, in place."""
-    patterns = self.instance.patterns
-    labels = slice(patterns.indptr[row], patterns.indptr[row + 1])
-    self.counts[row] += sign
-    self.class_counts[patterns.indices[labels]] += sign
-    self.mass += sign * self.instance.mass[row]
-    self.images += sign
-    self.growth += sign / self.instance.start[row]
-
-
-def _point(instance, counts) -> _Point:
-  z, growth = instance.patterns.T @ counts, (counts / instance.start).sum()
-  return _Point(
-    instance, counts, z, instance.mass @ counts, counts.sum(), growth
-  )
+  def make(self, rows, signs, step):
+    """Changes the counts of distinct labelsets, and x by `step`, in place."""
+    self.counts[rows] += signs
+    self.x += step
+    self.images += signs.sum()
+    self.growth += (signs / self.instance.start[rows]).sum()
 
 
 def _terms(instance, x) -> np.ndarray:
@@ -309,95 +273,70 @@ def _smallest(values, number) -> np.ndarray:
   return places[np.argsort(values[places], kind='stable')[:number]]
 
 
-# Search.
-
-
-def _search(moves, point) -> _Point:
-  """Moves one count by one, or two at once, while f + cost falls."""
-  moves_left = _MOVES
+def _search(moves, point, goal) -> _Point:
+  """Makes chains of moves, in rounds, until f + cost meets `goal` or stays."""
+  instance = point.instance
   for _ in range(_ROUNDS):
-    before, level = point.counts.copy(), point.priced
+    level = point.priced()
     places = [_smallest(price, _CANDIDATES) for price in moves.prices(point)]
     candidates = moves.take(np.unique(np.concatenate(places)))
-    tiny = 1e-9 * max(1.0, abs(level))
-    moves_left -= _descend(candidates, point, moves_left, tiny)
-    gain = level - point.priced
-    if gain < 0:  # Of rounding, in the sums.
-      return _point(point.instance, before)
-    if gain < 1e-6 * point.instance.unit(level) or not moves_left:
+    found = _Point(instance, point.counts.copy())
+    tiny = 1e-10 * max(1.0, abs(level))
+    for _ in range(_CHAINS):
+      if not any(
+        _make_chain(candidates, found, tiny, *effort) for effort in _EFFORTS
+      ):
+        break
+    found = _Point(instance, found.counts)  # Sums without their errors.
+    reached = found.priced()
+    if reached < level:
+      point = found
+    if reached < goal or level - reached < 1e-6 * instance.unit(level):
       break
   return point
 
 
-def _descend(moves, point, most_moves, tiny) -> int:
-  """Makes moves that gain more than `tiny`, in place; returns how many."""
-  for made in range(most_moves):
-    prices = moves.prices(point)
-    broken = _beyond(point.instance, point.images + _SIGNS) != 0
-    single = np.where(broken[:, None], np.inf, prices)
-    best = np.unravel_index(np.argmin(single), single.shape)
-    chosen = [best]
-    if not single[best] < -tiny:
-      chosen = _best_chain(moves, point, prices, tiny)
-    if not chosen:
-      return made
-    for sign, place in chosen:
-      point.move(moves.rows[place], _SIGNS[sign])
-  return most_moves
+def _make_chain(moves, point, tiny, terms, longest) -> bool:
+  """Makes the few moves that gain most together; returns whether any do.
 
-
-def _best_chain(moves, point, prices, tiny) -> list[tuple]:
-  """Returns the few moves of different labelsets that gain together, or none.
-
-  A beam search over the cheapest moves: of all chains one move longer the best
-  ones are kept, until one gains.
+  A beam search among the cheapest moves: of all chains of one move more the
+  best are kept, until one gains more than `tiny`. On the way they may break the
+  budget by an image. No labelset moves twice in a chain.
   """
   instance = point.instance
-  pool = _pool(moves, point, prices)
-  x = point.x[None];now_x=x[0]
-  chains, rest = np.zeros((1, 0), int), np.zeros(1)
-  now = _terms(instance, x).sum()
-  for _ in range(_CHAIN):
-    images = point.images + pool.signs[chains].sum(axis=1)[:, None] + pool.signs
-    growth = pool.growth[chains].sum(axis=1)
-    rests = rest[:, None] + pool.rest
-    rests -= 2 * instance.lam * np.multiply.outer(growth, pool.growth)
-    change = _terms(instance, x[:, None] + pool.steps).sum(axis=2) - now + rests
-    used = (pool.rows[chains][:, :, None] == pool.rows).any(axis=1)
-    beyond = np.abs(_beyond(instance, images))
+  rows, signs, steps, rest = _cheapest(moves, point, terms)
+  beam = min(max(terms // max(steps.size, 1), 1), _BEAM)
+  growth = signs / instance.start[rows] / len(instance)
+  chains, x = np.zeros((1, 0), int), point.x[None]
+  spent = -_terms(instance, x).sum(axis=1)
+  for _ in range(longest):
+    in_common = np.outer(growth[chains].sum(axis=1), growth)
+    spent = spent[:, None] + rest - 2 * instance.lam * in_common
+    change = spent + _terms(instance, x[:, None] + steps).sum(axis=2)
+    images = np.add.outer(signs[chains].sum(axis=1), signs)
+    beyond = np.abs(_beyond(instance, point.images + images))
+    used = (rows[chains][..., None] == rows).any(axis=1)
     change[used | (beyond > 1)] = np.inf
-    done = np.where(beyond > 0, np.inf, change)
-    if done.size and done.min() < -tiny:
-      first, last = np.unravel_index(np.argmin(done), done.shape)
+    ready = np.where(beyond > 0, np.inf, change)
+    if ready.size and ready.min() < -tiny:
+      first, last = np.unravel_index(np.argmin(ready), ready.shape)
       chain = [*chains[first], last]
-      return list(zip(pool.kinds[chain], pool.places[chain]))
-    best = _smallest(change.ravel(), (chains.shape[1] + 1) * len(pool.rows))
-    best = best[np.isfinite(change.ravel()[best])]
-    if not len(best): return []
-    first, last = np.unravel_index(best, change.shape)
-    longer = np.sort(np.column_stack([chains[first], last]), axis=1)
-    _, once = np.unique(longer, axis=0, return_index=True)
-    once = np.sort(once)[: max(4,int(_PAIR_TERMS/len(pool.rows)/len(now_x)))]
-    chains, rest = longer[once], rests[first[once], last[once]]
-    x = x[first[once]] + pool.steps[last[once]]
-  return []
+      point.make(rows[chain], signs[chain], steps[chain].sum(axis=0))
+      return True
+    first, last, chains = _longer(chains, change, beam)
+    x, spent = x[first] + steps[last], spent[first, last]
+  return False
 
 
-@dataclasses.dataclass(frozen=True)
-class _Pool:
-  kinds: np.ndarray
-  places: np.ndarray
-  rows: np.ndarray
-  signs: np.ndarray
-  steps: np.ndarray
-  rest: np.ndarray
-  growth: np.ndarray
+def _cheapest(moves, point, terms) -> tuple:
+  """Returns the cheapest K moves: rows, signs, steps of x and the rest.
 
-_CHAIN=4;_RATIO=1
-def _pool(moves, point, prices):
-  instance, x = point.instance, point.x
-  number = int(_RATIO*np.sqrt(_PAIR_TERMS / len(x))) // 2
-  number = min(max(number, 4), 1024)
+  `steps` is float64[K, L]. The rest of a price is what does not come from phi:
+  of Var(g), but for what moves of a chain have in common, and the cost.
+  """
+  instance, prices = point.instance, moves.prices(point)
+  number = int(np.sqrt(terms / len(point.x)) / 2)
+  number = min(max(number, 4), 128)
   places = [_smallest(price, number) for price in prices]
   kinds = np.repeat([0, 1], [len(of_sign) for of_sign in places])
   places = np.concatenate(places)
@@ -406,5 +345,18 @@ def _pool(moves, point, prices):
   rows, signs = moves.rows[places], _SIGNS[kinds]
   steps = instance.weights * instance.patterns[rows].toarray()
   steps = signs[:, None] * (steps - moves.drift[moves.group[places]])
-  alone = _terms(instance, x + steps).sum(axis=1) - _terms(instance, x).sum()
-  return _Pool(kinds, places, rows, signs, steps, prices[kinds, places] - alone, signs / instance.start[rows] / len(instance))
+  after = _terms(instance, point.x + steps).sum(axis=1)
+  rest = prices[kinds, places] - (after - _terms(instance, point.x).sum())
+  return rows, signs, steps, rest
+
+
+def _longer(chains, change, number) -> tuple:
+  """Returns the best chains of one move more: which, by which move, and all."""
+  length = chains.shape[1] + 1  # A chain is found once for each order.
+  places = _smallest(change.ravel(), number * length)
+  places = places[np.isfinite(change.ravel()[places])]
+  first, last = np.unravel_index(places, change.shape)
+  longer = np.sort(np.column_stack([chains[first], last]), axis=1)
+  _, once = np.unique(longer, axis=0, return_index=True)
+  once = np.sort(once)[:number]
+  return first[once], last[once], longer[once]
