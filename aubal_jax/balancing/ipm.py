@@ -2,9 +2,9 @@ r"""A primal-dual interior-point method with one L x L Cholesky factor a step.
 
 Each labelset has slacks s- = g - lower, s+ = upper - g with multipliers z-, z+;
 each row of the dual (see `objective`) splits its deviation x = p - m + phi*''u
-into a part p that waits for u to reach its upper bound, p (high - u) -> 0, and a
-part m that waits for the lower one; a term -k log x of phi is such a part whose
-product stays at k. With q = 2 lam / S,
+into a part p that waits for u to reach its upper bound, p (high - u) -> 0, and
+a part m that waits for the lower one; a term -k log x of phi is such a part
+whose product stays at k. With q = 2 lam / S,
 
   Theta = 1 / (q + z- / s- + z+ / s+),    kappa = (q/S) / (1 - (q/S) sum Theta),
   E = p / (high - u) + m / (u - low) + phi*''
@@ -113,6 +113,11 @@ def _lengths(problem, frame, state, change, share):
   return jnp.minimum(share * primal, 1.0), jnp.minimum(share * dual, 1.0)
 
 
+def _gap(problem, frame, state):
+  products = system_lib.products_of(problem, frame, state)
+  return system_lib.gap_of(problem, products)
+
+
 def _moved(state, change, primal, dual) -> State:
   lengths = State(primal, primal, dual, dual, dual, primal, primal)
   return State(
@@ -131,9 +136,7 @@ def _one(problem, frame, state) -> State:
   predicted = system_lib.solve(problem, frame, state, system, aim)
   lengths = _lengths(problem, frame, state, predicted, 1.0)
   ahead = _moved(state, predicted, *lengths)
-  ahead_gap = system_lib.gap_of(
-    problem, system_lib.products_of(problem, frame, ahead)
-  )
+  ahead_gap = _gap(problem, frame, ahead)
   sigma = jnp.clip((ahead_gap / gap) ** 3, 1e-6, 1.0)
   targets = system_lib.targets(problem, frame, sigma * mu)
   d = predicted
@@ -189,10 +192,8 @@ def run_chunk(problem: objective.Problem, state: State, tol, max_steps):
 
   def unfinished(carry):
     state, count, stalled = carry
-    gap = system_lib.gap_of(
-      problem, system_lib.products_of(problem, frame, state)
-    )
-    return (gap > tol) & (count < max_steps) & ~stalled
+    open_ = _gap(problem, frame, state) > tol
+    return open_ & (count < max_steps) & ~stalled
 
   def advance(carry):
     state, count, _ = carry

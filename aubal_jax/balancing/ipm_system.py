@@ -112,6 +112,7 @@ def room(problem, frame, u):
 
 
 def products_of(problem, frame, state) -> Products:
+  """Returns the products at a point."""
   up, down = room(problem, frame, state.u)
   return Products(
     state.below * state.push,

@@ -31,6 +31,7 @@ _INTERIOR_CHUNK = 12
 _INTERIOR_STEPS = 200
 _POLISH_STEPS = 60
 _STALLED_CHUNKS = 5
+_STALLED_STEPS = 20
 _WIDTH_FACTOR = 0.5
 _FIRST_SIGMA = 10.0
 
@@ -338,3 +339,7 @@ def _polish(result, growth, u) -> None:
       growth, sigma = trial, sigma * 5
     else:
       sigma /= 4
+    stalled = 0 if result.gap < 0.9 * least_gap else stalled + 1
+    least_gap = min(least_gap, result.gap)
+    if stalled > _STALLED_STEPS:
+      return

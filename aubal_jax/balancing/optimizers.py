@@ -279,7 +279,7 @@ def _search(problem, state, transform, metric, gradient_at, value_at) -> State:
     fall = 1e-4 * gradient @ (trial - growth)
     return ~(reached <= level + fall) & (scale > 0.25**_HALVINGS)
 
-  scale, trial, reached = jax.lax.while_loop(
+  _, trial, reached = jax.lax.while_loop(
     too_long, lambda search: attempt(search[0] / 4), attempt(jnp.ones(()))
   )
   return State(jnp.where(reached <= level, trial, growth), growth, inner)

@@ -96,7 +96,10 @@ def run_chunk(problem: objective.Problem, state: State, num_steps):
   last = _certified(problem, growth, u)
   mean = _certified(problem, mean_growth, mean_u)
   better = _gap(mean[2]) < _gap(last[2])
-  pick = lambda a, b: jax.tree.map(lambda x, y: jnp.where(better, x, y), a, b)
+
+  def pick(a, b):
+    return jax.tree.map(lambda x, y: jnp.where(better, x, y), a, b)
+
   growth, u = pick((mean_growth, mean_u), (growth, u))
   state = State(growth, u, growth, u, _balance(problem, state, growth, u))
   return state, *pick(mean, last)

@@ -20,8 +20,8 @@ from aubal_jax.balancing import rounding
 from aubal_jax.balancing.instance import Budget
 from aubal_jax.balancing.instance import make_instance
 
-# Every name `solve` takes as `optimizer`: projected gradients, primal-dual steps
-# (piecewise linear objectives only) and the exact ones.
+# Every name `solve` takes as `optimizer`: projected gradients, primal-dual
+# steps (piecewise linear objectives only) and the exact ones.
 VARIANTS = (
   *optimizers.OPTIMIZERS,
   *iterations.PRIMAL_DUAL,
