@@ -306,10 +306,10 @@ def _alternate(result, growth, u, max_steps):
 def _interior(result, growth) -> None:
   """Takes interior-point steps until the gap is met, or no longer falls."""
   problem = result.where.problem
-  _, u, _, figures = optimizers.certify(
+  feasible, u, _, figures = optimizers.certify(
     problem, growth, 0.0, 1e-9, relaxation='huber'
   )
-  if result.record(growth, u, figures, 0):
+  if result.record(feasible, u, figures, 0):
     return
   state = ipm.start(problem, growth)
   wanted, least_gap, stalled = result.wanted, np.inf, 0

@@ -15,8 +15,8 @@ cost(g) = image_cost sum_s n_o,s (g_s - 1). A is never formed.
 
 The conjugate of phi decides what the dual looks like: each class has a u_i in
 [low_i, high_i], and there phi*(u) = sum bend u^2 / 2 + k (log(k / -u) - 1), k
-the barrier. The budget is one more row, x = n . 1 - budget, with u in [0, inf), or
-any u where it is to be met exactly, or 0 where there is none.
+the barrier. The budget is one more row, x = n . 1 - budget, with u in [0, inf),
+or any u where it is to be met exactly, or 0 where there is none.
 """
 
 from __future__ import annotations
