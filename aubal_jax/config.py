@@ -5,13 +5,17 @@ import math
 import ml_collections
 
 _CHOICES = {
-  'task': ('run', 'balance', 'train', 'evaluate', 'report'),
+  'task': (
+    *('run', 'balance', 'train', 'evaluate', 'report'),
+    *('optimizers', 'frontier'),
+  ),
   'data.name': ('synthetic', 'manifest', 'labels'),
   'data.unreadable': ('error', 'drop'),
   'data.channels': (1, 3),
   'data.resize': ('stretch', 'pad', 'crop'),
   'balance.method': ('aubal', 'random', 'none'),
   'augment.rows': ('added', 'all', 'none'),
+  'frontier.over': ('budget', 'lam'),
 }
 _LEAST = {
   'seed': 0,
@@ -32,13 +36,15 @@ _LEAST = {
   'train.keep_checkpoints': 1,
   'train.num_workers': 1,
   'evaluate.batch_size': 1,
+  'optimizers.max_seconds': 1,
+  'frontier.num_points': 2,
 }
 
 
 def default() -> ml_collections.ConfigDict:
   """Returns the settings every file in configs/ starts from, locked."""
   c = ml_collections.ConfigDict()
-  c.task = 'run'  # run, balance, train, evaluate or report.
+  c.task = 'run'  # run, balance, train, evaluate, report, optimizers, frontier.
   c.seed = 0  # Of everything that is drawn.
 
   c.data = ml_collections.ConfigDict()
@@ -110,6 +116,15 @@ def default() -> ml_collections.ConfigDict:
 
   c.evaluate = ml_collections.ConfigDict()
   c.evaluate.batch_size = 64  # Images a step, over all devices.
+
+  c.optimizers = ml_collections.ConfigDict()
+  c.optimizers.variants = ()  # Names of balancing.solve.VARIANTS; () = all.
+  c.optimizers.rivals = ()  # Of balancing.rivals; () = installed; none = none.
+  c.optimizers.max_seconds = 600.0  # Longest for one of them; its row says so.
+
+  c.frontier = ml_collections.ConfigDict()
+  c.frontier.over = 'budget'  # What is varied: budget (images) or lam.
+  c.frontier.num_points = 30  # Solved, from nothing added to all that helps.
 
   c.lock()
   return c

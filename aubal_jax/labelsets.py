@@ -6,12 +6,17 @@ The paper calls a labelset a "unique class group". Everything here is NumPy
 
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
+import itertools
 
 import numpy as np
 from scipy import sparse
 
-_CHUNK_ENTRIES = 1 << 22  # Entries that are hashed at a time.
+from aubal_jax import grouping
+
+_BLOCK_ENTRIES = 1 << 20  # Grouped at a time: they stay in the cache.
+_MIN_BLOCK_ROWS = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +27,8 @@ class Labelsets:
     patterns: uint8[S, L], the distinct rows: dense where the table was dense,
       `scipy.sparse.csr_array` where it was sparse.
     counts: int64[S], rows that have each pattern, most frequent first.
-    index: int64[N], the labelset of each row: `patterns[index] == labels`.
+    index: int32[N] (int64 from 2^31 labelsets on), the labelset of each row:
+      `patterns[index] == labels`.
   """
 
   patterns: np.ndarray | sparse.csr_array
@@ -44,107 +50,188 @@ class Labelsets:
 def find_labelsets(labels) -> Labelsets:
   """Groups the rows of a 0/1 table by their exact combination of labels.
 
-  Rows are hashed (a random 64-bit word per label, summed), grouped by hash and
-  then compared with the first row of their group, so the answer is exact. The
-  order of labelsets (most frequent first, then by hash) does not depend on the
-  order of rows.
+  The order of labelsets does not depend on the order of rows: most frequent
+  first, ties by a number that the row alone makes. To 64 labels it is the row
+  read as a binary number, its first label the lowest bit; above, the sum
+  modulo 2^64 of a fixed random word for each label (should two labelsets share
+  it, of the next such words).
+
+  A table larger than memory is given in chunks, each a table [n, L] of any of
+  the kinds below; then the labelsets and the index are kept, and of a chunk
+  nothing. Chunks are: an iterator, or another iterable that is no array (no
+  `__array__`), no scipy sparse table and no list or tuple; and a list or tuple
+  whose first item is an array or sparse table with two axes. The result is
+  that of the whole table.
 
   Args:
-    labels: 0/1 [N, L]; bool, integer or float, dense or scipy sparse.
+    labels: 0/1 [N, L]; bool, integer or float, dense or scipy sparse; or
+      chunks of its rows.
 
   Returns:
-    The `Labelsets` of the table.
+    The `Labelsets` of the table. Patterns of chunks are dense or sparse as the
+    first chunk is.
 
   Raises:
-    ValueError: `labels` has not two axes, or holds something but 0 and 1.
+    ValueError: `labels` has not two axes, or holds something but 0 and 1, or a
+      sparse one the same entry twice; or there is no chunk, or one has another
+      number of labels than the first. The message names the chunk, counted
+      from 0, and the row in it.
 
   Examples:
     >>> found = find_labelsets([[1, 0], [1, 1], [1, 0]])
     >>> found.patterns.tolist(), found.counts.tolist(), found.index.tolist()
     ([[1, 0], [1, 1]], [2, 1], [0, 1, 0])
+    >>> chunks = iter([[[1, 0], [1, 1]], [[1, 0]]])
+    >>> find_labelsets(chunks).index.tolist()
+    [0, 1, 0]
   """
-  labels = as_binary(labels)
-  rng = np.random.default_rng(0)
-  while True:  # Once, but for a collision of hashes.
-    words = rng.integers(0, 2**64, labels.shape[1], dtype=np.uint64)
-    hashes = _row_hashes(labels, words)
-    _, first, index, counts = np.unique(
-      hashes, return_index=True, return_inverse=True, return_counts=True
+  if _is_chunked(labels):
+    return Labelsets(*_group_chunks(iter(labels)).result())
+  table = _as_table(labels, 'labels')
+  groups = grouping.make_groups(
+    table.shape[1], sparse.issparse(table), lambda rows: as_binary(table[rows])
+  )
+  _add(groups, table, 'labels')
+  return Labelsets(*groups.result())
+
+
+def _is_chunked(labels) -> bool:
+  if sparse.issparse(labels) or hasattr(labels, '__array__'):
+    return False
+  if isinstance(labels, (list, tuple)):
+    return bool(labels) and getattr(labels[0], 'ndim', None) == 2
+  return isinstance(labels, collections.abc.Iterable)
+
+
+def _group_chunks(chunks):
+  """Groups the rows of all chunks; lets go of each before the next is made."""
+  groups = None
+  for number in itertools.count():
+    name = f'chunk {number} of labels'
+    try:
+      table = _as_table(next(chunks), name)
+    except StopIteration:
+      break
+    if groups is None:
+      groups = grouping.make_groups(table.shape[1], sparse.issparse(table))
+    if table.shape[1] != groups.num_labels:
+      raise ValueError(
+        f'{name} must have as many labels as chunk 0, {groups.num_labels}; it '
+        f'has {table.shape[1]}.'
+      )
+    _add(groups, table, name)
+    del table
+  if groups is None:
+    raise ValueError(
+      'labels must have at least one chunk, if one without rows; the iterator '
+      'is at its end.'
     )
-    order = np.argsort(-counts, kind='stable')
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    index = rank[index.ravel()]
-    patterns, counts = labels[first[order]], counts[order]
-    if _rows_equal(labels, patterns, index):
-      return Labelsets(patterns, counts.astype(np.int64), index)
+  return groups
 
 
-def as_binary(labels, name: str = 'labels') -> np.ndarray | sparse.csr_array:
+def _add(groups, table, name: str) -> None:
+  """Adds the rows of a table block by block, each checked."""
+  num_rows, width = table.shape
+  if groups.is_sparse and sparse.issparse(table):
+    width = 4 * table.nnz // max(num_rows, 1)
+  step = max(_BLOCK_ENTRIES // max(width, 8), _MIN_BLOCK_ROWS)
+  for start in range(0, max(num_rows, 1), step):
+    block = _checked(_rows(table, start, start + step), name, start)
+    if groups.is_sparse:
+      block = sparse.csr_array(block)
+    elif sparse.issparse(block):
+      block = block.toarray()
+    groups.add(block)
+
+
+def as_binary(table, name: str = 'labels') -> np.ndarray | sparse.csr_array:
   """Returns a 0/1 table as uint8[N, L] or a canonical CSR array.
 
+  It shares memory with the table given, where that is such a table; the given
+  one is never changed.
+
   Raises:
-    ValueError: not two axes, or an entry that is neither 0 nor 1.
+    ValueError: not two axes, an entry that is neither 0 nor 1, or one that is
+      there twice in a sparse table.
   """
-  if sparse.issparse(labels):
-    table = sparse.csr_array(labels)
-    values = table.data
-  else:
-    table = np.asarray(labels)
-    values = table
+  return _checked(_as_table(table, name), name)
+
+
+def _as_table(table, name: str) -> np.ndarray | sparse.csr_array:
+  if not sparse.issparse(table):
+    table = np.asarray(table)
   if table.ndim != 2:
     raise ValueError(
       f'{name} must be a table with two axes [rows, labels]; it has shape '
       f'{table.shape}.'
     )
-  if values.dtype != np.bool_:
-    bad = ~((values == 0) | (values == 1))
-    if bad.any():
-      raise ValueError(
-        f'{name} must hold 0 and 1 only; found {values[bad].flat[0]!r}'
-        f'{_where(table, bad)}. Turn unknown entries into 0, or drop the row.'
-      )
-  if sparse.issparse(table):
-    table = table.astype(np.uint8)
-    table.sum_duplicates()
+  return sparse.csr_array(table) if sparse.issparse(table) else table
+
+
+def _rows(table, start: int, stop: int):
+  """Returns a slice of a table's rows that shares its memory."""
+  if not sparse.issparse(table):
+    return table[start:stop]
+  starts = table.indptr[start : stop + 1]
+  entries = slice(starts[0], starts[-1])
+  return sparse.csr_array(
+    (table.data[entries], table.indices[entries], starts - starts[0]),
+    shape=(len(starts) - 1, table.shape[1]),
+  )
+
+
+def _checked(table, name: str, first_row: int = 0):
+  """As `as_binary`, for a table whose first row counts as `first_row`."""
+  is_sparse = sparse.issparse(table)
+  values = table.data[: table.indptr[-1]] if is_sparse else table
+  bits = _bits(values)
+  if bits is None:
+    bad = np.flatnonzero(~((values == 0) | (values == 1)))[0]
+    (found,) = values.flat[bad : bad + 1].tolist()
+    row, column = _position(table, bad)
+    raise ValueError(
+      f'{name} must hold 0 and 1 only; found {found!r} at row '
+      f'{first_row + row}, column {column}. Turn unknown entries into 0, or '
+      'drop the row.'
+    )
+  if not is_sparse:
+    return bits
+  indices = table.indices[: len(bits)]
+  table = sparse.csr_array((bits, indices, table.indptr), shape=table.shape)
+  if not bits.all():
+    table = table.copy()
     table.eliminate_zeros()
-    if table.nnz and table.data.max() > 1:
-      raise ValueError(f'{name} holds the same entry twice.')
-    return table
-  return np.ascontiguousarray(table, dtype=np.uint8)
+  if not table.has_sorted_indices:
+    table = table.sorted_indices()
+  if not table.has_canonical_format:
+    rows = np.repeat(np.arange(table.shape[0]), np.diff(table.indptr))
+    twice = (np.diff(rows) == 0) & (np.diff(table.indices) == 0)
+    row, column = _position(table, np.flatnonzero(twice)[0])
+    raise ValueError(
+      f'{name} must hold an entry once; the one at row {first_row + row}, '
+      f'column {column} is there twice. Sum up duplicates first.'
+    )
+  return table
 
 
-def _where(table, bad) -> str:
-  if sparse.issparse(table):
-    return ''
-  row, column = np.argwhere(bad)[0]
-  return f' at row {row}, column {column}'
+def _bits(values: np.ndarray) -> np.ndarray | None:
+  """Returns values as uint8, or None if one is neither 0 nor 1."""
+  if values.dtype == np.bool_:
+    return values.view(np.uint8)
+  if values.dtype.kind in 'iu' and values.itemsize == 1:
+    bits = values.view(np.uint8)  # Below 0 is above 1 then.
+    return bits if bits.max(initial=0) <= 1 else None
+  ones = values == 1
+  num_valid = np.count_nonzero(ones) + np.count_nonzero(values == 0)
+  return ones.view(np.uint8) if num_valid == values.size else None
 
 
-def _row_hashes(labels, words: np.ndarray) -> np.ndarray:
-  """uint64[N], the sum modulo 2^64 of the words of each row's labels."""
-  hashes = np.empty(labels.shape[0], np.uint64)
-  for chunk in _chunks(labels):
-    hashes[chunk] = labels[chunk].astype(np.uint64) @ words
-  return hashes
-
-
-def _chunks(labels):
-  """Yields slices of rows that hold `_CHUNK_ENTRIES` at most, dense."""
-  size = max(_CHUNK_ENTRIES // max(labels.shape[1], 1), 1)
-  for start in range(0, labels.shape[0], size):
-    yield slice(start, start + size)
-
-
-def _rows_equal(labels, patterns, index: np.ndarray) -> bool:
-  for chunk in _chunks(labels):
-    rows, expected = labels[chunk], patterns[index[chunk]]
-    if sparse.issparse(labels):
-      if (rows != expected).nnz:
-        return False
-    elif not np.array_equal(rows, expected):
-      return False
-  return True
+def _position(table, entry: int) -> tuple[int, int]:
+  """Returns row and column of an entry, counted as they are stored."""
+  if not sparse.issparse(table):
+    return divmod(int(entry), table.shape[1])
+  row = np.searchsorted(table.indptr, entry, side='right') - 1
+  return int(row), int(table.indices[entry])
 
 
 def irlbl(class_counts) -> np.ndarray:
@@ -202,7 +289,8 @@ def imbalance(labels) -> dict:
   """Returns how uneven a 0/1 table [N, L] is.
 
   Args:
-    labels: 0/1 [N, L], dense or scipy sparse; or the table's `Labelsets`.
+    labels: 0/1 [N, L], dense, scipy sparse or in chunks, as `find_labelsets`
+      takes it; or the table's `Labelsets`.
 
   Returns:
     `images`, `labels`, `labelsets`: sizes N, L, S; `class_counts` int[L];

@@ -3,6 +3,9 @@
 config.json says what made the folder. A stage that writes pins the settings it
 reads and the table it read them for, so a folder never holds stages of two
 runs; what later stages made of files that change is no longer done.
+
+Most stages are a line, each reading the files of the one before. The others
+stand beside it: they read the table alone, and nothing reads their files.
 """
 
 from __future__ import annotations
@@ -31,6 +34,20 @@ _TABLE = (
   'data.num_',
 )
 _PIXELS = ('data.image_size', 'data.channels', 'data.resize')
+_PROBLEM = (
+  'balance.objective',
+  'balance.target',
+  'balance.lam',
+  'balance.lower',
+  'balance.upper',
+  'balance.image_cost',
+  'balance.budget',
+  'balance.tol',
+  'balance.max_steps',
+)
+
+# The stages in their order; every other one stands beside this line.
+LINE = ('balance', 'train', 'evaluate', 'report')
 
 # The settings each stage reads, as beginnings of their names. What no result
 # depends on (threads, how often to log or save) is not among them.
@@ -50,6 +67,8 @@ READS = {
   ),
   'evaluate': (*_TABLE, *_PIXELS, 'model.'),
   'report': (*_TABLE, *_PIXELS, 'augment.'),
+  'optimizers': (*_TABLE, *_PROBLEM, 'balance.num_devices', 'optimizers.'),
+  'frontier': (*_TABLE, *_PROBLEM, 'frontier.'),
 }
 
 # What each stage writes. solution.json is there for some plans only.
@@ -58,6 +77,8 @@ WRITES = {
   'train': ('checkpoints', 'metrics.jsonl'),
   'evaluate': ('report.json',),
   'report': ('report.html',),
+  'optimizers': ('optimizers.csv', 'optimizers.json', 'optimizers.png'),
+  'frontier': ('frontier.csv', 'frontier.png'),
 }
 
 # More steps go on from where fewer ended.
@@ -149,7 +170,7 @@ def begin(path: pathlib.Path, stage: str, pinned: dict, config) -> None:
 
   What later stages made of the files before is no longer done.
   """
-  later = [*READS][[*READS].index(stage) + 1 :]
+  later = LINE[LINE.index(stage) + 1 :] if stage in LINE else ()
   stages = {k: v for k, v in _stages(path).items() if k not in later}
   stages[stage] = {'done': False, 'settings': pinned[stage]}
   _write(path, stages, config)
@@ -172,14 +193,13 @@ def is_done(path: pathlib.Path, stage: str, pinned: dict) -> bool:
   if stage not in READS:
     raise ValueError(f'stage must be one of {[*READS]}; it is {stage!r}.')
   stages = _stages(path)
-  for earlier in READS:
-    entry = stages.get(earlier, {'done': False})
-    if not entry['done'] or entry['settings'] != pinned[earlier]:
+  wanted = LINE[: LINE.index(stage) + 1] if stage in LINE else (stage,)
+  for name in wanted:
+    entry = stages.get(name, {'done': False})
+    if not entry['done'] or entry['settings'] != pinned[name]:
       return False
-    if not all((path / name).exists() for name in WRITES[earlier]):
+    if not all((path / file).exists() for file in WRITES[name]):
       return False
-    if earlier == stage:
-      break
   return True
 
 

@@ -136,7 +136,7 @@ def test_four_devices_give_the_answer_of_one(name, monkeypatch):
 def test_settled_labelsets_drop_out_and_the_answer_stays(monkeypatch):
   monkeypatch.setattr(incidence, 'MOST_DENSE', 0)
   patterns, counts = problems.patterns_and_counts(6, 600, 12)
-  settings = {'lam_images': None, 'tol': 1e-5, 'polish': False}
+  settings = {'lam': 0.1, 'lam_images': None, 'tol': 1e-5, 'upper': 1.3}
   plain = aubal.solve(patterns, counts, **settings)
   sizes = []
   only = Instance.only
@@ -169,9 +169,9 @@ def test_the_price_of_an_image_is_the_slope_of_the_optimum(optimizer):
   settings = {
     'lam_images': None, 'image_cost': 0.0, 'tol': 1e-9, 'optimizer': optimizer,
   }  # fmt: skip
-  middle = aubal.solve(patterns, counts, budget=600, **settings)
+  middle = aubal.solve(patterns, counts, budget=470, **settings)
   around = [
-    aubal.solve(patterns, counts, budget=600 + d, **settings).value
+    aubal.solve(patterns, counts, budget=470 + d, **settings).value
     for d in (-1, 1)
   ]
   assert around[1] - 1e-6 <= middle.value <= around[0] + 1e-6

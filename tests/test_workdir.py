@@ -15,7 +15,7 @@ def pin(config, fingerprint='f00', num_steps=10):
 
 
 def finish(path, config, *stages, **facts):
-  for stage in stages or workdir.READS:
+  for stage in stages or workdir.LINE:
     for name in workdir.WRITES[stage]:
       path.mkdir(parents=True, exist_ok=True)
       (path / name).touch()
@@ -27,6 +27,7 @@ def test_stages_are_done_in_order(tmp_path, config):
   assert not path.exists()  # Nothing is written before a stage writes.
   for stage in workdir.READS:
     assert not workdir.is_done(path, stage, pin(config))
+  assert {*workdir.READS} == {*workdir.WRITES} > {*workdir.LINE}
   finish(path, config, 'train')
   assert not workdir.is_done(path, 'train', pin(config))  # Not balanced.
   finish(path, config, 'balance')
@@ -44,12 +45,49 @@ def test_stages_are_done_in_order(tmp_path, config):
     workdir.is_done(path, 'dance', pin(config))
 
 
-@pytest.mark.parametrize('name', workdir.CONTENTS[:-2])
-def test_a_stage_whose_file_is_gone_is_not_done(tmp_path, config, name):
-  finish(tmp_path, config)
-  assert workdir.is_done(tmp_path, 'report', pin(config))
+@pytest.mark.parametrize(
+  ('stage', 'name'),
+  [(stage, name) for stage in workdir.WRITES for name in workdir.WRITES[stage]],
+)
+def test_a_stage_whose_file_is_gone_is_not_done(tmp_path, config, stage, name):
+  finish(tmp_path, config, *workdir.READS)
+  last = 'report' if stage in workdir.LINE else stage
+  assert workdir.is_done(tmp_path, last, pin(config))
   (tmp_path / name).unlink()
-  assert not workdir.is_done(tmp_path, 'report', pin(config))
+  line = workdir.LINE
+  behind = line[line.index(stage) :] if stage in line else (stage,)
+  for other in workdir.READS:
+    assert workdir.is_done(tmp_path, other, pin(config)) != (other in behind)
+
+
+@pytest.mark.parametrize(
+  'stage', [stage for stage in workdir.READS if stage not in workdir.LINE]
+)
+def test_a_stage_beside_the_line_stands_alone(tmp_path, config, stage):
+  finish(tmp_path, config, stage)
+  assert workdir.is_done(tmp_path, stage, pin(config))
+  assert not workdir.is_done(tmp_path, 'balance', pin(config))
+  finish(tmp_path, config)
+  workdir.begin(tmp_path, 'balance', pin(config), config)
+  assert workdir.is_done(tmp_path, stage, pin(config))
+  finish(tmp_path, config)
+  workdir.begin(tmp_path, stage, pin(config), config)
+  assert workdir.is_done(tmp_path, 'report', pin(config))
+  assert not workdir.is_done(tmp_path, stage, pin(config))
+  config.train.learning_rate = 3.0  # Neither the table's nor the problem's.
+  config.balance.optimizer = 'sgd'
+  finish(tmp_path / 'other', config, stage)
+  config.train.learning_rate = 4.0
+  config.balance.optimizer = 'ipm'
+  workdir.refuse_other(tmp_path / 'other', pin(config))
+  config[stage][
+    {'optimizers': 'max_seconds', 'frontier': 'num_points'}[stage]
+  ] = 9
+  config.balance.lam = 3.0
+  with pytest.raises(ValueError) as caught:
+    workdir.refuse_other(tmp_path / 'other', pin(config))
+  assert 'balance.lam: 70.0 there, 3.0 now' in str(caught.value)
+  assert f'{stage}.' in str(caught.value)
 
 
 def test_other_settings_are_refused_by_name(tmp_path, config):

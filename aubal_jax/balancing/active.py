@@ -1,9 +1,9 @@
 """The labelsets that are still moving.
 
 At a solution most labelsets sit at a bound. Between chunks of first-order steps
-those that are settled there drop out, once the rest fits into half the places:
-what they add to the classes becomes a constant. Every certificate is that of
-the whole problem, and where one of them turns out to be unsettled all return.
+those that are settled there drop out, once the rest fits into half the size, a
+power of two: what they add to the classes becomes a constant. Every certificate
+is that of the whole problem, and those that it no longer holds there return.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from aubal_jax.balancing.instance import Instance
 
 # Fewer are not worth compiling another size of problem for.
 WORTH_SHRINKING = 1 << 14
+# So hard has a labelset to be held before it drops out.
+_CLEAR = 0.05
 
 
 class Placed(NamedTuple):
@@ -71,44 +73,60 @@ class Active:
     all_growth[self._kept] = self.part.take(part_growth)
     return self._where.put(all_growth)
 
-  def follow(self, state, growth, settled) -> optimizers.State:
-    """Drops labelsets that are settled, or takes all back.
+  def follow(self, state, growth, hold) -> optimizers.State:
+    """Drops labelsets that are settled; takes back those no longer held.
 
     Args:
       state: of the variant, over the places of the part.
       growth: float64[S'], of all.
-      settled: bool[S'], of all.
+      hold: float64[S'], of `optimizers.certify`.
 
     Returns:
       The state, over the places of the part as it is now.
     """
-    settled = self._where.take(settled)
-    if not settled[~self._kept].all():
-      self._kept = np.ones(len(settled), bool)
-      self.part = self._where
-      return optimizers.init(self._name, growth)
-    num_places = self.part.problem.incidence.num_places
-    needed = 1 << max(int((~settled).sum()) - 1, 0).bit_length()
-    if num_places < WORTH_SHRINKING or needed > num_places // 2:
+    if self._where.problem.incidence.num_places < WORTH_SHRINKING:
       return state
+    hold = self._where.take(hold)
+    settled, held = hold > _CLEAR, hold >= 0
+    needed = 1 << max(int((~settled).sum()) - 1, 0).bit_length()
+    size = int(self._kept.sum())
+    if held[~self._kept].all() and needed > size // 2:
+      return state
+    if needed > len(settled) // 2:
+      kept = np.ones(len(settled), bool)
+    else:
+      kept = _filled_up(~settled, needed)
+    return self._change(state, self._where.take(growth), kept)
+
+  def _change(self, state, growth, kept) -> optimizers.State:
+    """Makes `kept` bool[S] the part; growth float64[S] is that of all."""
     old, before = self.part, self._kept
-    self._kept = _filled_up(~settled, needed)
-    self.part = Placed(
-      *self._instance.only(self._kept, self._where.take(growth)).problem(
-        with_pairs=False, devices=self._devices
+    self._kept, self.part = kept, self._where
+    if not kept.all():
+      part = self._instance.only(kept, growth)
+      self.part = Placed(
+        *part.problem(with_pairs=False, devices=self._devices)
       )
-    )
-    stay = self._kept[before]
+    shape = (old.problem.incidence.num_places,)
 
-    def cut(leaf):
-      if leaf.shape[-1:] != (num_places,):
+    def carry(leaf):
+      if leaf.shape[-1:] != shape:
         return leaf
-      values = np.asarray(leaf)[..., old.place][..., stay]
-      full = np.zeros((*values.shape[:-1], self.part.problem.counts.shape[0]))
-      full[..., self.part.place] = values
-      return jnp.asarray(full)
+      full = np.zeros((*leaf.shape[:-1], len(kept)))
+      full[..., before] = np.asarray(leaf)[..., old.place]
+      return self._put(full[..., kept])
 
-    return jax.tree.map(cut, state)
+    inner = jax.tree.map(carry, state.inner)
+    now = self._put(growth[kept])
+    return optimizers.State(now, now, inner)
+
+  def _put(self, values) -> Array:
+    """Returns values [..., S of the part] at their places."""
+    if values.ndim == 1:
+      return self.part.put(values)
+    full = np.zeros((*values.shape[:-1], self.part.problem.counts.shape[0]))
+    full[..., self.part.place] = values
+    return jnp.asarray(full)
 
 
 def _filled_up(kept, size: int) -> np.ndarray:

@@ -258,7 +258,7 @@ def _descend(result, growth, u, name, relaxation, max_steps, devices):
         name=name, relaxation=relaxation,
       )  # fmt: skip
       growth = active.whole(state.growth, growth)
-    feasible, u, settled, figures = optimizers.certify(
+    feasible, u, hold, figures = optimizers.certify(
       where.problem, growth, price, width, relaxation=relaxation
     )
     price = u[-1]
@@ -276,7 +276,7 @@ def _descend(result, growth, u, name, relaxation, max_steps, devices):
     num_steps = min(_CHUNK_STEPS, max_steps - result.num_steps)
     if num_steps <= 0:
       break
-    state = active.follow(state, growth, settled)
+    state = active.follow(state, growth, hold)
   return where.put(result.growth), jnp.asarray(result.u)
 
 

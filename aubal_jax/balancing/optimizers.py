@@ -297,20 +297,18 @@ def certify(problem: objective.Problem, growth, price, width, *, relaxation):
     relaxation: of `relax.RELAXATIONS`.
 
   Returns:
-    growth within the budget; the dual u float64[L + 1]; bool[S'], the labelsets
-    that are settled: at a bound, and pushed against it; and
-    `certificate.certify`'s figures.
+    growth within the budget; the dual u float64[L + 1]; float64[S'], how hard a
+    labelset is held at its bound, as a share of the largest gradient it can
+    have (below 0: pushed off it, -inf: at none); and `certificate.certify`'s
+    figures.
   """
   growth = certificate.within_budget(problem, growth)
   x = objective.deviations(problem, growth)
   u = jnp.append(relaxed_slopes(problem, x, width, relaxation), price)
   u = certificate.best_price(problem, objective.within_dual(problem, u))
   gradient = relaxed_gradient(problem, growth, u[-1], width, relaxation)
-  clear = _CLEAR * objective.column_scale(problem)
-  settled = (growth <= problem.lower) & (gradient > clear)
-  settled |= (growth >= problem.upper) & (gradient < -clear)
-  return growth, u, settled, certificate.certify(problem, growth, u)
-
-
-# Share of the largest gradient there can be that says: at its bound for good.
-_CLEAR = 0.05
+  low = jnp.where(growth <= problem.lower, gradient, -jnp.inf)
+  high = jnp.where(growth >= problem.upper, -gradient, -jnp.inf)
+  scale = jnp.maximum(objective.column_scale(problem), 1e-300)
+  hold = jnp.maximum(low, high) / scale
+  return growth, u, hold, certificate.certify(problem, growth, u)

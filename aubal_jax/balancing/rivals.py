@@ -101,7 +101,11 @@ def _mpax(instance: Instance, *, tol: float) -> Answer:
   begin = time.perf_counter()
   with jax.enable_x64(True), jax.numpy_rank_promotion('allow'):
     solver = mpax.raPDHG(
-      eps_abs=tol / 4, eps_rel=tol / 4, iteration_limit=_MPAX_STEPS
+      eps_abs=tol / 4,
+      eps_rel=tol / 4,
+      iteration_limit=_MPAX_STEPS,
+      # By default |c| / |right|, next to nothing for 'l2' with a budget.
+      scale_invariant_initial_primal_weight=False,
     )
     problem, _ = _mpax_problem(instance)
     solve = jax.jit(solver.optimize).lower(problem).compile()

@@ -10,14 +10,15 @@ from aubal_jax import workdir
 from aubal_jax.tasks import balance
 from aubal_jax.tasks import evaluate
 from aubal_jax.tasks import inputs as inputs_lib
+from aubal_jax.tasks import optimizers
 from aubal_jax.tasks import report
 from aubal_jax.tasks import train
 
 
 def _run_all(inputs) -> None:
-  """Runs every stage that is not done yet."""
+  """Runs every stage of the line that is not done yet."""
   inputs.need_images()
-  for stage in workdir.READS:
+  for stage in workdir.LINE:
     preemption.stop_if_requested()
     if inputs.is_done(stage):
       print(f'{stage}: done before.', flush=True)
@@ -32,8 +33,12 @@ TASKS = types.MappingProxyType(
     'train': train.run,
     'evaluate': evaluate.run,
     'report': report.run,
+    'optimizers': optimizers.run,
   }
 )
+
+# Of settings, before a table is read or anything is deleted.
+_CHECKS = types.MappingProxyType({'optimizers': optimizers.check})
 
 
 def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
@@ -52,6 +57,8 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
     SystemExit: a signal came; the state is saved.
   """
   config_lib.check(config)
+  if config.task in _CHECKS:
+    _CHECKS[config.task](config)
   path = workdir.check_folder(path)
   watch = inputs_lib.Watch(started)
   inputs = inputs_lib.Inputs(config, path, watch)
