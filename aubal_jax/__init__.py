@@ -18,6 +18,7 @@ _HOMES = {
   'Plan': 'aubal_jax.plan',
   'Solution': 'aubal_jax.balancing.solve',
   'balance': 'aubal_jax.balancing.solve',
+  'frontier': 'aubal_jax.balancing.frontier',
   'solve': 'aubal_jax.balancing.solve',
 }
 

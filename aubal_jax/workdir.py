@@ -68,7 +68,13 @@ READS = {
   'evaluate': (*_TABLE, *_PIXELS, 'model.'),
   'report': (*_TABLE, *_PIXELS, 'augment.'),
   'optimizers': (*_TABLE, *_PROBLEM, 'balance.num_devices', 'optimizers.'),
-  'frontier': (*_TABLE, *_PROBLEM, 'frontier.'),
+  'frontier': (
+    *_TABLE,
+    *_PROBLEM,
+    'balance.optimizer',
+    'balance.polish',
+    'frontier.',
+  ),
 }
 
 # What each stage writes. solution.json is there for some plans only.

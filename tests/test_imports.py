@@ -28,7 +28,7 @@ MAY_IMPORT = {
   'bootstrap': {'metrics'},
   'plan': {'files'},
   'workdir': {'files'},
-  'balancing': {'labelsets', 'plan'},
+  'balancing': {'files', 'labelsets', 'plan'},
   'data': {'files', 'plan', 'progress'},
   'checkpoint': set(),
   'train_log': {'files', 'progress'},

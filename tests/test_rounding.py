@@ -460,12 +460,44 @@ def test_swaps_where_the_budget_leaves_nothing_else():
   assert found.tolist() == [2, 2]
 
 
+@pytest.mark.parametrize(
+  ('goal', 'expected'), [(-np.inf, [5, 5]), (np.inf, [3, 7])]
+)
+def test_rounds_go_on_while_above_the_goal(goal, expected, monkeypatch):
+  monkeypatch.setattr(rounding, '_CHAINS', 1)
+  monkeypatch.setattr(rounding, '_CANDIDATES', 1)  # Of either sign.
+  instance = make(
+    np.eye(2), [4, 4], lam=0.0, upper=2.0, budget=Budget(10, exactly=True)
+  )
+  point = rounding._Point(instance, np.array([2.0, 8.0]))
+  found = rounding._search(rounding._all_moves(instance), point, goal)
+  assert found.counts.tolist() == expected
+
+
 def test_chains_help_where_no_move_does_alone():
   # Four even classes of a labelset each. One image less saves .1 and costs
   # 1.5, (3 + 1 + 1 + 1) / 4; one less of each costs nothing.
   instance = make(np.eye(4), np.full(4, 10), lam=0.0, image_cost=0.1, lower=1.0)
   found = rounding.round_counts(instance, np.full(4, 1.1))
   assert found.tolist() == [10, 10, 10, 10]
+
+
+def test_chains_know_that_growing_together_is_no_spread():
+  # log wants more of both; of one only, Var(g) is 1 / 4 and costs 25.
+  instance = make(np.eye(2), [1, 1], objective='log', lam=100.0, upper=4.0)
+  found = rounding.round_counts(instance, np.ones(2))
+  assert found.tolist() == [4, 4]
+
+
+def test_longer_chains_are_the_best_and_each_is_kept_once():
+  # {0, 1} costs 1 either way, {0, 2} 4, {1, 2} 2; no move goes with itself.
+  chains = np.array([[0], [1], [2]])
+  change = np.array([[np.inf, 1, 4], [1, np.inf, 2], [4, 2, np.inf]])
+  first, last, longer = rounding._longer(chains, change, 2)
+  assert longer.tolist() == [[0, 1], [1, 2]]
+  assert change[first, last].tolist() == [1, 2]
+  every = rounding._longer(chains, change, 9)[2]
+  assert every.tolist() == [[0, 1], [1, 2], [0, 2]]
 
 
 def test_classes_without_a_positive_are_filled_first():

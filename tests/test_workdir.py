@@ -75,10 +75,10 @@ def test_a_stage_beside_the_line_stands_alone(tmp_path, config, stage):
   assert workdir.is_done(tmp_path, 'report', pin(config))
   assert not workdir.is_done(tmp_path, stage, pin(config))
   config.train.learning_rate = 3.0  # Neither the table's nor the problem's.
-  config.balance.optimizer = 'sgd'
+  config.balance.method = 'none'
   finish(tmp_path / 'other', config, stage)
   config.train.learning_rate = 4.0
-  config.balance.optimizer = 'ipm'
+  config.balance.method = 'random'
   workdir.refuse_other(tmp_path / 'other', pin(config))
   config[stage][
     {'optimizers': 'max_seconds', 'frontier': 'num_points'}[stage]

@@ -19,6 +19,7 @@ from aubal_jax.balancing import newton
 from aubal_jax.balancing import optimizers
 from aubal_jax.balancing import pdhg
 from aubal_jax.balancing import relax
+from aubal_jax.balancing import warm
 from aubal_jax.balancing.active import Active
 from aubal_jax.balancing.active import Placed
 from aubal_jax.balancing.instance import Instance
@@ -34,6 +35,7 @@ _STALLED_CHUNKS = 5
 _STALLED_STEPS = 20
 _WIDTH_FACTOR = 0.5
 _FIRST_SIGMA = 10.0
+_NEAR = 0.1  # Gap of an interior point near a solution, of f at the start.
 
 _compile_seconds = 0.0
 
@@ -150,7 +152,7 @@ class Run:
 
 
 class Start(NamedTuple):
-  """Where to begin, in another solution's arrays.
+  """Where to begin: the solution of a problem that differs in lam or budget.
 
   Attributes:
     growth: float64[S].
@@ -170,6 +172,7 @@ def run(
   max_steps: int,
   polish: bool = True,
   start: Start | None = None,
+  where: Placed | None = None,
   devices=None,
   on_progress=None,
 ) -> Run:
@@ -183,7 +186,10 @@ def run(
     max_steps: first-order steps at most; when they run out, or where Newton's
       tables would be too large, nothing is polished.
     polish: whether Newton steps may finish what first-order steps began.
-    start: where to begin; None: growth of 1.
+    start: where to begin; None: growth of 1. Next to it Newton steps, or those
+      of the interior point, are taken first, whatever the optimizer.
+    where: the instance on its devices, such as `Run.where` of one that differs
+      in lam or budget only, with these changed; None: made here.
     devices: to split the labelsets over; None is one.
     on_progress: is given each new entry of the trace.
 
@@ -195,17 +201,15 @@ def run(
     result = Run(instance, None, tol, on_progress)
     result.lower_bound = result.lower_bound_priced = 0.0
     return result
-  affordable = newton.fits(instance.patterns.indptr, len(instance.weights))
-  if optimizer in EXACT and not affordable:
-    raise ValueError(
-      f'optimizer must not be {optimizer} for so many labels (in all, or '
-      'together in a labelset): its tables of label pairs are too large; take '
-      "'adam'."
-    )
-  needs_pairs = affordable and (polish or optimizer in EXACT)
-  where = Placed(*instance.problem(with_pairs=needs_pairs, devices=devices))
+  needs_pairs = _needs_pairs(instance, optimizer, polish)
+  if where is None:
+    where = Placed(*instance.problem(with_pairs=needs_pairs, devices=devices))
   result = Run(instance, where, tol, on_progress)
   growth, u = _first(instance, where, start)
+  if start is not None:
+    _go_on(result, growth, u, optimizer, needs_pairs)
+    if result.gap <= tol or optimizer == 'newton':
+      return result
   if optimizer == 'ipm':
     _interior(result, growth)
     return result
@@ -223,6 +227,44 @@ def run(
     result.polished = True
     _polish(result, growth, u)
   return result
+
+
+def _needs_pairs(instance, optimizer, polish) -> bool:
+  """Whether pairs of labels will be asked for, and are affordable."""
+  affordable = newton.fits(instance.patterns.indptr, len(instance.weights))
+  if optimizer in EXACT and not affordable:
+    raise ValueError(
+      f'optimizer must not be {optimizer} for so many labels (in all, or '
+      'together in a labelset): its tables of label pairs are too large; take '
+      "'adam'."
+    )
+  return affordable and (polish or optimizer in EXACT)
+
+
+def _go_on(result, growth, u, optimizer, needs_pairs) -> None:
+  """Goes on from the solution of a problem like this one."""
+  instance, problem = result.instance, result.where.problem
+  if _has_room(instance):
+    growth, figures = warm.certified(problem, growth, u)
+  else:  # One corner of the box is left; what is unknown is its price.
+    growth, u, _, figures = optimizers.certify(
+      problem, growth, u[-1], 1e-9, relaxation='huber'
+    )
+  if result.record(growth, u, figures, 0):
+    return
+  if optimizer == 'ipm':
+    gap = _NEAR * instance.unit(instance.value(instance.start))
+    _step_inside(result, warm.near(problem, growth, u, gap))
+  elif needs_pairs:
+    result.polished = optimizer not in EXACT
+    _polish(result, growth, u)
+
+
+def _has_room(instance) -> bool:
+  """Whether the budget leaves more than one corner of the box."""
+  budget = instance.budget
+  above = not budget or instance.least.sum() < budget.most
+  return above and not (budget.exactly and budget.most >= instance.most.sum())
 
 
 def _first(instance, where, start):
@@ -309,13 +351,17 @@ def _interior(result, growth) -> None:
   feasible, u, _, figures = optimizers.certify(
     problem, growth, 0.0, 1e-9, relaxation='huber'
   )
-  if result.record(feasible, u, figures, 0):
-    return
-  state = ipm.start(problem, growth)
+  if not result.record(feasible, u, figures, 0):
+    _step_inside(result, ipm.start(problem, growth))
+
+
+def _step_inside(result, state) -> None:
+  """Takes interior-point steps from `state`, as `_interior` does."""
   wanted, least_gap, stalled = result.wanted, np.inf, 0
-  while result.num_steps < _INTERIOR_STEPS and stalled < 3:
+  most = result.num_steps + _INTERIOR_STEPS
+  while result.num_steps < most and stalled < 3:
     state, growth, u, num_steps, figures = ipm.run_chunk(
-      problem, state, 0.1 * wanted, _INTERIOR_CHUNK
+      result.where.problem, state, 0.1 * wanted, _INTERIOR_CHUNK
     )
     num_steps = int(num_steps)
     if result.record(growth, u, figures, num_steps):

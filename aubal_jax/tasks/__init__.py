@@ -9,6 +9,7 @@ from aubal_jax import preemption
 from aubal_jax import workdir
 from aubal_jax.tasks import balance
 from aubal_jax.tasks import evaluate
+from aubal_jax.tasks import frontier
 from aubal_jax.tasks import inputs as inputs_lib
 from aubal_jax.tasks import optimizers
 from aubal_jax.tasks import report
@@ -34,11 +35,14 @@ TASKS = types.MappingProxyType(
     'evaluate': evaluate.run,
     'report': report.run,
     'optimizers': optimizers.run,
+    'frontier': frontier.run,
   }
 )
 
 # Of settings, before a table is read or anything is deleted.
-_CHECKS = types.MappingProxyType({'optimizers': optimizers.check})
+_CHECKS = types.MappingProxyType(
+  {'optimizers': optimizers.check, 'frontier': frontier.check}
+)
 
 
 def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
