@@ -106,7 +106,7 @@ def _is_chunked(labels) -> bool:
 def _group_chunks(chunks):
   """Groups the rows of all chunks; lets go of each before the next is made."""
   groups = None
-  for number in itertools.count():
+  for number in itertools.count():  # `enumerate` would hold on to the last one.
     name = f'chunk {number} of labels'
     try:
       table = _as_table(next(chunks), name)
@@ -123,8 +123,8 @@ def _group_chunks(chunks):
     del table
   if groups is None:
     raise ValueError(
-      'labels must have at least one chunk, if one without rows; the iterator '
-      'is at its end.'
+      'labels must have at least one chunk, which may have no rows; there is '
+      'none, so that the number of labels is unknown.'
     )
   return groups
 

@@ -531,6 +531,11 @@ def test_nothing_to_round():
   assert counts.shape == (0,) and counts.dtype == np.int64
 
 
+def test_growth_that_is_not_finite():
+  with pytest.raises(ValueError, match='growth must be finite'):
+    rounding.round_counts(make(np.eye(2), [4, 4]), np.array([1.0, np.nan]))
+
+
 def test_integer_boxes():
   # Growth 1 to 1.5 of 3 images: 3 or 4. 1.1 to 1.4 of one: none, so 1, the
   # nearest to the middle.

@@ -244,13 +244,8 @@ def _needs_pairs(instance, optimizer, polish) -> bool:
 def _go_on(result, growth, u, optimizer, needs_pairs) -> None:
   """Goes on from the solution of a problem like this one."""
   instance, problem = result.instance, result.where.problem
-  if _has_room(instance):
-    growth, figures = warm.certified(problem, growth, u)
-  else:  # One corner of the box is left; what is unknown is its price.
-    growth, u, _, figures = optimizers.certify(
-      problem, growth, u[-1], 1e-9, relaxation='huber'
-    )
-  if result.record(growth, u, figures, 0):
+  certify = warm.certify if _has_room(instance) else warm.certify_corner
+  if result.record(*certify(problem, growth, u), 0):
     return
   if optimizer == 'ipm':
     gap = _NEAR * instance.unit(instance.value(instance.start))

@@ -5,15 +5,18 @@ Rounding with |dz_i| below the largest labelset's size exists for any table
 Three passes get close to it:
 
   1. error feedback: the clearest cases first, each labelset goes up or down so
-     that the running error stays small. It is sum v dx^2 / 2, v a curvature of
-     phi: a class on the kink of |x| has to stay there, one far off has not;
+     that the running error dz of the classes stays small. It counts as sum v
+     dz^2 / 2, v a curvature of phi: a class on the kink of |x| has to stay
+     there, one far off has not;
   2. repair: the cheapest moves, until the budget is met;
-  3. search: the best few changes of counts by one, while f + cost falls.
+  3. search: the best chain of a few moves, while f + cost falls and the budget
+     holds. A chain of one up and one down is what there is at a full budget.
 
-A move of labelset s by +-1 changes x by +-w (P_s - tau m_s). Labelsets of one
-mass m share the second part, so all moves are priced, exactly, by a table of
-class terms for each mass and one pass over the patterns. The search prices all
-of them once a round, and within the round those that came out best.
+A move changes the count of labelset s by +-1 and x by +-w (P_s - tau m_s).
+Labelsets of one mass m share the second part, so all moves are priced, exactly,
+by a table of class terms for each mass and one pass over the patterns. The
+search prices all of them once a round, and within the round those that came out
+best.
 """
 
 from __future__ import annotations
@@ -51,7 +54,12 @@ def round_counts(instance: Instance, growth) -> np.ndarray:
   Returns:
     int64[S] counts, none below `instance.least` or above `instance.most`, and
     their sum within `instance.budget`.
+
+  Raises:
+    ValueError: growth that is not finite.
   """
+  if not np.isfinite(growth).all():
+    raise ValueError('growth must be finite; it holds NaN or infinity.')
   if not len(instance):
     return np.zeros(0, np.int64)
   moves = _all_moves(instance)

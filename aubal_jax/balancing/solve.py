@@ -11,22 +11,12 @@ from scipy import sparse
 
 from aubal_jax import labelsets as labelsets_lib
 from aubal_jax import plan as plan_lib
-from aubal_jax.balancing import arguments
 from aubal_jax.balancing import iterations
-from aubal_jax.balancing import objective as objective_lib
-from aubal_jax.balancing import optimizers
+from aubal_jax.balancing import prepare
 from aubal_jax.balancing import relax
 from aubal_jax.balancing import rounding
-from aubal_jax.balancing.instance import Budget
-from aubal_jax.balancing.instance import make_instance
 
-# Every name `solve` takes as `optimizer`: projected gradients, primal-dual
-# steps (piecewise linear objectives only) and the exact ones.
-VARIANTS = (
-  *optimizers.OPTIMIZERS,
-  *iterations.PRIMAL_DUAL,
-  *iterations.EXACT,
-)
+VARIANTS = prepare.VARIANTS
 RELAXATIONS = tuple(relax.RELAXATIONS)
 
 # What a `Solution` takes over from `iterations.Run` as it is.
@@ -117,8 +107,8 @@ def solve(
   patterns,
   counts,
   *,
-  lam: float = 70.0,
-  lam_images: float | None = 322_551,
+  lam: float = prepare.LAM,
+  lam_images: float | None = prepare.LAM_IMAGES,
   lower=1.0,
   upper=10.0,
   objective: str = 'l1',
@@ -186,41 +176,37 @@ def solve(
     ([100, 100, 1000], True)
   """
   patterns = sparse.csr_array(labelsets_lib.as_binary(patterns, 'patterns'))
-  counts = arguments.checked_counts(counts, patterns.shape[0])
-  lower, upper = arguments.checked_bounds(lower, upper, len(counts))
-  arguments.check_number('image_cost', image_cost, least=0)
-  arguments.check_number('tol', tol, least=0, above=True)
-  arguments.check_number('max_steps', max_steps, least=0)
-  arguments.check_choice('objective', objective, objective_lib.OBJECTIVES)
-  arguments.check_choice('optimizer', optimizer, VARIANTS)
-  arguments.check_choice('relaxation', relaxation, relax.RELAXATIONS)
-  _check_pair(optimizer, objective)
-  images = arguments.checked_budget(
-    budget, budget_growth, budget_exactly, int(counts.sum())
-  )
   clock = iterations.Clock()
   with jax.enable_x64(True):
-    instance = make_instance(
+    instance = prepare.prepare(
       patterns,
       counts,
-      objective=objective,
-      lam=_effective_lam(lam, lam_images, counts),
-      image_cost=float(image_cost),
+      lam=lam,
+      lam_images=lam_images,
       lower=lower,
       upper=upper,
-      target=arguments.checked_target(target, patterns.shape[1]),
-      budget=Budget() if images is None else Budget(images, budget_exactly),
+      objective=objective,
+      target=target,
+      image_cost=image_cost,
+      budget=budget,
+      budget_growth=budget_growth,
+      budget_exactly=budget_exactly,
     )
+    method = {
+      'optimizer': optimizer,
+      'relaxation': relaxation,
+      'tol': tol,
+      'max_steps': max_steps,
+    }
+    prepare.check_method(instance, **method)
     found = iterations.run(
       instance,
-      optimizer=optimizer,
-      relaxation=relaxation,
-      tol=tol,
-      max_steps=max_steps,
+      **method,
       polish=polish,
       devices=devices,
       on_progress=on_progress,
     )
+  before = np.asarray(counts).astype(np.int64)
   whole = rounding.round_counts(instance, found.growth)
   seconds, seconds_compile = clock.read()
   return Solution(
@@ -228,33 +214,13 @@ def solve(
     optimizer=optimizer,
     relaxation=relaxation,
     lam=float(lam),
-    budget=images,
     image_price=float(found.u[-1]),
     converged=found.gap <= tol,
     seconds=seconds,
     seconds_compile=seconds_compile,
     **{name: getattr(found, name) for name in _FOUND},
-    **_counted(patterns, counts, instance, found, whole),
+    **_counted(patterns, before, instance, found, whole),
   )
-
-
-def _check_pair(optimizer, objective) -> None:
-  """Raises ValueError where a variant cannot take an objective."""
-  penalty = objective_lib.OBJECTIVES[objective].penalty
-  if optimizer in iterations.PRIMAL_DUAL and penalty != 'absolute':
-    raise ValueError(
-      f'optimizer must not be {optimizer!r} for objective {objective!r}: it '
-      "takes sums of absolute values only; take 'adam', 'ipm' or 'newton'."
-    )
-
-
-def _effective_lam(lam, lam_images, counts) -> float:
-  """Returns lam for a set of this size."""
-  arguments.check_number('lam', lam, least=0)
-  if lam_images is None:
-    return float(lam)
-  arguments.check_number('lam_images', lam_images, least=0, above=True)
-  return float(lam) * float(counts.sum()) / lam_images
 
 
 def _counted(patterns, counts, instance, found, whole) -> dict:
@@ -269,7 +235,7 @@ def _counted(patterns, counts, instance, found, whole) -> dict:
   """
   growth = np.ones(len(counts))
   growth[instance.rows] = found.growth
-  after = counts.copy()
+  after = counts.astype(np.int64)
   after[instance.rows] = whole
   before = patterns.T.astype(np.int64) @ counts
   rounded_value = instance.value(whole)
@@ -278,6 +244,7 @@ def _counted(patterns, counts, instance, found, whole) -> dict:
     'growth': growth,
     'counts': after,
     'lam_effective': instance.lam,
+    'budget': _all_images(instance, counts),
     'value_start': instance.value(instance.start),
     'rounded_value': rounded_value,
     'rounded_gap': excess / instance.unit(found.value),
@@ -288,6 +255,14 @@ def _counted(patterns, counts, instance, found, whole) -> dict:
     'absent': np.flatnonzero(before == 0),
     'empty_boxes': instance.empty_boxes,
   }
+
+
+def _all_images(instance, counts) -> int | None:
+  """Returns the budget with the images of labelsets that take no part."""
+  if not instance.budget:
+    return None
+  others = counts.sum() - instance.start.sum()
+  return int(instance.budget.most + others)
 
 
 def balance(labels, *, seed: int = 0, label_names=(), rows=None, **settings):
