@@ -10,6 +10,7 @@ from scipy import optimize
 from scipy import sparse
 
 from aubal_jax.balancing import instance as instance_lib
+from aubal_jax.balancing import moves as moves_lib
 from aubal_jax.balancing import objective as objective_lib
 from aubal_jax.balancing import rounding
 from aubal_jax.balancing.instance import Budget
@@ -225,8 +226,8 @@ def test_moves_are_priced_exactly(objective, seed):
   rng = np.random.default_rng(seed)
   counts = rng.integers(instance.least, instance.most + 1).astype(float)
   counts[0], counts[1] = instance.least[0], instance.most[1]
-  point = rounding._Point(instance, counts)
-  moves = rounding._all_moves(instance)
+  point = moves_lib.Point(instance, counts)
+  moves = moves_lib.all_moves(instance)
   prices = moves.prices(point)
   assert np.isinf(prices[1, 0]) and np.isinf(prices[0, 1])
   changes = np.stack([np.eye(10), -np.eye(10)])
@@ -408,10 +409,10 @@ def test_repair_makes_the_cheapest_moves_and_prices_them_anew():
   instance = make(
     np.eye(2), [4, 4], lam=0.0, upper=2.0, budget=Budget(8, exactly=True)
   )
-  moves = rounding._all_moves(instance)
-  point = rounding._Point(instance, np.array([8.0, 4.0]))
+  moves = moves_lib.all_moves(instance)
+  point = moves_lib.Point(instance, np.array([8.0, 4.0]))
   assert rounding._repair(moves, point).counts.tolist() == [4, 4]
-  point = rounding._Point(instance, np.array([2.0, 4.0]))
+  point = moves_lib.Point(instance, np.array([2.0, 4.0]))
   assert rounding._repair(moves, point).counts.tolist() == [4, 4]
 
 
@@ -425,8 +426,8 @@ def test_repair_of_many_takes_from_many():
     image_cost=0.0,
     budget=Budget(counts.sum() + 700),
   )
-  point = rounding._Point(instance, counts + 1.0)
-  found = rounding._repair(rounding._all_moves(instance), point)
+  point = moves_lib.Point(instance, counts + 1.0)
+  found = rounding._repair(moves_lib.all_moves(instance), point)
   assert found.images == instance.budget.most
   assert sorted(set(found.counts - counts)) == [0, 1]
 
@@ -469,8 +470,8 @@ def test_rounds_go_on_while_above_the_goal(goal, expected, monkeypatch):
   instance = make(
     np.eye(2), [4, 4], lam=0.0, upper=2.0, budget=Budget(10, exactly=True)
   )
-  point = rounding._Point(instance, np.array([2.0, 8.0]))
-  found = rounding._search(rounding._all_moves(instance), point, goal)
+  point = moves_lib.Point(instance, np.array([2.0, 8.0]))
+  found = rounding._search(moves_lib.all_moves(instance), point, goal)
   assert found.counts.tolist() == expected
 
 

@@ -206,7 +206,7 @@ def make_instance(
   lower,
   upper,
   target=None,
-  budget=Budget(),  # noqa: B008 (it cannot change)
+  budget=Budget(),
 ) -> Instance:
   """Leaves out empty labelsets, absent ones and classes without a positive.
 

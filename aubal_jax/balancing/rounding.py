@@ -21,12 +21,12 @@ best.
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
-from scipy import sparse
 
+from aubal_jax.balancing import moves as moves_lib
 from aubal_jax.balancing.instance import Instance
+from aubal_jax.balancing.moves import SIGNS
+from aubal_jax.balancing.moves import Point
 
 _BLOCK = 64  # Labelsets rounded against the same error, at most,
 _ONE_BY_ONE = 2000  # but the last ones one after the other.
@@ -38,7 +38,6 @@ _CANDIDATES = 4096  # Moves of either sign that a round may use.
 # Class terms evaluated to make chains one move longer, and moves of a chain;
 # the second where the first finds none.
 _EFFORTS = ((1 << 14, 2), (1 << 18, 4))
-_SIGNS = np.array([1.0, -1.0])
 
 
 def round_counts(instance: Instance, growth) -> np.ndarray:
@@ -62,20 +61,20 @@ def round_counts(instance: Instance, growth) -> np.ndarray:
     raise ValueError('growth must be finite; it holds NaN or infinity.')
   if not len(instance):
     return np.zeros(0, np.int64)
-  moves = _all_moves(instance)
+  moves = moves_lib.all_moves(instance)
   wanted = np.clip(growth * instance.start, instance.least, instance.most)
   scaled = _scaled_to_budget(instance, wanted)
   fed_back = _feed_back_errors(instance, scaled)
   nearest = _repair_in_order(instance, np.rint(wanted))
   starts = [
-    _repair(moves, _Point(instance, fed_back)),
-    _Point(instance, nearest),
+    _repair(moves, Point(instance, fed_back)),
+    Point(instance, nearest),
   ]
   if len(instance) > _TWO_STARTS:
-    starts = [min(starts, key=_Point.priced)]
-  goal = _Point(instance, scaled).priced()
+    starts = [min(starts, key=Point.priced)]
+  goal = Point(instance, scaled).priced()
   ends = [_search(moves, start, goal) for start in starts]
-  return min(ends, key=_Point.priced).counts.astype(np.int64)
+  return min(ends, key=Point.priced).counts.astype(np.int64)
 
 
 def _beyond(instance, images):
@@ -106,15 +105,15 @@ def _repair_in_order(instance, counts) -> np.ndarray:
   return counts - np.sign(beyond) * np.clip(abs(beyond) - before, 0.0, room)
 
 
-def _repair(moves, point) -> _Point:
+def _repair(moves, point) -> Point:
   """Returns the point after the cheapest moves that meet the budget."""
   while beyond := _beyond(point.instance, point.images):
     prices = moves.prices(point)[int(beyond > 0)]
     # A part at a time: the others are priced with these in place.
     most = min(abs(beyond) / 2, np.isfinite(prices).sum() / 8)
     counts = point.counts.copy()
-    counts[_smallest(prices, int(np.ceil(most)))] -= np.sign(beyond)
-    point = _Point(point.instance, counts)
+    counts[moves_lib.smallest(prices, int(np.ceil(most)))] -= np.sign(beyond)
+    point = Point(point.instance, counts)
   return point
 
 
@@ -184,118 +183,23 @@ def _blocks(num_rows):
     start = stop
 
 
-class _Point:
-  """Whole counts float64[S], with x, the sum of n and that of n / n_o."""
-
-  def __init__(self, instance, counts):
-    self.instance, self.counts = instance, counts
-    self.x = instance.deviations(counts)
-    self.images = counts.sum()
-    self.growth = (counts / instance.start).sum()
-
-  def priced(self) -> float:
-    """Returns f + cost."""
-    spread = self.instance.lam * np.var(self.counts / self.instance.start)
-    cost = self.instance.cost(self.counts)
-    return float(_terms(self.instance, self.x).sum() + spread + cost)
-
-  def make(self, rows, signs, step):
-    """Changes the counts of distinct labelsets, and x by `step`, in place."""
-    self.counts[rows] += signs
-    self.x += step
-    self.images += signs.sum()
-    self.growth += (signs / self.instance.start[rows]).sum()
-
-
-def _terms(instance, x) -> np.ndarray:
-  """Returns phi_i(x_i) of x float64[..., L]; finite for 'log' at 0 as well."""
-  if instance.penalty == 'absolute':
-    return np.abs(x)
-  if instance.penalty == 'square':
-    return x**2 / instance.scale
-  return -instance.scale * np.log(np.maximum(x, 1e-300))
-
-
-@dataclasses.dataclass(frozen=True)
-class _Moves:
-  """The moves of some labelsets by +1 and by -1.
-
-  Attributes:
-    rows: int[R], the labelsets.
-    group: int[R], the place of their mass among all K masses.
-    drift: float64[K, L], w tau m: what a move takes from every class.
-    wide: CSR ones [R, K L]: P, with columns of its own for each mass.
-  """
-
-  rows: np.ndarray
-  group: np.ndarray
-  drift: np.ndarray
-  wide: sparse.csr_array
-
-  def take(self, places) -> _Moves:
-    """Returns the moves of the labelsets rows[places]."""
-    group, wide = self.group[places], self.wide[places]
-    return _Moves(self.rows[places], group, self.drift, wide)
-
-  def prices(self, point) -> np.ndarray:
-    """Returns float64[2, R], the change of f + cost; inf out of the box."""
-    instance, x = point.instance, point.x
-    counts, start = point.counts[self.rows], instance.start[self.rows]
-    away = counts / start - point.growth / len(instance)
-    shrink = 1 - 1 / len(instance)
-    now = _terms(instance, x).sum()
-    prices = np.empty((2, len(self.rows)))
-    for price, sign in zip(prices, _SIGNS, strict=True):
-      drifted = _terms(instance, x - sign * self.drift)
-      own = _terms(instance, x - sign * (self.drift - instance.weights))
-      price[:] = self.wide @ (own - drifted).ravel()
-      price += (drifted.sum(axis=1) - now)[self.group]
-      spread = (2 * sign * away + shrink / start) / start
-      price += instance.lam / len(instance) * spread
-      price += sign * instance.image_cost
-    prices[0, counts >= instance.most[self.rows]] = np.inf
-    prices[1, counts <= instance.least[self.rows]] = np.inf
-    return prices
-
-
-def _all_moves(instance) -> _Moves:
-  masses, group = np.unique(instance.mass, return_inverse=True)
-  patterns, num_labels = instance.patterns, len(instance.weights)
-  first = (group * num_labels).astype(patterns.indices.dtype)
-  columns = patterns.indices + np.repeat(first, instance.sizes)
-  wide = (patterns.data, columns, patterns.indptr)
-  shape = len(instance), len(masses) * num_labels
-  return _Moves(
-    rows=np.arange(len(instance)),
-    group=group,
-    drift=masses[:, None] * (instance.weights * instance.target),
-    wide=sparse.csr_array(wide, shape=shape),
-  )
-
-
-def _smallest(values, number) -> np.ndarray:
-  """Returns the places of the smallest values, the first of equal ones."""
-  places = np.arange(len(values))
-  if number < len(values):
-    places = places[values <= np.partition(values, number)[number]]
-  return places[np.argsort(values[places], kind='stable')[:number]]
-
-
-def _search(moves, point, goal) -> _Point:
+def _search(moves, point, goal) -> Point:
   """Makes chains of moves, in rounds, until f + cost meets `goal` or stays."""
   instance = point.instance
   for _ in range(_ROUNDS):
     level = point.priced()
-    places = [_smallest(price, _CANDIDATES) for price in moves.prices(point)]
+    places = [
+      moves_lib.smallest(price, _CANDIDATES) for price in moves.prices(point)
+    ]
     candidates = moves.take(np.unique(np.concatenate(places)))
-    found = _Point(instance, point.counts.copy())
+    found = Point(instance, point.counts.copy())
     tiny = 1e-10 * max(1.0, abs(level))
     for _ in range(_CHAINS):
       if not any(
         _make_chain(candidates, found, tiny, *effort) for effort in _EFFORTS
       ):
         break
-    found = _Point(instance, found.counts)  # Sums without their errors.
+    found = Point(instance, found.counts)  # Sums without their errors.
     reached = found.priced()
     if reached < level:
       point = found
@@ -316,11 +220,13 @@ def _make_chain(moves, point, tiny, terms, longest) -> bool:
   beam = min(max(terms // max(steps.size, 1), 1), _BEAM)
   growth = signs / instance.start[rows] / len(instance)
   chains, x = np.zeros((1, 0), int), point.x[None]
-  spent = -_terms(instance, x).sum(axis=1)
+  spent = -moves_lib.terms_of(instance, x).sum(axis=1)
   for _ in range(longest):
     in_common = np.outer(growth[chains].sum(axis=1), growth)
     spent = spent[:, None] + rest - 2 * instance.lam * in_common
-    change = spent + _terms(instance, x[:, None] + steps).sum(axis=2)
+    change = spent + moves_lib.terms_of(instance, x[:, None] + steps).sum(
+      axis=2
+    )
     images = np.add.outer(signs[chains].sum(axis=1), signs)
     beyond = np.abs(_beyond(instance, point.images + images))
     used = (rows[chains][..., None] == rows).any(axis=1)
@@ -345,23 +251,25 @@ def _cheapest(moves, point, terms) -> tuple:
   instance, prices = point.instance, moves.prices(point)
   number = int(np.sqrt(terms / len(point.x)) / 2)
   number = min(max(number, 4), 128)
-  places = [_smallest(price, number) for price in prices]
+  places = [moves_lib.smallest(price, number) for price in prices]
   kinds = np.repeat([0, 1], [len(of_sign) for of_sign in places])
   places = np.concatenate(places)
   in_box = np.isfinite(prices[kinds, places])
   kinds, places = kinds[in_box], places[in_box]
-  rows, signs = moves.rows[places], _SIGNS[kinds]
+  rows, signs = moves.rows[places], SIGNS[kinds]
   steps = instance.weights * instance.patterns[rows].toarray()
   steps = signs[:, None] * (steps - moves.drift[moves.group[places]])
-  after = _terms(instance, point.x + steps).sum(axis=1)
-  rest = prices[kinds, places] - (after - _terms(instance, point.x).sum())
+  after = moves_lib.terms_of(instance, point.x + steps).sum(axis=1)
+  rest = prices[kinds, places] - (
+    after - moves_lib.terms_of(instance, point.x).sum()
+  )
   return rows, signs, steps, rest
 
 
 def _longer(chains, change, number) -> tuple:
   """Returns the best chains of one move more: which, by which move, and all."""
   length = chains.shape[1] + 1  # A chain is found once for each order.
-  places = _smallest(change.ravel(), number * length)
+  places = moves_lib.smallest(change.ravel(), number * length)
   places = places[np.isfinite(change.ravel()[places])]
   first, last = np.unravel_index(places, change.shape)
   longer = np.sort(np.column_stack([chains[first], last]), axis=1)
