@@ -111,6 +111,9 @@ def test_a_group_longer_than_the_widest_table_is_cut(monkeypatch):
 )
 def test_rounded_up_takes_few_sizes(size, up):
   assert incidence_lib.rounded_up(size) == up
+  assert incidence_lib.rounded_up(size, coarse=True) == 2 ** int(
+    np.ceil(np.log2(max(size, 1)))
+  )
 
 
 def test_rounded_up_wastes_an_eighth_at_most():

@@ -1,9 +1,10 @@
 """The labelsets that are still moving.
 
 At a solution most labelsets sit at a bound. Between chunks of first-order steps
-those that are settled there drop out, once the rest fits into half the size, a
-power of two: what they add to the classes becomes a constant. Every certificate
-is that of the whole problem, and those that it no longer holds there return.
+those that are settled there drop out, once the rest is half as many: what they
+add to the classes becomes a constant. Every certificate is that of the whole
+problem, and those that it no longer holds there return. Tables of a part have
+powers of two as sizes, so that the next part rarely has to be compiled anew.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from aubal_jax.balancing.incidence import placed
 from aubal_jax.balancing.instance import Instance
 
 # Fewer are not worth compiling another size of problem for.
-WORTH_SHRINKING = 1 << 14
+WORTH_SHRINKING = 1 << 17
 # So hard has a labelset to be held before it drops out.
 _CLEAR = 0.05
 
@@ -87,15 +88,14 @@ class Active:
     if self._where.problem.incidence.num_places < WORTH_SHRINKING:
       return state
     hold = self._where.take(hold)
-    settled, held = hold > _CLEAR, hold >= 0
-    needed = 1 << max(int((~settled).sum()) - 1, 0).bit_length()
-    size = int(self._kept.sum())
-    if held[~self._kept].all() and needed > size // 2:
+    settled, let_go = hold > _CLEAR, ~self._kept & (hold < 0)
+    kept = ~settled
+    if let_go.any():
+      kept = self._kept | let_go  # Few more: most tables keep their size.
+    elif kept.sum() > self._kept.sum() // 2:
       return state
-    if needed > len(settled) // 2:
-      kept = np.ones(len(settled), bool)
-    else:
-      kept = _filled_up(~settled, needed)
+    if kept.sum() > len(kept) // 2:
+      kept = np.ones(len(kept), bool)
     return self._change(state, self._where.take(growth), kept)
 
   def _change(self, state, growth, kept) -> optimizers.State:
@@ -105,7 +105,7 @@ class Active:
     if not kept.all():
       part = self._instance.only(kept, growth)
       self.part = Placed(
-        *part.problem(with_pairs=False, devices=self._devices)
+        *part.problem(with_pairs=False, devices=self._devices, coarse=True)
       )
     shape = (old.problem.incidence.num_places,)
 
@@ -127,10 +127,3 @@ class Active:
     full = np.zeros((*values.shape[:-1], self.part.problem.counts.shape[0]))
     full[..., self.part.place] = values
     return jnp.asarray(full)
-
-
-def _filled_up(kept, size: int) -> np.ndarray:
-  """Returns bool[S] with `size` labelsets, the first others added."""
-  kept = kept.copy()
-  kept[np.flatnonzero(~kept)[: max(size - int(kept.sum()), 0)]] = True
-  return kept

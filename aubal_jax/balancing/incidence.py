@@ -142,19 +142,26 @@ def _gather_sum(table, padded):
   return jax.lax.fori_loop(1, len(chunks), add, first)
 
 
-def rounded_up(size: int) -> int:
+def rounded_up(size: int, coarse: bool = False) -> int:
   """Returns a size >= `size` of few different ones, so that little recompiles.
 
-  Powers of two up to 64, then steps of an eighth.
+  Powers of two up to 64, then steps of an eighth, or, coarsely, of two again.
   """
-  if size <= 64:
+  if size <= 64 or coarse:
     return 1 << max(size - 1, 0).bit_length()
   step = 1 << (int(size - 1).bit_length() - 4)
   return -(-size // step) * step
 
 
+class _Split(NamedTuple):
+  """How tables are made: for D devices, in sizes rounded coarsely or not."""
+
+  num_devices: int
+  coarse: bool
+
+
 def lay_out(
-  patterns, *, with_pairs: bool, devices=None
+  patterns, *, with_pairs: bool, devices=None, coarse: bool = False
 ) -> tuple[Incidence, np.ndarray]:
   """Lays 0/1 CSR patterns [S, L] out; rows in any order.
 
@@ -162,6 +169,7 @@ def lay_out(
     patterns: scipy CSR array, canonical.
     with_pairs: whether `pair_table` will be asked for.
     devices: JAX devices to split the labelsets over; None is one.
+    coarse: round sizes of tables up to powers of two.
 
   Returns:
     The Incidence and int[S], the place of every labelset.
@@ -177,14 +185,15 @@ def lay_out(
     return incidence, np.arange(num_sets)
   mesh = None if devices is None else Mesh(np.array(devices), (_AXIS,))
   num_devices = 1 if devices is None else len(devices)
-  rows, place, num_places = _row_sums(patterns, num_devices)
+  split = _Split(num_devices, coarse)
+  rows, place, num_places = _row_sums(patterns, split)
   local = num_places // num_devices
   labels, places = _entries(patterns, place)
-  columns = _group_sums(labels, places, num_labels, num_devices, local)
+  columns = _group_sums(labels, places, num_labels, split, local)
   pairs = None
   if with_pairs:
     keys, places = _pair_entries(patterns, place)
-    pairs = _group_sums(keys, places, num_labels**2, num_devices, local)
+    pairs = _group_sums(keys, places, num_labels**2, split, local)
 
   def put(array):
     if mesh is None:
@@ -196,8 +205,9 @@ def lay_out(
   return Incidence(None, *sums, num_labels, num_places, mesh), place
 
 
-def _row_sums(patterns, num_devices):
+def _row_sums(patterns, split):
   """Deals labelsets out by size; returns `Sums`, places and their number."""
+  num_devices, coarse = split
   num_sets, num_labels = patterns.shape
   lengths = np.diff(patterns.indptr)
   widths = 1 << np.ceil(np.log2(np.maximum(lengths, 1))).astype(np.int64)
@@ -205,7 +215,7 @@ def _row_sums(patterns, num_devices):
   parts = []
   for width in np.unique(widths):
     sets = np.flatnonzero(widths == width)
-    height = rounded_up(-(-len(sets) // num_devices))
+    height = rounded_up(-(-len(sets) // num_devices), coarse)
     parts.append((width, sets, height, start))
     start += height
   for width, sets, height, first in parts:
@@ -245,16 +255,17 @@ def _pair_entries(patterns, place):
   return np.concatenate(keys), np.concatenate(places)
 
 
-def _group_sums(keys, places, num_groups, num_devices, local) -> Sums:
+def _group_sums(keys, places, num_groups, split, local) -> Sums:
   """Returns the `Sums` over `places` of each of `num_groups` keys.
 
   Args:
     keys: int32[T], group of each entry.
     places: int32[T], its place; device d holds d local ... (d + 1) local.
     num_groups: a number that says: dropped.
-    num_devices: D.
+    split: how many devices there are, and how to round sizes.
     local: places a device.
   """
+  num_devices, coarse = split
   cut = [
     _segments(keys[mine], places[mine] - d * local, local)
     for d in range(num_devices)
@@ -264,7 +275,7 @@ def _group_sums(keys, places, num_groups, num_devices, local) -> Sums:
   for width in sorted({width for parts in cut for width in parts}):
     nothing = (np.zeros(0, np.int32), np.zeros((width, 0), np.int32))
     found = [parts.get(width, nothing) for parts in cut]
-    height = rounded_up(max(len(owner) for owner, _ in found))
+    height = rounded_up(max(len(owner) for owner, _ in found), coarse)
     table = np.full((num_devices, width, height), local, np.int32)
     owner = np.full((num_devices, height), num_groups, np.int32)
     for d, (groups, members) in enumerate(found):

@@ -139,19 +139,20 @@ class Instance:
     )
 
   def problem(
-    self, *, with_pairs: bool = True, devices=None
+    self, *, with_pairs: bool = True, devices=None, coarse: bool = False
   ) -> tuple[objective_lib.Problem, np.ndarray]:
     """Returns the same as JAX arrays, on the box of whole counts.
 
     Args:
       with_pairs: whether P^T diag(y) P will be asked for.
       devices: to split the labelsets over; None is one.
+      coarse: round sizes of tables up to powers of two.
 
     Returns:
       The Problem, and int[S], the place of each labelset in its arrays.
     """
     incidence, place = incidence_lib.lay_out(
-      self.patterns, with_pairs=with_pairs, devices=devices
+      self.patterns, with_pairs=with_pairs, devices=devices, coarse=coarse
     )
     ones = np.ones(len(self))
 

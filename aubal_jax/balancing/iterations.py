@@ -79,9 +79,9 @@ class Run:
     trace: equally long lists, see `Solution.trace`.
   """
 
-  def __init__(self, instance: Instance, where, tol: float, on_progress):
+  def __init__(self, instance: Instance, tol: float, on_progress):
     self.instance = instance
-    self.where = where
+    self.where = None
     self.tol = tol
     self.on_progress = on_progress
     self.clock = Clock()
@@ -197,14 +197,14 @@ def run(
     FloatingPointError: the objective is not a number, or below its bound.
     ValueError: the problem is too large for an exact variant.
   """
+  result = Run(instance, tol, on_progress)
   if not len(instance):
-    result = Run(instance, None, tol, on_progress)
     result.lower_bound = result.lower_bound_priced = 0.0
     return result
   needs_pairs = _needs_pairs(instance, optimizer, polish)
   if where is None:
     where = Placed(*instance.problem(with_pairs=needs_pairs, devices=devices))
-  result = Run(instance, where, tol, on_progress)
+  result.where = where
   growth, u = _first(instance, where, start)
   if start is not None:
     _go_on(result, growth, u, optimizer, needs_pairs)
