@@ -27,7 +27,9 @@ from aubal_jax.balancing import objective
 from aubal_jax.balancing.ipm_system import Products
 from aubal_jax.balancing.ipm_system import State
 
-_CORRECTORS = 2
+# Gondzio's correctors: two where the factor is the larger part of a step.
+_CORRECTORS = (1, 2)
+_MANY_LABELS = 256
 _STEP_SHARE = 0.995
 _LOG_SHARE = 0.7
 _AT_BOUND = 1e-5  # Share of the box.
@@ -151,7 +153,7 @@ def _one(problem, frame, state) -> State:
   )
   step = system_lib.solve(problem, frame, state, system, aim)
   lengths = _lengths(problem, frame, state, step, _STEP_SHARE)
-  for _ in range(_CORRECTORS):
+  for _ in range(_CORRECTORS[len(problem.weights) >= _MANY_LABELS]):
     aim, step, lengths = _correct(
       problem, frame, state, system, targets, aim, step, lengths
     )

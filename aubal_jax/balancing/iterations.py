@@ -186,8 +186,9 @@ def run(
     max_steps: first-order steps at most; when they run out, or where Newton's
       tables would be too large, nothing is polished.
     polish: whether Newton steps may finish what first-order steps began.
-    start: where to begin; None: growth of 1. Next to it Newton steps, or those
-      of the interior point, are taken first, whatever the optimizer.
+    start: where to begin; None: growth of 1. From there steps of the interior
+      point come first, whatever the optimizer, where the tables of pairs are
+      affordable and wanted; of 'newton' its own.
     where: the instance on its devices, such as `Run.where` of one that differs
       in lam or budget only, with these changed; None: made here.
     devices: to split the labelsets over; None is one.
@@ -247,12 +248,12 @@ def _go_on(result, growth, u, optimizer, needs_pairs) -> None:
   certify = warm.certify if _has_room(instance) else warm.certify_corner
   if result.record(*certify(problem, growth, u), 0):
     return
-  if optimizer == 'ipm':
-    gap = _NEAR * instance.unit(instance.value(instance.start))
-    _step_inside(result, warm.near(problem, growth, u, gap))
+  if optimizer == 'newton':
+    _polish(result, growth, u)
   elif needs_pairs:
     result.polished = optimizer not in EXACT
-    _polish(result, growth, u)
+    gap = _NEAR * instance.unit(instance.value(instance.start))
+    _step_inside(result, warm.near(problem, growth, u, gap))
 
 
 def _has_room(instance) -> bool:
