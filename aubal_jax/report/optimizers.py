@@ -1,0 +1,219 @@
+"""The comparison of optimisers: lines of the table, and optimizers.png."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+
+INSTALL = "pip install 'aubal_jax[bench]'"
+
+_WIDTH = 88
+_NUM_FASTEST = 3
+_COLUMNS = (
+  ('variant', 18, '<'),
+  ('steps', 8, '>'),
+  ('seconds', 9, '>'),
+  ('compile', 8, '>'),
+  ('value', 14, '>'),
+  ('gap', 8, '>'),
+  ('memory', 8, '>'),
+)
+
+_INK, _GREY, _PALE = '#1b1f24', '#59636e', '#c9ced5'
+_ALONE, _POLISHED, _RIVAL = '#0068a8', '#d98c00', '#b0005a'
+_MARKERS = 'os^Dv*'
+_RC = {
+  'axes.edgecolor': _PALE,
+  'axes.labelcolor': _INK,
+  'axes.spines.right': False,
+  'axes.spines.top': False,
+  'axes.titlelocation': 'left',
+  'axes.titlesize': 10,
+  'axes.titleweight': 'bold',
+  'figure.titlesize': 9,
+  'figure.labelsize': 9,
+  'font.size': 8.5,
+  'legend.frameon': False,
+  'text.color': _INK,
+  'text.parse_math': False,
+  'xtick.color': _PALE,
+  'xtick.labelcolor': _GREY,
+  'ytick.color': _PALE,
+  'ytick.labelcolor': _GREY,
+}
+_ACROSS = 4  # Panels.
+_FLOOR = 1e-3  # Of the gap wanted; what is below is drawn there.
+
+
+def _joined(cells) -> str:
+  padded = zip(cells, _COLUMNS, strict=True)
+  return ' '.join(f'{cell:{side}{width}}' for cell, (_, width, side) in padded)
+
+
+def head() -> str:
+  """Returns the line above the table."""
+  return _joined(name for name, _, _ in _COLUMNS) + '  status'
+
+
+def line(row) -> str:
+  """Returns the line of a row; one that has no value says why."""
+  if row['value'] is None:
+    return f'{row["variant"]:<18} {row["status"]}'
+  figures = (
+    row['variant'],
+    f'{row["num_steps"]:,}',
+    _short(row['seconds']),
+    f'{row["seconds_compile"]:.1f}',
+    f'{row["value"]:#,.8g}',
+    '' if row['gap'] is None else f'{row["gap"]:.1e}',
+    f'{row["memory_bytes"] / 1e6:,.0f} MB',
+  )
+  return f'{_joined(figures)}  {row["status"]}'
+
+
+def _short(seconds) -> str:
+  return f'{seconds:,.3g}' if seconds < 1000 else f'{seconds:,.0f}'
+
+
+def wrapped(notes) -> str:
+  """Returns `notes` as lines that are not too long."""
+  wrapper = textwrap.TextWrapper(_WIDTH, subsequent_indent='  ')
+  return '\n'.join(map(wrapper.fill, notes))
+
+
+def notes(record) -> list[str]:
+  """Returns what has to be known to read the table, and its upshot."""
+  rows = record['rows']
+  lines = [
+    'seconds: the quickest of up to 5 solves after the one that compiled, from '
+    'the labelsets to the last certificate; whole images are not made.',
+    'compile: seconds of tracing and compiling in a fresh process, without '
+    'the cache of compiled programs.',
+    'memory: the most that the process held, compiling included, beyond what '
+    'it held before it read the labelsets.',
+    'value: f, without the price of the added images; gap: how far f and that '
+    'price may be from the best, proved by each variant itself.',
+  ]
+  if any('+ newton' in row['variant'] for row in rows):
+    lines.append(
+      '+ newton: the variant again, Newton steps finishing what it left; only '
+      'where it stalled.'
+    )
+  bounds = [
+    row['lower_bound_priced']
+    for row in rows
+    if row['kind'] == 'variant' and row['lower_bound_priced'] is not None
+  ]
+  if any(row['kind'] == 'rival' for row in rows):
+    lines.append(
+      'rivals: seconds with the building of their matrices; gap to the best '
+      'lower bound of the variants above'
+      + (f', {max(bounds):,.4f}.' if bounds else ', of which there is none.')
+    )
+  if record['not_installed']:
+    absent = ', '.join(record['not_installed'])
+    lines.append(f'not installed: {absent} ({INSTALL})')
+  met = [row for row in rows if row['converged']]
+  met = sorted(met, key=lambda row: row['seconds'])[:_NUM_FASTEST]
+  fastest = [f'{row["variant"]} {_short(row["seconds"])} s' for row in met]
+  lines.append(
+    f'Within a gap of {record["tol"]:g} first: '
+    + (', '.join(fastest) or 'none of them')
+    + '.'
+  )
+  return lines
+
+
+def draw(file, rows, *, tol: float, title: str) -> None:
+  """Draws a panel for each variant, all the others pale behind it, as PNG.
+
+  Args:
+    file: to write to, binary.
+    rows: of the table, dicts of `variant`, `kind` ('variant' or 'rival'),
+      `seconds`, `gap` and, for a variant, `trace` of equally long lists
+      `seconds` and `gap`. One called 'x + newton' is drawn in the panel of x.
+      What has no gap is left out.
+    tol: the gap wanted, a line in every panel.
+    title: of the picture.
+  """
+  import matplotlib
+  from matplotlib.figure import Figure
+
+  lines = {row['variant']: row['trace'] for row in rows if row['trace']}
+  points = [r for r in rows if r['kind'] == 'rival' and r['gap'] is not None]
+  names = list(dict.fromkeys(name.split(' + ')[0] for name in lines))
+  columns = min(_ACROSS, max(len(names), 1))
+  height = math.ceil(max(len(names), 1) / columns)
+  width = max(2.5 * columns, 7.2)
+  with matplotlib.rc_context(_RC):
+    figure = Figure((width, 1.9 * height + 1.1), dpi=150, layout='constrained')
+    axes = figure.subplots(
+      height, columns, sharex=True, sharey=True, squeeze=False
+    ).ravel()
+    for ax in axes[len(names) :]:
+      ax.set_visible(False)
+    for ax, name in zip(axes, names, strict=False):
+      _draw_panel(ax, name, lines, points, tol)
+      ax.tick_params(labelbottom=True)
+    for ax in axes[max(len(names) - columns, 0) : len(names)]:
+      ax.set_xlabel('seconds, compilation apart')
+    if names:
+      _scale(axes[0], tol)
+      handles = {
+        label: handle
+        for ax in axes[: len(names)]
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+      }
+      figure.legend(
+        handles.values(), handles, loc='outside lower center', ncols=4
+      )
+    text = textwrap.fill(title, round(15 * width))
+    figure.suptitle(text, x=0.01, horizontalalignment='left')
+    figure.supylabel('certified gap')
+    figure.savefig(file, format='png')
+
+
+def _draw_panel(ax, name, lines, points, tol):
+  """Draws the lines of one variant, and pale what it is compared with."""
+  ax.set_title(name)
+  ax.axhline(tol, color=_GREY, linewidth=0.9, linestyle=':', label='gap wanted')
+  for other, trace in lines.items():
+    if other.split(' + ')[0] != name:
+      ax.plot(*_curve(trace, tol), color=_PALE, linewidth=0.7, label='others')
+  for marker, row in zip(_MARKERS, points, strict=False):
+    place = _curve({'seconds': [row['seconds']], 'gap': [row['gap']]}, tol)
+    ax.plot(*place, marker, color=_RIVAL, markersize=3.5, label=row['variant'])
+  for title, color, label in (
+    (f'{name} + newton', _POLISHED, 'finished by Newton steps'),
+    (name, _ALONE, 'the variant'),
+  ):
+    if title in lines:
+      x, y = _curve(lines[title], tol)
+      ax.plot(
+        x, y, color=color, linewidth=1.7, marker='o', markersize=3.5,
+        markevery=[-1], label=label,
+      )  # fmt: skip
+
+
+def _curve(trace, tol):
+  """Returns seconds and gaps, where there is a gap, none below the floor."""
+  pairs = zip(trace['seconds'], trace['gap'], strict=True)
+  pairs = [(x, max(y, _FLOOR * tol)) for x, y in pairs if y is not None]
+  return [x for x, _ in pairs], [y for _, y in pairs]
+
+
+def _scale(ax, tol):
+  """Makes both axes logarithmic; they are shared by all panels."""
+  from matplotlib import ticker
+
+  ax.set_xscale('log')
+  ax.set_yscale('log')
+  ax.set_ylim(bottom=_FLOOR * tol / 2)
+  for axis, form in ((ax.xaxis, _seconds), (ax.yaxis, '{:.0e}'.format)):
+    axis.set_major_locator(ticker.LogLocator(numticks=6))
+    axis.set_minor_formatter(ticker.NullFormatter())
+    axis.set_major_formatter(lambda value, _, form=form: form(value))
+
+
+def _seconds(value) -> str:
+  return f'{value:g} s' if value >= 1 else f'{1000 * value:g} ms'
