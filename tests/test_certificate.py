@@ -75,7 +75,7 @@ def test_what_an_inexact_mean_may_add_is_taken_off(monkeypatch):
 
 
 def test_separable_minimum_with_a_pull_meets_its_conditions():
-  found, problem = make(7, 32, 5, lam=40.0)
+  _, problem = make(7, 32, 5, lam=40.0)
   rng = np.random.default_rng(8)
   slopes, pull = rng.normal(0, 30, 32), rng.uniform(0.1, 3, 32)
   center = rng.uniform(1, 10, 32)

@@ -154,6 +154,12 @@ def test_lam_is_scaled_to_the_images_there_are():
   assert found.lam[found.chosen] == 70
 
 
+def test_a_lam_that_is_one_of_the_points_is_there_once():
+  found = frontier(over='lam', num_points=8)  # One for each power of ten.
+  assert len(found) == 8 and found.lam[found.chosen] == 70
+  np.testing.assert_allclose(found.lam[:-1] / found.lam[1:], 10)
+
+
 @pytest.mark.parametrize('exactly', [False, True])
 def test_a_budget_given_is_a_point_and_chosen(exactly):
   start = int(problem()[1].sum())
@@ -177,7 +183,8 @@ def test_a_budget_beyond_what_is_wanted():
   assert found.value[5] == pytest.approx(free.value, abs=_TOL * free.value)
   assert found.image_price[5] == pytest.approx(0, abs=1e-4)
   found = frontier(objective='relative', budget=most, budget_exactly=True)
-  assert found.chosen == len(found) - 1
+  assert found.chosen == len(found) - 1 == 5
+  np.testing.assert_allclose(np.diff(found.budget), (most - 579) / 5, atol=1)
   assert found.images[-1] == pytest.approx(most)
   assert found.image_price[-1] < 0 < found.image_price[0]
   same = solve(objective='relative', budget=most, budget_exactly=True)
@@ -340,6 +347,15 @@ def test_a_picture_of_another_kind_is_refused(tmp_path):
   with pytest.raises(ValueError, match=r'path must end in .*png.*txt'):
     report.plot(frontier(num_points=3), path)
   assert not path.exists()
+
+
+def test_only_what_has_a_zero_is_a_share_of_the_start():
+  drawn = types.SimpleNamespace(objective='log', value_start=5.0)
+  assert not report._is_relative(drawn)
+  drawn.objective = 'l2'
+  assert report._is_relative(drawn)
+  drawn.value_start = 0.0
+  assert not report._is_relative(drawn)
 
 
 def test_the_floor_has_its_corners_between_the_points():

@@ -68,19 +68,16 @@ def test_what_stands_at_empty_places_does_not_count(laid_out):
   patterns, found, place = laid_out
   full = np.full(found.num_places, np.pi)
   full[place] = 1.0
-  if found.dense is not None or found.mesh is not None:
-    sums = found.over_labelsets(jnp.asarray(full))
-  else:
-    sums = jax.jit(lambda i, x: i.over_labelsets(x))(found, jnp.asarray(full))
+  sums = jax.jit(lambda i, x: i.over_labelsets(x))(found, jnp.asarray(full))
   np.testing.assert_allclose(sums, patterns.sum(axis=0), atol=1e-12)
 
 
 def test_single_precision_stays_single(laid_out):
   _, found, _ = laid_out
-  values = jnp.ones(found.num_labels, jnp.float32)
-  assert found.over_labels(values).dtype == jnp.float32
-  places = jnp.ones(found.num_places, jnp.float32)
-  assert found.over_labelsets(places).dtype == jnp.float32
+  labels = jax.ShapeDtypeStruct((found.num_labels,), jnp.float32)
+  places = jax.ShapeDtypeStruct((found.num_places,), jnp.float32)
+  assert jax.eval_shape(found.over_labels, labels).dtype == jnp.float32
+  assert jax.eval_shape(found.over_labelsets, places).dtype == jnp.float32
 
 
 def test_labelsets_of_one_label_each_have_no_pairs(monkeypatch):

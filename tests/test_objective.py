@@ -182,15 +182,20 @@ def test_projection_is_the_nearest_point_of_box_and_budget(exactly):
   for center in (rng.uniform(0, 12, _SETS), rng.uniform(0, 1.2, _SETS)):
     rule = {
       'type': 'eq' if exactly else 'ineq',
-      'fun': lambda g: 600 - found.start @ g,
-      'jac': lambda g: -found.start,
+      'fun': lambda g, _: 600 - found.start @ g,
+      'jac': lambda g, _: -found.start,
+      'args': (None,),
     }
     best = optimize.minimize(
-      lambda g: (metric * (g - center) ** 2).sum() / 2,
-      np.ones(_SETS), jac=lambda g: metric * (g - center),
-      bounds=box, constraints=[rule], method='SLSQP',
+      lambda g, c: (metric * (g - c) ** 2).sum() / 2,
+      np.ones(_SETS),
+      args=(center,),
+      jac=lambda g, c: metric * (g - c),
+      bounds=box,
+      constraints=[rule],
+      method='SLSQP',
       options={'ftol': 1e-14, 'maxiter': 500},
-    )  # fmt: skip
+    )
     nearest = optimizers.project(
       problem, jnp.asarray(center), jnp.asarray(metric)
     )

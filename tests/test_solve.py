@@ -168,9 +168,11 @@ def test_the_price_of_an_image_is_the_slope_of_the_optimum(optimizer):
   settings = {
     'lam_images': None, 'image_cost': 0.0, 'tol': 1e-9, 'optimizer': optimizer,
   }  # fmt: skip
-  middle = aubal.solve(patterns, counts, budget=470, **settings)
+  free = aubal.solve(patterns, counts, **settings)
+  images = (counts.sum() + free.images_after) // 2
+  middle = aubal.solve(patterns, counts, budget=images, **settings)
   around = [
-    aubal.solve(patterns, counts, budget=470 + d, **settings).value
+    aubal.solve(patterns, counts, budget=images + d, **settings).value
     for d in (-1, 1)
   ]
   assert around[1] - 1e-6 <= middle.value <= around[0] + 1e-6

@@ -13,13 +13,14 @@ from aubal_jax import labelsets as labelsets_lib
 from aubal_jax import plan as plan_lib
 from aubal_jax.balancing import iterations
 from aubal_jax.balancing import prepare
+from aubal_jax.balancing import record
 from aubal_jax.balancing import relax
 from aubal_jax.balancing import rounding
 
 VARIANTS = prepare.VARIANTS
 RELAXATIONS = tuple(relax.RELAXATIONS)
 
-# What a `Solution` takes over from `iterations.Run` as it is.
+# What a `Solution` takes over from `record.Run` as it is.
 _FOUND = (
   'value',
   'cost',
@@ -176,7 +177,7 @@ def solve(
     ([100, 100, 1000], True)
   """
   patterns = sparse.csr_array(labelsets_lib.as_binary(patterns, 'patterns'))
-  clock = iterations.Clock()
+  clock = record.Clock()
   with jax.enable_x64(True):
     instance = prepare.prepare(
       patterns,
@@ -230,7 +231,7 @@ def _counted(patterns, counts, instance, found, whole) -> dict:
     patterns: CSR 0/1 [S, L], all labelsets.
     counts: int64[S], of all.
     instance: those that take part.
-    found: `iterations.Run` on them.
+    found: `record.Run` on them.
     whole: int64, their whole counts.
   """
   growth = np.ones(len(counts))

@@ -15,14 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from aubal_jax.balancing import iterations
+from aubal_jax.balancing import record
 from aubal_jax.balancing.instance import Budget
 
 _LEAST_FACTOR, _LARGEST_FACTOR = 1e-3, 1e4  # Of the lam given.
 
 
-def _over_budgets(
-  given, num_points: int, solve_one
-) -> Iterator[iterations.Run]:
+def _over_budgets(given, num_points: int, solve_one) -> Iterator[record.Run]:
   """Yields the `Run` of each budget, from none at all down, then up."""
   free = dataclasses.replace(given, budget=Budget())
   found = solve_one(free)
@@ -58,7 +57,7 @@ def _budgets(given, images: float, num_points: int) -> np.ndarray:
   return np.unique([*between, *chosen, end])
 
 
-def _over_lam(given, num_points: int, solve_one) -> Iterator[iterations.Run]:
+def _over_lam(given, num_points: int, solve_one) -> Iterator[record.Run]:
   """Yields the `Run` of each lam: the one given, then up, then down."""
   factors = np.geomspace(_LEAST_FACTOR, _LARGEST_FACTOR, num_points)
   factors = factors[np.abs(factors - 1) > 1e-9]
@@ -73,7 +72,7 @@ def _over_lam(given, num_points: int, solve_one) -> Iterator[iterations.Run]:
   yield from _walk(found, reversed(instances[:num_below]), solve_one)
 
 
-def _walk(found, instances: Iterable, solve_one) -> Iterator[iterations.Run]:
+def _walk(found, instances: Iterable, solve_one) -> Iterator[record.Run]:
   """Yields the `Run` of each instance, begun at the one before."""
   for instance in instances:
     start = iterations.Start(found.growth, found.u)

@@ -159,6 +159,7 @@ def solve(tell, folder, config, name: str, polish: bool) -> dict:
   patterns, counts = _load_problem(folder)
   call = functools.partial(solve_lib.solve, patterns, counts, **settings)
   _, first = _solve_once(call, tell, 'to compile')
+  memory = peak_memory() - before
   seconds, last = _quickest(lambda: _solve_once(call, tell, 'to measure'))
   late = seconds - last.trace['seconds'][-1]
   last.trace['seconds'] = [s + late for s in last.trace['seconds']]
@@ -171,7 +172,7 @@ def solve(tell, folder, config, name: str, polish: bool) -> dict:
       **{field: getattr(last, field) for field in fields},
       'seconds': seconds,
       'seconds_compile': first.seconds_compile,
-      'memory_bytes': peak_memory() - before,
+      'memory_bytes': memory,
       'trace': last.trace,
     }
   )
@@ -189,26 +190,22 @@ def _quickest(measure):
 def _solve_once(call, tell, which):
   """Returns seconds to the last certificate, and the `Solution`.
 
-  Rounding to whole images, the same for all variants, is not in them.
+  Compiling is not in them, nor rounding, which is the same for all variants.
   """
-  from aubal_jax.balancing import iterations
-
-  clock = iterations.Clock()
-  seconds, told = 0.0, time.monotonic()
+  begin = last = told = time.perf_counter()
 
   def follow(entry):
-    nonlocal seconds, told
-    seconds, _ = clock.read()
-    now = time.monotonic()
-    if now - told >= _TELL_SECONDS:
-      told = now
+    nonlocal last, told
+    last = time.perf_counter()
+    if last - told >= _TELL_SECONDS:
+      told = last
       rate = entry['step'] / max(entry['seconds'], 1e-9)
       steps = f'{entry["step"]:,} steps ({rate:,.0f} a second)'
       tell(f'{which}, {steps}, gap {entry["gap"]:.1e}')
 
   tell(which)
   found = call(on_progress=follow)
-  return seconds, found
+  return last - begin - found.seconds_compile, found
 
 
 def ask(tell, folder, config, name: str) -> dict:
@@ -242,6 +239,7 @@ def ask(tell, folder, config, name: str) -> dict:
     return preparing + found.seconds, found
 
   _, first = answer()
+  memory = peak_memory() - before
   tell('to measure')
   seconds, found = _quickest(answer)
   instance = prepare.prepare(patterns, counts, **settings)
@@ -256,7 +254,7 @@ def ask(tell, folder, config, name: str) -> dict:
       'polished': False,
       'seconds': seconds,
       'seconds_compile': first.seconds_setup,
-      'memory_bytes': peak_memory() - before,
+      'memory_bytes': memory,
       'says': found.status,
     }
   )

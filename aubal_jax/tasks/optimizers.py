@@ -199,6 +199,8 @@ def _row(config, title, kind, answer, bounds) -> dict:
     answer: of `measure.run_apart`.
     bounds: of the variants so far; that of this one is added.
   """
+  from aubal_jax.balancing import iterations
+
   row = dict.fromkeys(_FIELDS) | {'variant': title, 'kind': kind}
   row |= {'failed': False, 'trace': None} | answer
   if row['value'] is None:
@@ -207,7 +209,8 @@ def _row(config, title, kind, answer, bounds) -> dict:
     if row['lower_bound_priced'] is not None:
       bounds.append(row['lower_bound_priced'])
     spent = row['num_steps'] >= config.balance.max_steps
-    row['status'] = 'out of steps' if spent else 'stalled'
+    first_order = title not in iterations.EXACT and not row['polished']
+    row['status'] = 'out of steps' if spent and first_order else 'stalled'
   else:
     says, unit = row.pop('says'), row.pop('unit')
     row['status'] = f'in its own words: {says}'

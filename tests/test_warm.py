@@ -1,0 +1,114 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from aubal_jax.balancing import ipm_system
+from aubal_jax.balancing import iterations
+from aubal_jax.balancing import objective as objective_lib
+from aubal_jax.balancing import warm
+from aubal_jax.balancing.instance import Budget
+from tests import problems
+
+pytestmark = pytest.mark.usefixtures('x64')
+
+_SETS, _LABELS = 24, 6  # Fixed shapes, so that nothing compiles anew.
+_METHOD = {'relaxation': 'huber', 'tol': 1e-9, 'max_steps': 0}
+
+
+def solved(name, **settings):
+  instance = problems.instance(1, _SETS, _LABELS, objective=name, **settings)
+  return iterations.run(instance, optimizer='ipm', **_METHOD)
+
+
+@pytest.mark.parametrize('name', objective_lib.OBJECTIVES)
+def test_a_start_next_to_a_solution_is_inside_and_on_the_path(name):
+  found = solved(name, lower=0.5, budget=500)
+  problem, gap = found.where.problem, 3.0
+  growth = found.where.put(found.growth)
+  state = warm.near(problem, growth, found.u, gap)
+  frame = ipm_system.frame_of(problem)
+  products = ipm_system.products_of(problem, frame, state)
+  assert float(ipm_system.gap_of(problem, products)) == pytest.approx(gap)
+  mu = gap / float(ipm_system.weight_of(problem, frame))
+  targets = ipm_system.targets(problem, frame, mu)
+  for product, target in zip(products, targets, strict=True):
+    np.testing.assert_allclose(product, target, rtol=1e-9)
+  free = np.asarray(frame.free)
+  width = np.asarray(problem.upper - problem.lower)[free]
+  below, above = np.asarray(state.below)[free], np.asarray(state.above)[free]
+  np.testing.assert_allclose(below + above, width)
+  assert (below > 0).all() and (above > 0).all()
+  up, down = ipm_system.room(problem, frame, state.u)
+  assert (np.asarray(up) > 0).all() and (np.asarray(down) > 0).all()
+
+
+def test_what_presses_on_a_bound_stays_as_near_as_the_path():
+  found = solved('l1')
+  problem, gap = found.where.problem, 0.1
+  growth = found.where.put(found.growth)
+  state = warm.near(problem, growth, found.u, gap)
+  frame = ipm_system.frame_of(problem)
+  force = gap / float(ipm_system.weight_of(problem, frame))
+  slopes = np.asarray(objective_lib.all_slopes(problem, found.u))
+  mean = float(objective_lib.mean_growth(problem, growth))
+  slopes = slopes + float(problem.q) * (np.asarray(growth) - mean)
+  away = force * np.asarray(frame.omega) / np.abs(slopes)
+  width = np.asarray(problem.upper - problem.lower)
+  held = np.asarray(frame.free) & (np.abs(slopes) > 1) & (away < 0.4 * width)
+  low = held & (np.asarray(growth) == np.asarray(problem.lower))
+  high = held & (np.asarray(growth) == np.asarray(problem.upper))
+  assert low.sum() > 3 and high.sum() > 0
+  np.testing.assert_allclose(np.asarray(state.below)[low], away[low])
+  np.testing.assert_allclose(np.asarray(state.above)[high], away[high])
+  # The same for classes: u = 1 where there are too many, -1 where too few.
+  x = np.asarray(objective_lib.deviations(problem, ipm_growth(problem, state)))
+  away = force * np.asarray(frame.row_omega)[:-1] / np.abs(x)
+  u = np.asarray(state.u)[:-1]
+  many, few = (
+    (x > 1) & (found.u[:-1] > 0.999),
+    (x < -1) & (found.u[:-1] < -0.999),
+  )
+  assert many.any() and few.any()
+  np.testing.assert_allclose(1 - u[many], away[many], rtol=1e-6)
+  np.testing.assert_allclose(1 + u[few], away[few], rtol=1e-6)
+
+
+def ipm_growth(problem, state):
+  return ipm_system.growth_of(problem, state)
+
+
+@pytest.mark.parametrize('name', objective_lib.OBJECTIVES)
+@pytest.mark.parametrize('end', ['fewest', 'most'])
+def test_one_corner_of_the_box_is_certified_at_once(name, end):
+  found = solved(name, lower=0.5, image_cost=1e-4)
+  instance = found.instance
+  corner = instance.least if end == 'fewest' else instance.most
+  pinned = dataclasses.replace(
+    instance, budget=Budget(float(corner.sum()), exactly=True)
+  )
+  start = iterations.Start(found.growth, found.u)
+  found = iterations.run(pinned, optimizer='ipm', start=start, **_METHOD)
+  assert found.num_steps == 0 and found.gap <= 1e-9
+  np.testing.assert_allclose(found.growth * pinned.start, corner)
+  # The price is the one nearest to 0 that keeps every labelset there.
+  problem = found.where.problem
+  growth = found.where.put(found.growth)
+  for share, is_met in ((1.0, True), (0.99, False)):
+    u = found.u.copy()
+    u[-1] *= share
+    _, _, figures = warm.certify(problem, growth, u)
+    gap = float(figures['value'] + figures['cost'])
+    gap -= float(figures['lower_bound_priced'])
+    assert (gap <= 1e-6) == is_met
+
+
+@pytest.mark.parametrize('optimizer', ['ipm', 'newton', 'adam', 'pdhg'])
+def test_a_solution_is_a_start_that_needs_no_step(optimizer):
+  found = solved('l1')
+  start = iterations.Start(found.growth, found.u)
+  settings = _METHOD | {'tol': 1e-8}
+  again = iterations.run(
+    found.instance, optimizer=optimizer, start=start, **settings
+  )
+  assert again.num_steps == 0 and again.value == found.value
