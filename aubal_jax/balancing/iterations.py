@@ -131,8 +131,11 @@ def _needs_pairs(instance, optimizer, polish) -> bool:
 def _go_on(result, growth, u, optimizer, needs_pairs) -> None:
   """Goes on from the solution of a problem like this one."""
   instance, problem = result.instance, result.where.problem
-  certify = warm.certify if _has_room(instance) else warm.certify_corner
-  if result.record(*certify(problem, growth, u), 0):
+  if _has_room(instance):
+    certified = warm.certify(problem, growth, u)
+  else:
+    certified = warm.certify_corner(problem)
+  if result.record(*certified, 0):
     return
   if optimizer == 'newton':
     _polish(result, growth, u)

@@ -19,9 +19,7 @@ from aubal_jax.balancing import ipm_system as system_lib
 from aubal_jax.balancing import objective
 from aubal_jax.balancing import optimizers
 
-# Share of half the width between two bounds: as far as what presses on neither
-# is moved away from one.
-_MOST_MOVED = 0.2
+_MOST_MOVED = 0.2  # Share of half the width between two bounds.
 _SHARP = 1e-9  # Width of the relaxation that gives the slopes of |x|.
 
 
@@ -42,22 +40,25 @@ def certify(problem: objective.Problem, growth, u):
 
 
 @jax.jit
-def certify_corner(problem: objective.Problem, growth, u):
+def certify_corner(problem: objective.Problem):
   """The same where the budget leaves one corner of the box, and no choice.
 
-  The slopes of phi there are the classes' u, and the price is the one nearest
-  to 0 at which every labelset stays in the corner.
+  The slopes of phi there are the classes' u. The price is minus the slope of f
+  + cost over budgets, from there into the box: the first at which all labelsets
+  stay in the corner.
   """
-  growth = certificate.within_budget(problem, growth)
+  counts = problem.counts
+  middle = (counts * (problem.lower + problem.upper)).sum() / 2
+  at_lower = problem.budget <= middle
+  growth = jnp.where(at_lower, problem.lower, problem.upper)
   x = objective.deviations(problem, growth)
   u = jnp.append(optimizers.relaxed_slopes(problem, x, _SHARP, 'huber'), 0.0)
-  counts = problem.counts
   price = -_multipliers(problem, growth, u) / jnp.where(counts > 0, counts, 1)
   free = problem.upper > problem.lower
   highest = jnp.where(free, price, -jnp.inf).max()
   lowest = jnp.where(free, price, jnp.inf).min()
-  at_lower = (counts * (growth - problem.lower)).sum() == 0
   u = u.at[-1].set(jnp.where(at_lower, highest, lowest))
+  u = objective.within_dual(problem, u)
   return growth, u, certificate.certify(problem, growth, u)
 
 
@@ -88,7 +89,7 @@ def near(problem: objective.Problem, growth, u, gap) -> system_lib.State:
   low = jnp.where(frame.down, problem.low, -jnp.inf)
   high = jnp.where(frame.up, problem.high, jnp.inf)
   half = jnp.ones_like(u)
-  u = _inside(u, -x, (low, high), mu * frame.row_omega, half)
+  u = _inside(u, x, (low, high), mu * frame.row_omega, half)
   u = jnp.where(frame.used, u, 0.0)
   below = jnp.where(frame.free, growth - problem.lower, 0.0)
   above = jnp.where(frame.free, problem.upper - growth, 0.0)
@@ -112,19 +113,15 @@ def _multipliers(problem, growth, u) -> Array:
 
 
 def _inside(values, pressure, bounds, force, half) -> Array:
-  """Moves values inwards, by force / |pressure| from the bound they press on.
+  """Moves values inwards, to where force = pressure times distance or farther.
 
   Args:
     values: float64[K].
-    pressure: float64[K], towards the lower bound where it is positive.
+    pressure: float64[K], of the multiplier of a bound.
     bounds: lower and upper, float64[K] each.
-    force: float64[K], what pressure times distance shall be.
-    half: float64[K], half the width between the bounds, the farthest.
+    force: float64[K].
+    half: float64[K], half the width between the bounds.
   """
-  low, high = bounds
   away = force / jnp.maximum(jnp.abs(pressure), 1e-300)
-  away = jnp.minimum(away, half)
-  least = jnp.minimum(away, _MOST_MOVED * half)
-  low = low + jnp.where(pressure > 0, away, least)
-  high = high - jnp.where(pressure < 0, away, least)
-  return jnp.clip(values, low, high)
+  away = jnp.minimum(away, _MOST_MOVED * half)
+  return jnp.clip(values, bounds[0] + away, bounds[1] - away)
