@@ -110,3 +110,34 @@ def test_a_solution_is_a_start_that_needs_no_step(optimizer):
     found.instance, optimizer=optimizer, start=start, **settings
   )
   assert again.num_steps == 0 and again.value == found.value
+
+
+def test_a_budget_at_most_has_no_price_below_0():
+  # All classes are to have .9 of the images, and no image has more than 4 of
+  # 6 labels: one more adds 6 * .9 - 4 = 1.4 to f at least.
+  found = solved('prevalence', target=np.full(_LABELS, 0.9))
+  fewest = Budget(float(found.instance.least.sum()))
+  start = iterations.Start(found.growth, found.u)
+  for exactly in (False, True):
+    pinned = dataclasses.replace(
+      found.instance, budget=dataclasses.replace(fewest, exactly=exactly)
+    )
+    again = iterations.run(pinned, optimizer='ipm', start=start, **_METHOD)
+    assert again.gap <= 1e-9 and again.num_steps == 0
+    assert again.u[-1] == pytest.approx(-1.4 if exactly else 0.0)
+
+
+@pytest.mark.parametrize(
+  ('optimizer', 'polished', 'inside'),
+  [('ipm', False, 1), ('newton', False, 0), ('adam', True, 1)],
+)
+def test_who_takes_the_steps_from_a_neighbour(
+  monkeypatch, optimizer, polished, inside
+):
+  found, near, calls = solved('l1'), warm.near, []
+  monkeypatch.setattr(warm, 'near', lambda *a: calls.append(1) or near(*a))
+  other = dataclasses.replace(found.instance, lam=9.0)
+  start = iterations.Start(found.growth, found.u)
+  found = iterations.run(other, optimizer=optimizer, start=start, **_METHOD)
+  assert found.gap <= 1e-9 and found.num_steps > 0
+  assert found.polished == polished and len(calls) == inside

@@ -1,11 +1,11 @@
 r"""An interior point next to the solution of a neighbouring problem.
 
 Interior-point methods like no start at a bound, and that is where a solution
-is. So growth and dual move inwards, each by as much as the central path is away
-from its bound there: where a labelset's multiplier is r, by mu omega / |r|, and
-where a class deviates by x, by mu omega / |x| (see `ipm`). The multipliers are
-then such that all products are on the path; what is left unmet, the slopes and
-the rows, the method does not need. After Mehrotra, SIAM J. Optim. 2 (1992).
+is. So growth and dual move inwards, as far as the central path is away from
+their bounds there: where a labelset's multiplier is r, by mu omega / |r|, where
+a class deviates by x, by mu omega / |x| (see `ipm`), and never by much. The
+multipliers are then chosen so that all products are on the path; that slopes
+and rows do not add up is what the method mends by itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aubal_jax.balancing import ipm_system as system_lib
 from aubal_jax.balancing import objective
 from aubal_jax.balancing import optimizers
 
-_MOST_MOVED = 0.2  # Share of half the width between two bounds.
+_MOST_MOVED = 0.1  # Share of the width between two bounds.
 _SHARP = 1e-9  # Width of the relaxation that gives the slopes of |x|.
 
 
@@ -81,15 +81,15 @@ def near(problem: objective.Problem, growth, u, gap) -> system_lib.State:
   growth = _inside(
     growth,
     _multipliers(problem, growth, u),
-    (problem.lower, problem.upper),
+    problem.lower,
+    problem.upper,
     force.below,
-    width / 2,
+    width,
   )
   x = objective.all_rows(problem, growth)
   low = jnp.where(frame.down, problem.low, -jnp.inf)
   high = jnp.where(frame.up, problem.high, jnp.inf)
-  half = jnp.ones_like(u)
-  u = _inside(u, x, (low, high), mu * frame.row_omega, half)
+  u = _inside(u, x, low, high, mu * frame.row_omega, 2.0)
   u = jnp.where(frame.used, u, 0.0)
   below = jnp.where(frame.free, growth - problem.lower, 0.0)
   above = jnp.where(frame.free, problem.upper - growth, 0.0)
@@ -112,16 +112,17 @@ def _multipliers(problem, growth, u) -> Array:
   return slopes + problem.image_cost * problem.counts + problem.q * around
 
 
-def _inside(values, pressure, bounds, force, half) -> Array:
-  """Moves values inwards, to where force = pressure times distance or farther.
+def _inside(values, multipliers, low, high, force, width) -> Array:
+  """Returns values float64[K] moved off their bounds.
 
   Args:
     values: float64[K].
-    pressure: float64[K], of the multiplier of a bound.
-    bounds: lower and upper, float64[K] each.
-    force: float64[K].
-    half: float64[K], half the width between the bounds.
+    multipliers: float64[K], of the bound that each is at.
+    low: float64[K], or -inf.
+    high: float64[K], or inf.
+    force: float64[K], what distance times multiplier shall be.
+    width: float64[K] or a number, between two bounds.
   """
-  away = force / jnp.maximum(jnp.abs(pressure), 1e-300)
-  away = jnp.minimum(away, _MOST_MOVED * half)
-  return jnp.clip(values, bounds[0] + away, bounds[1] - away)
+  away = force / jnp.maximum(jnp.abs(multipliers), 1e-300)
+  away = jnp.minimum(away, _MOST_MOVED * width)
+  return jnp.clip(values, low + away, high - away)
