@@ -9,7 +9,7 @@ import numpy as np
 
 from aubal_jax import files
 
-_INK, _SOFT, _GRID = '#1b1f24', '#59636e', '#cfd5dc'
+_INK, _GRID = '#1b1f24', '#cfd5dc'
 _CURVE, _FLOOR, _MARK = '#0068a8', '#e9ecf0', '#b0005a'
 _RC = {
   'axes.axisbelow': True,

@@ -120,13 +120,20 @@ def solve_settings(config) -> dict:
   return settings
 
 
+def _gap_in_words(solution) -> str:
+  """Returns how far whole counts are from the bound; see `Solution.gap`."""
+  if solution.objective == 'log':
+    return f'{solution.rounded_gap:.2g} of a mean class count'
+  return f'{100 * solution.rounded_gap:.2g} %'
+
+
 def _print_solution(solution) -> None:
   added = solution.images_after - solution.images_before
   print(
     f'balance: f from {solution.value_start:,.1f} to '
     f'{solution.rounded_value:,.1f} with {abs(added):,} images '
     f'{"more" if added >= 0 else "fewer"}; certified: no choice is better by '
-    f'more than {100 * solution.rounded_gap:.2g} % '
+    f'more than {_gap_in_words(solution)} '
     f'({solution.num_steps:,} steps, {solution.seconds:.2f} s and '
     f'{solution.seconds_compile:.1f} s compiling)',
     flush=True,
