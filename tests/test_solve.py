@@ -279,6 +279,7 @@ def test_sparse_patterns_and_any_order_give_the_same():
   assert found.value == pytest.approx(plain.value, rel=2e-5, abs=2e-5)
 
 
+@pytest.mark.parametrize('optimizer', ['adam', 'pdhg', 'newton', 'ipm'])
 @pytest.mark.parametrize(
   ('patterns', 'counts', 'settings', 'value'),
   [
@@ -295,8 +296,12 @@ def test_sparse_patterns_and_any_order_give_the_same():
     ([[1, 0], [0, 1]], [4, 0], {}, 0.0),  # Only one class is left.
   ],
 )
-def test_hard_cases_have_right_answers(patterns, counts, settings, value):
-  found = aubal.solve(patterns, counts, **{'lam_images': None} | settings)
+def test_hard_cases_have_right_answers(
+  patterns, counts, settings, value, optimizer
+):
+  found = aubal.solve(
+    patterns, counts, **{'lam_images': None, 'optimizer': optimizer} | settings
+  )
   assert found.value == pytest.approx(value, abs=1e-3, rel=1e-5)
   assert found.converged
 
