@@ -195,25 +195,30 @@ def best_price(problem: objective.Problem, u) -> Array:
   base += problem.image_cost * problem.counts
   zeros = jnp.zeros_like(base)
 
-  def beyond(price):
-    growth, _, _, _ = separable_minimum(
-      problem, base + price * problem.counts, zeros, problem.present
+  def beyond(price, guess):
+    growth, _, mean, _ = separable_minimum(
+      problem, base + price * problem.counts, zeros, problem.present, guess
     )
-    return (problem.counts * growth).sum() - problem.budget
+    return (problem.counts * growth).sum() - problem.budget, mean
 
   def search():
     widest = jnp.abs(base / jnp.maximum(problem.counts, 1.0)).max()
     widest += problem.q * (problem.upper - problem.lower).max() + 1.0
+    zero = jnp.zeros_like(widest)
+    free, mean = beyond(zero, None)
     low = jnp.where(problem.low[-1] < 0, -widest, 0.0)
 
     def halve(_, bracket):
-      low, high = bracket
+      low, high, mean = bracket
       middle = (low + high) / 2
-      more = beyond(middle) > 0
-      return jnp.where(more, middle, low), jnp.where(more, high, middle)
+      excess, mean = beyond(middle, mean)
+      more = excess > 0
+      low, high = jnp.where(more, middle, low), jnp.where(more, high, middle)
+      return low, high, mean
 
-    low, high = jax.lax.fori_loop(0, _PRICE_STEPS, halve, (low, widest))
-    return jnp.where(beyond(jnp.zeros_like(low)) > 0, high, low)
+    bracket = (low, widest, mean)
+    low, high, _ = jax.lax.fori_loop(0, _PRICE_STEPS, halve, bracket)
+    return jnp.where(free > 0, high, low)
 
   price = jax.lax.cond(
     problem.high[-1] > 0, search, lambda: jnp.zeros_like(problem.budget)
