@@ -13,6 +13,7 @@ same as the system sees it, with what the allocator keeps, where there is /proc.
 """
 
 import argparse
+import importlib.util
 import json
 import pathlib
 import subprocess
@@ -22,7 +23,6 @@ import time
 import tracemalloc
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
 import aubal_jax as aubal
@@ -146,9 +146,13 @@ def measure(name, arguments):
   }
   row['memory'], row['resident'] = memory(table)
   if not sparse.issparse(table):
-    frame, repeats = pd.DataFrame(table), arguments.rival_repeats
+    repeats = arguments.rival_repeats
     row['unique'] = best_seconds(lambda: unique(table), repeats) / seconds
-    row['pandas'] = best_seconds(lambda: pandas(frame), repeats) / seconds
+    if importlib.util.find_spec('pandas'):
+      import pandas as pd
+
+      frame = pd.DataFrame(table)
+      row['pandas'] = best_seconds(lambda: pandas(frame), repeats) / seconds
   return row
 
 
@@ -174,6 +178,8 @@ def main():
   if arguments.memory_of:
     print_memory(arguments.memory_of)
     return
+  if not importlib.util.find_spec('pandas'):
+    print('pandas is not installed (the extra "bench" has it): left out.')
   print('| ' + ' | '.join(COLUMNS) + ' |\n' + '|---' * len(COLUMNS) + '|')
   rows = []
   for name in arguments.tables:
