@@ -154,7 +154,6 @@ class System(NamedTuple):
 
   theta: Array
   kappa: Array
-  bordered: Array
   factor: Array
   dual_rest: Array
   row_rest: Array
@@ -190,7 +189,7 @@ def factor(problem, frame, state) -> System:
   x = objective.all_rows(problem, growth)
   row_rest = x - state.plus + state.minus - problem.bend * state.u
   return System(
-    theta, kappa, v, factor, jnp.where(frame.free, dual_rest, 0.0),
+    theta, kappa, factor, jnp.where(frame.free, dual_rest, 0.0),
     jnp.where(frame.used, row_rest, 0.0), scale,
   )  # fmt: skip
 

@@ -10,6 +10,7 @@ import numpy as np
 from aubal_jax import files
 from aubal_jax import labelsets as labelsets_lib
 from aubal_jax import plan as plan_lib
+from aubal_jax.tasks import problem
 
 _NUM_LISTED_LABELSETS = 20
 
@@ -17,16 +18,9 @@ _NUM_LISTED_LABELSETS = 20
 def run(inputs) -> None:
   """Finds the labelsets, solves, and writes the plan."""
   config, dataset, path = inputs.config, inputs.dataset, inputs.path
+  labelsets = problem.find_labelsets(inputs)
   rows = dataset.rows('train')
-  if not len(rows):
-    raise ValueError('The training split has no row; nothing to balance.')
-  labelsets = labelsets_lib.find_labelsets(dataset.labels[rows])
   uneven = labelsets_lib.imbalance(labelsets)
-  if not uneven['class_counts'].any():
-    raise ValueError(
-      'No label has a positive in the training split; nothing to balance. Are '
-      'data.label_columns and data.unknown_codes right?'
-    )
   print(
     f'balance: {uneven["images"]:,} training images, {uneven["labels"]:,} '
     f'label(s), {uneven["labelsets"]:,} labelset(s), MeanIR '
@@ -105,11 +99,10 @@ def solve_settings(config) -> dict:
   """
   import jax
 
-  settings = config.balance.to_dict()
-  del settings['method']
-  for name in ('lam_images', 'budget', 'budget_growth', 'target'):
-    settings[name] = settings[name] or None
-  num_devices = settings.pop('num_devices')
+  settings = problem.settings_of(config)
+  for name in ('optimizer', 'polish', 'tol', 'max_steps'):
+    settings[name] = config.balance[name]
+  num_devices = config.balance.num_devices
   devices = jax.devices()
   if num_devices > len(devices):
     raise ValueError(
