@@ -4,18 +4,31 @@ import math
 
 import ml_collections
 
+# The data sets that have a reader of their own: those of data.readers.
+_SETS = ('aff_wild2', 'emotionet', 'ck_plus', 'disfa', 'bp4d', 'actor_study')
+
 _CHOICES = {
   'task': (
     *('run', 'balance', 'train', 'evaluate', 'report'),
-    *('optimizers', 'frontier'),
+    *('predict', 'inspect', 'optimizers', 'frontier'),
   ),
-  'data.name': ('synthetic', 'manifest', 'labels'),
+  'data.name': ('synthetic', 'manifest', 'labels', 'tfds', 'merge', *_SETS),
+  'data.unknown': ('absent', 'separate', 'drop'),
+  'data.unlabelled': ('unknown', 'absent'),
   'data.unreadable': ('error', 'drop'),
   'data.channels': (1, 3),
   'data.resize': ('stretch', 'pad', 'crop'),
+  'data.crop': ('none', 'mtcnn'),
   'balance.method': ('aubal', 'random', 'none'),
   'augment.rows': ('added', 'all', 'none'),
   'frontier.over': ('budget', 'lam'),
+  **{f'{name}.split': ('', 'train') for name in _SETS},
+  'aff_wild2.release': ('2020', '2022'),
+  'emotionet.kind': ('manual', 'automatic'),
+  'ck_plus.frames': ('sequence', 'peak'),
+  'predict.split': ('train', 'validation', 'test', 'dropped'),
+  'predict.thresholds': ('tuned', 'half'),
+  'predict.submission': ('', 'aff_wild2', 'aff_wild2_images'),
 }
 _LEAST = {
   'seed': 0,
@@ -23,6 +36,9 @@ _LEAST = {
   'data.num_train': 1,
   'data.num_validation': 0,
   'data.num_test': 0,
+  'data.num_folds': 0,
+  'data.fold': 0,
+  'data.num_processes': 0,
   'balance.lam_images': 0,
   'balance.budget': 0,
   'balance.budget_growth': 0,
@@ -38,32 +54,58 @@ _LEAST = {
   'evaluate.batch_size': 1,
   'optimizers.max_seconds': 1,
   'frontier.num_points': 2,
+  'inspect.images_per_label': 0,
+  'inspect.near_empty': 0,
+  'predict.batch_size': 1,
+  'disfa.least_intensity': 1,
 }
 
 
 def default() -> ml_collections.ConfigDict:
   """Returns the settings every file in configs/ starts from, locked."""
   c = ml_collections.ConfigDict()
-  c.task = 'run'  # run, balance, train, evaluate, report, optimizers, frontier.
+  c.task = 'run'  # run, or one of the tasks of the README.
   c.seed = 0  # Of everything that is drawn.
 
   c.data = ml_collections.ConfigDict()
-  c.data.name = 'synthetic'  # synthetic, manifest (images) or labels (a table).
-  c.data.path = ''  # The table: csv (manifest), csv, npz or npy (labels).
+  # synthetic, manifest (images), labels (a table), tfds, merge, or a data set
+  c.data.name = 'synthetic'  # with a section below: aff_wild2, emotionet, ...
+  c.data.path = ''  # The table, the folder, or the name of a TFDS set.
+  c.data.sources = ()  # Of merge: data sets with a section below.
+  c.data.unlabelled = 'unknown'  # What a merged set lacks: unknown or absent.
+  c.data.image_dir = ''  # Manifest: folder of the paths; '' = the table's.
+  c.data.tfds_dir = ''  # Folder of prepared TFDS sets; '' = TFDS's own.
   c.data.path_column = 'path'  # Image file, relative to the table.
   c.data.split_column = 'split'  # train, validation or test; may be absent.
   c.data.group_column = 'subject'  # Whose images stay together; may be absent.
   c.data.label_columns = ()  # Label columns in order; () = all other columns.
   c.data.unknown_codes = ('', '-1', '9', '999')  # Cells that say "unknown".
+  c.data.unknown = 'absent'  # In balancing: absent, separate (a third value)
+  # or drop (rows with an unknown label do not train).
   c.data.unreadable = 'error'  # Or drop: go on without unreadable images.
   c.data.validation_fraction = 0.15  # Of the groups, where no split is given.
   c.data.test_fraction = 0.15  # Of the groups, where no split is given.
+  c.data.stratify = True  # Drawn splits even out the labels.
+  c.data.num_folds = 0  # k: drawn by k-fold, ...
+  c.data.fold = 0  # ... of which this one, counted from 0, is the test split.
   c.data.image_size = 112  # Height and width in pixels.
   c.data.channels = 1  # 1 (grey) or 3 (RGB).
   c.data.resize = 'stretch'  # stretch, pad (letter-box) or crop (centre).
+  c.data.crop = 'none'  # mtcnn cuts out the face (extra: crop).
+  c.data.cache_dir = ''  # Decoded images are kept there; '' = in memory.
+  c.data.num_processes = 0  # That decode into a cache; 0: one for each CPU.
   c.data.num_train = 2400  # Synthetic faces in the training split.
   c.data.num_validation = 800  # Synthetic faces in the validation split.
   c.data.num_test = 800  # Synthetic faces in the test split.
+
+  # Data sets. path '' is data.path, below it where sets are merged. split
+  # 'train': all of it trains; '': the official split, or one is drawn.
+  for name in _SETS:
+    c[name] = ml_collections.ConfigDict({'path': '', 'split': ''})
+  c.aff_wild2.release = '2020'  # 2020 (eight AUs) or 2022 (twelve).
+  c.emotionet.kind = 'manual'  # manual (CSV, XLSX) or automatic (lists).
+  c.ck_plus.frames = 'sequence'  # sequence (onset to peak) or peak.
+  c.disfa.least_intensity = 2  # From which an AU counts as present, 1 to 5.
 
   c.balance = ml_collections.ConfigDict()
   c.balance.method = 'aubal'  # aubal, random (the control) or none.
@@ -117,6 +159,18 @@ def default() -> ml_collections.ConfigDict:
   c.evaluate = ml_collections.ConfigDict()
   c.evaluate.batch_size = 64  # Images a step, over all devices.
 
+  c.predict = ml_collections.ConfigDict()
+  c.predict.path = ''  # Folder or manifest of images; '' = the split below.
+  c.predict.split = 'test'  # Of the data set, where there is no path.
+  c.predict.batch_size = 64  # Images a step, over all devices.
+  c.predict.thresholds = 'tuned'  # Those of the checkpoint; half: .5 for all.
+  c.predict.submission = ''  # Also: aff_wild2 (a file a video) or
+  # aff_wild2_images (one file, a line an image).
+
+  c.inspect = ml_collections.ConfigDict()
+  c.inspect.images_per_label = 8  # On the contact sheet.
+  c.inspect.near_empty = 5  # Labelsets with fewer images are counted.
+
   c.optimizers = ml_collections.ConfigDict()
   c.optimizers.variants = ()  # Names of balancing.solve.VARIANTS; () = all.
   c.optimizers.rivals = ()  # Of balancing.rivals; () = installed; none = none.
@@ -140,14 +194,11 @@ def check(config) -> None:
     raise ValueError(
       'get_config() must return a ConfigDict; begin with config.default().'
     )
-  for section, value in default().items():
-    names = value if isinstance(value, ml_collections.ConfigDict) else ('',)
-    for name in names:
-      key = f'{section}.{name}'.rstrip('.')
-      if section not in config or (name and name not in config[section]):
-        raise ValueError(
-          f'The configuration lacks {key}; begin with config.default().'
-        )
+  for key in _keys(default()):
+    if _get(config, key) is _LACKING:
+      raise ValueError(
+        f'The configuration lacks {key}; begin with config.default().'
+      )
   for key, choices in _CHOICES.items():
     if _get(config, key) not in choices:
       raise ValueError(
@@ -166,7 +217,21 @@ def check(config) -> None:
     )
 
 
+_LACKING = object()
+
+
 def _get(config, key: str):
   for name in key.split('.'):
+    if name not in config:
+      return _LACKING
     config = config[name]
   return config
+
+
+def _keys(config, prefix: str = ''):
+  """Yields the full name of every setting."""
+  for name, value in config.items():
+    if isinstance(value, ml_collections.ConfigDict):
+      yield from _keys(value, f'{prefix}{name}.')
+    else:
+      yield prefix + name

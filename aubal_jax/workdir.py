@@ -31,9 +31,25 @@ _TABLE = (
   'data.unknown_codes',
   'data.validation_fraction',
   'data.test_fraction',
-  'data.num_',
+  'data.stratify',
+  'data.num_folds',
+  'data.fold',
+  'data.num_train',
+  'data.num_validation',
+  'data.num_test',
+  'data.sources',
+  'data.unlabelled',
+  'data.unknown',
+  'data.image_dir',
+  'data.tfds_dir',
+  'aff_wild2.',
+  'emotionet.',
+  'ck_plus.',
+  'disfa.',
+  'bp4d.',
+  'actor_study.',
 )
-_PIXELS = ('data.image_size', 'data.channels', 'data.resize')
+_PIXELS = ('data.image_size', 'data.channels', 'data.resize', 'data.crop')
 _PROBLEM = (
   'balance.objective',
   'balance.target',
@@ -67,6 +83,7 @@ READS = {
   ),
   'evaluate': (*_TABLE, *_PIXELS, 'model.'),
   'report': (*_TABLE, *_PIXELS, 'augment.'),
+  'inspect': (*_TABLE, *_PIXELS, 'inspect.'),
   'optimizers': (*_TABLE, *_PROBLEM, 'balance.num_devices', 'optimizers.'),
   'frontier': (
     *_TABLE,
@@ -83,6 +100,7 @@ WRITES = {
   'train': ('checkpoints', 'metrics.jsonl'),
   'evaluate': ('report.json',),
   'report': ('report.html',),
+  'inspect': ('inspect.json', 'inspect.html'),
   'optimizers': ('optimizers.csv', 'optimizers.json', 'optimizers.png'),
   'frontier': ('frontier.csv', 'frontier.png'),
 }

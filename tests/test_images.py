@@ -25,7 +25,7 @@ def save(path, rgb, *options):
 
 def read(*paths, image_size=32, channels=3, resize='stretch', **others):
   return images.read_images(
-    paths, image_size=image_size, channels=channels, resize=resize, **others
+    paths, images.Pixels(image_size, channels, resize), **others
   )
 
 
@@ -217,7 +217,9 @@ def test_broken_files_are_named_with_the_reason(tmp_path, channels):
   good = save(tmp_path / 'good.jpg', picture())
   wrong = broken(tmp_path)
   paths = [good, *wrong, good]
-  found = images.find_unreadable(paths, channels=channels, num_threads=2)
+  found = images.read(
+    paths, images.Pixels(8, channels), num_threads=2
+  )[1]
   assert sorted(found) == list(range(1, len(paths) - 1))
   for position, reason in found.items():
     assert wrong[paths[position]] in reason.lower(), paths[position]
@@ -276,7 +278,7 @@ def test_a_wrong_checksum_of_a_comment_is_no_damage(tmp_path):
 
 def test_cut_files_are_not_spoken_of_on_stderr(tmp_path, capfd):
   wrong = [p for p in broken(tmp_path) if 'closed.jpg' not in p]
-  assert len(images.find_unreadable(wrong, channels=3)) == len(wrong)
+  assert len(images.read(wrong, images.Pixels(8, 3))[1]) == len(wrong)
   assert capfd.readouterr().err == ''
 
 

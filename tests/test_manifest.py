@@ -4,9 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
+from aubal_jax.data import images
 from aubal_jax.data import manifest
+from aubal_jax.data import splits
 
-SIZE = {'image_size': 8, 'num_threads': 2}
+PIXELS = images.Pixels(8)
 
 
 def image(folder, name, value=100):
@@ -27,7 +29,7 @@ def write(folder, *lines, images=True):
 
 
 def load(path, **options):
-  return manifest.load(path, **SIZE | options)
+  return manifest.load(path, **{'pixels': PIXELS} | options)
 
 
 def test_reads_labels_splits_groups_and_images(tmp_path):

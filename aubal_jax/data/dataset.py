@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Callable
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -27,6 +28,11 @@ class Dataset:
     groups: str[N], whose row it is (a subject, a video), or None.
     load_images: maps int[R] row numbers to uint8[R, H, W, C]; None where
       there are only labels.
+    files: str[N], path of each row's image ('' for none), or None where images
+      are no files.
+    reasons: str[N], why a row was dropped, '' where it was not; or None.
+    sources: str[N], which of the merged sets each row is of; or None.
+    place: row -> where it stands ('table.csv:12'), for messages; or None.
     notes: what the reader dropped or found odd, for people, one line for each
       kind. Those that put the scores in doubt start with WARNING.
   """
@@ -39,6 +45,10 @@ class Dataset:
   groups: np.ndarray | None = None
   load_images: Callable[[np.ndarray], np.ndarray] | None = None
   notes: tuple[str, ...] = ()
+  files: np.ndarray | None = None
+  reasons: np.ndarray | None = None
+  sources: np.ndarray | None = None
+  place: Callable[[int], str] | None = None
 
   def __post_init__(self):
     if self.labels.ndim != 2 or self.labels.dtype != np.uint8:
@@ -61,7 +71,7 @@ class Dataset:
         f'label_names must be {num_labels} distinct names, one for each '
         f'column of labels, not {self.label_names}.'
       )
-    for name in ('split', 'ids', 'groups'):
+    for name in ('split', 'ids', 'groups', 'files', 'reasons', 'sources'):
       value = getattr(self, name)
       if value is not None and value.shape != (num_rows,):
         raise ValueError(
@@ -89,6 +99,49 @@ class Dataset:
     """Returns how many rows each split has, 'dropped' among them."""
     return {name: len(self.rows(name)) for name in (*SPLITS, DROPPED)}
 
+  def describe(self, row: int) -> str:
+    """Returns what an error about the image of a row begins with."""
+    name = str(self.ids[row] if self.files is None else self.files[row])
+    place = None if self.place is None else self.place(row)
+    return name if place in (None, name) else f'{place}: {name}'
+
+  def drop(self, reasons: Mapping[int, str]) -> 'Dataset':
+    """Returns the data set without the rows named, and a note for each reason.
+
+    Args:
+      reasons: row -> why it cannot be used; rows that were used so far.
+    """
+    if not reasons:
+      return self
+    rows = np.fromiter(reasons, np.int64, len(reasons))
+    new = np.full(len(self), '', object)
+    new[rows] = list(reasons.values())
+    new = new.astype(np.str_)
+    split = self.split.astype('<U10')  # Wide enough for 'validation'.
+    split[rows] = DROPPED
+    return dataclasses.replace(
+      self,
+      split=split,
+      reasons=new if self.reasons is None else np.where(new, new, self.reasons),
+      notes=(*self.notes, *drop_notes(new, self.describe)),
+    )
+
+  def drop_unknown(self) -> 'Dataset':
+    """Returns the data set without the training rows that lack a label."""
+    rows = self.rows('train')
+    lacking = rows[~self.known[rows].all(axis=1)]
+    return self.drop(dict.fromkeys(lacking.tolist(), 'unknown label'))
+
+  def drops(self) -> dict[str, int]:
+    """Returns reason -> how many rows were dropped for it, the most first."""
+    if self.reasons is None:
+      return {}
+    names, counts = np.unique(
+      self.reasons[self.split == DROPPED], return_counts=True
+    )
+    order = np.argsort(-counts, kind='stable')
+    return {str(names[k]): int(counts[k]) for k in order}
+
   def fingerprint(self) -> str:
     """Returns 16 hex digits that tell one table from another."""
     digest = hashlib.sha256()
@@ -98,3 +151,23 @@ class Dataset:
     for names in (self.split, self.ids):
       digest.update(names.astype(str).tobytes())
     return digest.hexdigest()[:16]
+
+
+def drop_notes(
+  reasons: np.ndarray, describe: Callable[[int], str]
+) -> tuple[str, ...]:
+  """Returns a note for each reason that rows were dropped for.
+
+  Args:
+    reasons: str[N], '' for rows that were not.
+    describe: row -> what it is called.
+  """
+  names, first, counts = np.unique(
+    reasons, return_index=True, return_counts=True
+  )
+  return tuple(
+    f'Dropped {count:,} of {len(reasons):,} rows: {name} (first '
+    f'{describe(row)}).'
+    for name, row, count in zip(names, first, counts, strict=True)
+    if name
+  )

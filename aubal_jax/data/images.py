@@ -1,14 +1,17 @@
 """Reads image files of any size and kind into one uint8 array."""
 
+import dataclasses
 import os
 import zlib
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent import futures
 
 import cv2
 import numpy as np
 
+from aubal_jax.data import crop as crop_lib
 from aubal_jax.data import jpeg
 
 RESIZES = ('stretch', 'pad', 'crop')
@@ -21,16 +24,49 @@ _PNG_START = b'\x89PNG\r\n\x1a\n'
 _MISSING = 128  # What libjpeg fills in where it runs out of data.
 
 
-def read_images(
+@dataclasses.dataclass(frozen=True)
+class Pixels:
+  """What an image file becomes: all of the preprocessing there is.
+
+  Attributes:
+    image_size: height and width of the result in pixels.
+    channels: 1 for grey, 3 for RGB.
+    resize: 'stretch' to the square; 'pad': the whole image, black beside it;
+      'crop': the square in the middle of the image.
+    crop: 'none', or what finds the face that is cut out: a name of
+      `crop.DETECTORS`; `resize` then has nothing to do.
+
+  Raises:
+    ValueError: one is out of range.
+  """
+
+  image_size: int = 112
+  channels: int = 1
+  resize: str = 'stretch'
+  crop: str = 'none'
+
+  def __post_init__(self):
+    check_options(self.image_size, self.channels, self.resize)
+    if self.crop not in ('none', *crop_lib.DETECTORS):
+      raise ValueError(
+        f"data.crop must be one of {['none', *crop_lib.DETECTORS]}, not "
+        f'{self.crop!r}.'
+      )
+
+  @property
+  def shape(self) -> tuple[int, int, int]:
+    """(height, width, channels) of the result."""
+    return self.image_size, self.image_size, self.channels
+
+
+def read(
   paths: Sequence[str],
+  pixels: Pixels,
   *,
-  image_size: int,
-  channels: int,
-  resize: str,
+  landmarks: np.ndarray | None = None,
   num_threads: int | None = None,
   on_progress: Callable[[int], None] | None = None,
-  describe: Callable[[int], str] | None = None,
-) -> np.ndarray:
+) -> tuple[np.ndarray, dict[int, str]]:
   """Reads, turns upright (EXIF), converts and resizes image files.
 
   JPEG, PNG and whatever else OpenCV decodes: grey, colour, palette, 16 bits
@@ -38,52 +74,85 @@ def read_images(
 
   Args:
     paths: R files.
-    image_size: height and width of the result in pixels.
-    channels: 1 for grey, 3 for RGB.
-    resize: 'stretch' to the square; 'pad': the whole image, black beside it;
-      'crop': the square in the middle of the image.
+    pixels: what they become.
+    landmarks: float32[R, 5, 2], where `pixels.crop` says that faces are cut
+      out: pixel coordinates in the upright image, see `crop.align`.
+    num_threads: threads that decode; None: one for each CPU.
+    on_progress: called with the number of images read since the last call.
+
+  Returns:
+    uint8[R, image_size, image_size, channels], 0 where an image cannot be
+    read, and position -> reason of those.
+
+  Raises:
+    ValueError: faces are to be cut out, and there are no landmarks.
+  """
+  if (pixels.crop != 'none') != (landmarks is not None):
+    raise ValueError('landmarks must be given where, and only where, crop is.')
+  images = np.zeros((len(paths), *pixels.shape), np.uint8)
+
+  def use(position, image):
+    if landmarks is None:
+      image = fit(image, pixels.image_size, pixels.resize)
+    else:
+      image = crop_lib.align(image, landmarks[position], pixels.image_size)
+    images[position] = image.reshape(pixels.shape)
+
+  failures = _decode_all(paths, pixels.channels, use, num_threads, on_progress)
+  return images, failures
+
+
+def read_images(
+  paths: Sequence[str],
+  pixels: Pixels,
+  *,
+  landmarks: np.ndarray | None = None,
+  num_threads: int | None = None,
+  on_progress: Callable[[int], None] | None = None,
+  describe: Callable[[int], str] | None = None,
+) -> np.ndarray:
+  """Returns the images of `read`; one that cannot be read is an error.
+
+  Args:
+    paths: R files.
+    pixels: what they become.
+    landmarks: see `read`.
     num_threads: threads that decode; None: one for each CPU.
     on_progress: called with the number of images read since the last call.
     describe: what an error calls the i-th path; None: the path.
 
-  Returns:
-    uint8[R, image_size, image_size, channels].
-
   Raises:
-    ValueError: an argument is out of range, or files cannot be read; it names
-      the first few and how many there are.
+    ValueError: files cannot be read; it names the first few and how many
+      there are.
   """
-  check_options(image_size, channels, resize)
-  images = np.empty((len(paths), image_size, image_size, channels), np.uint8)
-
-  def use(position, image):
-    image = fit(image, image_size, resize)
-    images[position] = image.reshape(images.shape[1:])
-
-  failures = _decode_all(paths, channels, use, num_threads, on_progress)
+  images, failures = read(
+    paths,
+    pixels,
+    landmarks=landmarks,
+    num_threads=num_threads,
+    on_progress=on_progress,
+  )
   if failures:
-    names = [
-      f'{describe(position) if describe else paths[position]}: {reason}'
-      for position, reason in list(failures.items())[:5]
-    ]
-    raise ValueError(
-      f'Cannot read {len(failures)} of {len(paths)} images: '
-      f'{"; ".join(names)}{"; ..." if len(failures) > 5 else ""}. Mend or '
-      "remove the files, or set data.unreadable='drop' to go on without them."
-    )
+    raise unreadable_error(failures, len(paths), describe or paths.__getitem__)
   return images
 
 
-def find_unreadable(
-  paths: Sequence[str],
-  *,
-  channels: int,
-  num_threads: int | None = None,
-  on_progress: Callable[[int], None] | None = None,
-) -> dict[int, str]:
-  """Decodes every file; returns position -> reason for those that fail."""
-  return _decode_all(
-    paths, channels, lambda position, image: None, num_threads, on_progress
+def unreadable_error(
+  failures: Mapping[int, str], total: int, describe: Callable[[int], str]
+) -> ValueError:
+  """Returns the error that names the first files that cannot be read.
+
+  Args:
+    failures: position -> reason.
+    total: how many files there are.
+    describe: position -> what the file is called.
+  """
+  shown = sorted(failures.items())[:5]
+  names = '; '.join(f'{describe(n)}: {reason}' for n, reason in shown)
+  return ValueError(
+    f'Cannot read {len(failures)} of {total} images: {names}'
+    f'{"; ..." if len(failures) > 5 else ""}. Mend or '
+    "remove the files, or set data.unreadable='drop' to go on without them."
   )
 
 
@@ -140,7 +209,7 @@ def decode(contents: bytes, channels: int) -> np.ndarray:
 
 
 def fit(image: np.ndarray, image_size: int, resize: str) -> np.ndarray:
-  """Returns the image as a square of `image_size`, see `read_images`."""
+  """Returns the image as a square of `image_size`, see `Pixels`."""
   height, width = image.shape[:2]
   if resize == 'crop':
     side = min(height, width)

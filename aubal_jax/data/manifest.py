@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aubal_jax import progress
+from aubal_jax.data import annotations
 from aubal_jax.data import dataset
 from aubal_jax.data import images
 from aubal_jax.data import labels
@@ -19,59 +20,70 @@ SUFFIXES = ('.csv',)
 def load(
   path: os.PathLike | str,
   *,
+  draw: splits.Draw | None = None,
+  pixels: images.Pixels | None = None,
+  **options,
+) -> dataset.Dataset:
+  """Returns the data set of `read`, its splits drawn where it has none.
+
+  Args:
+    path: the table.
+    draw: how splits are drawn; None: as by default.
+    pixels: what an image becomes; None: as by default.
+    **options: of `read`.
+
+  Raises:
+    FileNotFoundError, ValueError: see `read`.
+  """
+  return annotations.to_dataset(
+    read(path, **options),
+    where=str(path),
+    draw=draw or splits.Draw(),
+    pixels=pixels or images.Pixels(),
+  )
+
+
+def read(
+  path: os.PathLike | str,
+  *,
+  image_dir: str = '',
   path_column: str = 'path',
   split_column: str = 'split',
   group_column: str = 'subject',
   label_columns: Sequence[str] = (),
   unknown_codes: Sequence[str] = labels.UNKNOWN_CODES,
   unreadable: str = 'error',
-  validation_fraction: float = 0.15,
-  test_fraction: float = 0.15,
-  seed: int = 0,
-  image_size: int = 112,
-  channels: int = 1,
-  resize: str = 'stretch',
-  num_threads: int | None = None,
-) -> dataset.Dataset:
-  """Reads a CSV with one image path and one 0/1/unknown cell a label per row.
+) -> annotations.Annotations:
+  """Reads a table with one image path and one 0/1/unknown cell a label per row.
 
   `split_column` and `group_column` may be absent under their default names,
   and '' says there is none; a row with a blank group is a group of its own.
   Columns of these default names are never labels unless `label_columns` names
-  them. Without splits they are drawn (`splits.draw`), by
-  group where there are groups. What a label cell may say: see `labels`.
+  them. What a label cell may say: see `labels`.
 
   Args:
     path: the .csv, see `table.read`.
-    path_column: image files, relative to the folder of the table.
+    image_dir: folder that image paths are relative to and stay in; '' is the
+      folder of the table.
+    path_column: image files.
     split_column: train, validation or test (`splits.SPLIT_NAMES`).
     group_column: whose images stay in one split: a subject, a video.
     label_columns: the labels, in order; () takes all the other columns.
     unknown_codes: cells that mean "unknown".
-    unreadable: 'error': a missing file is an error here, a broken one when
-      it is read. 'drop': all files are decoded here, and the rows of those
-      that fail get the split 'dropped'.
-    validation_fraction: share of the groups, where splits are drawn.
-    test_fraction: share of the groups, where splits are drawn.
-    seed: of the drawn splits.
-    image_size: height and width in pixels, see `images.read_images`.
-    channels: 1 (grey) or 3 (RGB).
-    resize: 'stretch', 'pad' or 'crop'.
-    num_threads: threads that decode; None: one for each CPU.
+    unreadable: 'error': a missing file is an error. 'drop': its row gets a
+      reason, and is no longer used.
 
   Returns:
-    The data set; `ids` are the paths as the table has them.
+    The rows; `ids` are the paths as the table has them.
 
   Raises:
     FileNotFoundError: there is no such table.
     ValueError: the table breaks a rule; names the line, the column, the mend.
   """
-  images.check_options(image_size, channels, resize)
   if unreadable not in UNREADABLE:
     raise ValueError(
       f'data.unreadable must be one of {list(UNREADABLE)}, not {unreadable!r}.'
     )
-  splits.check_fractions(validation_fraction, test_fraction)
   path = table.check_exists(path)
   if path.suffix.lower() not in SUFFIXES:
     raise ValueError(
@@ -82,71 +94,35 @@ def load(
     )
   rows = table.read(path)
   ids = rows.column(path_column, 'data.path_column').cells()
-  files = _files(rows, path_column)
+  files = _files(rows, path_column, image_dir)
   split, groups, notes = labels.given_split(rows, split_column, group_column)
   special = (path_column, split_column, group_column)
   values, known, label_names = labels.parse(
     rows, label_columns, unknown_codes, special
   )
-  given = split is not None
-  if not given:
-    split = splits.draw(
-      len(rows),
-      groups,
-      validation_fraction=validation_fraction,
-      test_fraction=test_fraction,
-      seed=seed,
-    )
-    unit = 'row' if groups is None else 'group'
-    notes += (
-      f'No split column: drew validation and test by {unit} with seed {seed}.',
-    )
-  failures = dict.fromkeys(_missing(files), 'missing')
-  if unreadable == 'drop':
-    failures |= _undecodable(files, failures, channels, num_threads)
-    notes += _drop(rows, split, failures)
-  elif failures:
-    raise _missing_error(rows, ids, sorted(failures))
-  if given:
-    notes += splits.check_groups(split, groups)
-  notes += splits.check_sizes(split, str(rows.path))
-  notes += labels.check_columns(values, known, label_names, split)
-
-  load_images = _loader(
-    rows,
-    files,
-    image_size=image_size,
-    channels=channels,
-    resize=resize,
-    num_threads=num_threads,
-  )
-  return dataset.Dataset(
-    values, known, label_names, split, ids, groups, load_images, notes
+  reasons = np.full(len(rows), '', '<U16')
+  missing = _missing(files)
+  if missing and unreadable == 'error':
+    raise _missing_error(rows, ids, missing)
+  reasons[missing] = 'no image file'
+  return annotations.Annotations(
+    files=np.array(files),
+    labels=values,
+    known=known,
+    label_names=label_names,
+    ids=ids,
+    groups=groups,
+    split=split,
+    reasons=reasons,
+    notes=notes,
+    place=lambda row: f'{rows.path}:{rows.lines[row]}',
   )
 
 
-def _loader(rows, files, **options):
-  """Returns the function that reads the images of given rows."""
-
-  def load_images(numbers):
-    report = progress.Progress(len(numbers), 'Reading images')
-    return images.read_images(
-      [files[n] for n in numbers],
-      **options,
-      on_progress=report.update,
-      describe=lambda position: (
-        f'{rows.path}:{rows.lines[numbers[position]]}: '
-        f'{files[numbers[position]]}'
-      ),
-    )
-
-  return load_images
-
-
-def _files(rows, path_column):
+def _files(rows, path_column, image_dir):
   """Returns the N file names; raises ValueError on a blank or a double."""
   column = rows.columns[path_column]
-  folder = str(rows.path.parent)
+  folder = image_dir or str(rows.path.parent)
   if '' in column.values:
     bad = np.flatnonzero(column.codes == column.values.index(''))
     raise rows.error(
@@ -207,30 +183,4 @@ def _missing_error(rows, ids, missing):
     f'Paths are relative to {rows.path.parent}'
     + (", with '/' between folders" if os.sep == '/' and slashes else '')
     + ". Correct them, or set data.unreadable='drop' to go on without them.",
-  )
-
-
-def _undecodable(files, missing, channels, num_threads):
-  """Returns row -> reason for the files that are there but do not decode."""
-  there = [n for n in range(len(files)) if n not in missing]
-  report = progress.Progress(len(there), 'Checking images')
-  failures = images.find_unreadable(
-    [files[n] for n in there],
-    channels=channels,
-    num_threads=num_threads,
-    on_progress=report.update,
-  )
-  return {there[position]: reason for position, reason in failures.items()}
-
-
-def _drop(rows, split, failures):
-  """Marks the rows as dropped in `split`; returns notes, one for a reason."""
-  split[list(failures)] = dataset.DROPPED
-  reasons = {}
-  for row, reason in sorted(failures.items()):
-    reasons.setdefault(reason, []).append(rows.lines[row])
-  return tuple(
-    f'Dropped {len(lines)} of {len(rows)} rows, image {reason}: '
-    f'line {table.listing(lines, table.SHOWN)} of {rows.path}.'
-    for reason, lines in reasons.items()
   )

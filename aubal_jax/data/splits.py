@@ -1,5 +1,7 @@
 """Which rows train, which validate and which test: as given, or drawn."""
 
+import dataclasses
+
 import numpy as np
 
 from aubal_jax.data import dataset
@@ -61,13 +63,51 @@ def check_fractions(validation_fraction: float, test_fraction: float) -> None:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Draw:
+  """How splits are drawn where a set has none.
+
+  Attributes:
+    validation_fraction: share of the groups (rows, where there are none); with
+      folds, of the groups that are not in the fold.
+    test_fraction: share of the groups; with folds it has nothing to say.
+    num_folds: 0, or of how many folds one is the test split.
+    fold: which one, counted from 0.
+    stratify: even out the labels between the splits, as far as groups allow.
+    seed: of the draw.
+
+  Raises:
+    ValueError: a fraction or a fold is out of range.
+  """
+
+  validation_fraction: float = 0.15
+  test_fraction: float = 0.15
+  num_folds: int = 0
+  fold: int = 0
+  stratify: bool = True
+  seed: int = 0
+
+  def __post_init__(self):
+    check_fractions(self.validation_fraction, self.test_fraction)
+    if self.num_folds and not (
+      self.num_folds >= 2 and 0 <= self.fold < self.num_folds
+    ):
+      raise ValueError(
+        'data.num_folds must be 0 or at least 2, and data.fold from 0 to one '
+        f'less; they are {self.num_folds} and {self.fold}.'
+      )
+
+  def note(self, by_group: bool) -> str:
+    """Returns what a person is told of a split that was drawn."""
+    unit = 'group' if by_group else 'row'
+    what = 'validation and test'
+    if self.num_folds:
+      what = f'validation, and fold {self.fold} of {self.num_folds} as test'
+    return f'No split column: drew {what} by {unit} with seed {self.seed}.'
+
+
 def draw(
-  num_rows: int,
-  groups: np.ndarray | None,
-  *,
-  validation_fraction: float,
-  test_fraction: float,
-  seed: int,
+  labels: np.ndarray, groups: np.ndarray | None, settings: Draw
 ) -> np.ndarray:
   """Draws a split that never parts a group; equal seeds, equal splits.
 
@@ -76,22 +116,22 @@ def draw(
   train. The order of the rows does not matter where there are groups.
 
   Args:
-    num_rows: N.
+    labels: uint8[N, L], for what is stratified.
     groups: str[N] or None.
-    validation_fraction: share of the groups, 0 to less than 1.
-    test_fraction: share of the groups; both together less than 1.
-    seed: of the draw.
+    settings: how.
 
   Returns:
     str[N], 'train', 'validation' or 'test'.
 
   Raises:
-    ValueError: a fraction is out of range, or nothing is left for training.
+    ValueError: nothing is left for training.
   """
-  check_fractions(validation_fraction, test_fraction)
-  fractions = {'validation': validation_fraction, 'test': test_fraction}
+  fractions = {
+    'validation': settings.validation_fraction,
+    'test': settings.test_fraction,
+  }
   if groups is None:
-    number, unit = np.arange(num_rows), 'rows'
+    number, unit = np.arange(len(labels)), 'rows'
   else:
     number, unit = np.unique(groups, return_inverse=True)[1], 'groups'
   num_groups = int(number.max(initial=-1)) + 1
@@ -102,13 +142,13 @@ def draw(
   if sum(sizes.values()) >= num_groups:
     raise ValueError(
       f'{num_groups} {unit} cannot be split: {sizes["validation"]} for '
-      f'validation (data.validation_fraction={validation_fraction}) and '
-      f'{sizes["test"]} for test (data.test_fraction={test_fraction}) leave '
-      'none for training. Lower the fractions, or name the split of each row '
-      'in data.split_column.'
+      f'validation (data.validation_fraction={fractions["validation"]}) and '
+      f'{sizes["test"]} for test (data.test_fraction={fractions["test"]}) '
+      'leave none for training. Lower the fractions, or name the split of '
+      'each row in data.split_column.'
     )
   split = np.full(num_groups, 'train', dtype=DTYPE)
-  order = np.random.default_rng(seed).permutation(num_groups)
+  order = np.random.default_rng(settings.seed).permutation(num_groups)
   split[order[: sizes['validation']]] = 'validation'
   split[order[sizes['validation'] :][: sizes['test']]] = 'test'
   return split[number]

@@ -11,7 +11,9 @@ from aubal_jax.tasks import balance
 from aubal_jax.tasks import evaluate
 from aubal_jax.tasks import frontier
 from aubal_jax.tasks import inputs as inputs_lib
+from aubal_jax.tasks import inspect
 from aubal_jax.tasks import optimizers
+from aubal_jax.tasks import predict
 from aubal_jax.tasks import report
 from aubal_jax.tasks import train
 
@@ -34,6 +36,7 @@ TASKS = types.MappingProxyType(
     'train': train.run,
     'evaluate': evaluate.run,
     'report': report.run,
+    'inspect': inspect.run,
     'optimizers': optimizers.run,
     'frontier': frontier.run,
   }
@@ -65,6 +68,10 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
     _CHECKS[config.task](config)
   path = workdir.check_folder(path)
   watch = inputs_lib.Watch(started)
+  if config.task == 'predict':  # Its checkpoint is all it needs of a run.
+    predict.run(config, path, watch)
+    watch.report()
+    return
   inputs = inputs_lib.Inputs(config, path, watch)
   if overwrite:
     workdir.clear(path)

@@ -11,6 +11,7 @@ import numpy as np
 
 from aubal_jax import progress
 from aubal_jax import workdir
+from aubal_jax.tasks import datasets
 
 
 class Watch:
@@ -57,8 +58,15 @@ class Inputs:
     self.config = config
     self.path = path
     self.watch = watch
-    self.dataset = load_dataset(config)
+    self._images = None
+    self.dataset = datasets.load(config)
     watch.lap('reading data')
+    if self._must_open():
+      self._open()
+    if config.data.unknown == 'drop':
+      self.dataset = self.dataset.drop_unknown()
+    if not len(self.dataset.rows('train')):
+      raise ValueError('No row is left to train on; see the notes above.')
     rows = len(self.dataset.rows('train'))
     epochs = config.train.num_epochs * rows / config.train.batch_size
     self.num_steps = config.train.num_steps or max(math.ceil(epochs), 1)
@@ -67,7 +75,6 @@ class Inputs:
       fingerprint=self.dataset.fingerprint(),
       num_steps=self.num_steps,
     )
-    self._images = None
 
   def tell_notes(self):
     """Prints what the reader has to say; warnings on stderr."""
@@ -100,65 +107,43 @@ class Inputs:
       )
 
   def images(self):
-    """Returns a function int[R] rows -> uint8[R, H, W, C], held in memory.
+    """Returns a function int[R] rows -> uint8[R, H, W, C].
 
     All splits are read before anything is trained, so that a broken image is
     not found out at the end.
+
+    Raises:
+      ValueError: there are no images, or some cannot be read.
     """
     self.need_images()
     if self._images is None:
-      self.watch.lap('other')
-      rows = np.flatnonzero(self.dataset.split != 'dropped')
-      place = np.full(len(self.dataset), len(rows))  # Beyond: an error.
-      place[rows] = np.arange(len(rows))
-      images = self.dataset.load_images(rows)
-      self._images = lambda wanted: images[place[wanted]]
-      self.watch.lap('reading images')
+      self._open()
     return self._images
 
-
-def load_dataset(config):
-  """Returns the `Dataset` that `config.data` names.
-
-  Raises:
-    ValueError: a setting or the table has to be mended.
-  """
-  data = config.data
-  if data.name == 'synthetic':
-    from aubal_jax.data import synthetic
-
-    return synthetic.load(
-      num_train=data.num_train,
-      num_validation=data.num_validation,
-      num_test=data.num_test,
-      seed=config.seed,
-      image_size=data.image_size,
-      channels=data.channels,
+  def _must_open(self) -> bool:
+    """Whether only the images tell which rows can be used."""
+    data = self.config.data
+    return self.dataset.load_images is not None and (
+      data.unreadable == 'drop' or data.crop != 'none'
     )
-  if not data.path:
-    raise ValueError(
-      'data.path is empty; say which table to read: '
-      '--config.data.path=table.csv'
+
+  def _open(self):
+    """Reads the images; rows without a face, or unreadable, are dropped."""
+    from aubal_jax.data import crop
+    from aubal_jax.data import images
+    from aubal_jax.data import store
+
+    self.watch.lap('other')
+    data, dataset = self.config.data, self.dataset
+    self._images, failures = store.open_images(
+      dataset,
+      np.flatnonzero(dataset.split != 'dropped'),
+      datasets.pixels(self.config),
+      cache_dir=data.cache_dir,
+      num_processes=data.num_processes,
     )
-  columns = {
-    name: data[name] for name in ('path_column', 'split_column', 'group_column')
-  }
-  columns['label_columns'] = tuple(data.label_columns)
-  columns['unknown_codes'] = tuple(data.unknown_codes)
-  if data.name == 'labels':
-    from aubal_jax.data import labels
-
-    return labels.load(data.path, **columns)
-  from aubal_jax.data import manifest
-
-  return manifest.load(
-    data.path,
-    **columns,
-    unreadable=data.unreadable,
-    validation_fraction=data.validation_fraction,
-    test_fraction=data.test_fraction,
-    seed=config.seed,
-    image_size=data.image_size,
-    channels=data.channels,
-    resize=data.resize,
-  )
+    self.watch.lap('reading images')
+    unreadable = {k: v for k, v in failures.items() if v != crop.NO_FACE}
+    if unreadable and data.unreadable == 'error':
+      raise images.unreadable_error(unreadable, len(dataset), dataset.describe)
+    self.dataset = dataset.drop(failures)

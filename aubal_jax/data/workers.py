@@ -1,0 +1,74 @@
+"""Worker processes: spawned, and gone when who started them is gone."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from concurrent import futures
+from multiprocessing import connection
+
+
+def default_count(num_processes: int) -> int:
+  """Returns the number of processes meant: 0 is one for each CPU."""
+  if num_processes:
+    return num_processes
+  if hasattr(os, 'sched_getaffinity'):  # What this process may use.
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
+
+
+def map_unordered(
+  function: Callable, items: Iterable, *, num_processes: int
+) -> Iterator[tuple]:
+  """Yields (item, function(item)) as they get done.
+
+  With one process, or one item, the work is done here. Workers import what
+  `function` needs and nothing more, ignore Ctrl-C (who started them ends
+  them), and end when their parent does, however it does.
+
+  Args:
+    function: of a module, so that it can be named to another process.
+    items: what it is called with; they are pickled.
+    num_processes: how many at once; 0: one for each CPU.
+
+  Raises:
+    ChildProcessError: a worker died.
+  """
+  items = list(items)
+  num_processes = min(default_count(num_processes), len(items))
+  if num_processes <= 1:
+    for item in items:
+      yield item, function(item)
+    return
+  pool = futures.ProcessPoolExecutor(
+    num_processes,
+    mp_context=multiprocessing.get_context('spawn'),
+    initializer=_follow_parent,
+  )
+  try:
+    waiting = {pool.submit(function, item): item for item in items}
+    for done in futures.as_completed(waiting):
+      yield waiting.pop(done), done.result()
+  except futures.process.BrokenProcessPool as error:
+    raise ChildProcessError(
+      'a worker process died; it may have run out of memory. What it had '
+      'finished is kept: run the same command again, with fewer processes '
+      '(data.num_processes).'
+    ) from error
+  finally:
+    pool.shutdown(cancel_futures=True)
+
+
+def _follow_parent() -> None:
+  """Makes this process end when its parent does."""
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
+  parent = multiprocessing.parent_process()
+
+  def wait():
+    connection.wait([parent.sentinel])
+    os._exit(1)
+
+  threading.Thread(target=wait, daemon=True).start()

@@ -1,0 +1,146 @@
+"""The data set that `config.data` names."""
+
+from __future__ import annotations
+
+import os
+
+
+def load(config):
+  """Returns the `Dataset` of a configuration; no image is opened.
+
+  Raises:
+    FileNotFoundError, ValueError: a setting, a file or a folder has to be
+      mended.
+  """
+  data = config.data
+  if data.name == 'synthetic':
+    from aubal_jax.data import synthetic
+
+    return synthetic.load(
+      num_train=data.num_train,
+      num_validation=data.num_validation,
+      num_test=data.num_test,
+      seed=config.seed,
+      image_size=data.image_size,
+      channels=data.channels,
+    )
+  if data.name == 'labels':
+    from aubal_jax.data import labels
+
+    return labels.load(_path(config), **_columns(data))
+  from aubal_jax.data import annotations
+  from aubal_jax.data import merge
+
+  if data.name == 'merge':
+    found = merge.merge(
+      {name: _read_set(config, name) for name in data.sources},
+      label_columns=tuple(data.label_columns),
+      unlabelled=data.unlabelled,
+    )
+    where = 'the merged sets'
+  elif data.name == 'manifest':
+    from aubal_jax.data import manifest
+
+    where = _path(config)
+    found = manifest.read(
+      where,
+      image_dir=data.image_dir,
+      unreadable=data.unreadable,
+      **_columns(data),
+    )
+  elif data.name == 'tfds':
+    from aubal_jax.data import tfds_sets
+
+    return tfds_sets.load(
+      _path(config),
+      data_dir=data.tfds_dir,
+      label_columns=tuple(data.label_columns),
+      draw=draw(config),
+      pixels=pixels(config),
+    )
+  else:
+    where = _folder(config, data.name)
+    found = annotations.select_labels(
+      _read_set(config, data.name), tuple(data.label_columns), where
+    )
+  return annotations.to_dataset(
+    found, where=where, draw=draw(config), pixels=pixels(config)
+  )
+
+
+def draw(config):
+  """Returns how splits are drawn: a `splits.Draw`."""
+  from aubal_jax.data import splits
+
+  data = config.data
+  return splits.Draw(
+    validation_fraction=data.validation_fraction,
+    test_fraction=data.test_fraction,
+    num_folds=data.num_folds,
+    fold=data.fold,
+    stratify=data.stratify,
+    seed=config.seed,
+  )
+
+
+def pixels(config):
+  """Returns what an image becomes: an `images.Pixels`."""
+  from aubal_jax.data import images
+
+  names = ('image_size', 'channels', 'resize', 'crop')
+  return images.Pixels(**{name: config.data[name] for name in names})
+
+
+def _columns(data) -> dict:
+  """Returns which columns of a table are what."""
+  return {
+    'path_column': data.path_column,
+    'split_column': data.split_column,
+    'group_column': data.group_column,
+    'label_columns': tuple(data.label_columns),
+    'unknown_codes': tuple(data.unknown_codes),
+  }
+
+
+def _path(config) -> str:
+  if not config.data.path:
+    raise ValueError(
+      'data.path is empty; say which table to read: '
+      '--config.data.path=table.csv'
+    )
+  return config.data.path
+
+
+def _folder(config, name: str) -> str:
+  """Returns where the data set called `name` is."""
+  path = config[name].path
+  if not path and config.data.path:
+    merged = config.data.name == 'merge'
+    path = os.path.join(config.data.path, name) if merged else config.data.path
+  if not path:
+    raise ValueError(
+      f'{name}.path is empty; say where the data set is: '
+      f'--config.{name}.path=FOLDER'
+    )
+  return path
+
+
+def _read_set(config, name: str):
+  """Returns the `Annotations` of a data set with a reader of its own."""
+  import dataclasses
+
+  import numpy as np
+
+  from aubal_jax.data import readers
+  from aubal_jax.data import splits
+
+  if name not in readers.READERS:
+    raise ValueError(
+      f'data.sources must hold names of {[*readers.READERS]}; it has {name!r}.'
+    )
+  options = {key: config[name][key] for key in readers.READERS[name][1]}
+  found = readers.read(name, _folder(config, name), **options)
+  if config[name].split == 'train':
+    split = np.full(len(found), 'train', splits.DTYPE)
+    found = dataclasses.replace(found, split=split)
+  return found
