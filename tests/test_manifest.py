@@ -49,11 +49,11 @@ def test_reads_labels_splits_groups_and_images(tmp_path):
   assert data.ids.tolist() == ['i/a.png', 'i/b.png', 'i/c.png', 'd.png']
   assert data.groups.tolist() == ['S1', 'S1', 'S2', 'S3']
   assert data.notes == ()
-  images = data.load_images(np.array([3, 0, 3]))
-  assert images.shape == (3, 8, 8, 1)
-  assert images[:, 4, 4, 0].tolist() == [40, 10, 40]
-  images = load(path, channels=3, resize='pad', image_size=5).load_images([1])
-  assert images.shape == (1, 5, 5, 3)
+  made = data.load_images(np.array([3, 0, 3]))
+  assert made.shape == (3, 8, 8, 1)
+  assert made[:, 4, 4, 0].tolist() == [40, 10, 40]
+  wide = images.Pixels(5, 3, 'pad')
+  assert load(path, pixels=wide).load_images([1]).shape == (1, 5, 5, 3)
 
 
 def test_paths_absolute_and_above_the_table(tmp_path):
@@ -68,24 +68,26 @@ def test_paths_absolute_and_above_the_table(tmp_path):
     '../up.png,train,1',
     images=False,
   )
-  images = load(path).load_images(np.arange(2))
-  assert images[:, 0, 0, 0].tolist() == [10, 20]
+  made = load(path).load_images(np.arange(2))
+  assert made[:, 0, 0, 0].tolist() == [10, 20]
 
 
 def test_draws_splits_by_group(tmp_path):
   lines = [f'{n}.png,S{n % 5},{n % 2}' for n in range(20)]
   path = write(tmp_path, 'path,subject,x', *lines)
-  options = {'validation_fraction': 0.2, 'test_fraction': 0.4}
-  data = load(path, **options)
+
+  def drawn(seed=0):
+    return load(path, draw=splits.Draw(0.2, 0.4, seed=seed))
+
+  data = drawn()
   for split, groups in (('validation', 1), ('test', 2), ('train', 2)):
     assert len(set(data.groups[data.rows(split)])) == groups
     assert len(data.rows(split)) == 4 * groups
   assert data.notes == (
     'No split column: drew validation and test by group with seed 0.',
   )
-  again = load(path, **options)
-  np.testing.assert_array_equal(again.split, data.split)
-  others = [load(path, seed=seed, **options).split for seed in range(1, 4)]
+  np.testing.assert_array_equal(drawn().split, data.split)
+  others = [drawn(seed).split for seed in range(1, 4)]
   assert any((other != data.split).any() for other in others)
 
 
@@ -154,7 +156,6 @@ def test_notes_on_what_is_odd(tmp_path):
       r"t\.csv:2: column 'person' holds 'S1'.*data\.label_columns",
     ),
     (('path,x', '1.png,0'), {'unreadable': 'skip'}, r"data\.unread.* 'skip'"),
-    (('path,x', '1.png,0'), {'resize': 'zoom'}, r"data\.resize .* 'zoom'"),
   ],
 )
 def test_bad_tables(tmp_path, lines, options, message):
@@ -168,17 +169,6 @@ def test_other_formats_are_pointed_to_the_labels_reader(tmp_path):
   message = r"read from \.csv, not from '\.npz'.*data\.name='labels'"
   with pytest.raises(ValueError, match=message):
     load(path)
-
-
-@pytest.mark.parametrize(
-  ('validation', 'test'), [(1.0, 0.1), (0.1, -0.1), (0.5, 0.5)]
-)
-def test_fractions_are_checked_where_splits_are_given_too(
-  tmp_path, validation, test
-):
-  path = write(tmp_path, 'path,split,x', '1.png,train,1', '2.png,test,0')
-  with pytest.raises(ValueError, match=r'data\.(validation|test)_fraction'):
-    load(path, validation_fraction=validation, test_fraction=test)
 
 
 def test_splits_and_groups_set_aside_are_no_labels(tmp_path):
@@ -235,60 +225,34 @@ def test_paths_with_the_other_slash(tmp_path):
       load(path)
 
 
-def break_images(tmp_path):
-  path = write(
-    tmp_path,
-    'path,split,x,y',
-    'a.png,train,1,0',
-    'b.png,train,0,1',
-    'c.png,train,1,0',
-    'd.png,validation,0,1',
-    'e.png,test,0,1',
-  )
-  (tmp_path / 'b.png').unlink()
-  (tmp_path / 'd.png').write_bytes(b'no image')
-  return path
-
-
 def test_unreadable_images_are_an_error_when_read(tmp_path):
-  path = break_images(tmp_path)
-  image(tmp_path, 'b.png')
+  lines = [f'{name}.png,train,1' for name in 'abc']
+  path = write(tmp_path, 'path,split,x', *lines)
+  (tmp_path / 'b.png').write_bytes(b'no image')
   data = load(path)
-  assert len(data.load_images(np.array([0, 2, 4]))) == 3
+  assert len(data.load_images(np.array([0, 2]))) == 2
   message = (
-    r'Cannot read 1 of 2 images: .*t\.csv:5: .*d\.png: not an image .*'
+    r'Cannot read 1 of 2 images: .*t\.csv:3: .*b\.png: not an image .*'
     r"data\.unreadable='drop'"
   )
   with pytest.raises(ValueError, match=message):
-    data.load_images(np.array([4, 3]))
+    data.load_images(np.array([2, 1]))
 
 
-def test_damaged_jpegs_are_named_or_dropped(tmp_path):
-  path = write(
-    tmp_path, 'path,split,x', 'a.jpg,train,1', 'b.jpg,train,1', 'c.jpg,train,1'
-  )
-  rng = np.random.default_rng(0)
-  noise = rng.integers(0, 256, (64, 64), np.uint8)
-  content = cv2.imencode('.jpg', noise)[1].tobytes()
-  half = len(content) // 2
-  (tmp_path / 'b.jpg').write_bytes(content[:half] + b'\xff\xd9')
-  (tmp_path / 'c.jpg').write_bytes(
-    content[:half] + bytes(40) + content[half + 40 :]
-  )
-  with pytest.raises(ValueError, match=r't\.csv:3: .*b\.jpg: damaged: .*c\.jp'):
-    load(path).load_images(np.arange(3))
+def test_missing_images_are_dropped_and_counted(tmp_path):
+  lines = [f'{name}.png,{name in "abc"},1,0' for name in 'abcde']
+  lines = [line.replace('True', 'train') for line in lines]
+  lines = [line.replace('False', 'test') for line in lines]
+  path = write(tmp_path, 'path,split,x,y', *lines)
+  (tmp_path / 'b.png').unlink()
+  (tmp_path / 'd.png').unlink()
   data = load(path, unreadable='drop')
-  assert data.split.tolist() == ['train', 'dropped', 'dropped']
-
-
-def test_unreadable_images_are_dropped_and_counted(tmp_path):
-  data = load(break_images(tmp_path), unreadable='drop')
   assert data.split.tolist() == ['train', 'dropped', 'train', 'dropped', 'test']
-  assert len(data) == 5
-  missing, undecodable, empty, absent = data.notes
-  assert undecodable.startswith('Dropped 1 of 5 rows, image not an image')
-  assert f'line 5 of {tmp_path / "t.csv"}.' in undecodable
-  assert missing.startswith('Dropped 1 of 5 rows, image missing: line 3 of')
+  assert data.reasons.tolist() == ['', 'no image file', '', 'no image file', '']
+  assert data.drops() == {'no image file': 2}
+  assert data.files[1] == str(tmp_path / 'b.png')
+  missing, empty, absent = data.notes
+  assert missing == (f'Dropped 2 of 5 rows: no image file (first {path}:3).')
   assert "'validation'" in empty
   assert absent.endswith('never 1 in the training split: y.')
   rows = np.flatnonzero(data.split != 'dropped')

@@ -1,3 +1,5 @@
+import dataclasses
+
 import hypothesis
 import numpy as np
 import pytest
@@ -6,7 +8,12 @@ from hypothesis import strategies as st
 from aubal_jax.data import splits
 from aubal_jax.data import table
 
-HALVES = {'validation_fraction': 0.25, 'test_fraction': 0.25, 'seed': 0}
+HALVES = splits.Draw(0.25, 0.25, stratify=False)
+
+
+def none(num_rows):
+  """Labels of which no row has any."""
+  return np.zeros((num_rows, 2), np.uint8)
 
 
 def read(folder, *cells):
@@ -51,11 +58,9 @@ def test_draw_keeps_groups_together(names, validation, test, seed):
 
   def draw(groups):
     return splits.draw(
-      len(groups),
+      none(len(groups)),
       groups,
-      validation_fraction=validation,
-      test_fraction=test,
-      seed=seed,
+      splits.Draw(validation, test, stratify=False, seed=seed),
     )
 
   split = draw(groups)
@@ -69,14 +74,16 @@ def test_draw_keeps_groups_together(names, validation, test, seed):
 
 
 def test_draw_by_row_depends_on_the_seed():
-  split = splits.draw(100, None, **HALVES)
+  split = splits.draw(none(100), None, HALVES)
   assert [(split == name).sum() for name in ('validation', 'test')] == [25, 25]
-  other = splits.draw(100, None, **HALVES | {'seed': 1})
+  settings = dataclasses.replace(HALVES, seed=1)
+  other = splits.draw(none(100), None, settings)
   assert (other != split).any()
 
 
 def test_draw_takes_none_where_the_fraction_is_zero():
-  split = splits.draw(9, None, **HALVES | {'test_fraction': 0})
+  settings = dataclasses.replace(HALVES, test_fraction=0)
+  split = splits.draw(none(9), None, settings)
   assert set(split.tolist()) == {'train', 'validation'}
 
 
@@ -85,17 +92,17 @@ def test_draw_takes_none_where_the_fraction_is_zero():
 def test_draw_refuses_a_fraction_out_of_range(name, fraction):
   message = rf'data\.{name} must be 0 or more and less than 1, not {fraction}'
   with pytest.raises(ValueError, match=message):
-    splits.draw(9, None, **HALVES | {name: fraction})
+    splits.Draw(**{name: fraction})
 
 
 def test_draw_refuses_to_leave_no_training_row():
   message = r'2 groups cannot be split: 1 .*1 for test .*Lower the fractions'
   with pytest.raises(ValueError, match=message):
-    splits.draw(3, np.array(['a', 'b', 'a']), **HALVES)
+    splits.draw(none(3), np.array(['a', 'b', 'a']), HALVES)
   with pytest.raises(ValueError, match='4 rows cannot be split'):
-    splits.draw(4, None, validation_fraction=0.4, test_fraction=0.5, seed=0)
+    splits.draw(none(4), None, splits.Draw(0.4, 0.5, stratify=False))
   with pytest.raises(ValueError, match=r'less than 1 together.*Lower them'):
-    splits.draw(4, None, validation_fraction=0.5, test_fraction=0.5, seed=0)
+    splits.Draw(0.5, 0.5)
 
 
 def test_check_sizes():
