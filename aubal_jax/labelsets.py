@@ -29,11 +29,15 @@ class Labelsets:
     counts: int64[S], rows that have each pattern, most frequent first.
     index: int32[N] (int64 from 2^31 labelsets on), the labelset of each row:
       `patterns[index] == labels`.
+    known: bool[S, L], where unknown labels were told apart from absent ones;
+      `known[index]` is the table's, and two labelsets may have one pattern.
+      Else None.
   """
 
   patterns: np.ndarray | sparse.csr_array
   counts: np.ndarray
   index: np.ndarray
+  known: np.ndarray | None = None
 
   @property
   def class_counts(self) -> np.ndarray:
@@ -47,7 +51,7 @@ class Labelsets:
     return np.asarray(self.patterns.sum(axis=1, dtype=np.int64)).ravel()
 
 
-def find_labelsets(labels) -> Labelsets:
+def find_labelsets(labels, known=None) -> Labelsets:
   """Groups the rows of a 0/1 table by their exact combination of labels.
 
   The order of labelsets does not depend on the order of rows: most frequent
@@ -66,13 +70,17 @@ def find_labelsets(labels) -> Labelsets:
   Args:
     labels: 0/1 [N, L]; bool, integer or float, dense or scipy sparse; or
       chunks of its rows.
+    known: bool [N, L], False where a label is unknown (and 0 in `labels`):
+      "unknown" is then a third value that tells labelsets apart. None: an
+      unknown label counts as absent. Dense, for a dense table.
 
   Returns:
     The `Labelsets` of the table. Patterns of chunks are dense or sparse as the
     first chunk is.
 
   Raises:
-    ValueError: `labels` has not two axes, or holds something but 0 and 1, or a
+    ValueError: `known` has another shape, or is False where a label is 1; or
+      `labels` has not two axes, or holds something but 0 and 1, or a
       sparse one the same entry twice; or there is no chunk, or one has another
       number of labels than the first. The message names the chunk, counted
       from 0, and the row in it.
@@ -84,7 +92,12 @@ def find_labelsets(labels) -> Labelsets:
     >>> chunks = iter([[[1, 0], [1, 1]], [[1, 0]]])
     >>> find_labelsets(chunks).index.tolist()
     [0, 1, 0]
+    >>> table, known = [[1, 0], [1, 0]], [[True, True], [True, False]]
+    >>> find_labelsets(table, known).index.tolist()
+    [0, 1]
   """
+  if known is not None:
+    return _find_with_unknown(np.asarray(labels), np.asarray(known, bool))
   if _is_chunked(labels):
     return Labelsets(*_group_chunks(iter(labels)).result())
   table = _as_table(labels, 'labels')
@@ -93,6 +106,22 @@ def find_labelsets(labels) -> Labelsets:
   )
   _add(groups, table, 'labels')
   return Labelsets(*groups.result())
+
+
+def _find_with_unknown(labels, known) -> Labelsets:
+  """As `find_labelsets`, of tables in which unknown is a third value."""
+  if labels.shape != known.shape or labels.ndim != 2:
+    raise ValueError(
+      'known must be a table like labels, [N, L]; they have the shapes '
+      f'{known.shape} and {labels.shape}.'
+    )
+  if labels[~known].any():
+    raise ValueError('labels must be 0 where known says that one is unknown.')
+  found = find_labelsets(np.concatenate([labels, ~known], axis=1))
+  patterns, unknown = np.split(found.patterns, 2, axis=1)
+  return dataclasses.replace(
+    found, patterns=np.ascontiguousarray(patterns), known=unknown == 0
+  )
 
 
 def _is_chunked(labels) -> bool:

@@ -96,7 +96,7 @@ READS = {
 
 # What each stage writes. solution.json is there for some plans only.
 WRITES = {
-  'balance': ('labelsets.json', 'plan.npz'),
+  'balance': ('labelsets.json', 'rows.csv', 'plan.npz'),
   'train': ('checkpoints', 'metrics.jsonl'),
   'evaluate': ('report.json',),
   'report': ('report.html',),

@@ -472,3 +472,18 @@ def test_rows_are_counted_over_blocks(monkeypatch, convert):
 def test_as_binary_names_its_argument():
   with pytest.raises(ValueError, match='patterns must hold 0 and 1 only'):
     labelsets_lib.as_binary([[2]], 'patterns')
+
+
+def test_unknown_as_a_third_value():
+  labels = np.array([[1, 0], [1, 0], [0, 0], [0, 0], [1, 0]], np.uint8)
+  known = np.array([[1, 1], [1, 0], [1, 0], [1, 1], [1, 1]], bool)
+  found = labelsets_lib.find_labelsets(labels, known)
+  assert found.counts.tolist() == [2, 1, 1, 1]
+  np.testing.assert_array_equal(found.patterns[found.index], labels)
+  np.testing.assert_array_equal(found.known[found.index], known)
+  assert labelsets_lib.find_labelsets(labels).known is None
+  assert found.class_counts.tolist() == [3, 0]
+  with pytest.raises(ValueError, match='known must be a table like labels'):
+    labelsets_lib.find_labelsets(labels, known[:2])
+  with pytest.raises(ValueError, match='labels must be 0 where known'):
+    labelsets_lib.find_labelsets(labels, ~known)

@@ -90,6 +90,10 @@ def write_page(
     else:
       parts.append(sections.missing(name, task))
 
+  if labelsets is not None and labelsets.get('sources'):
+    parts.append(
+      sections.sources(labelsets['label_names'], labelsets['sources'])
+    )
   add(
     labelsets,
     'Images that show each label',

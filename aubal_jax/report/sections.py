@@ -87,6 +87,37 @@ def class_counts(names, before, after, images):
   )
 
 
+def sources(names, found):
+  """The left half of the paper's Table I: images of each merged set.
+
+  Args:
+    names: L label names.
+    found: set -> `images`, `dropped`, `class_counts` and `known` (L each).
+  """
+  entries = list(found.values())
+  rows = []
+  for k, name in enumerate(names):
+    counts = [e['class_counts'][k] for e in entries]
+    cells = [
+      page.number(count) if e['known'][k] else page.NONE
+      for e, count in zip(entries, counts, strict=True)
+    ]
+    rows.append([page.text(name), *cells, page.number(sum(counts))])
+  foot = [
+    [what, *map(page.number, counts), page.number(sum(counts))]
+    for what in ('images', 'dropped')
+    for counts in ([e[what] for e in entries],)
+  ]
+  caption = (
+    'All splits together. A dash: the set does not label it, so it is unknown '
+    'there.'
+  )
+  columns = ('label', *found, 'together')
+  return '<h2>Where the images come from</h2>\n' + page.table(
+    caption, columns, rows, foot=foot
+  )
+
+
 def labelsets(found):
   """The combinations of labels that grew most, or the largest if none did."""
   grown = found.get('grown') or []
@@ -95,7 +126,8 @@ def labelsets(found):
   rows = []
   for entry in entries:
     chips = ''.join(
-      f'<span class="chip">{page.text(n)}</span>' for n in entry['labels']
+      f'<span class="chip">{page.text(n)}</span>'
+      for n in (*entry['labels'], *(f'{x}?' for x in entry.get('unknown', ())))
     )
     rows.append(
       [
@@ -113,6 +145,8 @@ def labelsets(found):
     f'{page.number(found["labelsets"])}. A combination grows as a whole, so a '
     'frequent label rides along with a rare one.'
   )
+  if any(entry.get('unknown') for entry in entries):
+    caption += ' A question mark: the label is unknown there.'
   columns = ('labels together', 'before', 'after', 'added', 'growth', '')
   return '<h2>Labelsets</h2>\n' + page.table(caption, columns, rows)
 

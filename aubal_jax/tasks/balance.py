@@ -11,6 +11,7 @@ from aubal_jax import files
 from aubal_jax import labelsets as labelsets_lib
 from aubal_jax import plan as plan_lib
 from aubal_jax.tasks import problem
+from aubal_jax.tasks import rows as rows_lib
 
 _NUM_LISTED_LABELSETS = 20
 
@@ -33,6 +34,8 @@ def run(inputs) -> None:
   after = np.bincount(place[plan.source], minlength=len(labelsets.counts))
   names = dataset.label_names
   content = _labelsets_json(names, labelsets, uneven, after)
+  if dataset.sources is not None:
+    content['sources'] = rows_lib.tell_sources(dataset)
   solved = None if solution is None else _solution_json(solution)
   if not _is_same(plan, path / 'plan.npz'):
     inputs.begin('balance')
@@ -41,6 +44,7 @@ def run(inputs) -> None:
     (path / 'solution.json').unlink(missing_ok=True)
   else:
     files.write_json(path / 'solution.json', solved)
+  rows_lib.write(path / 'rows.csv', dataset)
   plan.save(path / 'plan.npz')
   inputs.finish('balance')
   inputs.watch.lap('balance')
@@ -155,12 +159,16 @@ def _print_solution(solution) -> None:
 def _labelsets_json(names, labelsets, uneven, after) -> dict:
   grown = np.argsort(-(after - labelsets.counts), kind='stable')
 
+  unknown = None if labelsets.known is None else ~labelsets.known
+
+  def listed_names(where):
+    return [names[i] for i in np.flatnonzero(where)]
+
   def listed(order):
     return [
       {
-        'labels': [
-          names[i] for i in np.flatnonzero(np.asarray(labelsets.patterns[s]))
-        ],
+        'labels': listed_names(labelsets.patterns[s]),
+        'unknown': [] if unknown is None else listed_names(unknown[s]),
         'count': int(labelsets.counts[s]),
         'count_after': int(after[s]),
         'growth': float(after[s] / labelsets.counts[s]),

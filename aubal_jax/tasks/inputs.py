@@ -65,8 +65,6 @@ class Inputs:
       self._open()
     if config.data.unknown == 'drop':
       self.dataset = self.dataset.drop_unknown()
-    if not len(self.dataset.rows('train')):
-      raise ValueError('No row is left to train on; see the notes above.')
     rows = len(self.dataset.rows('train'))
     epochs = config.train.num_epochs * rows / config.train.batch_size
     self.num_steps = config.train.num_steps or max(math.ceil(epochs), 1)

@@ -17,10 +17,14 @@ def find_labelsets(inputs) -> labelsets_lib.Labelsets:
   Raises:
     ValueError: there is nothing in them to balance.
   """
-  rows = inputs.dataset.rows('train')
+  dataset = inputs.dataset
+  rows = dataset.rows('train')
   if not len(rows):
     raise ValueError('The training split has no row; nothing to balance.')
-  labelsets = labelsets_lib.find_labelsets(inputs.dataset.labels[rows])
+  separate = inputs.config.data.unknown == 'separate'
+  labelsets = labelsets_lib.find_labelsets(
+    dataset.labels[rows], dataset.known[rows] if separate else None
+  )
   if not labelsets.class_counts.any():
     raise ValueError(
       'No label has a positive in the training split; nothing to balance. Are '
