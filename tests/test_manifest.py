@@ -84,7 +84,8 @@ def test_draws_splits_by_group(tmp_path):
     assert len(set(data.groups[data.rows(split)])) == groups
     assert len(data.rows(split)) == 4 * groups
   assert data.notes == (
-    'No split column: drew validation and test by group with seed 0.',
+    'No split column: drew validation and test by group, evenly in the '
+    'labels, with seed 0.',
   )
   np.testing.assert_array_equal(drawn().split, data.split)
   others = [drawn(seed).split for seed in range(1, 4)]

@@ -44,33 +44,109 @@ def test_parse_names_the_cells_that_are_no_split(tmp_path):
     splits.parse(rows, 'part')
 
 
-@hypothesis.given(
-  st.lists(st.sampled_from('abcdefghij'), min_size=1, max_size=60),
-  st.floats(0, 0.45),
-  st.floats(0, 0.45),
-  st.integers(0, 9),
-)
-def test_draw_keeps_groups_together(names, validation, test, seed):
-  groups = np.array(names)
-  num_groups = len(set(names))
+@st.composite
+def cases(draw):
+  """Draws rows with labels, maybe with groups, and how to split them."""
+  rows = draw(
+    st.lists(
+      st.tuples(
+        st.sampled_from('abcdefghij'),
+        st.lists(st.integers(0, 1), min_size=3, max_size=3),
+      ),
+      min_size=1,
+      max_size=60,
+    )
+  )
+  names, labels = zip(*rows, strict=True)
+  return (
+    np.array(labels, np.uint8),
+    np.array(names) if draw(st.booleans()) else None,
+    draw(st.booleans()),
+    draw(st.integers(0, 9)),
+  )
+
+
+@hypothesis.settings(deadline=None)
+@hypothesis.given(cases(), st.floats(0, 0.45), st.floats(0, 0.45))
+def test_draw_takes_exact_shares_of_whole_groups(case, validation, test):
+  labels, groups, stratify, seed = case
+  names = np.arange(len(labels)) if groups is None else groups
+  num_groups = len(set(names.tolist()))
   sizes = [max(round(num_groups * f), f > 0) for f in (validation, test)]
   hypothesis.assume(sum(sizes) < num_groups)
-
-  def draw(groups):
-    return splits.draw(
-      none(len(groups)),
-      groups,
-      splits.Draw(validation, test, stratify=False, seed=seed),
-    )
-
-  split = draw(groups)
-  of_group = {name: set(split[groups == name]) for name in names}
-  assert all(len(held) == 1 for held in of_group.values())
-  held = [next(iter(held)) for held in of_group.values()]
+  settings = splits.Draw(validation, test, stratify=stratify, seed=seed)
+  split = splits.draw(labels, groups, settings)
+  held = [set(split[names == name]) for name in set(names.tolist())]
+  assert all(len(found) == 1 for found in held)
+  held = [next(iter(found)) for found in held]
   assert [held.count('validation'), held.count('test')] == sizes
   assert held.count('train') == num_groups - sum(sizes)
-  np.testing.assert_array_equal(draw(groups), split)
-  np.testing.assert_array_equal(draw(groups[::-1])[::-1], split)
+  np.testing.assert_array_equal(splits.draw(labels, groups, settings), split)
+  if groups is not None:
+    order = np.random.default_rng(seed).permutation(len(labels))
+    again = splits.draw(labels[order], groups[order], settings)
+    np.testing.assert_array_equal(again, split[order])
+
+
+@hypothesis.settings(deadline=None)
+@hypothesis.given(cases(), st.integers(2, 6), st.floats(0, 0.45))
+def test_every_group_is_in_one_test_fold(case, num_folds, validation):
+  labels, groups, stratify, seed = case
+  names = np.arange(len(labels)) if groups is None else groups
+  num_groups = len(set(names.tolist()))
+  hypothesis.assume(num_groups >= max(num_folds, 4))
+  tested = np.zeros(len(labels), int)
+  for fold in range(num_folds):
+    settings = splits.Draw(
+      validation, 0.15, num_folds, fold, stratify=stratify, seed=seed
+    )
+    split = splits.draw(labels, groups, settings)
+    parts = {
+      name: set(names[split == name].tolist()) for name in set(split.tolist())
+    }
+    assert sum(map(len, parts.values())) == num_groups  # None crosses.
+    tested += split == 'test'
+    num_test = len(parts['test'])
+    assert num_test - num_groups // num_folds in (0, 1)
+    rest = num_groups - num_test
+    expected = max(round(rest * validation), validation > 0)
+    assert len(parts.get('validation', ())) == expected
+  assert (tested == 1).all()
+
+
+@pytest.mark.parametrize('groups', [None, np.arange(5).astype(str)])
+def test_too_few_for_the_folds(groups):
+  with pytest.raises(ValueError, match=r'^5 .* in data\.num_folds=6 folds\. L'):
+    splits.draw(none(5), groups, splits.Draw(num_folds=6))
+  message = r'2 \w+ that are not in the fold cannot be split: 2 for validation'
+  with pytest.raises(ValueError, match=message):
+    splits.draw(none(5), groups, splits.Draw(0.9, 0, num_folds=2))
+
+
+@pytest.mark.parametrize(('num_folds', 'fold'), [(1, 0), (5, 5), (5, -1)])
+def test_folds_out_of_range(num_folds, fold):
+  with pytest.raises(ValueError, match=rf'data\.num_folds .*{num_folds} and'):
+    splits.Draw(num_folds=num_folds, fold=fold)
+
+
+def test_note_says_how_it_was_drawn():
+  assert splits.Draw(seed=3).note(True) == (
+    'No split column: drew validation and test by group, evenly in the '
+    'labels, with seed 3.'
+  )
+  assert splits.Draw(num_folds=5, fold=2, stratify=False).note(False) == (
+    'No split column: drew validation, and fold 2 of 5 as test by row, with '
+    'seed 0.'
+  )
+
+
+def test_the_plain_draw_stays_as_it_was():
+  """Runs that were split by it must find the same rows again."""
+  split = splits.draw(none(8), None, HALVES)
+  order = np.random.default_rng(0).permutation(8)
+  assert set(split[order[:2]].tolist()) == {'validation'}
+  assert set(split[order[2:4]].tolist()) == {'test'}
+  assert set(split[order[4:]].tolist()) == {'train'}
 
 
 def test_draw_by_row_depends_on_the_seed():
