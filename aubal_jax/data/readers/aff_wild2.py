@@ -222,15 +222,15 @@ def _video_folders(folder):
   ]
   if not roots:
     raise folders.missing(folder, 'folder cropped_aligned with the images')
+  inside = [e for root in roots for e in folders.entries(root) if e.is_dir()]
+  parts = [e for e in inside if folders.matches(_IMAGES, e.path)]
+  inside += [e for p in parts for e in folders.entries(p.path) if e.is_dir()]
   found = {}
-  while roots:
-    for entry in folders.entries(roots.pop()):
-      if folders.matches(_IMAGES, entry.path) and entry.is_dir():
-        roots.append(entry.path)
-      elif entry.is_dir():
-        other = found.setdefault(entry.name, entry.path)
-        if other != entry.path:
-          raise folders.ambiguous(folder, other, entry.path)
+  for entry in inside:
+    if not folders.matches(_IMAGES, entry.path):
+      if entry.name in found:
+        raise folders.ambiguous(folder, found[entry.name], entry.path)
+      found[entry.name] = entry.path
   return dict(sorted(found.items()))
 
 
