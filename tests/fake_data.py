@@ -97,3 +97,105 @@ def aff_wild2(folder: pathlib.Path, release: str = '2020') -> pathlib.Path:
   ):
     write_image(folder / 'cropped_aligned' / name, 10 * number)
   return folder
+
+
+DISFA_AUS = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
+
+
+def disfa(folder: pathlib.Path) -> pathlib.Path:
+  """Writes DISFA with 3 subjects of 5 frames; AU number k + f of frame f is f.
+
+  All other intensities are 0. SN002 (k = 1) has no file of AU05, and that of
+  AU01 ends at frame 3; SN003 (k = 2) has images of both cameras. Images: SN001
+  by ffmpeg, from 1, without frame 4; SN002 from 0; SN003 in long names.
+  """
+  for k in range(3):
+    subject = f'SN{k + 1:03d}'
+    for position, au in enumerate(DISFA_AUS):
+      if (k, au) == (1, 5):
+        continue
+      lines = [f'{f},{f * (position == k + f)}' for f in range(1, 6)]
+      lines = lines[: 3 if (k, au) == (1, 1) else 5]
+      path = folder / f'ActionUnit_Labels/{subject}/{subject}_au{au}.txt'
+      path.parent.mkdir(parents=True, exist_ok=True)
+      text = '\r\n'.join(lines) + '\r\n' * 2
+      path.write_bytes((b'', b'\xef\xbb\xbf')[k == 1] + text.encode())
+  frames = [f'SN001/{f}.jpg' for f in (1, 2, 3, 5)]
+  frames += [f'SN002/frame_{f:05d}.PNG' for f in range(5)]
+  frames += [
+    f'{side}VideoSN003_comp/{side}VideoSN003_comp_{f:04d}.jpg'
+    for side in ('Left', 'Right')
+    for f in range(1, 6)
+  ]
+  for value, name in enumerate(frames, 1):
+    write_image(folder / 'Images' / name, 10 * value)
+  return folder
+
+
+BP4D_AUS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+
+
+def bp4d(folder: pathlib.Path) -> pathlib.Path:
+  """Writes BP4D: 2 subjects, 3 clips, frames 2440 to 2443 of each coded.
+
+  Columns are AU 1 to 26 and more. AU n is 1 in frame 2440 where n is even, 9
+  in frame 2441, 0 in frame 2442; frame 2443 is all 9 but for AU 5.
+  """
+  aus = [*range(1, 27), 43]
+  for number, clip in enumerate(('F001_T1', 'F001_T2', 'M002_T1')):
+    rows = [
+      ','.join(map(str, (frame, *codes)))
+      for frame, codes in (
+        (2440, [int(au % 2 == 0) for au in aus]),
+        (2441, [9 if au % 2 == 0 else 0 for au in aus]),
+        (2442, [0] * len(aus)),
+        (2443, [1 if au == 5 else 9 for au in aus]),
+      )
+    ]
+    path = folder / f'AUCoding/AU_OCC/{clip}.csv'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    end = ('\n', '\r\n', '\r')[number]
+    path.write_bytes(
+      end.join([','.join(map(str, [0, *aus])), *rows, '']).encode()
+    )
+  for frame in (1, 2440, 2441, 2442, 2443):
+    write_image(folder / f'2D+3D/F001/T1/{frame}.jpg', 50)
+    write_image(folder / f'2D+3D/F001/T2/{frame:05d}.JPG', 100)
+    if frame != 2442:
+      write_image(folder / f'2D+3D/M002/T1/{frame}.jpg', 150)
+  return folder
+
+
+def ck_plus(folder: pathlib.Path) -> pathlib.Path:
+  """Writes CK+ with three sequences of two subjects.
+
+  S005/001: 3 frames, AU12 and AU25 (not graded) at the peak; S005/002: 2
+  frames, AU04 and AU63, suffixes in capitals; S010/001: 2 frames, no FACS.
+  """
+  images = folder / 'cohn-kanade-images'
+  for number, name in enumerate(
+    (
+      *(f'S005/001/S005_001_{n:08d}.png' for n in (1, 2, 11)),
+      *(f'S005/002/S005_002_{n:08d}.PNG' for n in (1, 2)),
+      *(f'S010/001/S010_001_{n:08d}.png' for n in (1, 2)),
+    ),
+    1,
+  ):
+    write_image(images / name, 10 * number)
+  (images / 'S005/.DS_Store').write_bytes(b'\0')
+  for name, text in (
+    (
+      'FACS/S005/001/S005_001_00000011_facs.txt',
+      '   1.2000000e+01   3.0000000e+00\n   2.5000000e+01   0.0000000e+00\n',
+    ),
+    (
+      'FACS/S005/002/S005_002_00000002_facs.txt',
+      '\ufeff4.0\t2.0\r\n63 1\r\n\r\n',
+    ),
+    ('Emotion/S005/001/S005_001_00000011_emotion.txt', '3.0000000e+00\n'),
+    ('Landmarks/S005/001/S005_001_00000011_landmarks.txt', '1.0 2.0\n'),
+  ):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode())
+  return folder

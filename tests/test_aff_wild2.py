@@ -227,9 +227,9 @@ def test_what_may_be_meant_twice_is_an_error(tmp_path):
   with pytest.raises(ValueError, match=r'one and .*one may be meant'):
     aff_wild2.read(folder)
   shutil.rmtree(folder / 'batch1')
-  for name, rule in (('00001.png', 'one name'), ('1.jpg', 'one frame')):
+  for name, rule in (('00001.png', 'files of one name'), ('1.jpg', 'images of one frame')):
     path = fake_data.write_image(folder / 'cropped_aligned/one' / name, 1)
-    with pytest.raises(ValueError, match=f'two images of {rule}'):
+    with pytest.raises(ValueError, match=f'two {rule}'):
       aff_wild2.read(folder)
     path.unlink()
   aff_wild2.read(folder)

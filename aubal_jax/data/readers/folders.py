@@ -107,15 +107,23 @@ def ambiguous(root: str, first: str, second: str) -> ValueError:
 
 
 def list_images(folder: str) -> dict[str, str]:
-  """Returns the images in a folder and in the folders below it.
+  """Returns the images of `list_files`: those with one of SUFFIXES."""
+  return list_files(folder, SUFFIXES)
+
+
+def list_files(folder: str, suffixes: Sequence[str]) -> dict[str, str]:
+  """Returns the files in a folder and in the folders below it, in any order.
+
+  Args:
+    folder: where to look.
+    suffixes: such as '.txt'; those of the files may be in any case.
 
   Returns:
-    path below `folder`, with '/' and without suffix -> file. Suffixes are
-    those of SUFFIXES in any case.
+    path below `folder`, with '/' and without suffix -> file.
 
   Raises:
     FileNotFoundError: there is no such folder.
-    ValueError: two images differ in their suffix only.
+    ValueError: two files differ in their suffix only.
   """
   found = {}
   waiting = [(os.fspath(folder), '')]
@@ -127,11 +135,11 @@ def list_images(folder: str) -> dict[str, str]:
       if entry.is_dir():
         if _is_new(entry.path, seen):
           waiting.append((entry.path, f'{prefix}{entry.name}/'))
-      elif suffix.lower() in SUFFIXES:
+      elif suffix.lower() in suffixes:
         other = found.setdefault(prefix + stem, entry.path)
         if other != entry.path:
           raise ValueError(
-            f'{other} and {entry.path} are two images of one name. Remove one.'
+            f'{other} and {entry.path} are two files of one name. Remove one.'
           )
   return found
 
