@@ -186,6 +186,18 @@ def decode(contents: bytes, channels: int) -> np.ndarray:
   Raises:
     ValueError: the contents are no image, cut short or damaged; says which.
   """
+  if channels == 1:
+    return decode_as(contents, cv2.IMREAD_GRAYSCALE)
+  image = decode_as(contents, cv2.IMREAD_COLOR)
+  return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def decode_as(contents: bytes, flags: int) -> np.ndarray:
+  """Returns what `cv2.imdecode` does, colours blue first; checks as `decode`.
+
+  Raises:
+    ValueError: see `decode`.
+  """
   if not contents:
     raise ValueError('the file is empty')
   is_jpeg = contents.startswith(jpeg.START)
@@ -194,9 +206,8 @@ def decode(contents: bytes, channels: int) -> np.ndarray:
     wrong = _png_problem(contents)
   if wrong:
     raise ValueError(wrong)
-  kind = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
   try:
-    image = cv2.imdecode(np.frombuffer(contents, np.uint8), kind)
+    image = cv2.imdecode(np.frombuffer(contents, np.uint8), flags)
   except cv2.error as error:
     raise ValueError(f'OpenCV refuses it: {error.err}') from None
   if image is None:
@@ -205,7 +216,7 @@ def decode(contents: bytes, channels: int) -> np.ndarray:
     wrong = jpeg.verify(contents)
     if wrong:
       raise ValueError(wrong)
-  return image if channels == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+  return image
 
 
 def fit(image: np.ndarray, image_size: int, resize: str) -> np.ndarray:
@@ -238,7 +249,7 @@ def _scale(image, height, width):
   return image
 
 
-def _contents(path):
+def read_contents(path):
   """Returns the bytes of a file; a failure is a ValueError with its reason."""
   try:
     with open(path, 'rb') as file:
@@ -283,7 +294,7 @@ def _decode_all(paths, channels, use, num_threads, on_progress):
     failures = {}
     for position in chunk:
       try:
-        image = decode(_contents(paths[position]), channels)
+        image = decode(read_contents(paths[position]), channels)
       except ValueError as error:
         failures[position] = str(error)
       else:

@@ -78,6 +78,25 @@ details { margin: .7rem 0; } summary { cursor: pointer; }
 .key { display: inline-block; width: .8em; height: .8em; border-radius: 2px;
   margin: 0 .3em 0 .5em; vertical-align: -.05em; }
 .keyed { display: inline-block; }
+h3 { font-size: 1rem; margin: 1.1rem 0 .3rem; }
+.findings { list-style: none; padding: 0; }
+.findings li { border-left: 4px solid var(--grid); padding: .1rem .8rem;
+  margin: .8rem 0; max-width: 52rem; }
+.findings .wrong { border-color: var(--mark); }
+.findings .wrong b { color: var(--mark); }
+.findings .odd { border-color: var(--before); }
+.thumbs { display: flex; flex-wrap: wrap; gap: .5rem; }
+.thumbs figure { margin: 0; width: 7rem; }
+.thumbs img { display: block; border-radius: .2rem; }
+.thumbs figcaption { font-size: .7rem; line-height: 1.25; max-height: 2.5em;
+  overflow: hidden; overflow-wrap: anywhere; }
+.heat table { width: auto; }
+.heat thead th { writing-mode: vertical-rl; text-align: left;
+  padding: .4rem .1rem; font-weight: 500; }
+.heat td { position: relative; isolation: isolate; text-align: center;
+  min-width: 1.9rem; padding: .2rem; }
+.heat td i { position: absolute; inset: 0; z-index: -1;
+  background: var(--after); }
 @media print { .scroll { max-height: none; overflow: visible; } }
 """
 
@@ -173,13 +192,14 @@ def fold(summary, content, *, is_open=False):
   )
 
 
-def image(pixels, *, alt, side=160):
+def image(pixels, *, alt, side=160, lossy=False):
   """Returns an img element with a PNG inside, `side` pixels at most.
 
   Args:
     pixels: uint8[H, W], [H, W, 1] or [H, W, 3] RGB.
     alt: what it shows.
     side: the longer side is made smaller to this.
+    lossy: a JPEG inside, a fifth of the bytes.
 
   Raises:
     ValueError: not such an array.
@@ -200,11 +220,14 @@ def image(pixels, *, alt, side=160):
     )
   if pixels.ndim == 3 and pixels.shape[2] == 3:
     pixels = pixels[:, :, ::-1]  # OpenCV writes blue first.
-  _, data = cv2.imencode('.png', pixels, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+  kind, options = 'png', [cv2.IMWRITE_PNG_COMPRESSION, 9]
+  if lossy:
+    kind, options = 'jpeg', [cv2.IMWRITE_JPEG_QUALITY, 85]
+  _, data = cv2.imencode(f'.{kind}', pixels, options)
   height, width = pixels.shape[:2]
   return (
     f'<img alt="{text(alt)}" width="{width}" height="{height}" '
-    f'src="data:image/png;base64,{base64.b64encode(data).decode()}">'
+    f'src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
   )
 
 

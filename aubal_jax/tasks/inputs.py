@@ -121,6 +121,8 @@ class Inputs:
   def _must_open(self) -> bool:
     """Whether only the images tell which rows can be used."""
     data = self.config.data
+    if self.config.task == 'inspect':  # It tells of the bad ones itself.
+      return False
     return self.dataset.load_images is not None and (
       data.unreadable == 'drop' or data.crop != 'none'
     )

@@ -1,0 +1,327 @@
+"""What is wrong with a data set, in words, from the content of inspect.json."""
+
+from aubal_jax.report import page
+
+# How bad a finding is: scores are not to be trusted, or rows are lost; it may
+# be meant so; good to know.
+LEVELS = ('wrong', 'odd', 'note')
+_FEW = 10  # Rows of a label's rarer value, below which it is hardly learnt.
+_SHOWN = 5  # Names that a sentence holds.
+
+
+def find(content: dict) -> list[dict]:
+  """Returns what there is to say, the worst first.
+
+  Args:
+    content: of inspect.json.
+
+  Returns:
+    dicts of `level`, `what`, `mend` and `names`, the first few it is about.
+  """
+  found = [
+    *_images(content),
+    *_duplicates(content['duplicates']),
+    *_groups(content['groups']),
+    *_labels(content['labels'], content['rows']),
+    *_pairs(content['pairs']),
+    *_statistics(content['statistics'], content['settings']),
+    *_labelsets(content['labelsets']),
+  ]
+  return sorted(found, key=lambda entry: LEVELS.index(entry['level']))
+
+
+def _finding(level, what, mend, names=()):
+  names = [str(name) for name in names]
+  return {
+    'level': level,
+    'what': what,
+    'mend': mend,
+    'names': names[:_SHOWN],
+    'more': max(len(names) - _SHOWN, 0),
+  }
+
+
+def _ids(rows):
+  return [row['id'] for row in rows]
+
+
+def _is(n, noun, verbs=('is', 'are')):
+  """Returns '1 image is', '2 images are'."""
+  return f'{page.count(n, noun)} {verbs[n != 1]}'
+
+
+def _images(content):
+  """Yields what is said of images that are not there or not readable."""
+  images = content['images']
+  for entry in images['reasons'] if images else ():
+    yield _finding(
+      'wrong',
+      f'{page.count(entry["count"], "image")} cannot be read: '
+      f'{entry["reason"]}.',
+      "Mend or remove them, or set data.unreadable='drop' to go on without.",
+      _ids(entry['rows']),
+    )
+  total = sum(content['rows'].values())
+  for entry in content['drops']:
+    yield _finding(
+      'wrong' if 'image' in entry['reason'] else 'odd',
+      f'{page.number(entry["count"])} of {page.count(total, "row")} cannot be '
+      f'used: {entry["reason"]}.',
+      'They are left out. Mend them if they should be there.',
+      _ids(entry['rows']),
+    )
+  for split in ('validation', 'test'):
+    if not content['rows'][split]:
+      yield _finding(
+        'odd',
+        f'No row is in the split {split}.',
+        f'Name some in data.split_column, or set data.{split}_fraction.',
+      )
+
+
+def _duplicates(found):
+  """Yields what is said of images that are there more than once."""
+  if not found:
+    return
+  listed = found['listed']
+  crossing = [x for x in listed if x['crosses']]
+  for entry in found['across']:
+    a, b = entry['splits']
+    names = [
+      ' = '.join(_ids(x['rows'])[:2])
+      for x in crossing
+      if {a, b} <= {row['split'] for row in x['rows']}
+    ]
+    yield _finding(
+      'wrong',
+      f'{_is(entry["images"], "image")} in both {a} and {b}, byte for byte.',
+      f'Scores on {b} flatter. Keep each in one split, or give its copies one '
+      'group (data.group_column) and let the splits be drawn.',
+      names,
+    )
+  if found['contradictions']:
+    differ = [x for x in listed if x['labels_differ']]
+    yield _finding(
+      'wrong',
+      f'{_is(found["contradictions"], "image")} there more than once with '
+      'different labels.',
+      'One of the labels is wrong: look at them below, and correct it.',
+      [
+        f'{" = ".join(_ids(x["rows"])[:2])} ({", ".join(x["labels_differ"])})'
+        for x in differ
+      ],
+    )
+  repeats = sum(found['within'].values())
+  if repeats:
+    parts = [
+      f'{page.number(n)} in {split}'
+      for split, n in found['within'].items()
+      if n
+    ]
+    yield _finding(
+      'odd',
+      f'{_is(repeats, "row", ("repeats", "repeat"))} an image of the same '
+      f'split ({", ".join(parts)}).',
+      'Such images weigh double. Remove the copies if that is not meant.',
+      [
+        ' = '.join(_ids(x['rows'])[:2])
+        for x in listed
+        if len({row['split'] for row in x['rows']}) < len(x['rows'])
+      ],
+    )
+
+
+def _groups(found):
+  """Yields what is said of groups."""
+  if found and found['crossing']:
+    count = found['crossing']
+    yield _finding(
+      'wrong',
+      f'{page.count(count, "group")} (subject, video) '
+      f'{"has" if count == 1 else "have"} images in more than one split.',
+      'Scores flatter: who was seen in training is recognised. Keep each in '
+      "one split, or set data.split_column='' to split by group.",
+      [x['group'] for x in found['listed']],
+    )
+
+
+def _labels(entries, rows):
+  """Yields what is said of single labels, all of a kind in one."""
+  kinds = {}
+  for entry in entries:
+    for kind in _kinds(entry, rows):
+      kinds.setdefault(kind, []).append(entry['name'])
+  for kind, (level, words, mend) in _LABEL_KINDS.items():
+    names = kinds.get(kind, ())
+    if names:
+      verbs = ('is', 'are') if words[0] != '~' else ('has', 'have')
+      yield _finding(
+        level,
+        f'{_is(len(names), "label", verbs)} {words.lstrip("~")}.',
+        mend,
+        names,
+      )
+
+
+_LABEL_KINDS = {
+  'unknown': (
+    'wrong',
+    'unknown in every row',
+    'Remove the column, or correct data.unknown_codes.',
+  ),
+  'zero': (
+    'wrong',
+    '0 in every row',
+    'Nothing can be learnt or measured: remove the column, or correct it.',
+  ),
+  'one': (
+    'wrong',
+    '1 in every row',
+    'Nothing can be learnt or measured: remove the column, or correct it.',
+  ),
+  'train': (
+    'wrong',
+    'never 1 in train, though elsewhere',
+    'Nothing can be learnt: move rows with it to train, or remove it.',
+  ),
+  'test': (
+    'wrong',
+    'never 1 in test, though elsewhere',
+    'Its F1 says nothing: move rows with it to test.',
+  ),
+  'validation': (
+    'odd',
+    'never 1 in validation, though elsewhere',
+    'Its threshold cannot be tuned: move rows with it to validation.',
+  ),
+  'few': (
+    'odd',
+    f'1 (or 0) in fewer than {_FEW} rows',
+    'Too few to learn from or to measure on: find more, merge or remove it.',
+  ),
+  'group': (
+    'odd',
+    '~positives in one group only',
+    'The person or video is learnt in its stead: find more groups with it.',
+  ),
+  'source': (
+    'odd',
+    '~positives in one source only, though others label it',
+    'The source is learnt in its stead: check what the others mean by it.',
+  ),
+  'known': (
+    'note',
+    'known in one source only',
+    'A set that lacks it teaches nothing about it.',
+  ),
+}
+
+
+def _kinds(entry, rows):
+  """Yields the names in _LABEL_KINDS of what is odd about a label."""
+  yes, no = entry['positives'], entry['negatives']
+  known_sources = entry['known_sources'] or ()
+  if not yes + no:
+    yield 'unknown'
+  elif not yes:
+    yield 'zero'
+  elif not no:
+    yield 'one'
+  else:
+    for split in ('train', 'validation', 'test'):
+      if rows[split] and not entry['splits'][split]['positives']:
+        yield split
+    if min(yes, no) < _FEW:
+      yield 'few'
+    if entry['groups'] == 1 and yes > 1:
+      yield 'group'
+    if len(known_sources) == 1:
+      yield 'known'
+    elif entry['sources'] and len(entry['sources']) == 1:
+      yield 'source'
+
+
+def _pairs(found):
+  """Yields what is said of labels that say the same."""
+  for kind, words in (
+    ('equal', 'equal in every row'),
+    ('complementary', 'opposite in every row'),
+  ):
+    count = found[kind]['count']
+    if count:
+      yield _finding(
+        'odd',
+        f'{page.count(count, "pair")} of labels '
+        f'{"is" if count == 1 else "are"} {words}.',
+        'One of the two says nothing new; is it a column given twice?',
+        [' and '.join(pair) for pair in found[kind]['listed']],
+      )
+
+
+def _statistics(found, settings):
+  """Yields what is said of the pictures themselves."""
+  if not found:
+    return
+  size = settings['image_size']
+  stretched = settings['resize'] == 'stretch' and settings['crop'] == 'none'
+  suspicious = found['suspicious']
+  for name, level, words, mend in (
+    (
+      'dark_16_bit',
+      'wrong',
+      'of 16 bits, but with values of at most '
+      f'{page.number(found["brightest_of_dark_16_bit"])}: nearly black once '
+      'the high 8 bits are taken',
+      'Likely 12 bits in 16: scale the values up to 65,535.',
+    ),
+    (
+      'constant',
+      'odd',
+      'of one colour all over',
+      'Remove them, or look where they come from.',
+    ),
+    ('nearly_black', 'odd', 'nearly black', 'Look at them; remove the lost.'),
+    ('nearly_white', 'odd', 'nearly white', 'Look at them; remove the lost.'),
+    (
+      'smaller',
+      'note',
+      f'smaller than the {size} pixels they are enlarged to',
+      'A smaller data.image_size costs less and loses nothing of them.',
+    ),
+    (
+      'not_square',
+      'note',
+      'a quarter longer than wide, or more, and stretched to a square',
+      "data.resize='pad' or 'crop' keeps their proportions.",
+    ),
+  ):
+    count = suspicious[name]['count']
+    if count and (name != 'not_square' or stretched):
+      yield _finding(
+        level,
+        f'{_is(count, "image")} {words}.',
+        mend,
+        _ids(suspicious[name]['rows']),
+      )
+
+
+def _labelsets(found):
+  """Yields what is said of combinations of labels."""
+  for split, unseen in found['unseen'].items():
+    if unseen['labelsets']:
+      yield _finding(
+        'note',
+        f'{page.count(unseen["labelsets"], "combination")} of labels in '
+        f'{split} ({page.count(unseen["rows"], "row")}) '
+        f'{"is" if unseen["labelsets"] == 1 else "are"} never seen in train.',
+        'Usual where labels are many; balancing can only weigh what is there.',
+      )
+  if found['near_empty']:
+    yield _finding(
+      'note',
+      f'{page.number(found["near_empty"])} of '
+      f'{page.count(found["labelsets"], "combination")} of labels in train '
+      f'{"has" if found["near_empty"] == 1 else "have"} fewer than '
+      f'{page.count(found["near_empty_below"], "image")}.',
+      'balance.upper limits how often each of these few images is repeated.',
+    )
