@@ -199,3 +199,38 @@ def ck_plus(folder: pathlib.Path) -> pathlib.Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text.encode())
   return folder
+
+
+def emotionet(folder: pathlib.Path) -> pathlib.Path:
+  """Writes EmotioNet: the table of 5 rows, two lists of 2 rows, images.
+
+  In the table AU 1 is 1 0 1 0 1; AU 2 is 0 999 1 0 0; AU 3 is 999 throughout;
+  AU 12 is 0 1 0 0 999; the fourth row is the image of the first again, the
+  fifth has no image. In the lists AU n is 1 in row n, else 0; AU 60 is 999.
+  """
+  base = 'http://cbcsnas01.example.edu/dbs/N_0000000001'
+  urls = [f'{base}/N_0000000001_{n:05d}.jpg' for n in (1, 2, 3, 1, 5)]
+  rows = [
+    ('URL', 'URL orig', "'AU 1'", "'AU 2'", "'AU 3'", "'AU 12'"),
+    (f"'{urls[0]}'", "'http://a.example/x.jpg'", 1, 0, 999, 0),
+    (f"'{urls[1]}'", "'http://a.example/y,y.jpg'", 0, 999, 999, 1),
+    (f"'{urls[2]}'", "'http://a.example/z.jpg'", 1, 1, 999, 0),
+    (f"'{urls[3]}'", "'http://a.example/x.jpg'", 0, 0, 999, 0),
+    (f"'{urls[4]}'", "'http://a.example/v.jpg'", 1, 0, 999, 999),
+  ]
+  folder.mkdir(parents=True, exist_ok=True)
+  lines = [', '.join(f'"{cell}"' for cell in row) for row in rows]
+  path = folder / 'EmotioNet_FACS_aws_2020_24600.csv'
+  path.write_text('\r\n'.join(lines) + '\r\n\r\n', encoding='utf-8-sig')
+  for number in range(2):
+    lines = []
+    for row in (2 * number + 1, 2 * number + 2):
+      aus = [int(au == row) for au in range(1, 60)] + [999]
+      url = f'{base}/N_0000000001_{row:05d}.jpg'
+      lines.append('\t'.join(map(str, (url, 'http://a.example/x', *aus))))
+    path = folder / f'dataFile_{number + 1:04d}.txt'
+    path.write_text('\n'.join(lines) + '\n' * number)
+  for n in (1, 2, 3, 9):
+    name = f'N_0000000001_{n:05d}{".JPG" if n == 2 else ".jpg"}'
+    write_image(folder / 'imgs/N_0000000001' / name, 10 * n)
+  return folder

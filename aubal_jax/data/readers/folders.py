@@ -144,6 +144,24 @@ def list_files(folder: str, suffixes: Sequence[str]) -> dict[str, str]:
   return found
 
 
+def list_names(folder: str) -> dict[str, str]:
+  """Returns the images below a folder by their names: 'a' -> 'x/y/a.jpg'.
+
+  Raises:
+    FileNotFoundError: there is no such folder.
+    ValueError: two images have one name, here or there.
+  """
+  found = {}
+  for name, file in list_images(folder).items():
+    other = found.setdefault(name.rpartition('/')[2], file)
+    if other != file:
+      raise ValueError(
+        f'{other} and {file} are two images of one name. Move one out of '
+        f'{folder}.'
+      )
+  return found
+
+
 def matches(pattern: str, folder: str) -> bool:
   """Whether the name of a folder is as the expression says, in any case."""
   return re.fullmatch(pattern, _name(folder), re.I | re.S) is not None
