@@ -31,6 +31,11 @@ def describe_failures(data: dataset_lib.Dataset, seen: survey.Survey) -> dict:
   return {
     'images': seen.num_images,
     'readable': len(seen.rows),
+    'missing': sum(
+      count
+      for reason, count in data.drops().items()
+      if reason.startswith('no image')
+    ),
     'reasons': [
       {'reason': reason, 'count': len(rows), 'rows': named(data, rows)}
       for reason, rows in sorted(

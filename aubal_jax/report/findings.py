@@ -6,6 +6,7 @@ from aubal_jax.report import page
 # be meant so; good to know.
 LEVELS = ('wrong', 'odd', 'note')
 _FEW = 10  # Rows of a label's rarer value, below which it is hardly learnt.
+_REASONS = 3  # That a sentence tells apart.
 _SHOWN = 5  # Names that a sentence holds.
 
 
@@ -30,14 +31,16 @@ def find(content: dict) -> list[dict]:
   return sorted(found, key=lambda entry: LEVELS.index(entry['level']))
 
 
-def _finding(level, what, mend, names=()):
+def _finding(level, what, mend, names=(), total=None):
+  """Returns an entry; `total` is how many names there are, where cut."""
   names = [str(name) for name in names]
+  total = len(names) if total is None else total
   return {
     'level': level,
     'what': what,
     'mend': mend,
     'names': names[:_SHOWN],
-    'more': max(len(names) - _SHOWN, 0),
+    'more': max(total - _SHOWN, 0),
   }
 
 
@@ -52,26 +55,34 @@ def _is(n, noun, verbs=('is', 'are')):
 
 def _images(content):
   """Yields what is said of images that are not there or not readable."""
-  images = content['images']
-  for entry in images['reasons'] if images else ():
+  reasons = content['images']['reasons'] if content['images'] else ()
+  if reasons:
+    count = sum(entry['count'] for entry in reasons)
+    parts = [f'{page.number(x["count"])} {x["reason"]}' for x in reasons]
+    if len(parts) > _REASONS:
+      parts[_REASONS:] = ['others for other reasons']
     yield _finding(
       'wrong',
-      f'{page.count(entry["count"], "image")} cannot be read: '
-      f'{entry["reason"]}.',
+      f'{page.count(count, "image")} cannot be read: {"; ".join(parts)}.',
       "Mend or remove them, or set data.unreadable='drop' to go on without.",
-      _ids(entry['rows']),
+      [name for entry in reasons for name in _ids(entry['rows'])],
+      count,
     )
   total = sum(content['rows'].values())
   for entry in content['drops']:
+    missing = entry['reason'].startswith('no image')
     yield _finding(
-      'wrong' if 'image' in entry['reason'] else 'odd',
+      'wrong' if missing else 'note',
       f'{page.number(entry["count"])} of {page.count(total, "row")} cannot be '
       f'used: {entry["reason"]}.',
-      'They are left out. Mend them if they should be there.',
+      "Correct the paths, or set data.unreadable='drop' to go on without."
+      if missing
+      else 'They are left out.',
       _ids(entry['rows']),
+      entry['count'],
     )
   for split in ('validation', 'test'):
-    if not content['rows'][split]:
+    if content['images'] and not content['rows'][split]:
       yield _finding(
         'odd',
         f'No row is in the split {split}.',
@@ -142,6 +153,7 @@ def _groups(found):
       'Scores flatter: who was seen in training is recognised. Keep each in '
       "one split, or set data.split_column='' to split by group.",
       [x['group'] for x in found['listed']],
+      count,
     )
 
 
@@ -255,6 +267,7 @@ def _pairs(found):
         f'{"is" if count == 1 else "are"} {words}.',
         'One of the two says nothing new; is it a column given twice?',
         [' and '.join(pair) for pair in found[kind]['listed']],
+        count,
       )
 
 
@@ -263,7 +276,11 @@ def _statistics(found, settings):
   if not found:
     return
   size = settings['image_size']
-  stretched = settings['resize'] == 'stretch' and settings['crop'] == 'none'
+  hidden = set()
+  if settings['crop'] != 'none':  # Then faces count, which are not cut out.
+    hidden = {'smaller', 'not_square'}
+  elif settings['resize'] != 'stretch':
+    hidden = {'not_square'}
   suspicious = found['suspicious']
   for name, level, words, mend in (
     (
@@ -296,12 +313,13 @@ def _statistics(found, settings):
     ),
   ):
     count = suspicious[name]['count']
-    if count and (name != 'not_square' or stretched):
+    if count and name not in hidden:
       yield _finding(
         level,
         f'{_is(count, "image")} {words}.',
         mend,
         _ids(suspicious[name]['rows']),
+        count,
       )
 
 

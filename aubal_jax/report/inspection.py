@@ -64,7 +64,8 @@ def _tiles(content):
   if images:
     add(
       page.number(images['readable']),
-      f'of {page.number(images["images"])} images can be read',
+      f'of {page.number(images["images"] + images["missing"])} images can be '
+      f'read, {page.number(images["missing"])} are missing',
     )
     add(
       page.number(doubles['extra']),
@@ -83,7 +84,7 @@ def _tiles(content):
   )
   add(
     page.number(labelsets['mean_ir'], 1),
-    'MeanIR: how much rarer a label is than the most frequent, on average',
+    'MeanIR of train, 1 where all labels are equally frequent',
   )
   return f'<div class="tiles">{"".join(tiles)}</div>'
 
@@ -119,8 +120,9 @@ def _sheet(content, pictures):
   strips = []
   for entry in entries:
     shown = [
-      f'<figure>{page.image(pictures[row], alt=name, lossy=True)}'
-      f'<figcaption>{page.text(name)}</figcaption></figure>'
+      f'<figure title="{page.text(name)}">'
+      f'{page.image(pictures[row], alt=name, lossy=True)}<figcaption>'
+      f'{page.text(name.rsplit("/", 1)[-1])}</figcaption></figure>'
       for row, name in zip(entry['rows'], entry['ids'], strict=True)
       if row in pictures
     ]

@@ -10,6 +10,11 @@ def _chips(names):
   return ''.join(f'<span class="chip">{page.text(x)}</span>' for x in names)
 
 
+def _snug(*arguments):
+  """Returns a table no wider than it needs to be."""
+  return f'<div class="snug">{page.table(*arguments)}</div>'
+
+
 def _percent(share):
   return page.NONE if share is None else f'{100 * share:.3g} %'
 
@@ -30,15 +35,14 @@ def labels(content):
     ]
     for split in splits:
       part = entry['splits'][split]
-      row += [page.number(part['positives']), _percent(part['share'])]
+      share = f'<span class="soft">{_percent(part["share"])}</span>'
+      row += [f'{page.number(part["positives"])} {share}']
     if unknown:
       row.append(page.number(entry['unknown']))
     if grouped:
       row.append(page.number(entry['groups']))
     rows.append(row)
-  columns = ['label', 'rows with it', 'share', '']
-  for split in splits:
-    columns += [split, 'share']
+  columns = ['label', 'rows with it', 'share', '', *splits]
   columns += ['unknown'] * unknown + ['groups with it'] * grouped
   caption = 'Rows in use. Shares are of the rows where the label is known.'
   return '<h2>Labels</h2>\n' + page.table(caption, columns, rows)
@@ -79,7 +83,7 @@ def _heat(found, num_labels):
         continue
       what = page.text(f'{name}, {names[j]}: {value:.3f}')
       row.append(
-        f'<i style="opacity:{value:.3f}"></i><span title="{what}">'
+        f'<i style="opacity:{0.7 * value:.3f}"></i><span title="{what}">'
         f'{100 * value:.0f}</span>'
       )
     rows.append(row)
@@ -92,7 +96,7 @@ def _heat(found, num_labels):
     'Of the rows with either label, percent with both (Jaccard index).' + which
   )
   table = page.table(caption, ('', *names), rows)
-  return f'<div class="heat">{table}</div>'
+  return f'<div class="snug heat">{table}</div>'
 
 
 def labelsets(found):
@@ -142,7 +146,7 @@ def groups(found):
     for x in found['listed'][:_SHOWN]
   ]
   caption = _of('Groups in more than one split', len(rows), found['crossing'])
-  return f'{text}\n{page.table(caption, ("group", *_SPLITS), rows)}'
+  return f'{text}\n{_snug(caption, ("group", *_SPLITS), rows)}'
 
 
 def _of(what, shown, total):
@@ -174,7 +178,7 @@ def statistics(found):
     for x in found['sizes']
   ]
   caption = _of('Sizes, the most frequent first', len(rows), found['num_sizes'])
-  sizes = page.table(caption, ('width and height', 'images'), rows)
+  sizes = _snug(caption, ('width and height', 'images'), rows)
   rows = [
     [
       page.text(x['of']),
@@ -186,7 +190,7 @@ def statistics(found):
   ]
   caption = 'Grey levels from 0 to 255; each image counts alike.'
   columns = ('', 'images', 'mean', 'standard deviation')
-  grey = page.table(caption, columns, rows)
+  grey = _snug(caption, columns, rows)
   return (
     f'<h2>Sizes and grey levels</h2>\n<p>{kinds}. In pixels: {spread}.</p>\n'
     f'{sizes}\n{grey}\n{_suspicious(found["suspicious"])}'
@@ -212,7 +216,7 @@ def _rows(what, rows, total):
   """Returns a list of rows, folded."""
   lines = [[page.text(x['id']), ('left', x['split'])] for x in rows[:_SHOWN]]
   caption = _of('Rows', len(lines), total)
-  table = page.table(caption, ('image', 'split'), lines)
+  table = _snug(caption, ('image', 'split'), lines)
   return page.fold(f'{what} ({page.number(total)})', table)
 
 

@@ -87,10 +87,11 @@ h3 { font-size: 1rem; margin: 1.1rem 0 .3rem; }
 .findings .odd { border-color: var(--before); }
 .thumbs { display: flex; flex-wrap: wrap; gap: .5rem; }
 .thumbs figure { margin: 0; width: 7rem; }
-.thumbs img { display: block; border-radius: .2rem; }
+.thumbs img { display: block; border-radius: .2rem;
+  outline: 1px solid var(--grid); }
 .thumbs figcaption { font-size: .7rem; line-height: 1.25; max-height: 2.5em;
   overflow: hidden; overflow-wrap: anywhere; }
-.heat table { width: auto; }
+.snug table { width: auto; } .heat .scroll { max-height: none; }
 .heat thead th { writing-mode: vertical-rl; text-align: left;
   padding: .4rem .1rem; font-weight: 500; }
 .heat td { position: relative; isolation: isolate; text-align: center;

@@ -133,7 +133,8 @@ def _print(content, page) -> None:
   )
   found = [x for x in content['findings'] if x['level'] != 'note']
   for entry in found[:_PRINTED]:
-    some = f' ({entry["names"][0]}, ...)' if entry['names'] else ''
+    names = [*entry['names'][:2], *['...'] * (len(entry['names']) > 2)]
+    some = f' ({", ".join(names)})' if names else ''
     print(f'  {entry["level"]}: {entry["what"]}{some}')
   if len(found) > _PRINTED:
     print(f'  and {len(found) - _PRINTED} more, see the page')
