@@ -282,12 +282,12 @@ def test_unknown_in_arrays(tmp_path, code):
     (
       {'labels': ARRAY * 2, 'label_names': ['a', 'b', 'c']},
       {},
-      r"t\.npz: row 0 .*column 'b' holds '2' \(3 such.*data\.unknown_codes",
+      r"t\.npz: row 0 .*column 'b' holds '2'; row 1: .*\(3 in all\)\. .*data\.unknown_codes",
     ),
     (
       {'labels': ARRAY, 'label_names': ['cat', 'dog', 'cow']},
       {'label_columns': ('cta',)},
-      r"t\.npz: .*no label 'cta'.*mean 'cat'\? Set data\.label_columns",
+      r"t\.npz: .*no column 'cta'.*mean 'cat'\? Set data\.label_columns",
     ),
     (
       {'labels': np.array([[0, np.nan]])},
@@ -332,8 +332,9 @@ def test_not_a_numpy_file(tmp_path, content):
 
 
 def test_other_formats_and_missing_files(tmp_path):
-  path = write(tmp_path, 'a', '1', name='t.parquet')
-  with pytest.raises(ValueError, match=r"read from \.csv, .*not from '\.parq"):
+  path = write(tmp_path, 'a', '1', name='t.xls')
+  message = r"from \.csv, \.parquet, \.npz, \.npy, \.arff, not from '\.xls'"
+  with pytest.raises(ValueError, match=message):
     labels.load(path)
   write(tmp_path, 'a', '1', name='labels.csv')
   with pytest.raises(FileNotFoundError, match=r"mean 'labels\.csv'"):

@@ -1,4 +1,4 @@
-import pathlib
+import unicodedata
 
 import cv2
 import numpy as np
@@ -56,20 +56,75 @@ def test_reads_labels_splits_groups_and_images(tmp_path):
   assert load(path, pixels=wide).load_images([1]).shape == (1, 5, 5, 3)
 
 
-def test_paths_absolute_and_above_the_table(tmp_path):
-  absolute = image(tmp_path, 'far/a.png', 10)
-  image(tmp_path, 'up.png', 20)
+def test_paths_stay_in_the_folder_of_images(tmp_path):
+  far = image(tmp_path, 'images/far/a.png', 10)
+  image(tmp_path, 'images/b c.png', 20)
   table = tmp_path / 'table'
   table.mkdir()
-  path = write(
-    table,
-    'path,split,x',
-    f'{absolute},train,1',
-    '../up.png,train,1',
-    images=False,
-  )
-  made = load(path).load_images(np.arange(2))
+  lines = ('path,split,x', f'{far},train,1', 'far/../b c.png,train,1')
+  path = write(table, *lines, images=False)
+  data = load(path, image_dir=str(tmp_path / 'images'))
+  made = data.load_images(np.arange(2))
   assert made[:, 0, 0, 0].tolist() == [10, 20]
+  assert data.ids.tolist() == [str(far), 'far/../b c.png']
+
+
+@pytest.mark.parametrize(
+  'cell', ['../up.png', 'a/../../up.png', '/etc/passwd', '..\\up.png', '{up}']
+)
+@pytest.mark.parametrize('unreadable', ['error', 'drop'])
+def test_paths_that_leave_the_folder(tmp_path, cell, unreadable):
+  up = image(tmp_path, 'up.png', 20)
+  (tmp_path / 'table').mkdir()
+  cell = cell.format(up=up)
+  lines = ('path,x', 'a.png,1', f'{cell},1')
+  path = write(tmp_path / 'table', *lines, images=False)
+  with pytest.raises(ValueError, match=r't\.csv:3: column .path. holds') as no:
+    load(path, unreadable=unreadable)
+  assert f'which leaves {tmp_path / "table"}. Image paths are' in str(no.value)
+  assert 'Set data.image_dir to the folder that holds all' in str(no.value)
+
+
+def test_a_name_that_begins_with_dots_stays(tmp_path):
+  path = write(tmp_path, 'path,split,x', '..a/..b.png,train,1')
+  assert load(path).num_rows()['train'] == 1
+
+
+def test_links_are_followed_and_loops_are_no_images(tmp_path):
+  image(tmp_path, 'elsewhere/a.png', 30)
+  table = tmp_path / 'table'
+  table.mkdir()
+  try:
+    (table / 'linked').symlink_to(tmp_path / 'elsewhere')
+    (table / 'a.png').symlink_to(tmp_path / 'elsewhere/a.png')
+    (table / 'loop.png').symlink_to(table / 'loop.png')
+  except OSError:
+    pytest.skip('no links here')
+  lines = ['linked/a.png,train,1', 'a.png,train,1', 'loop.png,train,1']
+  path = write(table, 'path,split,x', *lines, images=False)
+  data = load(path, unreadable='drop')
+  assert data.reasons.tolist() == ['', '', 'no image file']
+  assert data.load_images(np.arange(2))[:, 0, 0, 0].tolist() == [30, 30]
+
+
+@pytest.mark.parametrize('listed', [1, 10**6])
+def test_listing_a_folder_and_asking_for_each_file_agree(
+  tmp_path, monkeypatch, listed
+):
+  monkeypatch.setattr(manifest, 'LISTED', listed)
+  path = write(
+    tmp_path, 'path,split,x', *(f'i/{n}.png,train,1' for n in range(6))
+  )
+  (tmp_path / 'i/0.png').unlink()
+  (tmp_path / 'i/1.png').unlink()
+  (tmp_path / 'i/1.png').mkdir()
+  (tmp_path / 'i/2.png').unlink()
+  (tmp_path / 'i/2.png').symlink_to(tmp_path / 'i/3.png')
+  with open(path, 'a') as file:
+    file.write('gone/0.png,train,1\nnul\0/0.png,train,1\n')
+  data = load(path, unreadable='drop')
+  found = [reason == '' for reason in data.reasons]
+  assert found == [False, False, True, True, True, True, False, False]
 
 
 def test_draws_splits_by_group(tmp_path):
@@ -167,7 +222,7 @@ def test_bad_tables(tmp_path, lines, options, message):
 def test_other_formats_are_pointed_to_the_labels_reader(tmp_path):
   path = tmp_path / 't.npz'
   np.savez(path, labels=np.eye(3))
-  message = r"read from \.csv, not from '\.npz'.*data\.name='labels'"
+  message = r"read from \.csv, \.parquet, not from '\.npz'.*data\.name='labels'"
   with pytest.raises(ValueError, match=message):
     load(path)
 
@@ -220,10 +275,50 @@ def test_missing_images(tmp_path):
 
 
 def test_paths_with_the_other_slash(tmp_path):
-  path = write(tmp_path, 'path,split,x', 'i\\a.png,train,1', images=False)
-  if pathlib.PurePath('a\\b').parts == ('a\\b',):
-    with pytest.raises(ValueError, match="with '/' between folders"):
-      load(path)
+  image(tmp_path, 'i/a.png', 10)
+  image(tmp_path, 'i/b.png', 20)
+  lines = ['i\\a.png,train,1', 'i/b.png,train,1']
+  path = write(tmp_path, 'path,split,x', *lines, images=False)
+  data = load(path)
+  assert data.load_images(np.arange(2))[:, 0, 0, 0].tolist() == [10, 20]
+  assert data.ids[0] == 'i\\a.png'
+  lines.append('i/a.png,train,1')
+  path = write(tmp_path, 'path,split,x', *lines, images=False)
+  with pytest.raises(ValueError, match=r't\.csv:4: .*as line 2 does'):
+    load(path)
+
+
+@pytest.mark.parametrize(
+  ('of_file', 'of_table'), [('NFC', 'NFD'), ('NFD', 'NFC')]
+)
+def test_umlauts_composed_or_not(tmp_path, of_file, of_table):
+  name = 'Müller/Größe 1.png'
+  image(tmp_path, unicodedata.normalize(of_file, name), 10)
+  cell = unicodedata.normalize(of_table, name)
+  path = tmp_path / 't.csv'
+  path.write_text(f'path,split,x\n{cell},train,1\n', encoding='utf-8')
+  assert load(path).load_images([0])[0, 0, 0, 0] == 10
+  cell = cell.replace('/', '\\')
+  path.write_text(f'path,split,x\n{cell},train,1\n', encoding='utf-8')
+  assert load(path).load_images([0])[0, 0, 0, 0] == 10
+
+
+def test_a_line_end_in_a_path(tmp_path):
+  path = tmp_path / 't.csv'
+  path.write_text('path,split,x\n"a\nb.png",train,1\nc.png,train,1\n')
+  image(tmp_path, 'a\nb.png', 10)
+  with pytest.raises(ValueError, match=r"t\.csv:4: no image file 'c\.png'"):
+    load(path)
+  image(tmp_path, 'c.png', 20)
+  assert load(path).load_images([0, 1])[:, 0, 0, 0].tolist() == [10, 20]
+
+
+def test_missing_images_of_another_folder(tmp_path):
+  path = write(tmp_path, 'path,split,x', 'a.png,train,1')
+  folder = tmp_path / 'images'
+  with pytest.raises(ValueError, match='no image file') as no:
+    load(path, image_dir=str(folder))
+  assert f'relative to {folder}. Correct them' in str(no.value)
 
 
 def test_unreadable_images_are_an_error_when_read(tmp_path):

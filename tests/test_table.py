@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from aubal_jax.data import csv_table
 from aubal_jax.data import table
 
 # Text as a file can hold it; blanks around a cell are not kept.
@@ -45,7 +46,7 @@ def test_reads_back_what_csv_writes(tmp_path, made, end, bom, chunked):
   quoted.writerows([names, *rows])
   content = text.getvalue().encode('utf-8-sig' if bom else 'utf-8')
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(table, 'CHUNK_ROWS', 2 if chunked else 1000)
+    patch.setattr(csv_table, 'CHUNK_ROWS', 2 if chunked else 1000)
     read = table.read(write(tmp_path, content))
 
   assert list(read.columns) == names

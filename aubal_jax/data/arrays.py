@@ -20,8 +20,8 @@ _UNREADABLE = (
 )
 
 
-def read(path: pathlib.Path) -> tuple[np.ndarray, tuple[str, ...]]:
-  """Returns (array[N, L], L names) of an .npz or .npy file.
+def read(path: pathlib.Path) -> table.Table:
+  """Returns the table of an .npz or .npy file; rows are counted from 0.
 
   Raises:
     ValueError: the file is damaged, or not of this form; names it.
@@ -58,7 +58,15 @@ def read(path: pathlib.Path) -> tuple[np.ndarray, tuple[str, ...]]:
       f"each column of 'labels', not {list(names.shape)}: "
       f'{table.listing(names.ravel())}. {mend}'
     )
-  return labels, tuple(names.tolist())
+  distinct = np.unique(labels)  # NaN is the last of them.
+  texts = [str(value) for value in distinct]
+  columns = {
+    name: table.make_column(
+      texts, np.searchsorted(distinct, labels[:, k]).astype(np.int32)
+    )
+    for k, name in enumerate(names.tolist())
+  }
+  return table.Table(path, columns, np.arange(len(labels)), header_line=0)
 
 
 def _reason(error):

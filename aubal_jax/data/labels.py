@@ -12,13 +12,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aubal_jax.data import arff
 from aubal_jax.data import arrays
 from aubal_jax.data import dataset
 from aubal_jax.data import splits
 from aubal_jax.data import table
 
 UNKNOWN_CODES = ('', '-1', '9', '999')
-SUFFIXES = ('.csv', '.npz', '.npy')
+SUFFIXES = table.SUFFIXES
+TFDS = 'tfds:'  # What a path that names a set of TFDS begins with.
 RESERVED = ('path', 'split', 'subject')  # No labels unless asked for.
 
 _UNKNOWN, _BAD = 2, 3  # Beside 0 and 1.
@@ -33,17 +35,21 @@ def load(
   group_column: str = 'subject',
   label_columns: Sequence[str] = (),
   unknown_codes: Sequence[str] = UNKNOWN_CODES,
+  tfds_dir: str = '',
 ) -> dataset.Dataset:
   """Reads a labels-only table; every row trains unless a split says otherwise.
 
   Args:
-    path: a .csv (see `table.read`), an .npz with the array `labels` [N, L] and
-      maybe `label_names` [L], or an .npy with the labels alone.
-    path_column: a .csv column that names the rows; no label; may be absent.
-    split_column: a .csv column of splits; may be absent.
-    group_column: a .csv column of groups; may be absent.
+    path: a .csv or .parquet (see `table.read`), an .npz with the array `labels`
+      [N, L] and maybe `label_names` [L], an .npy with the labels alone, an
+      .arff (see `arff.read`), or 'tfds:NAME', a set of TensorFlow Datasets.
+    path_column: a column of a .csv or .parquet that names the rows; no label;
+      may be absent.
+    split_column: such a column of splits; may be absent.
+    group_column: such a column of groups; may be absent.
     label_columns: the labels to take, in order; () takes all.
     unknown_codes: cells that mean "unknown".
+    tfds_dir: folder of prepared TFDS sets; '' is TFDS's own.
 
   Returns:
     The data set, without images.
@@ -52,8 +58,13 @@ def load(
     FileNotFoundError: there is no such file.
     ValueError: the file breaks a rule; names it, the line and the column.
   """
+  if str(path).startswith(TFDS):
+    return _load_tfds(str(path).removeprefix(TFDS), tfds_dir, label_columns)
   path = table.check_exists(path)
-  if path.suffix.lower() == '.csv':
+  suffix = path.suffix.lower()
+  split = groups = ids = None
+  notes = ()
+  if suffix in ('.csv', '.parquet'):
     rows = table.read(path)
     split, groups, notes = given_split(rows, split_column, group_column)
     names = rows.optional(path_column, 'path', 'data.path_column')
@@ -61,27 +72,43 @@ def load(
     labels, known, label_names = parse(
       rows, label_columns, unknown_codes, special
     )
-    ids = np.arange(len(rows)).astype(str) if names is None else names.cells()
-  elif path.suffix.lower() in SUFFIXES:
-    values, label_names = arrays.read(path)
-    labels, known = _parse_array(path, values, label_names, unknown_codes)
-    if label_columns:
-      wanted = _check_names(label_columns, label_names)
-      take = _positions(path, label_names, wanted)
-      label_names = wanted
-      labels, known = labels[:, take], known[:, take]
-    ids, split, groups = np.arange(len(labels)).astype(str), None, None
-    notes = ()
+    ids = None if names is None else names.cells()
+  elif suffix in SUFFIXES:
+    names = _check_names(label_columns, ())
+    rows = arff.read(path, names) if suffix == '.arff' else arrays.read(path)
+    labels, known, label_names = parse(
+      rows, names or [*rows.columns], unknown_codes, ()
+    )
   else:
     raise ValueError(
       f'{path}: labels are read from {", ".join(SUFFIXES)}, not from '
       f'{path.suffix or "a file without a suffix"!r}. Convert the table.'
     )
+  return _dataset(
+    str(path), labels, known, label_names, split, ids, groups, notes
+  )
+
+
+def _load_tfds(name, tfds_dir, label_columns) -> dataset.Dataset:
+  """Returns the labels of a set of TensorFlow Datasets."""
+  from aubal_jax.data import tfds_sets
+
+  labels, known, label_names, split, ids = tfds_sets.read_labels(
+    name, data_dir=tfds_dir, label_columns=tuple(label_columns)
+  )
+  where = f'{TFDS}{name}'
+  return _dataset(where, labels, known, label_names, split, ids, None, ())
+
+
+def _dataset(where, labels, known, label_names, split, ids, groups, notes):
+  """Returns the data set; all rows train where there are no splits."""
   if split is None:
     split = np.full(len(labels), 'train', splits.DTYPE)
   else:
     notes += splits.check_groups(split, groups)
-    splits.check_sizes(split, str(path))
+    splits.check_sizes(split, where)
+  if ids is None:
+    ids = np.arange(len(labels)).astype(str)
   notes += check_columns(labels, known, label_names, split)
   return dataset.Dataset(
     labels, known, label_names, split, ids, groups, None, notes
@@ -117,12 +144,12 @@ def parse(
   )
   if not names:
     raise ValueError(
-      f'{rows.path}:{rows.header_line}: there is no label column, only '
+      f'{rows.header}: there is no label column, only '
       f'{table.listing(map(repr, rows.columns))}. Add one column for each '
       'label.'
     )
   meanings = _meanings(unknown_codes)
-  if all(_normal(name) in meanings for name in rows.columns):
+  if rows.header_line and all(_normal(n) in meanings for n in rows.columns):
     raise table.no_header_error(rows.path, rows.header_line, rows.columns)
   cells = np.empty((len(rows), len(names)), np.uint8)
   for k, name in enumerate(names):
@@ -147,7 +174,7 @@ def given_split(
 ) -> tuple[np.ndarray | None, np.ndarray | None, tuple[str, ...]]:
   """Returns the splits and the groups of a table, None where absent, and notes.
 
-  A row whose group is blank is a group of its own, called by its line.
+  A row whose group is blank is a group of its own, called by its line (or row).
 
   Raises:
     ValueError: a column other than 'split' and 'subject' is asked for and not
@@ -162,7 +189,7 @@ def given_split(
   blank = np.flatnonzero(groups == '')
   if not len(blank):
     return split, groups, ()
-  prefix = 'line '
+  prefix = f'{rows.unit} '
   while any(value.startswith(prefix) for value in column.values):
     prefix = f'_{prefix}'  # The name of no other group.
   groups = groups.astype(object)
@@ -172,7 +199,7 @@ def given_split(
     groups.astype(np.str_),
     (
       f'{len(blank)} of {len(rows)} rows have a blank {group_column!r}: each '
-      f'is a group of its own (line '
+      f'is a group of its own ({rows.unit} '
       f'{table.listing(rows.lines[blank], table.SHOWN)} of {rows.path}).',
     ),
   )
@@ -268,37 +295,3 @@ def _rule(unknown_codes):
     'data.unknown_codes if it means unknown, or name the label columns in '
     'data.label_columns if this is none.'
   )
-
-
-def _parse_array(path, values, label_names, unknown_codes):
-  """Returns (labels, known) of an array of numbers or text."""
-  meanings = _meanings(unknown_codes)
-  labels = np.zeros(values.shape, np.uint8)
-  known = np.zeros(values.shape, bool)
-  bad = np.zeros(values.shape, bool)
-  for value in np.unique(values):
-    where = np.isnan(values) if value != value else values == value
-    meaning = meanings.get(_normal(value), _BAD)
-    labels[where] = meaning == 1
-    known[where] = meaning < _UNKNOWN
-    bad |= where if meaning == _BAD else False
-  if bad.any():
-    row, k = np.argwhere(bad)[0]
-    raise ValueError(
-      f'{path}: row {row} (counted from 0), column {label_names[k]!r} holds '
-      f'{table.quote(str(values[row, k]))} ({bad.sum()} such in all). '
-      + _rule(unknown_codes)
-    )
-  return labels, known
-
-
-def _positions(path, label_names, label_columns):
-  """Returns the positions of the columns; ValueError if one is not there."""
-  for name in label_columns:
-    if name not in label_names:
-      raise ValueError(
-        f'{path}: there is no label {name!r}; the labels are '
-        f'{table.listing(map(repr, label_names))}.'
-        f'{table.suggestion(name, label_names)} Set data.label_columns.'
-      )
-  return [label_names.index(name) for name in label_columns]

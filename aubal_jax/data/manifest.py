@@ -1,6 +1,12 @@
-"""The generic manifest: a table of image paths and labels, any image set."""
+"""The generic manifest: a table of image paths and labels, any image set.
 
+Image paths stay inside one folder. That is checked of the paths as they are
+written: symbolic links are followed, because data sets are often linked in.
+"""
+
+import collections
 import os
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +20,8 @@ from aubal_jax.data import splits
 from aubal_jax.data import table
 
 UNREADABLE = ('error', 'drop')
-SUFFIXES = ('.csv',)
+SUFFIXES = ('.csv', '.parquet')
+LISTED = 32  # Rows in one folder from which on the folder is listed.
 
 
 def load(
@@ -62,16 +69,18 @@ def read(
   them. What a label cell may say: see `labels`.
 
   Args:
-    path: the .csv, see `table.read`.
+    path: the .csv or .parquet, see `table.read`.
     image_dir: folder that image paths are relative to and stay in; '' is the
-      folder of the table.
+      folder of the table. A path may be absolute, have '\\' for '/', or be
+      composed otherwise (Unicode NFC, NFD) than the name of the file.
     path_column: image files.
     split_column: train, validation or test (`splits.SPLIT_NAMES`).
     group_column: whose images stay in one split: a subject, a video.
     label_columns: the labels, in order; () takes all the other columns.
     unknown_codes: cells that mean "unknown".
     unreadable: 'error': a missing file is an error. 'drop': its row gets a
-      reason, and is no longer used.
+      reason, and is no longer used. A path that leaves the folder is an error
+      either way: it is no lost file.
 
   Returns:
     The rows; `ids` are the paths as the table has them.
@@ -90,23 +99,23 @@ def read(
       f'{path}: a table of images is read from {", ".join(SUFFIXES)}, not from '
       f'{path.suffix or "a file without a suffix"!r}. Save it so; for labels '
       "without images set data.name='labels' (configs/balance.py), which also "
-      'reads .npz and .npy.'
+      'reads .npz, .npy and .arff.'
     )
   rows = table.read(path)
   ids = rows.column(path_column, 'data.path_column').cells()
-  files = _files(rows, path_column, image_dir)
+  folder = image_dir or str(path.parent)
+  files, missing = _files(rows, path_column, folder)
   split, groups, notes = labels.given_split(rows, split_column, group_column)
   special = (path_column, split_column, group_column)
   values, known, label_names = labels.parse(
     rows, label_columns, unknown_codes, special
   )
   reasons = np.full(len(rows), '', '<U16')
-  missing = _missing(files)
-  if missing and unreadable == 'error':
-    raise _missing_error(rows, ids, missing)
+  if len(missing) and unreadable == 'error':
+    raise _missing_error(rows, ids, missing, folder)
   reasons[missing] = 'no image file'
   return annotations.Annotations(
-    files=np.array(files),
+    files=files,
     labels=values,
     known=known,
     label_names=label_names,
@@ -115,27 +124,92 @@ def read(
     split=split,
     reasons=reasons,
     notes=notes,
-    place=lambda row: f'{rows.path}:{rows.lines[row]}',
+    place=rows.place,
   )
 
 
-def _files(rows, path_column, image_dir):
-  """Returns the N file names; raises ValueError on a blank or a double."""
+def _files(rows, path_column, folder):
+  """Returns str[N], the file of each row, and which rows have none.
+
+  Raises ValueError on a path that is blank, leaves the folder, or is there
+  twice.
+  """
   column = rows.columns[path_column]
-  folder = image_dir or str(rows.path.parent)
-  if '' in column.values:
-    bad = np.flatnonzero(column.codes == column.values.index(''))
-    raise rows.error(
-      bad[: table.SHOWN],
-      [f'column {path_column!r} is blank'] * len(bad[: table.SHOWN]),
-      len(bad),
+  _check_inside(rows, path_column, folder)
+  files = [os.path.join(folder, cell) for cell in column.values]
+  is_missing = np.zeros(len(files), bool)
+  for code in _missing(files):
+    spellings = _other_spellings(column.values[code])
+    others = (os.path.join(folder, cell) for cell in spellings)
+    found = next(filter(os.path.isfile, others), None)
+    is_missing[code] = found is None
+    files[code] = found or files[code]
+  _check_distinct(rows, path_column, files)
+  codes = column.codes
+  return np.array(files)[codes], np.flatnonzero(is_missing[codes])
+
+
+def _check_inside(rows, path_column, folder):
+  """Raises ValueError on a path that is blank or leaves the folder."""
+  column = rows.columns[path_column]
+  root = os.path.join(os.path.abspath(folder), '')
+  blank, outside = [], []
+  for code, cell in enumerate(column.values):
+    if not cell:
+      blank.append(code)
+    # Only such a path can leave the folder; either slash parts it.
+    elif ('..' in cell or cell[0] in '/\\' or os.path.isabs(cell)) and not all(
+      os.path.abspath(os.path.join(folder, path)).startswith(root)
+      for path in (cell, cell.replace('\\', '/'))
+    ):
+      outside.append(code)
+  if blank:
+    raise _path_error(
+      rows,
+      np.flatnonzero(np.isin(column.codes, blank)),
+      lambda row: f'column {path_column!r} is blank',
       'Every row needs the path of its image: add it, or remove the row.',
     )
+  if outside:
+    raise _path_error(
+      rows,
+      np.flatnonzero(np.isin(column.codes, outside)),
+      lambda row: (
+        f'column {path_column!r} holds '
+        f'{table.quote(column.values[column.codes[row]])}, which leaves '
+        f'{folder}'
+      ),
+      'Image paths are relative to data.image_dir (or the folder of the table) '
+      'and stay in it. Set data.image_dir to the folder that holds all images, '
+      'and give the paths from there or in full.',
+    )
+
+
+def _path_error(rows, bad, describe, rule):
+  """Returns the error for the bad rows: describe(row) is what is wrong."""
+  shown = bad[: table.SHOWN]
+  return rows.error(shown, [describe(row) for row in shown], len(bad), rule)
+
+
+def _other_spellings(cell):
+  """Yields how else a path may be meant, where there is no such file."""
+  forms = [cell]
+  if '\\' in cell:
+    forms.append(cell.replace('\\', '/'))
+    yield forms[-1]
+  if not cell.isascii():
+    for spelling in forms:
+      yield unicodedata.normalize('NFC', spelling)
+      yield unicodedata.normalize('NFD', spelling)
+
+
+def _check_distinct(rows, path_column, files):
+  """Raises ValueError where two rows have one file; `files` are by code."""
+  column = rows.columns[path_column]
   # Only a path with such a part can be another spelling of a plain one.
-  files = [os.path.join(folder, cell) for cell in column.values]
   plain = [
-    os.path.normpath(file) if './' in cell or '//' in cell else file
-    for file, cell in zip(files, column.values, strict=True)
+    os.path.normpath(file) if './' in file or '//' in file else file
+    for file in files
   ]
   first = {}
   of_value = [first.setdefault(name, code) for code, name in enumerate(plain)]
@@ -145,42 +219,56 @@ def _files(rows, path_column, image_dir):
   )
   again = np.flatnonzero(first_row[number] != np.arange(len(rows)))
   if len(again):
-    shown = again[: table.SHOWN]
-    raise rows.error(
-      shown,
-      [
+    raise _path_error(
+      rows,
+      again,
+      lambda row: (
         f'column {path_column!r} holds '
-        f'{table.quote(column.values[column.codes[row]])} as line '
+        f'{table.quote(column.values[column.codes[row]])} as {rows.unit} '
         f'{rows.lines[first_row[number[row]]]} does'
-        for row in shown
-      ],
-      len(again),
+      ),
       'Every image has one row: remove one, or merge their labels.',
     )
-  return [files[code] for code in column.codes]
 
 
 def _missing(files):
-  """Returns the positions of the files that are not there."""
+  """Returns the positions of the files that are not there.
+
+  A folder of many files is listed: on a network drive that is far quicker than
+  to ask for each of them.
+  """
   report = progress.Progress(len(files), 'Looking for images')
-  missing = []
+  in_folder = collections.defaultdict(list)
   for position, file in enumerate(files):
-    if not os.path.isfile(file):
-      missing.append(position)
-    report.update()
-  return missing
+    in_folder[os.path.dirname(file)].append(position)
+  missing = []
+  for folder, positions in in_folder.items():
+    listed = _list_files(folder) if len(positions) >= LISTED else ()
+    for position in positions:
+      # A name can be there and not be listed, as in another case on macOS.
+      if os.path.basename(files[position]) not in listed and (
+        not os.path.isfile(files[position])
+      ):
+        missing.append(position)
+    report.update(len(positions))
+  return sorted(missing)
 
 
-def _missing_error(rows, ids, missing):
+def _list_files(folder):
+  """Returns the names of the plain files in a folder; no links."""
+  try:
+    with os.scandir(folder) as entries:
+      return {e.name for e in entries if e.is_file(follow_symlinks=False)}
+  except (OSError, ValueError):  # No such folder; a name no folder can have.
+    return set()
+
+
+def _missing_error(rows, ids, missing, folder):
   """Returns the error for missing image files."""
-  slashes = any('\\' in ids[row] for row in missing)
-  return rows.error(
-    missing[: table.SHOWN],
-    [
-      f'no image file {table.quote(ids[row])}' for row in missing[: table.SHOWN]
-    ],
-    len(missing),
-    f'Paths are relative to {rows.path.parent}'
-    + (", with '/' between folders" if os.sep == '/' and slashes else '')
-    + ". Correct them, or set data.unreadable='drop' to go on without them.",
+  return _path_error(
+    rows,
+    missing,
+    lambda row: f'no image file {table.quote(ids[row])}',
+    f'Paths are relative to {folder}. Correct them, or set '
+    "data.unreadable='drop' to go on without them.",
   )

@@ -6,6 +6,8 @@ as scikit-learn's StratifiedGroupKFold is no evener than chance where groups
 are few and of uneven size, and knows one class a row.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,8 +22,9 @@ def part_rows(
 ) -> np.ndarray:
   """Parts rows, evenly in their labels.
 
-  The parts of the package iterative-stratification miss their sizes by a percent or so (by more, where labels have one
-  or two positives); rows whose labels are the least rare then move.
+  Those of the package iterative-stratification miss their sizes by a percent
+  or so (by more, where labels have one or two positives); to make the sizes
+  exact, rows whose labels are the least rare then move.
 
   Args:
     labels: uint8[N, L].

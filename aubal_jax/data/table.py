@@ -1,29 +1,22 @@
-"""Reads a CSV file into columns, and knows the line of every row.
+"""Tables as columns that know the line of every row, and how errors name it.
 
 A column is kept as its distinct cells and one code a row, so that checking
 and converting a million rows costs what the distinct cells cost.
 """
 
-import collections
-import csv
 import dataclasses
 import difflib
 import os
 import pathlib
-import re
 from collections.abc import Iterable
-from collections.abc import Iterator
 from collections.abc import Sequence
 
 import numpy as np
 
-CHUNK_ROWS = 1 << 10  # Rows held as lists at a time: few enough for the cache.
 SHOWN = 5  # Findings an error message spells out.
 
-# A number, or what else a label cell may be: no name of a column.
-_CELL = re.compile(
-  r'[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|true|false|', re.ASCII | re.I
-)
+# Of all that hold labels; which of them a reader takes, it says.
+SUFFIXES = ('.csv', '.parquet', '.npz', '.npy', '.arff')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +38,9 @@ class Table:
   Attributes:
     path: the file.
     columns: name -> Column, in the file's order.
-    lines: int64[N], the line each row starts on, counted from 1.
-    header_line: the line of the column names.
+    lines: int64[N], the line each row starts on, counted from 1; in a file
+      without lines the number of the row, counted from 0.
+    header_line: the line of the column names; 0 in a file without lines.
   """
 
   path: pathlib.Path
@@ -57,11 +51,25 @@ class Table:
   def __len__(self):
     return len(self.lines)
 
+  @property
+  def unit(self) -> str:
+    """What `lines` count: 'line' or 'row'."""
+    return 'line' if self.header_line else 'row'
+
+  @property
+  def header(self) -> str:
+    """Where the column names stand, for messages."""
+    return place(self.path, self.header_line or None)
+
+  def place(self, row: int) -> str:
+    """Returns where a row (counted from 0) stands, for messages."""
+    return place(self.path, self.lines[row], self.unit)
+
   def column(self, name: str, key: str) -> Column:
     """Returns the column `name`; ValueError if absent, naming setting `key`."""
     if name not in self.columns:
       raise ValueError(
-        f'{self.path}:{self.header_line}: there is no column {name!r}; the '
+        f'{self.header}: there is no column {name!r}; the '
         f'columns are {listing(map(repr, self.columns))}.'
         f'{suggestion(name, self.columns)} Set {key} to the column.'
       )
@@ -90,16 +98,36 @@ class Table:
       total: how many there are in all.
       rule: the rule they break and the mend, as sentences.
     """
-    return finding_error(self.path, self.lines[list(rows)], found, total, rule)
+    lines = self.lines[list(rows)]
+    return finding_error(self.path, lines, found, total, rule, self.unit)
+
+
+def place(path: os.PathLike, line: int | None, unit: str = 'line') -> str:
+  """Returns 'path:line', or 'path: row 7 (counted from 0)', or the path."""
+  if line is None:
+    return str(path)
+  if unit == 'line':
+    return f'{path}:{line}'
+  return f'{path}: row {line} (counted from 0)'
 
 
 def finding_error(
-  path: os.PathLike, lines: Iterable[int], found: Iterable[str], total, rule
+  path: os.PathLike,
+  lines: Iterable[int],
+  found: Iterable[str],
+  total: int,
+  rule: str,
+  unit: str = 'line',
 ) -> ValueError:
   """Returns a ValueError 'path:line: found; line n: found (total). rule'."""
   pairs = list(zip(lines, found, strict=True))[:SHOWN]
-  first, *others = [f'{line}: {what}' for line, what in pairs]
-  text = '; '.join([f'{path}:{first}', *(f'line {other}' for other in others)])
+  (line, what), *others = pairs
+  text = '; '.join(
+    [
+      f'{place(path, line, unit)}: {what}',
+      *(f'{unit} {line}: {what}' for line, what in others),
+    ]
+  )
   if total > 1:
     text += f'{"; ..." if total > len(pairs) else ""} ({total} in all)'
   return ValueError(f'{text}. {rule}')
@@ -136,8 +164,8 @@ def check_exists(path: os.PathLike | str) -> pathlib.Path:
     raise FileNotFoundError('data.path is empty. Set it to the table to read.')
   path = pathlib.Path(path)
   if not path.is_file():
-    nearby = path.parent.glob('*[vzy]') if path.parent.is_dir() else ()
-    tables = [f.name for f in nearby if f.suffix in ('.csv', '.npz', '.npy')]
+    nearby = path.parent.iterdir() if path.parent.is_dir() else ()
+    tables = [file.name for file in nearby if file.suffix in SUFFIXES]
     stems = {pathlib.Path(name).stem: name for name in sorted(tables)}
     close = closest(path.stem, stems)  # The suffix would make all alike.
     hint = f' Did you mean {stems[close]!r}?' if close else ''
@@ -149,96 +177,25 @@ def check_exists(path: os.PathLike | str) -> pathlib.Path:
 
 
 def read(path: os.PathLike | str) -> Table:
-  """Reads a CSV file: UTF-8 with or without BOM, any line ends, commas.
-
-  The first line that is not blank names the columns. Blank lines are skipped
-  (in a table of one column a blank line would be a lost cell: an error).
-  Names and cells lose the blanks around them. A million rows of 17 cells take
-  about 3 s.
+  """Reads a .parquet file (see `parquet`), or any other as CSV (`csv_table`).
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: it is empty, not UTF-8 or not CSV; it has no header (all its
-      names are numbers, true, false or blank); a column has no name or the
-      name of another; a row has more or fewer cells than the header.
+    ValueError: it is damaged, or breaks a rule of tables.
   """
   path = check_exists(path)
-  try:
-    with open(path, encoding='utf-8-sig', newline='') as file:
-      return _read_rows(path, _numbered_rows(path, file))
-  except UnicodeDecodeError:
-    raise _encoding_error(path) from None
+  if path.suffix.lower() == '.parquet':
+    from aubal_jax.data import parquet
+
+    return parquet.read(path)
+  from aubal_jax.data import csv_table
+
+  return csv_table.read(path)
 
 
-def _numbered_rows(path, file) -> Iterator[tuple[int, list[str]]]:
-  """Yields (first line, cells) of every row, of blank lines too."""
-  reader = csv.reader(file, strict=True, skipinitialspace=True)
-  line = 1
-  try:
-    for row in reader:
-      yield line, row
-      line = reader.line_num + 1
-  except csv.Error as error:
-    raise ValueError(
-      f'{path}:{line}: the row that starts here is not CSV ({error}). A cell '
-      'with a comma, a quote or a line end stands in "quotes", a quote in it '
-      'is doubled, and the quotes are closed.'
-    ) from None
-
-
-def _read_rows(path, rows) -> Table:
-  """Returns the table of numbered rows."""
-  header_line, names = next(((n, r) for n, r in rows if any(r)), (1, None))
-  if names is None:
-    raise ValueError(
-      f'{path}:1: the table is empty. Its first line must name the columns, '
-      'separated by commas.'
-    )
-  names = _check_header(path, header_line, names)
-  codes_of = [collections.defaultdict() for _ in names]
-  for codes in codes_of:
-    codes.default_factory = codes.__len__  # A new cell gets the next code.
-  chunks = [[] for _ in names]
-  lines = [np.empty(0, np.int64)]
-  for chunk_lines, chunk_rows in _chunks(rows, keep_blank=len(names) == 1):
-    _check_widths(path, chunk_lines, chunk_rows, len(names))
-    lines.append(np.array(chunk_lines, np.int64))
-    for chunk, codes, cells in zip(
-      chunks, codes_of, zip(*chunk_rows, strict=True), strict=True
-    ):
-      chunk.append(
-        np.fromiter(map(codes.__getitem__, cells), np.int32, len(cells))
-      )
-  lines = np.concatenate(lines)
-  if not len(lines):
-    raise ValueError(
-      f'{path}:{header_line}: the table has column names but no row. Add one '
-      'line for each image.'
-    )
-  columns = {
-    name: _strip(codes, np.concatenate(chunk))
-    for name, codes, chunk in zip(names, codes_of, chunks, strict=True)
-  }
-  return Table(path, columns, lines, header_line)
-
-
-def _chunks(rows, keep_blank):
-  """Yields (lines, rows) of up to CHUNK_ROWS rows at a time."""
-  lines, chunk = [], []
-  for line, row in rows:
-    if row or keep_blank:
-      lines.append(line)
-      chunk.append(row)
-      if len(chunk) == CHUNK_ROWS:
-        yield lines, chunk
-        lines, chunk = [], []
-  if chunk:
-    yield lines, chunk
-
-
-def _strip(codes_of, codes) -> Column:
+def make_column(cells: Iterable[str], codes: np.ndarray) -> Column:
   """Returns the column with stripped cells, cells that became equal merged."""
-  values = [cell.strip() for cell in codes_of]
+  values = [cell.strip() for cell in cells]
   distinct = tuple(dict.fromkeys(values))
   if len(distinct) < len(values):
     position = {value: k for k, value in enumerate(distinct)}
@@ -246,30 +203,20 @@ def _strip(codes_of, codes) -> Column:
   return Column(distinct, codes)
 
 
-def _check_header(path, line, names):
-  """Returns the stripped names; raises ValueError on a blank or a double."""
-  names = [name.strip() for name in names]
-  where = f'{path}:{line}: '
-  if all(map(_CELL.fullmatch, names)):
-    raise no_header_error(path, line, names)
-  if len(names) == 1 and any(mark in names[0] for mark in ';\t|'):
-    raise ValueError(
-      f'{where}the only column name is {quote(names[0])}. Columns are '
-      'separated by commas: save the table with commas.'
-    )
+def check_names(where: str, names: Sequence[str]) -> None:
+  """Raises ValueError on a column name that is blank or there twice."""
   if '' in names:
     raise ValueError(
-      f'{where}column {names.index("") + 1} of {len(names)} has no name. Name '
-      'it, or remove it (a comma at the end of every line makes one).'
+      f'{where}: column {names.index("") + 1} of {len(names)} has no name. '
+      'Name it, or remove it (a comma at the end of every line makes one).'
     )
   for position, name in enumerate(names):
     first = names.index(name)
     if first < position:
       raise ValueError(
-        f'{where}columns {first + 1} and {position + 1} are both called '
+        f'{where}: columns {first + 1} and {position + 1} are both called '
         f'{name!r}. Names must differ: rename or remove one.'
       )
-  return names
 
 
 def no_header_error(path, line, names) -> ValueError:
@@ -279,33 +226,3 @@ def no_header_error(path, line, names) -> ValueError:
     f'{listing(map(quote, names), SHOWN)}. Add a line before it that names '
     'the columns (a name is no number and no label).'
   )
-
-
-def _check_widths(path, lines, rows, width):
-  """Raises ValueError if a row has not `width` cells."""
-  if set(map(len, rows)) == {width}:
-    return
-  bad = [n for n, row in enumerate(rows) if len(row) != width]
-  raise finding_error(
-    path,
-    [lines[n] for n in bad[:SHOWN]],
-    [f'{len(rows[n])} cells' for n in bad[:SHOWN]],
-    len(bad),
-    f'A row has as many cells as there are columns, {width}. Add or remove '
-    'cells; a comma inside a cell wants quotes around the cell.',
-  )
-
-
-def _encoding_error(path) -> ValueError:
-  """Returns the error for a file that is not UTF-8, with the line."""
-  with open(path, 'rb') as file:
-    for number, line in enumerate(file, 1):
-      try:
-        line.decode('utf-8')
-      except UnicodeDecodeError as error:
-        byte = line[error.start]
-        return ValueError(
-          f'{path}:{number}: byte 0x{byte:02x} is not UTF-8 text. Save the '
-          'table as CSV in UTF-8.'
-        )
-  return ValueError(f'{path}:1: not UTF-8 text. Save the table in UTF-8.')

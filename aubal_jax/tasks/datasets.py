@@ -27,7 +27,7 @@ def load(config):
   if data.name == 'labels':
     from aubal_jax.data import labels
 
-    return labels.load(_path(config), **_columns(data))
+    return labels.load(_path(config), tfds_dir=data.tfds_dir, **_columns(data))
   from aubal_jax.data import annotations
   from aubal_jax.data import merge
 
@@ -45,7 +45,8 @@ def load(config):
     found = manifest.read(
       where,
       image_dir=data.image_dir,
-      unreadable=data.unreadable,
+      # To `inspect` missing images are something to count.
+      unreadable='drop' if config.task == 'inspect' else data.unreadable,
       **_columns(data),
     )
   elif data.name == 'tfds':
