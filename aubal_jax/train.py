@@ -264,7 +264,8 @@ def train(
     steps_per_epoch: B steps a pass over the plan takes; None: no 'epoch'.
     learning_rate: number or schedule, for the log alone; None: left out.
     write_line: takes the lines of metrics.jsonl, see `train_log.TrainLog`.
-    validate: state -> dict of JSON types with 'f1_macro', or None.
+    validate: state -> dict of JSON types with 'f1_macro', or None. All of it
+      is saved with the state; its numbers are logged.
     checkpoints: from `checkpoint.open_checkpoints`, or None: nothing is saved.
     should_stop: polled after every step.
 

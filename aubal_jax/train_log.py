@@ -27,7 +27,8 @@ class TrainLog:
     images_per_second: since the line before, without compilation, validation
       and saving; None where nothing else was done.
     input_wait_fraction: share of that time spent waiting for a batch.
-  A line after validation holds step, epoch and `validation`, what it found.
+  A line after validation holds step, epoch and `validation`: the numbers it
+  found, without what else is saved with the state.
 
   Attributes:
     running: (step, its metrics on the devices, number of images) of the step
@@ -113,8 +114,9 @@ class TrainLog:
     self._reset()
 
   def write_validation(self, step: int, found: dict[str, Any]) -> None:
-    """Writes what validation found after a step."""
-    self._write_line({**self._stamp(step), 'validation': found})
+    """Writes the numbers that validation found after a step."""
+    numbers = {k: v for k, v in found.items() if isinstance(v, int | float)}
+    self._write_line({**self._stamp(step), 'validation': numbers})
 
   def _stamp(self, step):
     line = {'step': step}

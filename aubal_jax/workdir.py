@@ -105,14 +105,27 @@ WRITES = {
   'frontier': ('frontier.csv', 'frontier.png'),
 }
 
+# Stands for a setting of a stage that the task at hand cannot tell.
+NOT_KNOWN = object()
+
 # More steps go on from where fewer ended.
 _MAY_GROW = ('balance.max_steps', 'train.num_steps')
+
+# What the task predict writes, whose record is a file of its own: it needs no
+# more of a run than a copy of checkpoints/.
+PREDICTIONS = (
+  'predictions.csv',
+  'predictions.csv.partial',
+  'predictions.json',
+  'submission',
+)
 
 # All that is written into the folder; config.json, which vouches for the rest,
 # is deleted last.
 CONTENTS = (
   *(name for names in WRITES.values() for name in names),
   'solution.json',
+  *PREDICTIONS,
   'config.json',
 )
 
@@ -166,7 +179,7 @@ def refuse_other(path: pathlib.Path, pinned: dict[str, dict]) -> None:
     old = entry['settings']
     for name in {*old, *pinned[stage]}:
       was, now = old.get(name), pinned[stage].get(name)
-      if was != now and not _grew(name, was, now):
+      if now is not NOT_KNOWN and was != now and not _grew(name, was, now):
         differ[name] = f'  {name}: {was!r} there, {now!r} now'
   if differ:
     raise ValueError(

@@ -34,6 +34,7 @@ MAY_IMPORT = {
   'train_log': {'files', 'progress'},
   'train': {'checkpoint', 'losses', 'models', 'train_log'},
   'evaluate': {'bootstrap', 'data', 'metrics', 'models'},
+  'predict': {'data', 'files', 'progress'},
   'report': {'files', 'labelsets'},
 }
 ABOVE = {'tasks', 'main', '__main__'}

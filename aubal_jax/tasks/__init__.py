@@ -66,12 +66,12 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
   config_lib.check(config)
   if config.task in _CHECKS:
     _CHECKS[config.task](config)
-  path = workdir.check_folder(path)
   watch = inputs_lib.Watch(started)
-  if config.task == 'predict':  # Its checkpoint is all it needs of a run.
-    predict.run(config, path, watch)
+  if config.task == 'predict':  # A copy of checkpoints/ is all it needs.
+    predict.run(config, path, watch, overwrite=overwrite)
     watch.report()
     return
+  path = workdir.check_folder(path)
   inputs = inputs_lib.Inputs(config, path, watch)
   if overwrite:
     workdir.clear(path)

@@ -8,7 +8,6 @@ from aubal_jax import workdir
 
 def run(inputs) -> None:
   """checkpoints/ -> report.json."""
-  from aubal_jax import checkpoint
   from aubal_jax import evaluate as evaluate_lib
   from aubal_jax import metrics
   from aubal_jax.tasks import network
@@ -28,13 +27,9 @@ def run(inputs) -> None:
       '(--config.task=train, or --config.task=run for all stages).'
     )
   images = inputs.images()
-  model, _, state = network.make_network(config, len(dataset.label_names))
-  with checkpoint.open_checkpoints(
-    path / 'checkpoints', read_only=True
-  ) as checkpoints:
-    best = checkpoint.find_step(checkpoints, which='best')
-    which = 'latest' if best is None else 'best'
-    state = checkpoint.restore(checkpoints, state, which=which)
+  model, state, which, thresholds = network.restore(
+    path / 'checkpoints', network.describe(config, dataset.label_names)
+  )
   predict = evaluate_lib.make_predict(model)
 
   def probabilities(rows):
@@ -42,8 +37,9 @@ def run(inputs) -> None:
       predict, state, images, rows, batch_size=config.evaluate.batch_size
     )
 
-  thresholds = None
-  if split == 'test' and len(tuning):
+  if split != 'test' or not len(tuning):
+    thresholds = None
+  elif thresholds is None:  # The checkpoint was not validated.
     thresholds = metrics.tune_thresholds(
       probabilities(tuning), dataset.labels[tuning], dataset.known[tuning]
     )

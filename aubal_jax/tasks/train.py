@@ -36,8 +36,11 @@ def run(inputs) -> None:
   settings = config.augment.to_dict()
   del settings['rows'], settings['frozen']
   settings = augment.Settings(**settings)
-  num_labels = len(dataset.label_names)
-  model, optimizer, state = network.make_network(config, num_labels)
+  described = network.describe(config, dataset.label_names)
+  model, optimizer = network.make_network(
+    described, learning_rate=config.train.learning_rate
+  )
+  state = network.first_state(model, optimizer, described, seed=config.seed)
   inputs.watch.lap('making the network')
   images = inputs.images()
   if not workdir.has_begun(path, 'train'):
@@ -50,6 +53,7 @@ def run(inputs) -> None:
       state = checkpoint.restore(checkpoints, state)
     first = int(state.step)
     inputs.begin('train')
+    network.write(path / 'checkpoints', described)
     print(
       f'train: {config.model.name} on {num_devices} {jax.default_backend()} '
       f'device{"s" if num_devices > 1 else ""}, {len(plan):,} rows '
@@ -153,7 +157,10 @@ def _frequency(dataset, plan):
 
 
 def _make_validate(model, dataset, images, config):
-  """Returns state -> scores on the validation split, or None without one."""
+  """Returns state -> scores on the validation split, or None without one.
+
+  The tuned thresholds are beside them, for those who use the state.
+  """
   from aubal_jax import evaluate as evaluate_lib
   from aubal_jax import metrics
 
@@ -169,6 +176,10 @@ def _make_validate(model, dataset, images, config):
     )
     found = metrics.Confusion.from_probabilities(probability, label, known)
     scores = ('f1_macro', 'f1_micro', 'accuracy', 'awc')
-    return {name: float(getattr(found, name)) for name in scores}
+    thresholds = metrics.tune_thresholds(probability, label, known)
+    return {
+      **{name: float(getattr(found, name)) for name in scores},
+      'thresholds': thresholds.tolist(),
+    }
 
   return validate
