@@ -234,3 +234,42 @@ def emotionet(folder: pathlib.Path) -> pathlib.Path:
     name = f'N_0000000001_{n:05d}{".JPG" if n == 2 else ".jpg"}'
     write_image(folder / 'imgs/N_0000000001' / name, 10 * n)
   return folder
+
+
+def raf_au(folder: pathlib.Path) -> pathlib.Path:
+  """Writes RAF-AU: 6 lines, images of all but the last, aligned ones too."""
+  folder.mkdir(parents=True, exist_ok=True)
+  lines = ['0001.jpg 1+L4+25', '0003.jpg null', '0004.jpg 25 ']
+  lines += ['0005.jpg R12+L12+T24+AD19', '0006.jpg 26+26+B22', '0007.jpg 4']
+  (folder / 'RAFAU_label.txt').write_text('\r\n'.join(lines) + '\r\n\r\n')
+  for n in (1, 3, 4, 5, 6):
+    write_image(folder / f'aligned/{n:04d}_aligned.jpg', 10 * n)
+    write_image(folder / f'original/{n:04d}.jpg', 20 * n)
+  return folder
+
+
+FER_VOTES = (
+  # Usage, name, neutral, happiness, ..., contempt, unknown, not a face.
+  ('Training', 'fer0000000.png', 4, 0, 0, 1, 3, 2, 0, 0, 0, 0),
+  ('Training', '', 0, 0, 0, 0, 0, 0, 0, 0, 0, 10),
+  ('Training', 'fer0000001.png', 0, 8, 0, 0, 0, 0, 0, 0, 0, 2),
+  ('PublicTest', 'fer0000002.png', 1, 1, 0, 0, 0, 0, 0, 0, 3, 5),
+  ('PublicTest', 'fer0000003.png', 0, 0, 0, 0, 4, 0, 0, 0, 2, 4),
+  ('PrivateTest', 'fer0000004.png', 1, 1, 1, 1, 1, 1, 1, 1, 2, 0),
+  ('PrivateTest', 'fer0000005.png', 0, 0, 0, 0, 0, 0, 0, 9, 0, 0),
+)
+
+
+def fer_plus(folder: pathlib.Path) -> pathlib.Path:
+  """Writes FER+ and fer2013.csv: 7 rows; row n is n + 10 pixel by pixel."""
+  folder.mkdir(parents=True, exist_ok=True)
+  names = 'Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,'
+  names += 'fear,contempt,unknown,NF'
+  lines = [names, *(','.join(map(str, row)) for row in FER_VOTES)]
+  (folder / 'fer2013new.csv').write_text('\r\n'.join(lines) + '\r\n')
+  lines = ['emotion,pixels,Usage']
+  for number, row in enumerate(FER_VOTES, 10):
+    pixels = ' '.join([str(number)] * 48**2)
+    lines.append(f'0,{pixels},{row[0]}')
+  (folder / 'fer2013.csv').write_text('\n'.join(lines) + '\n')
+  return folder

@@ -88,6 +88,19 @@ def find_folder(
   raise missing(root, f'folder {" or ".join(candidates)}', hint)
 
 
+def find_file(folder: str, names: Sequence[str]) -> str:
+  """Returns the highest file of one of the names.
+
+  Raises:
+    FileNotFoundError: there is none down to DEPTH; says what is there.
+  """
+  for level in levels(folder):
+    for entry in (e for f in level for e in entries(f)):
+      if entry.is_file() and entry.name.lower() in map(str.lower, names):
+        return entry.path
+  raise missing(folder, f'file {" or ".join(names)}')
+
+
 def missing(root: str, wanted: str, hint: str = '') -> FileNotFoundError:
   """Returns the error that says what was looked for, and what is there."""
   names = [e.name + '/' * e.is_dir() for e in entries(root)]
