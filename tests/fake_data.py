@@ -84,7 +84,7 @@ def aff_wild2(folder: pathlib.Path, release: str = '2020') -> pathlib.Path:
     path = root.parent / beside / train / 'one.txt'
     path.parent.mkdir(parents=True)
     path.write_text(f'{header}\n{cell}\n')
-  (root / train / '.DS_Store').write_bytes(b'\0\xff')
+  (root / train / '._one.txt').write_bytes(b'\0\xff')  # As macOS leaves.
   for number, name in enumerate(
     (
       *('one/00001.jpg', 'one/00002.jpg', 'one/00004.jpg', 'one/00009.jpg'),

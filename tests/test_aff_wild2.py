@@ -90,6 +90,7 @@ def test_a_frame_is_the_image_of_its_number(tmp_path):
   }
   assert found.place(rows[0]).endswith('one.txt:5')
   assert found.place(rows[1]).endswith('two_left.txt:3')
+  assert found.place(rows[1] - 1).endswith('two_left.txt:2')
   assert not any('group' in note for note in data.notes)
 
 
@@ -227,7 +228,14 @@ def test_what_may_be_meant_twice_is_an_error(tmp_path):
   with pytest.raises(ValueError, match=r'one and .*one may be meant'):
     aff_wild2.read(folder)
   shutil.rmtree(folder / 'batch1')
-  for name, rule in (('00001.png', 'files of one name'), ('1.jpg', 'images of one frame')):
+  (folder / 'old/AU_Set').mkdir(parents=True)
+  with pytest.raises(ValueError, match=r'annotations/AU_Set and .*old/AU_Set'):
+    aff_wild2.read(folder)
+  shutil.rmtree(folder / 'old')
+  for name, rule in (
+    ('00001.png', 'files of one name'),
+    ('1.jpg', 'images of one frame'),
+  ):
     path = fake_data.write_image(folder / 'cropped_aligned/one' / name, 1)
     with pytest.raises(ValueError, match=f'two {rule}'):
       aff_wild2.read(folder)

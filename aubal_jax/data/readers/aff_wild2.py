@@ -20,6 +20,7 @@ import types
 
 import numpy as np
 
+from aubal_jax import progress
 from aubal_jax.data import annotations
 from aubal_jax.data import splits
 from aubal_jax.data import table
@@ -166,11 +167,12 @@ def _split(name):
 def _find_images(folder, videos, frames):
   """Returns the file of each row, '' where there is none, and notes."""
   found = _video_folders(folder)
-  numbered = {
-    video: _numbered(found[video])
-    for video in dict.fromkeys(videos)
-    if video in found
-  }
+  wanted = [video for video in dict.fromkeys(videos) if video in found]
+  report = progress.Progress(len(wanted), 'Looking for images of videos')
+  numbered = {}
+  for video in wanted:
+    numbered[video] = _numbered(found[video])
+    report.update()
   if not any(numbered.values()):
     raise FileNotFoundError(
       f'{folder}: none of the annotated videos '

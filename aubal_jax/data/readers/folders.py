@@ -148,7 +148,7 @@ def list_files(folder: str, suffixes: Sequence[str]) -> dict[str, str]:
       if entry.is_dir():
         if _is_new(entry.path, seen):
           waiting.append((entry.path, f'{prefix}{entry.name}/'))
-      elif suffix.lower() in suffixes:
+      elif suffix.lower() in suffixes and entry.is_file():
         other = found.setdefault(prefix + stem, entry.path)
         if other != entry.path:
           raise ValueError(
