@@ -2,7 +2,9 @@ import unicodedata
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from aubal_jax.data import images
 from aubal_jax.data import manifest
@@ -217,6 +219,24 @@ def test_notes_on_what_is_odd(tmp_path):
 def test_bad_tables(tmp_path, lines, options, message):
   with pytest.raises(ValueError, match=message):
     load(write(tmp_path, *lines), **options)
+
+
+def test_parquet(tmp_path):
+  for name in 'abc':
+    image(tmp_path, f'{name}.png', 10)
+  columns = {'path': ['a.png', 'b.png', 'c.png'], 'x': [1, 0, None]}
+  columns['split'] = ['train', 'val', 'test']
+  path = tmp_path / 't.parquet'
+  parquet.write_table(pa.table(columns), path)
+  data = load(path)
+  assert data.known.ravel().tolist() == [True, True, False]
+  assert data.describe(1) == (
+    f'{path}: row 1 (counted from 0): {tmp_path / "b.png"}'
+  )
+  (tmp_path / 'b.png').unlink()
+  message = r"t\.parquet: row 1 \(counted from 0\): no image file 'b\.png'\. P"
+  with pytest.raises(ValueError, match=message):
+    load(path)
 
 
 def test_other_formats_are_pointed_to_the_labels_reader(tmp_path):

@@ -59,6 +59,7 @@ def test_equals_the_table_that_arrow_writes_as_csv(
   assert read.ids.tolist() == expected.ids.tolist()
   for column in table.read(path).columns.values():
     assert len(set(column.values)) == len(column.values)
+    assert set(column.codes.tolist()) == set(range(len(column.values)))
 
 
 def test_labels_of_every_type(tmp_path):

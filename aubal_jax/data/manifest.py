@@ -104,7 +104,7 @@ def read(
   rows = table.read(path)
   ids = rows.column(path_column, 'data.path_column').cells()
   folder = image_dir or str(path.parent)
-  files, missing = _files(rows, path_column, folder)
+  files, missing = find_files(rows, path_column, folder)
   split, groups, notes = labels.given_split(rows, split_column, group_column)
   special = (path_column, split_column, group_column)
   values, known, label_names = labels.parse(
@@ -128,15 +128,21 @@ def read(
   )
 
 
-def _files(rows, path_column, folder):
-  """Returns str[N], the file of each row, and which rows have none.
+def find_files(
+  rows: table.Table, path_column: str, folder: str
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns str[N], the file of each row, and int[K], which rows have none.
 
-  Raises ValueError on a path that is blank, leaves the folder, or is there
-  twice.
+  Raises:
+    ValueError: a path is blank, leaves the folder, or is there twice.
   """
   column = rows.columns[path_column]
   _check_inside(rows, path_column, folder)
-  files = [os.path.join(folder, cell) for cell in column.values]
+  prefix = os.path.join(folder, '')
+  files = [
+    os.path.join(folder, cell) if _may_be_absolute(cell) else prefix + cell
+    for cell in column.values
+  ]
   is_missing = np.zeros(len(files), bool)
   for code in _missing(files):
     spellings = _other_spellings(column.values[code])
@@ -158,7 +164,7 @@ def _check_inside(rows, path_column, folder):
     if not cell:
       blank.append(code)
     # Only such a path can leave the folder; either slash parts it.
-    elif ('..' in cell or cell[0] in '/\\' or os.path.isabs(cell)) and not all(
+    elif ('..' in cell or _may_be_absolute(cell)) and not all(
       os.path.abspath(os.path.join(folder, path)).startswith(root)
       for path in (cell, cell.replace('\\', '/'))
     ):
@@ -183,6 +189,11 @@ def _check_inside(rows, path_column, folder):
       'and stay in it. Set data.image_dir to the folder that holds all images, '
       'and give the paths from there or in full.',
     )
+
+
+def _may_be_absolute(cell):
+  """Returns whether os.path has to look; it takes long for a million paths."""
+  return cell[0] in '/\\' or cell[1:2] == ':'
 
 
 def _path_error(rows, bad, describe, rule):

@@ -67,9 +67,10 @@ def _column(file, field, num_rows, pa) -> table.Column:
   codes = [
     chunk.indices.fill_null(len(cells)).to_numpy() for chunk in encoded.chunks
   ]
-  return table.make_column(
-    [*map(_text, cells), ''], np.concatenate(codes).astype(np.int32)
-  )
+  texts = [_text(cell) for cell in cells]
+  if values.null_count:
+    texts.append('')
+  return table.make_column(texts, np.concatenate(codes).astype(np.int32))
 
 
 def _text(value) -> str:
