@@ -2,12 +2,14 @@ import csv
 import pickle
 import subprocess
 import sys
+import types
 
 import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from aubal_jax import data as data_package
 from aubal_jax.data import labels
 
 
@@ -354,3 +356,23 @@ def test_needs_numpy_alone():
     [sys.executable, '-c', code], capture_output=True, text=True, check=True
   )
   assert done.stdout == '[]\nset()\n'
+
+
+def test_a_set_of_tfds_is_read_by_its_name(monkeypatch):
+  asked = []
+
+  def read_labels(name, *, data_dir='', label_columns=()):
+    asked.append((name, data_dir, label_columns))
+    values = np.array([[1], [0]], np.uint8)
+    split = np.array(['train', 'test'])
+    return values, values >= 0, ('x',), split, np.array(['a', 'b'])
+
+  module = types.ModuleType('aubal_jax.data.tfds_sets')
+  module.read_labels = read_labels
+  monkeypatch.setitem(sys.modules, module.__name__, module)
+  monkeypatch.setattr(data_package, 'tfds_sets', module, raising=False)
+  data = labels.load('tfds:celeb_a', tfds_dir='d', label_columns=['x'])
+  assert asked == [('celeb_a', 'd', ('x',))]
+  assert data.labels.tolist() == [[1], [0]]
+  assert data.split.tolist() == ['train', 'test']
+  assert data.ids.tolist() == ['a', 'b']
