@@ -49,7 +49,7 @@ class Pixels:
     check_options(self.image_size, self.channels, self.resize)
     if self.crop not in ('none', *crop_lib.DETECTORS):
       raise ValueError(
-        f"data.crop must be one of {['none', *crop_lib.DETECTORS]}, not "
+        f'data.crop must be one of {["none", *crop_lib.DETECTORS]}, not '
         f'{self.crop!r}.'
       )
 
@@ -82,7 +82,7 @@ def read(
 
   Returns:
     uint8[R, image_size, image_size, channels], 0 where an image cannot be
-    read, and position -> reason of those.
+    read or has no landmarks (NaN), and position -> reason of those.
 
   Raises:
     ValueError: faces are to be cut out, and there are no landmarks.
@@ -91,14 +91,17 @@ def read(
     raise ValueError('landmarks must be given where, and only where, crop is.')
   images = np.zeros((len(paths), *pixels.shape), np.uint8)
 
-  def use(position, image):
+  def read_one(position):
+    if landmarks is not None and np.isnan(landmarks[position]).any():
+      raise ValueError(crop_lib.NO_FACE)
+    image = decode(read_contents(paths[position]), pixels.channels)
     if landmarks is None:
       image = fit(image, pixels.image_size, pixels.resize)
     else:
       image = crop_lib.align(image, landmarks[position], pixels.image_size)
     images[position] = image.reshape(pixels.shape)
 
-  failures = _decode_all(paths, pixels.channels, use, num_threads, on_progress)
+  failures = _for_all(len(paths), read_one, num_threads, on_progress)
   return images, failures
 
 
@@ -285,30 +288,28 @@ def _has_grey_corner(image):
   return any((corner == _MISSING).all() for corner in corners)
 
 
-def _decode_all(paths, channels, use, num_threads, on_progress):
-  """Calls use(position, image) in threads; returns position -> failure."""
+def _for_all(count, read_one, num_threads, on_progress):
+  """Calls read_one(position) in threads; returns position -> failure."""
   if num_threads is not None and num_threads < 1:
     raise ValueError(f'num_threads must be 1 or more, not {num_threads}.')
 
-  def decode_chunk(chunk):
+  def read_chunk(chunk):
     failures = {}
     for position in chunk:
       try:
-        image = decode(read_contents(paths[position]), channels)
+        read_one(position)
       except ValueError as error:
         failures[position] = str(error)
-      else:
-        use(position, image)
     return len(chunk), failures
 
   chunks = [
-    range(start, min(start + CHUNK_IMAGES, len(paths)))
-    for start in range(0, len(paths), CHUNK_IMAGES)
+    range(start, min(start + CHUNK_IMAGES, count))
+    for start in range(0, count, CHUNK_IMAGES)
   ]
   failures = {}
   pool = futures.ThreadPoolExecutor(num_threads or os.cpu_count())
   try:
-    for num_images, failed in pool.map(decode_chunk, chunks):
+    for num_images, failed in pool.map(read_chunk, chunks):
       failures.update(failed)
       if on_progress:
         on_progress(num_images)

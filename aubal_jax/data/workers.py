@@ -20,6 +20,11 @@ def default_count(num_processes: int) -> int:
   return os.cpu_count() or 1
 
 
+def is_worker() -> bool:
+  """Returns whether this process was spawned by another one of Python."""
+  return multiprocessing.parent_process() is not None
+
+
 def map_unordered(
   function: Callable, items: Iterable, *, num_processes: int
 ) -> Iterator[tuple]:
@@ -46,7 +51,7 @@ def map_unordered(
   pool = futures.ProcessPoolExecutor(
     num_processes,
     mp_context=multiprocessing.get_context('spawn'),
-    initializer=_follow_parent,
+    initializer=follow_parent,
   )
   try:
     waiting = {pool.submit(function, item): item for item in items}
@@ -62,7 +67,7 @@ def map_unordered(
     pool.shutdown(cancel_futures=True)
 
 
-def _follow_parent() -> None:
+def follow_parent() -> None:
   """Makes this process end when its parent does."""
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   parent = multiprocessing.parent_process()
