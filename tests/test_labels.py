@@ -284,7 +284,8 @@ def test_unknown_in_arrays(tmp_path, code):
     (
       {'labels': ARRAY * 2, 'label_names': ['a', 'b', 'c']},
       {},
-      r"t\.npz: row 0 .*column 'b' holds '2'; row 1: .*\(3 in all\)\. .*data\.unknown_codes",
+      r"t\.npz: row 0 .*column 'b' holds '2'; row 1: .*\(3 in all\)\. .*data\."
+      'unknown_codes',
     ),
     (
       {'labels': ARRAY, 'label_names': ['cat', 'dog', 'cow']},
