@@ -154,6 +154,22 @@ def test_noise_is_clipped_shared_by_channels_and_that_of_its_key():
   assert (noisy != other).mean() > 0.4
 
 
+def test_noise_bits_are_murmurs_and_even():
+  # MurmurHash3's finalizer takes 1 to 0x514e28b7; key 1 starts there.
+  assert augment.noise_bits(1, 2).tolist() == [0x28B7, 0x514E]
+  keys = augment.draw(augment.Settings(), seed=0, epochs=0, rows=range(500)).key
+  bits = np.array([augment.noise_bits(key, 2001) for key in keys])
+  assert bits.dtype == np.uint16
+  counts = np.bincount(bits.ravel() >> 6, minlength=1024)
+  assert 1e-3 < stats.chisquare(counts).pvalue < 1 - 1e-3
+  ones = np.unpackbits(bits.view(np.uint8), axis=None).reshape(-1, 16).mean(0)
+  assert abs(ones - 0.5).max() < 0.003  # 6 standard deviations.
+  # Fields of different keys know nothing of each other, nor do pixels.
+  for table in (bits[:, :500], bits[:, :500].T):
+    off = np.corrcoef(table.astype(float)) - np.eye(500)
+    assert abs(off).max() < 0.28  # Of 125,000 about 6 standard deviations.
+
+
 @pytest.mark.parametrize('channels', [1, 3])
 def test_perspective_of_equal_insets_is_a_crop_resized(channels):
   image = cv2.GaussianBlur(make_images(80, 100, channels), (9, 9), 3)

@@ -14,7 +14,8 @@ greys, so both have a small transform below.
 Sources:
   A. Jung et al., imgaug, https://github.com/aleju/imgaug
   G. Steele et al., Fast splittable pseudorandom number generators, OOPSLA
-  2014 (SplitMix64, the hash from which everything is drawn).
+  2014 (SplitMix64, the hash from which everything is drawn; the noise is from
+  its 32-bit kin, which accelerators compute as well).
 """
 
 import dataclasses
@@ -213,12 +214,46 @@ _PERSPECTIVE = InsetPerspective(p=1)
 
 
 @functools.cache
-def _normal_quantiles():
+def normal_quantiles():
   """Returns float32[65536]: equally likely values of N(0, 1), rising."""
   inverse = statistics.NormalDist().inv_cdf
   upper = [inverse(0.5 + (k + 0.5) / 65536) for k in range(32768)]
   upper = np.array(upper, np.float32)
   return np.concatenate([-upper[::-1], upper])
+
+
+def blur_radius(sigma):
+  """Returns the taps beside the middle one: imgaug's size, 0 for a copy.
+
+  The kernel has max(3.3 sigma, 5) taps (2.9 from sigma 3, 2.6 from 5 on), cut
+  to a whole number and made odd.
+  """
+  if sigma < _LEAST_SIGMA:
+    return 0
+  factor = 3.3 if sigma < 3 else 2.9 if sigma < 5 else 2.6
+  return int(max(factor * sigma, 5)) // 2
+
+
+@functools.lru_cache(maxsize=4)
+def _counter(count):
+  return np.arange(count, dtype=np.uint32)
+
+
+def noise_bits(key, count):
+  """Returns uint16[count] random bits, two of each word of the key's stream.
+
+  Word n is MurmurHash3's finalizer of low + n (high | 1), low and high the
+  halves of the 64-bit key: SplitMix in 32 bits, with its own stride a key.
+  """
+  key = int(key)
+  x = _counter(-(-count // 2)) * np.uint32(key >> 32 | 1)
+  x += np.uint32(key & 0xFFFFFFFF)
+  x ^= x >> np.uint32(16)
+  x *= np.uint32(0x85EBCA6B)
+  x ^= x >> np.uint32(13)
+  x *= np.uint32(0xC2B2AE35)
+  x ^= x >> np.uint32(16)
+  return x.view(np.uint16)[:count]  # The low half first.
 
 
 def flip_lr(image, flip, key=0):
@@ -227,15 +262,10 @@ def flip_lr(image, flip, key=0):
 
 
 def gaussian_blur(image, sigma, key=0):
-  """Blurs by a Gaussian of sigma pixels; borders mirrored without the edge.
-
-  The kernel has max(3.3 sigma, 5) taps (2.9 from sigma 3, 2.6 from 5 on), cut
-  to a whole number and made odd.
-  """
-  if sigma < _LEAST_SIGMA:
+  """Blurs by a Gaussian of sigma pixels; borders mirrored without the edge."""
+  size = 2 * blur_radius(sigma) + 1
+  if size == 1:
     return image
-  factor = 3.3 if sigma < 3 else 2.9 if sigma < 5 else 2.6
-  size = int(max(factor * sigma, 5)) | 1
   return _BLUR.apply(image, kernel=cv2.getGaussianKernel(size, sigma).ravel())
 
 
@@ -254,9 +284,8 @@ def additive_gaussian_noise(image, sigma, key):
   if sigma == 0:
     return image
   height, width = image.shape[:2]
-  bits = np.random.SFC64(int(key)).random_raw(-(-height * width // 4))
-  index = bits.view(np.uint16)[: height * width]
-  noise = _normal_quantiles().take(index, mode='clip')
+  index = noise_bits(key, height * width)
+  noise = normal_quantiles().take(index, mode='clip')
   noise *= np.float32(sigma)
   np.rint(noise, out=noise)
   return _NOISE.apply(image, noise_map=noise.reshape(height, width, 1))
