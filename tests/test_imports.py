@@ -30,6 +30,7 @@ MAY_IMPORT = {
   'workdir': {'files'},
   'balancing': {'files', 'labelsets', 'plan'},
   'data': {'files', 'plan', 'progress'},
+  'augment_device': {'data'},
   'checkpoint': set(),
   'train_log': {'files', 'progress'},
   'train': {'checkpoint', 'losses', 'models', 'train_log'},
