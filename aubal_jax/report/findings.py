@@ -59,6 +59,8 @@ def _images(content):
   if reasons:
     count = sum(entry['count'] for entry in reasons)
     parts = [f'{page.number(x["count"])} {x["reason"]}' for x in reasons]
+    if len(reasons) == 1:
+      parts = [reasons[0]['reason']]
     if len(parts) > _REASONS:
       parts[_REASONS:] = ['others for other reasons']
     yield _finding(

@@ -22,6 +22,7 @@ def _percent(share):
 def labels(content):
   """How often each label is 1, by split."""
   splits = [name for name in _SPLITS if content['rows'][name]]
+  splits = splits if len(splits) > 1 else []
   unknown = any(entry['unknown'] for entry in content['labels'])
   grouped = any(entry['groups'] is not None for entry in content['labels'])
   most = max([e['share'] or 0 for e in content['labels']], default=0) or 1
@@ -67,7 +68,7 @@ def pairs(found, num_labels):
   )
   columns = ('labels', 'rows with both', 'Jaccard', '')
   lines = ['<h2>Labels that go together</h2>', _heat(found, num_labels)]
-  lines.append(page.fold('The largest', page.table(caption, columns, rows)))
+  lines.append(page.fold('The largest', _snug(caption, columns, rows)))
   return '\n'.join(lines)
 
 
@@ -84,7 +85,7 @@ def _heat(found, num_labels):
       what = page.text(f'{name}, {names[j]}: {value:.3f}')
       row.append(
         f'<i style="opacity:{0.7 * value:.3f}"></i><span title="{what}">'
-        f'{100 * value:.0f}</span>'
+        f'{round(100 * value) or "&nbsp;"}</span>'
       )
     rows.append(row)
   which = (
@@ -122,7 +123,7 @@ def labelsets(found):
     f'{page.number(found["cardinality"], 2)} labels a row.'
   )
   caption = f'The {page.number(len(rows))} largest.'
-  return f'<h2>Labelsets</h2>\n<p>{facts}</p>\n' + page.table(
+  return f'<h2>Labelsets</h2>\n<p>{facts}</p>\n' + _snug(
     caption, ('labels together', 'rows'), rows
   )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import resource
 import sys
@@ -61,6 +62,7 @@ class Inputs:
     self._images = None
     self.dataset = datasets.load(config)
     watch.lap('reading data')
+    as_read = self.dataset.fingerprint()
     if self._must_open():
       self._open()
     if config.data.unknown == 'drop':
@@ -73,6 +75,11 @@ class Inputs:
       fingerprint=self.dataset.fingerprint(),
       num_steps=self.num_steps,
     )
+    self.pinned['inspect']['the table'] = as_read
+    if config.task == 'inspect':  # Which images are bad is not known yet.
+      for stage in {*self.pinned} - {'inspect'}:
+        self.pinned[stage]['the table'] = workdir.NOT_KNOWN
+      self.pinned['train']['train.num_steps'] = workdir.NOT_KNOWN
 
   def tell_notes(self):
     """Prints what the reader has to say; warnings on stderr."""
@@ -141,6 +148,7 @@ class Inputs:
       datasets.pixels(self.config),
       cache_dir=data.cache_dir,
       num_processes=data.num_processes,
+      tell=functools.partial(print, flush=True),
     )
     self.watch.lap('reading images')
     unreadable = {k: v for k, v in failures.items() if v != crop.NO_FACE}
