@@ -24,6 +24,7 @@ from aubal_jax.data import crop
 from aubal_jax.data import dataset as dataset_lib
 from aubal_jax.data import images as images_lib
 from aubal_jax.data import workers
+from aubal_jax.data.readers import submission
 
 OK = 'ok'
 _END = b'\r\n'  # Of a row, as RFC 4180 has it.
@@ -117,7 +118,7 @@ def _state(path):
   """Returns what changes when a file does."""
   try:
     found = os.stat(path)
-  except OSError:
+  except (OSError, ValueError):  # ValueError: a name no file can have.
     return b'missing'
   return f'{found.st_size} {found.st_mtime_ns}'.encode()
 
@@ -301,6 +302,30 @@ def read_predictions(path: os.PathLike | str):
     for name, status, *cells in rows:
       decisions = np.array(cells[1::3], np.uint8) if status == OK else None
       yield name, status, decisions
+
+
+def write_submission(
+  path: os.PathLike | str,
+  folder: os.PathLike | str,
+  label_names: Sequence[str],
+  kind: str,
+) -> list[pathlib.Path]:
+  """Writes the decisions as a competition wants them, see `submission.write`.
+
+  Images without a prediction are left out, so a frame among them repeats the
+  one before it; of a video all frames up to the last image are there.
+  """
+  rows = list(read_predictions(path))
+  good = [(name, row) for name, _, row in rows if row is not None]
+  decisions = np.array([row for _, row in good], np.uint8)
+  return submission.write(
+    folder,
+    [name for name, _ in good],
+    decisions.reshape(len(good), len(label_names)),
+    label_names,
+    kind=kind,
+    num_frames=submission.check([name for name, *_ in rows], label_names),
+  )
 
 
 def summarise(path: os.PathLike | str, num_labels: int):

@@ -2,8 +2,6 @@
 
 import os
 
-import numpy as np
-
 from aubal_jax.data import manifest
 from aubal_jax.data import table
 from aubal_jax.data.readers import folders as reader_folders
@@ -72,7 +70,8 @@ def list_table(
 
   Raises:
     FileNotFoundError: there is no such table.
-    ValueError: it is no table, or has no such column.
+    ValueError: it is no table, has no such column, or a path in it is blank,
+      leaves the folder or is there twice.
   """
   path = table.check_exists(path)
   if path.suffix.lower() not in manifest.SUFFIXES:
@@ -82,10 +81,12 @@ def list_table(
       f'{path.suffix or "a file without a suffix"!r}. Set predict.path to such '
       'a table, or to a folder.'
     )
-  cells = table.read(path).column(path_column, 'data.path_column').cells()
-  folder = image_dir or os.path.dirname(path)
-  files = [os.path.join(folder, cell) if cell else '' for cell in cells]
-  return np.asarray(cells).tolist(), files
+  rows = table.read(path)
+  names = rows.column(path_column, 'data.path_column').cells()
+  files, _ = manifest.find_files(
+    rows, path_column, image_dir or str(path.parent)
+  )
+  return names.tolist(), files.tolist()
 
 
 def _raise_error(error):

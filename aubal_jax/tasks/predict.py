@@ -32,11 +32,15 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
   """
   from aubal_jax import evaluate as evaluate_lib
   from aubal_jax import predict as predict_lib
+  from aubal_jax.data.readers import submission
   from aubal_jax.tasks import network
 
   path = pathlib.Path(path)
   described = network.read(path / 'checkpoints')
   source, inputs = _source(config, described)
+  kind = config.predict.submission
+  if kind:
+    submission.check(source.names, described['label_names'])
   watch.lap('looking for images')
   model, state, which, thresholds = network.restore(
     path / 'checkpoints', described
@@ -69,6 +73,15 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
   watch.lap('prediction')
   preemption.stop_if_requested()
   _tell(path / _NAME, described['label_names'])
+  if kind:
+    written = predict_lib.write_submission(
+      path / _NAME, path / 'submission', described['label_names'], kind
+    )
+    print(
+      f'predict: a submission of {len(written):,} files is in '
+      f'{path / "submission"}',
+      flush=True,
+    )
   watch.lap('summary')
 
 

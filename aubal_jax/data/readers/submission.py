@@ -79,6 +79,19 @@ def write(
   return _replace(pathlib.Path(folder), contents)
 
 
+def check(ids: Sequence[str], label_names: Sequence[str]) -> dict[str, int]:
+  """Returns video -> its highest frame, of images that `write` would take.
+
+  Raises:
+    ValueError: it would not take them, or the labels.
+  """
+  _header(label_names)
+  highest = {}
+  for video, frame in zip(*_parse(ids), strict=True):
+    highest[video] = max(frame, highest.get(video, 0))
+  return highest
+
+
 def _header(label_names):
   """Returns 'AU1' for 'AU01'."""
   found = [re.fullmatch(r'AU(\d+)', name, re.ASCII) for name in label_names]
