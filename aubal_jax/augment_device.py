@@ -181,7 +181,7 @@ def _perspective(image, insets):
   words = image.astype(jnp.uint32)
   words |= jnp.concatenate([words[:, :, 1:], words[:, :, -1:]], 2) << 8
   words |= jnp.concatenate([words[:, 1:], words[:, -1:]], 1) << 16
-  index = (top * width + left).astype(jnp.int32)
+  index = top.astype(jnp.int32) * width + left.astype(jnp.int32)
   words = jax.vmap(lambda w, i: w.at[i].get(mode='clip'))(
     words.reshape(batch, height * width, channels),
     index.reshape(batch, height * width),

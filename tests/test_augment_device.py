@@ -172,6 +172,18 @@ def test_one_device_equals_four():
   np.testing.assert_array_equal(np.asarray(four).reshape(images.shape), one)
 
 
+def test_64_bit_arithmetic_changes_nothing(x64):
+  images = make_images(4, 20, 30, 1)
+  packed = augment_device.pack(draw(STRONG, 4), 4, np.ones(4, bool))
+  function = functools.partial(augment_device.augment_images, settings=STRONG)
+  arguments = images, packed, np.ones(4, bool)
+  wide = jax.jit(function).lower(*arguments).as_text()
+  with jax.enable_x64(False):
+    expected = jax.jit(function)(*arguments)
+  assert 'f64' not in wide
+  np.testing.assert_array_equal(jax.jit(function)(*arguments), expected)
+
+
 def test_a_row_is_64_bytes_and_values_are_not_compiled_in():
   assert augment_device.NUM_WORDS * 4 == 64
   function = jax.jit(
