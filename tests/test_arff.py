@@ -109,8 +109,12 @@ def test_label_columns_come_first_and_in_order(tmp_path):
 @pytest.mark.parametrize('bom', [False, True])
 def test_line_ends_and_bom(tmp_path, end, bom):
   path = write(tmp_path, '')
-  content = DENSE.replace('\n', end).encode('utf-8-sig' if bom else 'utf-8')
+  text = DENSE.partition('\n')[2].replace('music', 'music: -C 6')
+  content = text.replace('\n', end).encode('utf-8-sig' if bom else 'utf-8')
   path.write_bytes(content)
+  # Without a BOM in its way, the first line says what the labels are.
+  with pytest.raises(ValueError, match=r"'mean_acc' holds '0\.5'"):
+    labels.load(path)
   data = labels.load(path, label_columns=('happy',))
   assert data.labels.ravel().tolist() == [0, 1, 0]
 

@@ -85,6 +85,11 @@ def test_labels_of_every_type(tmp_path):
   assert f'(row 2 of {path})' in data.notes[0]
 
 
+def test_nan_is_a_blank_group(tmp_path):
+  path = write(tmp_path, {'subject': [7.0, float('nan')], 'x': [0, 1]})
+  assert labels.load(path).groups.tolist() == ['7.0', 'row 1']
+
+
 def test_other_columns_are_no_labels_but_may_be_there(tmp_path):
   columns = {
     'x': [0, 1],
