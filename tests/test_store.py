@@ -78,7 +78,7 @@ def test_any_row_in_any_order(tmp_path, data, cached):
   rows = np.arange(COUNT)[::-2]  # 21, 19, ... 1.
   cache = tmp_path / 'cache' if cached else ''
   read, failures, told = open_all(data, cache, rows)
-  assert failures == {BAD: 'not an image that OpenCV can decode'}
+  assert failures == {BAD: 'not an image that can be decoded'}
   wanted = np.array([1, 21, 21, 5, 1, BAD])
   got = read(wanted)
   assert got.shape == (6, *PIXELS.shape)
@@ -285,7 +285,7 @@ def test_faces_are_cut_out(tmp_path, data, monkeypatch, cached):
     read, failures, _ = open_all(data, cache, pixels=pixels)
     assert failures == {
       **dict.fromkeys(range(5), crop.NO_FACE),
-      BAD: 'not an image that OpenCV can decode',
+      BAD: 'not an image that can be decoded',
     }
     assert read(np.array([20, 2, 5]))[:, 4, 4, 0].tolist() == [20, 0, 5]
   points += 4  # Other faces are other crops.

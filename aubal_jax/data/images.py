@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-import zlib
+import stat
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -13,14 +13,17 @@ import numpy as np
 
 from aubal_jax.data import crop as crop_lib
 from aubal_jax.data import jpeg
+from aubal_jax.data import pillow_images
+from aubal_jax.data import png
 
 RESIZES = ('stretch', 'pad', 'crop')
 CHUNK_IMAGES = 32  # Images a thread takes at a time.
+MAX_PIXELS = 100_000_000  # Of an image; more are refused, not decoded.
+MAX_BYTES = 1_000_000_000  # Of a file; more are not read into memory.
 
 # What cv2 prints about a broken file is raised here, with the file's name.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-_PNG_START = b'\x89PNG\r\n\x1a\n'
 _MISSING = 128  # What libjpeg fills in where it runs out of data.
 
 
@@ -69,8 +72,8 @@ def read(
 ) -> tuple[np.ndarray, dict[int, str]]:
   """Reads, turns upright (EXIF), converts and resizes image files.
 
-  JPEG, PNG and whatever else OpenCV decodes: grey, colour, palette, 16 bits
-  (the high 8 are kept), with transparency (left out, the colours stay).
+  JPEG, PNG and `pillow_images.FORMATS`, told by their contents and not by
+  their names; see `decode`.
 
   Args:
     paths: R files.
@@ -179,6 +182,12 @@ def check_options(image_size: int, channels: int, resize: str) -> None:
 def decode(contents: bytes, channels: int) -> np.ndarray:
   """Returns uint8[h, w] (grey) or uint8[h, w, 3] (RGB), upright.
 
+  Of 16 bits the high 8 are kept. Transparency is left out, the colours stay.
+  CMYK (in a JPEG with inverted inks, as Adobe writes it) and palettes become
+  RGB, profiles of colours are passed over. Of several pages or frames the
+  first is taken. Floats and 32 bits are refused, as they
+  do not say which number is white; so is what has over `MAX_PIXELS`.
+
   A PNG with a wrong checksum is refused. A JPEG is refused where its markers
   are wrong or missing, where zeros stand for data, and where data run out
   before the last blocks. Not noticed: JPEG damage after which the codes still
@@ -198,15 +207,27 @@ def decode(contents: bytes, channels: int) -> np.ndarray:
 def decode_as(contents: bytes, flags: int) -> np.ndarray:
   """Returns what `cv2.imdecode` does, colours blue first; checks as `decode`.
 
+  Args:
+    contents: of the file.
+    flags: IMREAD_GRAYSCALE, IMREAD_COLOR or, for what the file holds,
+      IMREAD_ANYDEPTH | IMREAD_ANYCOLOR.
+
   Raises:
     ValueError: see `decode`.
   """
   if not contents:
     raise ValueError('the file is empty')
-  is_jpeg = contents.startswith(jpeg.START)
-  wrong = jpeg.problem(contents) if is_jpeg else None
-  if contents.startswith(_PNG_START):
-    wrong = _png_problem(contents)
+  if contents.startswith(jpeg.START):
+    kind = jpeg
+  elif contents.startswith(png.START):
+    kind = png
+  else:
+    return _as_flags(pillow_images.decode(contents, MAX_PIXELS), flags)
+  wrong = kind.problem(contents)
+  if not wrong:
+    width, height = kind.size(contents)
+    if width * height > MAX_PIXELS:
+      wrong = pillow_images.too_large((width, height), MAX_PIXELS)
   if wrong:
     raise ValueError(wrong)
   try:
@@ -214,11 +235,24 @@ def decode_as(contents: bytes, flags: int) -> np.ndarray:
   except cv2.error as error:
     raise ValueError(f'OpenCV refuses it: {error.err}') from None
   if image is None:
-    raise ValueError('not an image that OpenCV can decode')
-  if is_jpeg and _has_grey_corner(image):
+    raise ValueError('not an image that can be decoded')
+  if kind is jpeg and _has_grey_corner(image):
     wrong = jpeg.verify(contents)
     if wrong:
       raise ValueError(wrong)
+  return image
+
+
+def _as_flags(image, flags):
+  """Returns grey or RGB of 8 or 16 bits as `cv2.imdecode` would."""
+  if image.ndim == 3:
+    grey = flags == cv2.IMREAD_GRAYSCALE
+    code = cv2.COLOR_RGB2GRAY if grey else cv2.COLOR_RGB2BGR
+    return cv2.cvtColor(image, code)
+  if image.dtype == np.uint16 and not flags & cv2.IMREAD_ANYDEPTH:
+    image = (image >> 8).astype(np.uint8)
+  if flags == cv2.IMREAD_COLOR:
+    image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
   return image
 
 
@@ -255,30 +289,20 @@ def _scale(image, height, width):
 def read_contents(path):
   """Returns the bytes of a file; a failure is a ValueError with its reason."""
   try:
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):  # To open a pipe would wait for ever.
+      raise ValueError('it is a folder, a pipe or a device, not a file')
+    if found.st_size > MAX_BYTES:
+      raise ValueError(
+        f'its {found.st_size / 1e9:.1f} GB are more than the '
+        f'{MAX_BYTES / 1e9:.0f} GB an image file may have'
+      )
     with open(path, 'rb') as file:
       return file.read()
   except FileNotFoundError:
     raise ValueError('there is no such file') from None
   except OSError as error:
     raise ValueError(error.strerror or str(error)) from None
-
-
-def _png_problem(contents):
-  """Returns what is wrong with the chunks of a PNG that matter, or None."""
-  position = len(_PNG_START)
-  while position < len(contents):
-    size = int.from_bytes(contents[position : position + 4], 'big')
-    body = contents[position + 4 : position + 8 + size]  # Type and data.
-    sum_ = contents[position + 8 + size : position + 12 + size]
-    if len(sum_) < 4:
-      return 'the file is cut short'
-    needed = body[:1].isupper()
-    if needed and zlib.crc32(body) != int.from_bytes(sum_, 'big'):
-      return 'damaged: a PNG chunk has a wrong checksum'
-    if body[:4] == b'IEND':
-      return None
-    position += 12 + size
-  return 'the file is cut short'
 
 
 def _has_grey_corner(image):

@@ -77,6 +77,22 @@ def verify(contents: bytes) -> str | None:
   return None
 
 
+def size(contents: bytes) -> tuple[int, int]:
+  """Returns (width, height) of a file without a `problem`; 0, 0: not told."""
+  position = 2
+  while True:
+    marker, position = _marker(contents, position)
+    if marker in _RST or marker == 1:
+      continue
+    if marker in (_SOS, _EOI):
+      return 0, 0
+    if marker in range(0xC0, 0xD0) and marker not in (_DHT, 0xC8, 0xCC):
+      height = int.from_bytes(contents[position + 3 : position + 5], 'big')
+      width = int.from_bytes(contents[position + 5 : position + 7], 'big')
+      return width, height
+    position += int.from_bytes(contents[position : position + 2], 'big')
+
+
 def _scans(contents):
   """Yields the scans; raises _Damaged where the file is no row of segments."""
   position, interval, frame, tables = 2, 0, None, {}

@@ -1,0 +1,84 @@
+"""Decodes the rarer kinds of image files, with Pillow.
+
+OpenCV, which decodes JPEG and PNG, gets some of these wrong: it multiplies the
+colours of a TIFF by its transparency, for one.
+"""
+
+import io
+import warnings
+
+import numpy as np
+from PIL import Image
+from PIL import ImageOps
+
+# None of these starts another program, as EPS does.
+FORMATS = ('AVIF', 'BMP', 'GIF', 'JPEG2000', 'PPM', 'TIFF', 'WEBP')
+
+# The limit of our own is told, this one is printed.
+warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
+
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # TIFF tags.
+
+
+def decode(contents: bytes, max_pixels: int) -> np.ndarray:
+  """Returns the first picture of a file, upright, without transparency.
+
+  Args:
+    contents: of the file.
+    max_pixels: what has more of them is refused before it is decoded.
+
+  Returns:
+    uint8[h, w, 3] (RGB), or grey: uint8[h, w], or uint16[h, w] where the file
+    has 16 bits.
+
+  Raises:
+    ValueError: it is no such image, too large, cut short, or its numbers have
+      no stated white (floats, 32 bits).
+  """
+  try:
+    image = Image.open(io.BytesIO(contents), formats=FORMATS)
+  except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    raise ValueError(too_large(None, max_pixels)) from None
+  except Exception:  # Parsers raise what comes: struct.error, SyntaxError, ...
+    raise ValueError('not an image that can be decoded') from None
+  width, height = image.size
+  if width * height > max_pixels:
+    raise ValueError(too_large(image.size, max_pixels))
+  _check_mode(image)
+  try:
+    image = ImageOps.exif_transpose(image)
+    image.info.pop('transparency', None)
+    if image.mode.startswith('I'):
+      return np.asarray(image).astype(np.uint16)
+    grey = image.mode in ('1', 'L', 'LA')
+    return np.asarray(image.convert('L' if grey else 'RGB'))
+  except Exception as error:
+    raise ValueError(f'Pillow cannot decode it: {error}') from None
+
+
+def too_large(size: tuple[int, int] | None, max_pixels: int) -> str:
+  """Returns the reason why an image of (width, height) is not decoded."""
+  what = 'its pixels' if size is None else f'{size[0]:,} x {size[1]:,} pixels'
+  return (
+    f'{what} are more than the {max_pixels / 1e6:.0f} million an image may '
+    'have; make it smaller'
+  )
+
+
+def _check_mode(image):
+  """Raises ValueError where it is not known which number is white."""
+  mode, tags = image.mode, getattr(image, 'tag_v2', {})
+  if mode == 'I' and image.format == 'PPM':  # Scaled to 16 bits by Pillow.
+    return
+  if mode.startswith('I;16'):
+    bits = tags.get(_BITS_PER_SAMPLE, (16,))
+    white_is_zero = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    if bits == (16,) and not white_is_zero:
+      return
+    mode = f'{bits[0]}-bit grey{", white as 0" if white_is_zero else ""}'
+  elif mode not in ('I', 'F', 'LAB'):
+    return
+  raise ValueError(
+    f'pixels of the kind {mode!r} are not read (floats and 32 bits do not say '
+    'which number is white); save it as PNG or TIFF of 8 or 16 bits'
+  )
