@@ -290,6 +290,19 @@ def test_a_vector_has_names_gaps_and_ids(tmp_path, file_format):
   assert load(folder, label_columns=('AU02',)).label_names == ('AU02',)
 
 
+def test_a_label_that_no_row_knows_is_left_out_unless_it_is_named(tmp_path):
+  row = {'labels': [1, 0], 'known': [True, False], 'id': '', 'group': ''}
+  folder = prepare(tmp_path, VECTORS, {'train': [row, row]})
+
+  def read(*label_columns):
+    return tfds_sets.read_labels(
+      'prepared', data_dir=folder, label_columns=label_columns
+    )[2]
+
+  assert read() == ('labels_0',)
+  assert read('labels') == ('labels_0', 'labels_1')
+
+
 @pytest.fixture(scope='module')
 def small(tmp_path_factory):
   rows = [{**face('train', k), 'main': 'cat'} for k in range(8)]

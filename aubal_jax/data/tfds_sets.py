@@ -44,7 +44,8 @@ def load(
   Args:
     name: of the set, such as 'celeb_a', 'voc/2007' or 'celeb_a:2.1.0'.
     data_dir: folder of prepared sets; '' is TFDS's own.
-    label_columns: see `tfds_labels.select`.
+    label_columns: see `tfds_labels.select`; () leaves out labels that no row
+      knows.
     draw: how splits are drawn, where there is none but train.
     pixels: what an image becomes; its crop must be 'none'.
 
@@ -128,7 +129,23 @@ def _annotate(builder, label_columns):
     notes=notes,
     place=lambda row: f'{where}, {rows[row]}',
   )
-  return found, parts
+  return (found if label_columns else _scored(found)), parts
+
+
+def _scored(found):
+  """Returns the rows with those labels alone that any row knows."""
+  scored = found.known.any(0)
+  if scored.all() or not scored.any():
+    return found
+  names = np.array(found.label_names)
+  note = f'Left out labels that no row knows: {table.listing(names[~scored])}.'
+  return dataclasses.replace(
+    found,
+    labels=found.labels[:, scored],
+    known=found.known[:, scored],
+    label_names=tuple(names[scored].tolist()),
+    notes=(*found.notes, note),
+  )
 
 
 def _find_texts(features):
