@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import multiprocessing
 import subprocess
 import sys
 import textwrap
@@ -470,3 +471,17 @@ def test_settings_default_to_those_of_augment():
   other = dataclasses.replace(ranges, multiply=(0.1, 0.2))
   darker = batches_of(augment_rows='all', settings=other)
   assert joined(darker).mean() < joined(given_them).mean() / 2
+
+
+@pytest.mark.parametrize('frozen', [False, True])
+def test_processes_make_what_threads_do(frozen):
+  given_them = {'augment_rows': 'added', 'frozen': frozen}
+  others = multiprocessing.active_children()
+  for mine, theirs in zip(
+    batches_of(num_processes=2, **given_them),
+    batches_of(**given_them),
+    strict=True,
+  ):
+    for name, values in theirs.items():
+      np.testing.assert_array_equal(mine[name], values)
+  assert multiprocessing.active_children() == others

@@ -5,6 +5,7 @@ rows a step sees on (seed, step) alone. So neither the number of threads nor a
 restart changes anything, and a run resumes from the number of its step.
 """
 
+import contextlib
 import functools
 import weakref
 from collections.abc import Callable
@@ -13,11 +14,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from aubal_jax.data import augment
+from aubal_jax.data import augment_processes
 
 # Finished batches that wait for the training step.
 _PREFETCH = 2
 # Streams of augment.hash_rows; 0 is augmentation.
 _PARTNER_STREAM = 1
+_MAY_BE_ZERO = ('num_steps', 'start_step', 'shard_index', 'num_processes')
 # Keeps the permutations apart from whatever else is seeded with (seed, epoch).
 _ORDER_STREAM = 0x0BDE5
 
@@ -73,6 +76,7 @@ def train_batches(
   frozen: bool = False,
   settings: augment.Settings | None = None,
   num_workers: int = 2,
+  num_processes: int = 0,
   shard_index: int = 0,
   shard_count: int = 1,
 ) -> Iterator[dict[str, np.ndarray]]:
@@ -98,6 +102,7 @@ def train_batches(
     frozen: draw epoch 0's parameters in every epoch.
     settings: ranges of the augmentations; None: the defaults.
     num_workers: threads that make batches.
+    num_processes: processes that augment for these threads; 0: the threads do.
     shard_index: which contiguous share of each batch to make.
     shard_count: number of shares; must divide batch_size.
 
@@ -114,6 +119,7 @@ def train_batches(
     num_steps=num_steps,
     start_step=start_step,
     num_workers=num_workers,
+    num_processes=num_processes,
     shard_index=shard_index,
     shard_count=shard_count,
   )
@@ -128,23 +134,31 @@ def train_batches(
     'none': np.zeros_like(plan.augment),
   }[augment_rows]
 
+  stack = contextlib.ExitStack()
+  if num_processes and which.any():
+    augmented = stack.enter_context(
+      augment_processes.start(settings, seed=seed, num_processes=num_processes)
+    )
+  else:
+
+    def augmented(image, epochs, rows):
+      drawn = augment.draw(settings, seed=seed, epochs=epochs, rows=rows)
+      return augment.augment(image, drawn)
+
   def make(step):
     epoch, row = (values[mine] for values in rows_of(step))
     source = plan.source[row]
     image = _take_images(read, source, plan.partner[row], row, seed)
     chosen = which[row]
     if chosen.any():
-      drawn = augment.draw(
-        settings,
-        seed=seed,
-        epochs=0 if frozen else epoch[chosen],
-        rows=row[chosen],
+      image[chosen] = augmented(
+        image[chosen], 0 if frozen else epoch[chosen], row[chosen]
       )
-      image[chosen] = augment.augment(image[chosen], drawn)
     label = labels[source] if plan.labels is None else plan.labels[row]
     return image, label.astype(np.uint8), known[source].astype(bool)
 
-  return _run(make, start_step, num_steps, num_workers)
+  threads = max(num_workers, num_processes)
+  return _run(make, start_step, num_steps, threads, stack.close)
 
 
 def eval_batches(
@@ -187,7 +201,7 @@ def _check(plan, labels, known, *, augment_rows, **numbers):
       f"augment_rows must be 'added', 'all' or 'none'; got {augment_rows!r}."
     )
   for name, value in numbers.items():
-    least = 0 if name in ('num_steps', 'start_step', 'shard_index') else 1
+    least = 0 if name in _MAY_BE_ZERO else 1
     if value < least:
       raise ValueError(f'{name} must be at least {least}; got {value}.')
   if numbers['batch_size'] % numbers['shard_count']:
@@ -241,8 +255,11 @@ def _take_images(read, source, partner, row, seed):
   return image
 
 
-def _run(make, start_step, num_steps, num_workers):
-  """Returns an iterator over make(step) as dicts, made by tf.data threads."""
+def _run(make, start_step, num_steps, num_workers, close):
+  """Returns an iterator over make(step) as dicts, made by tf.data threads.
+
+  Once it is done with, or let go of, it calls close().
+  """
   # Here, as the import takes seconds that evaluation need not wait for.
   import tensorflow as tf
 
@@ -280,8 +297,14 @@ def _run(make, start_step, num_steps, num_workers):
   batches = _read(held, start_step)
   # TensorFlow's iterator must go before the interpreter does, else its threads
   # wait for ever for a dead one.
-  weakref.finalize(batches, held.clear)
+  weakref.finalize(batches, _end, held, close)
   return batches
+
+
+def _end(held, close):
+  """Lets go of TensorFlow's iterator, then of what its threads use."""
+  held.clear()
+  close()
 
 
 def _read(held, step):
