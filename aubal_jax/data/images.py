@@ -24,8 +24,6 @@ MAX_BYTES = 1_000_000_000  # Of a file; more are not read into memory.
 # What cv2 prints about a broken file is raised here, with the file's name.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-_MISSING = 128  # What libjpeg fills in where it runs out of data.
-
 
 @dataclasses.dataclass(frozen=True)
 class Pixels:
@@ -185,8 +183,8 @@ def decode(contents: bytes, channels: int) -> np.ndarray:
   Of 16 bits the high 8 are kept. Transparency is left out, the colours stay.
   CMYK (in a JPEG with inverted inks, as Adobe writes it) and palettes become
   RGB, profiles of colours are passed over. Of several pages or frames the
-  first is taken. Floats and 32 bits are refused, as they
-  do not say which number is white; so is what has over `MAX_PIXELS`.
+  first is taken. Floats and 32 bits are refused, as they do not say which
+  number is white; so is what has more than `MAX_PIXELS`.
 
   A PNG with a wrong checksum is refused. A JPEG is refused where its markers
   are wrong or missing, where zeros stand for data, and where data run out
@@ -222,7 +220,7 @@ def decode_as(contents: bytes, flags: int) -> np.ndarray:
   elif contents.startswith(png.START):
     kind = png
   else:
-    return _as_flags(pillow_images.decode(contents, MAX_PIXELS), flags)
+    return pillow_images.decode(contents, flags, MAX_PIXELS)
   wrong = kind.problem(contents)
   if not wrong:
     width, height = kind.size(contents)
@@ -236,23 +234,10 @@ def decode_as(contents: bytes, flags: int) -> np.ndarray:
     raise ValueError(f'OpenCV refuses it: {error.err}') from None
   if image is None:
     raise ValueError('not an image that can be decoded')
-  if kind is jpeg and _has_grey_corner(image):
+  if kind is jpeg and jpeg.looks_cut(image):
     wrong = jpeg.verify(contents)
     if wrong:
       raise ValueError(wrong)
-  return image
-
-
-def _as_flags(image, flags):
-  """Returns grey or RGB of 8 or 16 bits as `cv2.imdecode` would."""
-  if image.ndim == 3:
-    grey = flags == cv2.IMREAD_GRAYSCALE
-    code = cv2.COLOR_RGB2GRAY if grey else cv2.COLOR_RGB2BGR
-    return cv2.cvtColor(image, code)
-  if image.dtype == np.uint16 and not flags & cv2.IMREAD_ANYDEPTH:
-    image = (image >> 8).astype(np.uint8)
-  if flags == cv2.IMREAD_COLOR:
-    image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
   return image
 
 
@@ -303,13 +288,6 @@ def read_contents(path):
     raise ValueError('there is no such file') from None
   except OSError as error:
     raise ValueError(error.strerror or str(error)) from None
-
-
-def _has_grey_corner(image):
-  """Returns whether a corner is the grey that stands for missing JPEG data."""
-  ends = (slice(2), slice(-2, None))
-  corners = (half[:, x] for half in (image[:2], image[-2:]) for x in ends)
-  return any((corner == _MISSING).all() for corner in corners)
 
 
 def _for_all(count, read_one, num_threads, on_progress):

@@ -13,6 +13,7 @@ import math
 import re
 
 START = b'\xff\xd8'
+_MISSING = 128  # What decoders fill in where they run out of data.
 ZERO_RUN = 32  # Bytes: more than a block of numbers of the code 00...0.
 
 _SOF = (0xC0, 0xC1, 0xC2)  # Baseline, extended and progressive Huffman.
@@ -75,6 +76,13 @@ def verify(contents: bytes) -> str | None:
   except _Damaged as damage:
     return str(damage)
   return None
+
+
+def looks_cut(image) -> bool:
+  """Returns whether a corner of a decoded file stands for missing data."""
+  ends = (slice(2), slice(-2, None))
+  corners = (half[:, x] for half in (image[:2], image[-2:]) for x in ends)
+  return any((corner == _MISSING).all() for corner in corners)
 
 
 def size(contents: bytes) -> tuple[int, int]:

@@ -7,6 +7,7 @@ colours of a TIFF by its transparency, for one.
 import io
 import warnings
 
+import cv2
 import numpy as np
 from PIL import Image
 from PIL import ImageOps
@@ -20,16 +21,17 @@ warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # TIFF tags.
 
 
-def decode(contents: bytes, max_pixels: int) -> np.ndarray:
+def decode(contents: bytes, flags: int, max_pixels: int) -> np.ndarray:
   """Returns the first picture of a file, upright, without transparency.
 
   Args:
     contents: of the file.
+    flags: as of `images.decode_as`.
     max_pixels: what has more of them is refused before it is decoded.
 
   Returns:
-    uint8[h, w, 3] (RGB), or grey: uint8[h, w], or uint16[h, w] where the file
-    has 16 bits.
+    What `cv2.imdecode` would: uint8[h, w], uint8[h, w, 3] (blue first) or, if
+    flags allow, uint16[h, w].
 
   Raises:
     ValueError: it is no such image, too large, cut short, or its numbers have
@@ -49,11 +51,13 @@ def decode(contents: bytes, max_pixels: int) -> np.ndarray:
     image = ImageOps.exif_transpose(image)
     image.info.pop('transparency', None)
     if image.mode.startswith('I'):
-      return np.asarray(image).astype(np.uint16)
-    grey = image.mode in ('1', 'L', 'LA')
-    return np.asarray(image.convert('L' if grey else 'RGB'))
+      decoded = np.asarray(image).astype(np.uint16)
+    else:
+      is_grey = image.mode in ('1', 'L', 'LA')
+      decoded = np.asarray(image.convert('L' if is_grey else 'RGB'))
   except Exception as error:
     raise ValueError(f'Pillow cannot decode it: {error}') from None
+  return _as_flags(decoded, flags)
 
 
 def too_large(size: tuple[int, int] | None, max_pixels: int) -> str:
@@ -82,3 +86,16 @@ def _check_mode(image):
     f'pixels of the kind {mode!r} are not read (floats and 32 bits do not say '
     'which number is white); save it as PNG or TIFF of 8 or 16 bits'
   )
+
+
+def _as_flags(image, flags):
+  """Returns grey or RGB of 8 or 16 bits as `cv2.imdecode` would."""
+  if image.ndim == 3:
+    grey = flags == cv2.IMREAD_GRAYSCALE
+    code = cv2.COLOR_RGB2GRAY if grey else cv2.COLOR_RGB2BGR
+    return cv2.cvtColor(image, code)
+  if image.dtype == np.uint16 and not flags & cv2.IMREAD_ANYDEPTH:
+    image = (image >> 8).astype(np.uint8)
+  if flags == cv2.IMREAD_COLOR:
+    image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+  return image
