@@ -66,7 +66,7 @@ def test_a_worker_that_dies_is_replaced():
       (worker,) = set(multiprocessing.active_children()) - {*others}
       os.kill(worker.pid, signal.SIGKILL)
     augmented(images, 0, rows)
-  assert multiprocessing.active_children() == others
+  assert {*multiprocessing.active_children()} == {*others}
 
 
 def test_workers_that_die_again_and_again_are_told_of(monkeypatch):
