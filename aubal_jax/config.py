@@ -10,7 +10,7 @@ _SETS = ('aff_wild2', 'emotionet', 'ck_plus', 'disfa', 'bp4d', 'actor_study')
 _CHOICES = {
   'task': (
     *('run', 'balance', 'train', 'evaluate', 'report'),
-    *('predict', 'inspect', 'optimizers', 'frontier'),
+    *('predict', 'inspect', 'search', 'optimizers', 'frontier'),
   ),
   'data.name': ('synthetic', 'manifest', 'labels', 'tfds', 'merge', *_SETS),
   'data.unknown': ('absent', 'separate', 'drop'),
@@ -21,6 +21,10 @@ _CHOICES = {
   'data.crop': ('none', 'mtcnn'),
   'balance.method': ('aubal', 'random', 'none'),
   'augment.rows': ('added', 'all', 'none'),
+  'augment.backend': ('albumentations', 'device'),
+  'train.schedule': ('constant', 'cosine'),
+  'train.dtype': ('auto', 'float32', 'bfloat16'),
+  'distributed.start': ('no', 'auto', 'address'),
   'frontier.over': ('budget', 'lam'),
   **{f'{name}.split': ('', 'train') for name in _SETS},
   'aff_wild2.release': ('2020', '2022'),
@@ -51,6 +55,14 @@ _LEAST = {
   'train.checkpoint_every_steps': 1,
   'train.keep_checkpoints': 1,
   'train.num_workers': 1,
+  'train.num_processes': 0,
+  'train.warmup_steps': 0,
+  'train.clip_norm': 0,
+  'train.ema_decay': 0,
+  'train.patience': 0,
+  'train.profile_steps': 0,
+  'distributed.num_processes': 0,
+  'distributed.process_id': 0,
   'evaluate.batch_size': 1,
   'optimizers.max_seconds': 1,
   'frontier.num_points': 2,
@@ -127,6 +139,7 @@ def default() -> ml_collections.ConfigDict:
 
   c.augment = ml_collections.ConfigDict()
   c.augment.rows = 'added'  # added (the paper), all or none.
+  c.augment.backend = 'albumentations'  # On the host, or device: there.
   c.augment.frozen = False  # True: the same images in every epoch.
   c.augment.flip = 0.5  # Probability of a left-right flip.
   c.augment.blur_sigma = (0.0, 1.0)  # Gaussian blur, pixels, drawn evenly.
@@ -139,6 +152,8 @@ def default() -> ml_collections.ConfigDict:
   c.model.name = 'resnet18_112'  # A name of models.MODELS.
   c.model.stem = '7x7'  # 7x7 or 3x3.
 
+  c.model.sync_batch_norm = True  # Statistics over all devices, or each alone.
+
   c.loss = ml_collections.ConfigDict()
   c.loss.name = 'soft_f1'  # A name of losses.LOSSES.
   c.loss.weights = 'uniform'  # uniform, support or inverse, per label.
@@ -148,16 +163,39 @@ def default() -> ml_collections.ConfigDict:
   c.train.num_epochs = 10.0  # Where num_steps is 0: images / training split.
   c.train.batch_size = 64  # Rows a step, over all devices.
   c.train.optimizer = 'adam'  # A name of train.OPTIMIZERS.
-  c.train.learning_rate = 1e-4  # Constant.
+  c.train.learning_rate = 1e-4  # The largest, where it changes.
+  c.train.schedule = 'constant'  # constant, or cosine: down to 0 at the end.
+  c.train.warmup_steps = 0  # Of these the learning rate rises from 0.
+  c.train.clip_norm = 0.0  # Largest norm of the gradient; 0: as it is.
+  c.train.ema_decay = 0.0  # Evaluate a moving average of weights; 0: none.
+  c.train.patience = 0  # Stop after so many evaluations without a best; 0: no.
+  c.train.dtype = 'auto'  # Of arithmetic: float32, bfloat16; auto: by device.
+  c.train.remat = False  # Compute activations twice, to hold fewer of them.
   c.train.batch_norm_momentum = 0.9  # Of the running statistics.
   c.train.log_every_steps = 10  # Steps between lines of metrics.jsonl.
   c.train.eval_every_steps = 100  # Steps between looks at validation.
   c.train.checkpoint_every_steps = 50  # Steps between checkpoints.
   c.train.keep_checkpoints = 2  # The newest so many, and the best.
   c.train.num_workers = 2  # Threads that make batches.
+  c.train.num_processes = 0  # That augment for the threads; 0: they do.
+  c.train.tensorboard = False  # Also write logs for TensorBoard.
+  c.train.profile_steps = 0  # Steps traced for a profiler, after the third.
 
   c.evaluate = ml_collections.ConfigDict()
   c.evaluate.batch_size = 64  # Images a step, over all devices.
+
+  c.distributed = ml_collections.ConfigDict()
+  c.distributed.start = 'no'  # auto: SLURM, GKE, TPU pods; address: as below.
+  c.distributed.address = ''  # host:port of process 0.
+  c.distributed.num_processes = 0  # In all.
+  c.distributed.process_id = 0  # Of this one.
+
+  c.search = ml_collections.ConfigDict()
+  c.search.losses = ('soft_f1', 'bce')  # The grid: names of losses.LOSSES,
+  c.search.optimizers = ('adam', 'nesterov')  # of train.OPTIMIZERS,
+  c.search.learning_rates = (1e-3, 1e-4)  # and numbers.
+  c.search.batch_sizes = (64,)  # As many optimiser steps for all.
+  c.search.metric = 'f1_macro'  # Of validation, that the best is best in.
 
   c.predict = ml_collections.ConfigDict()
   c.predict.path = ''  # Folder or manifest of images; '' = the split below.
