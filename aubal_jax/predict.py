@@ -85,17 +85,13 @@ def of_files(
   def read(start, stop):
     if pixels.crop == 'none':
       return images_lib.read(paths[start:stop], pixels)
-    landmarks, faceless = find_faces(start // chunk)
     first = start % chunk
-    images, failures = images_lib.read(
+    landmarks, _ = find_faces(start // chunk)  # NaN where there is none.
+    return images_lib.read(
       paths[start:stop],
       pixels,
       landmarks=landmarks[first : first + stop - start],
     )
-    for position in range(stop - start):
-      if first + position in faceless:
-        failures[position] = faceless[first + position]
-    return images, failures
 
   digest = hashlib.sha256()
   for name, path in zip(names, paths, strict=True):

@@ -294,6 +294,7 @@ def predict_fakes(path, die_at=None, names=NAMES, **options):
   calls = []
 
   def read(start, stop):
+    assert start % 4 == 0
     images = np.arange(start, stop, dtype=np.uint8).reshape(-1, 1, 1, 1)
     broken = {k: 'why' for k in range(stop - start) if (start + k) % 5 == 2}
     return images, broken
@@ -367,6 +368,10 @@ def test_nothing_is_gone_on_from_of_anything_else(tmp_path, other, capsys):
   assert not predict_fakes(path, should_stop=lambda: True)[0]
   predict_fakes(path, should_stop=iter([False, False, True]).__next__)
   assert predict_fakes(path, **other) == (True, 6)
+  # What is done of the one is not of the other, which is not half done.
+  assert not predict_fakes(path, should_stop=lambda: True)[0]
+  assert predict_fakes(path) == (True, 6)
+  assert predict_fakes(path, **other) == (True, 6)
   assert 'begins anew' in capsys.readouterr().out
   predict_fakes(tmp_path / 'straight.csv', **other)
   assert path.read_bytes() == (tmp_path / 'straight.csv').read_bytes()
@@ -415,7 +420,7 @@ def test_faces_are_found_by_chunks(tmp_path, monkeypatch):
   def find_faces(some, **options):
     asked.append((len(some), options))
     landmarks = np.tile(crop.TEMPLATE * 40, (len(some), 1, 1))
-    missing = [k for k, path in enumerate(some) if path == paths[5]]
+    missing = [k for k, path in enumerate(some) if path == paths[3]]
     landmarks[missing] = np.nan
     return landmarks, dict.fromkeys(missing, crop.NO_FACE)
 
@@ -431,7 +436,7 @@ def test_faces_are_found_by_chunks(tmp_path, monkeypatch):
   )
   for start in range(0, 7, 2):
     images, failures = source.read(start, min(start + 2, 7))
-    assert failures == ({1: crop.NO_FACE} if start == 4 else {})
+    assert failures == ({1: crop.NO_FACE} if start == 2 else {})
     for k in {*range(len(images))} - {*failures}:
       assert (images[k, 4:12, 4:12] == 30 * (start + k)).all()
   settings = {'detector': 'mtcnn', 'cache_dir': 'kept', 'num_processes': 1}
