@@ -211,3 +211,15 @@ def test_check_groups():
   assert "data.split_column=''" in note
   assert splits.check_groups(split, np.array(list('abcdef'))) == ()
   assert splits.check_groups(split, None) == ()
+
+
+def test_sets_without_a_split_column_are_not_told_of_one():
+  split = np.array(['train', 'validation'])
+  assert splits.check_sizes(split, 't', by_column=False) == ()
+  (note,) = splits.check_sizes(split[:1], 't', by_column=False)
+  assert note == "Warning: No row has the split 'validation' or 'test'."
+  with pytest.raises(ValueError, match=r'0 of them dropped\)\.$'):
+    splits.check_sizes(split[1:], 't', by_column=False)
+  groups = np.array(['a', 'a'])
+  (note,) = splits.check_groups(split, groups, by_column=False)
+  assert note.endswith('scores on them flatter.')

@@ -63,6 +63,7 @@ def to_dataset(
   where: str,
   draw: splits.Draw,
   pixels: images_lib.Pixels,
+  by_column: bool = False,
 ) -> dataset.Dataset:
   """Returns the data set: splits given or drawn, odd things told.
 
@@ -71,6 +72,7 @@ def to_dataset(
     where: the table or the folder, for messages.
     draw: how splits are drawn, where the set has none.
     pixels: what an image becomes.
+    by_column: whether a column of a table may name splits.
 
   Raises:
     ValueError: no row is left to train on, or the splits cannot be drawn.
@@ -84,10 +86,10 @@ def to_dataset(
   else:
     split = found.split.astype(splits.DTYPE)
   split[found.dropped] = dataset.DROPPED
-  notes += splits.check_groups(split, found.groups)
+  notes += splits.check_groups(split, found.groups, by_column=by_column)
   if found.reasons is not None:
     notes += dataset.drop_notes(found.reasons, place)
-  notes += splits.check_sizes(split, where)
+  notes += splits.check_sizes(split, where, by_column=by_column)
   notes += labels_lib.check_columns(
     found.labels, found.known, found.label_names, split
   )

@@ -47,6 +47,7 @@ def load(
     where=str(path),
     draw=draw or splits.Draw(),
     pixels=pixels or images.Pixels(),
+    by_column=True,
   )
 
 

@@ -45,7 +45,9 @@ def merge(
     raise ValueError(
       f'data.unlabelled must be one of {[*UNLABELLED]}, not {unlabelled!r}.'
     )
-  union = sorted({name for found in sets.values() for name in found.label_names})
+  union = sorted(
+    {name for found in sets.values() for name in found.label_names}
+  )
   names = tuple(label_columns) or tuple(union)
   for name in names:
     if name not in union:

@@ -208,34 +208,45 @@ def _sizes(num_groups, unit, settings):
   return sizes
 
 
-def check_sizes(split: np.ndarray, where: str) -> tuple[str, ...]:
+def check_sizes(
+  split: np.ndarray, where: str, *, by_column: bool = True
+) -> tuple[str, ...]:
   """Raises ValueError without a row to train on; returns a warning on others.
 
   Args:
     split: str[N].
     where: the table, for the message.
+    by_column: whether a column of the table may name splits.
   """
   if not (split == 'train').any():
     num_dropped = int((split == dataset.DROPPED).sum())
     mend = 'Mend the paths of the images that were dropped. '
+    named = (
+      "Name some rows train in data.split_column, or set data.split_column='' "
+      'to split automatically.'
+    )
     raise ValueError(
       f'{where}: no row is left to train on ({len(split)} rows, {num_dropped} '
-      f'of them dropped). {mend if num_dropped else ""}Name some '
-      "rows train in data.split_column, or set data.split_column='' to split "
-      'automatically.'
+      f'of them dropped). {mend if num_dropped else ""}'
+      f'{named if by_column else ""}'.rstrip()
     )
   empty = [n for n in ('validation', 'test') if not (split == n).any()]
   if not empty:
     return ()
+  lacking = f'No row has the split {" or ".join(map(repr, empty))}. '
+  if not by_column:
+    return (
+      () if empty == ['test'] else (f'{dataset.WARNING}{lacking}'.rstrip(),)
+    )
   return (
-    f'{dataset.WARNING}No row has the split {" or ".join(map(repr, empty))}. '
+    f'{dataset.WARNING}{lacking}'
     "Name some so in data.split_column, or set data.split_column='' to split "
     f'automatically ({", ".join(f"data.{name}_fraction" for name in empty)}).',
   )
 
 
 def check_groups(
-  split: np.ndarray, groups: np.ndarray | None
+  split: np.ndarray, groups: np.ndarray | None, *, by_column: bool = True
 ) -> tuple[str, ...]:
   """Returns a warning on groups that have rows in more than one split."""
   if groups is None:
@@ -251,9 +262,13 @@ def check_groups(
   crossing = names[seen.sum(0) > 1]
   if not len(crossing):
     return ()
+  mend = (
+    ' Keep each group in one split, or set '
+    "data.split_column='' to split by group."
+  )
   return (
     f'{dataset.WARNING}{len(crossing)} of {len(names)} groups have rows in '
     'more than one split '
-    f'({table.listing(crossing, table.SHOWN)}): scores on them flatter. Keep '
-    "each group in one split, or set data.split_column='' to split by group.",
+    f'({table.listing(crossing, table.SHOWN)}): scores on them flatter.'
+    f'{mend if by_column else ""}',
   )

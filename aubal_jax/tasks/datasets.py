@@ -65,7 +65,11 @@ def load(config):
       _read_set(config, data.name), tuple(data.label_columns), where
     )
   return annotations.to_dataset(
-    found, where=where, draw=draw(config), pixels=pixels(config)
+    found,
+    where=where,
+    draw=draw(config),
+    pixels=pixels(config),
+    by_column=data.name == 'manifest',
   )
 
 
