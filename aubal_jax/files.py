@@ -1,11 +1,14 @@
-"""Files that are whole or absent: written aside, then renamed."""
+"""Files that are whole or absent, and locks that no death leaves behind."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
+import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from typing import IO
@@ -20,6 +23,9 @@ def write_atomically(path, mode: str = 'w') -> Iterator[IO]:
   Args:
     path: where the file shall be; its folder is made if need be.
     mode: 'w' (UTF-8 text) or 'wb'.
+
+  Raises:
+    OSError: the disk is full, or cannot be written to; it names `path`.
   """
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,7 +34,7 @@ def write_atomically(path, mode: str = 'w') -> Iterator[IO]:
   )
   try:
     encoding = None if 'b' in mode else 'utf-8'
-    with os.fdopen(handle, mode, encoding=encoding) as file:
+    with naming(path), os.fdopen(handle, mode, encoding=encoding) as file:
       yield file
       file.flush()
       os.fsync(file.fileno())
@@ -40,6 +46,75 @@ def write_atomically(path, mode: str = 'w') -> Iterator[IO]:
     with contextlib.suppress(FileNotFoundError):
       os.unlink(temporary)
     raise
+
+
+@contextlib.contextmanager
+def naming(path) -> Iterator[None]:
+  """Gives the name of a file to what its full disk raises inside."""
+  try:
+    yield
+  except OSError as error:
+    if error.errno is None or error.filename is not None:
+      raise
+    raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextlib.contextmanager
+def locked(path, busy: str) -> Iterator[None]:
+  """Holds the file `path`, so that no other process gets in here meanwhile.
+
+  The kernel lets go when the process dies, however it does. Both the file and
+  folders made for it are removed at the end, unless something is in them. A
+  file system without locks (some that stand for a cloud's buckets) is told of
+  on stderr, and nothing is held.
+
+  Args:
+    path: of the lock; its folder is made if need be.
+    busy: what the error says before who holds it.
+
+  Raises:
+    ValueError: another process holds it.
+  """
+  path = pathlib.Path(path)
+  made = [folder for folder in path.parents if not folder.exists()]
+  path.parent.mkdir(parents=True, exist_ok=True)
+  handle = _lock(path, busy)
+  try:
+    yield
+  finally:
+    path.unlink(missing_ok=True)  # Still held: see `_lock`.
+    os.close(handle)
+    with contextlib.suppress(OSError):
+      for folder in made:
+        folder.rmdir()
+
+
+def _lock(path, busy) -> int:
+  """Returns the handle of the locked file."""
+  while True:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+      fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      holder = os.read(handle, 100).decode(errors='replace')
+      os.close(handle)
+      raise ValueError(f'{busy} ({holder or "just begun"}).') from None
+    except OSError as error:
+      print(
+        f'Warning: {path} cannot be locked ({error.strerror}); take care that '
+        'no second run is started in its folder.',
+        file=sys.stderr,
+      )
+    with contextlib.suppress(FileNotFoundError):
+      if os.path.samestat(os.fstat(handle), os.stat(path)):
+        break
+    os.close(handle)  # Who held it has removed it since it was opened.
+  with contextlib.suppress(OSError):  # A full disk: it is but a hint.
+    os.ftruncate(handle, 0)
+    os.write(
+      handle, f'process {os.getpid()} on {socket.gethostname()}'.encode()
+    )
+  return handle
 
 
 def write_json(path, content) -> None:

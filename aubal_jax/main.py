@@ -3,6 +3,7 @@
 python -m aubal_jax.main --config=configs/quickstart.py --workdir=runs/quick
 """
 
+import errno
 import logging
 import os
 import platform
@@ -47,12 +48,24 @@ def main(argv) -> None:
       overwrite=_OVERWRITE.value,
       started=_STARTED,
     )
-  except (FloatingPointError, OSError) as error:
+  except FloatingPointError as error:
     _fail(str(error))
+  except OSError as error:
+    _fail(_describe(error))
   except ValueError as error:
     if not _is_ours(error):
       raise
     _fail(str(error))
+
+
+def _describe(error: OSError) -> str:
+  """Returns what is wrong with a disk, and that nothing is lost."""
+  if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+    return str(error)
+  return (
+    f'{error.filename or "a file"}: {error.strerror}. When that is mended, '
+    'the same command goes on.'
+  )
 
 
 def _is_ours(error: ValueError) -> bool:

@@ -167,7 +167,7 @@ def open_metrics(
   lines = [line for line in read_lines(path) if line['step'] <= step]
   with files.write_atomically(path) as file:
     file.writelines(json.dumps(line) + '\n' for line in lines)
-  with open(path, 'a', encoding='utf-8') as file:
+  with files.naming(path), open(path, 'a', encoding='utf-8') as file:
 
     def write_line(line):
       file.write(json.dumps(line) + '\n')

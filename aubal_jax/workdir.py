@@ -10,6 +10,7 @@ stand beside it: they read the table alone, and nothing reads their files.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import pathlib
@@ -17,6 +18,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 
 from aubal_jax import files
 
@@ -170,6 +172,32 @@ def check_folder(path) -> pathlib.Path:
       'of; name another --workdir, or delete the folder.'
     )
   return path
+
+
+@contextlib.contextmanager
+def locked(path: pathlib.Path, *, name: str = '.lock') -> Iterator[None]:
+  """Keeps a second run out of the folder, and removes what a kill left.
+
+  Where the folder is on NFS this holds between machines as well, if its server
+  keeps locks; else between the processes of one machine.
+
+  Args:
+    path: from `check_folder`.
+    name: of the lock; predictions have one of their own, so that they can be
+      made beside a run.
+
+  Raises:
+    ValueError: another process is at work there.
+  """
+  busy = (
+    f'Another run is at work in {path}; wait for it, or name another --workdir'
+  )
+  with files.locked(path / name, busy):
+    mine = {*CONTENTS} - {*PREDICTIONS} if name == '.lock' else {*PREDICTIONS}
+    for written in sorted(mine):
+      for left in path.glob(f'.{written}.*.tmp'):
+        left.unlink()
+    yield
 
 
 def refuse_other(path: pathlib.Path, pinned: dict[str, dict]) -> None:

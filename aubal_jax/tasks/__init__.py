@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import types
 
 from aubal_jax import config as config_lib
@@ -68,16 +69,19 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
     _CHECKS[config.task](config)
   watch = inputs_lib.Watch(started)
   if config.task == 'predict':  # A copy of checkpoints/ is all it needs.
-    predict.run(config, path, watch, overwrite=overwrite)
+    path = pathlib.Path(path)
+    with workdir.locked(path, name='.predict.lock'):
+      predict.run(config, path, watch, overwrite=overwrite)
     watch.report()
     return
   path = workdir.check_folder(path)
-  inputs = inputs_lib.Inputs(config, path, watch)
-  if overwrite:
-    workdir.clear(path)
-  else:
-    workdir.refuse_other(path, inputs.pinned)
-  inputs.tell_notes()
-  TASKS[config.task](inputs)
-  preemption.stop_if_requested()
+  with workdir.locked(path):
+    inputs = inputs_lib.Inputs(config, path, watch)
+    if overwrite:
+      workdir.clear(path)
+    else:
+      workdir.refuse_other(path, inputs.pinned)
+    inputs.tell_notes()
+    TASKS[config.task](inputs)
+    preemption.stop_if_requested()
   watch.report()

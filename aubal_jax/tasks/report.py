@@ -61,7 +61,8 @@ def _contact_sheet(config, dataset, plan) -> list[dict]:
   from aubal_jax.data import augment
 
   settings = config.augment.to_dict()
-  which, _ = settings.pop('rows'), settings.pop('frozen')
+  which = settings.pop('rows')
+  del settings['frozen'], settings['backend']
   shown = np.ones(len(plan), bool) if which == 'all' else plan.augment
   if which == 'none' or not shown.any():
     return []

@@ -34,7 +34,7 @@ def run(inputs) -> None:
     frequency=_frequency(dataset, plan),
   )
   settings = config.augment.to_dict()
-  del settings['rows'], settings['frozen']
+  del settings['rows'], settings['frozen'], settings['backend']
   settings = augment.Settings(**settings)
   described = network.describe(config, dataset.label_names)
   model, optimizer = network.make_network(
