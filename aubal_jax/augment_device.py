@@ -5,11 +5,13 @@ bytes a row; pixels, noise included, are made on the device, with the images
 that `data.augment.augment` makes, up to rounding:
 
   flip, noise, multiply    the same bits
-  blur, contrast, warp     at most 1 grey level off, in under 1e-3 of the pixels
-  all six                  at most 3 off, under 1e-2 grey levels on average
+  blur, contrast, warp     at most 1 grey level off, 1e-3 on average
+  all six                  at most 3 grey levels off, 2e-3 on average
 
-Each step ends in whole greys, as the host's does. What is off are sums that
-fall within float32's rounding of a half (blur, warp) or of a whole number.
+on 112 x 112 images of noise, the hardest to warp. Each step ends in whole
+greys, as the host's does; what is off are sums that fall within float32's
+rounding of the next grey, more of them the longer the side (at 1024 twice as
+many). cv2 from 5 on warps in floating point, too; before, in 1/32 pixel.
 
 Sources:
   P. S. Heckbert, Fundamentals of texture mapping and image warping, 1989, 2.2
@@ -179,8 +181,9 @@ def _perspective(image, insets):
   y = jnp.clip(y, 0, height - 1)[..., None]
   left, top = jnp.floor(x), jnp.floor(y)
   words = image.astype(jnp.uint32)
-  words |= jnp.concatenate([words[:, :, 1:], words[:, :, -1:]], 2) << 8
-  words |= jnp.concatenate([words[:, 1:], words[:, -1:]], 1) << 16
+  # What rolls over an edge has weight 0: x and y end at the last pixels.
+  words |= jnp.roll(words, -1, axis=2) << 8
+  words |= jnp.roll(words, -1, axis=1) << 16
   index = top.astype(jnp.int32) * width + left.astype(jnp.int32)
   words = jax.vmap(lambda w, i: w.at[i].get(mode='clip'))(
     words.reshape(batch, height * width, channels),

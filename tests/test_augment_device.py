@@ -20,7 +20,7 @@ TOLERANCES = {
   'multiply': (0, 0),
   'perspective': (1, 1e-3),
 }
-TOLERANCE_OF_ALL = (3, 1e-2)
+TOLERANCE_OF_ALL = (3, 2e-3)
 IDENTITY = {
   'flip': False,
   'blur_sigma': 0.0,
@@ -106,13 +106,17 @@ def test_all_six_are_the_hosts(shape):
     assert_close(result, expected, TOLERANCE_OF_ALL)
 
 
-@pytest.mark.parametrize('sigma', [1e-4, 0.5, 2.99, 3.0, 4.99, 5.0, 7.0])
-def test_kernels_end_where_the_hosts_do(sigma):
+@pytest.mark.parametrize(
+  'sigma, largest',
+  # Below 3 and 5 the kernel is wider than it is from there on.
+  [(1e-4, 0.0), (0.5, 7.0), (2.99, 2.99), (2.99, 3.0), (4.99, 5.0), (7.0, 7.0)],
+)
+def test_kernels_end_where_the_hosts_do(sigma, largest):
   # A lone bright pixel shows the kernel, and where it was cut off.
   image = np.zeros((1, 25, 25, 1), np.uint8)
   image[0, 12, 12] = 255
   image[0, 3] = 255
-  settings = augment.Settings(blur_sigma=(0.0, 7.0))
+  settings = augment.Settings(blur_sigma=(0.0, largest))
   drawn = draw(settings, 1, [])
   drawn = dataclasses.replace(drawn, blur_sigma=np.array([sigma]))
   np.testing.assert_array_equal(
