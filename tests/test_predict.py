@@ -30,6 +30,7 @@ from aubal_jax.data import dataset as dataset_lib
 from aubal_jax.data import detector
 from aubal_jax.data import folders
 from aubal_jax.data import images as images_lib
+from aubal_jax.data import sources
 
 LABELS = ('bright', 'edge, "half"')
 
@@ -315,7 +316,7 @@ def predict_fakes(path, die_at=None, names=NAMES, **options):
     **options,
   }
   whole = predict.write_predictions(
-    path, predict.Source(names, read, 'f00'), compute, **options
+    path, sources.Source(names, read, 'f00'), compute, **options
   )
   return whole, len(calls)
 
@@ -384,7 +385,7 @@ def test_a_file_that_changes_is_noticed(tmp_path):
   for contents in (None, b'', b'x'):
     if contents is not None:
       path.write_bytes(contents)
-    source = predict.of_files(
+    source = sources.of_files(
       ['a', 'b'], [str(path), 'b\0'], images_lib.Pixels(), batch_size=1
     )
     found.append(source.fingerprint)
@@ -402,11 +403,11 @@ def test_images_that_are_no_files(tmp_path):
     ids=np.array(list('abcde')),
     load_images=held.__getitem__,
   )
-  source = predict.of_dataset(data, data.rows('test'))
+  source = sources.of_dataset(data, data.rows('test'))
   assert source.names == ['b', 'c', 'e']
   images, failures = source.read(1, 3)
   assert images.ravel().tolist() == [2, 4] and not failures
-  other = predict.of_dataset(data, data.rows('train'))
+  other = sources.of_dataset(data, data.rows('train'))
   assert source.fingerprint != other.fingerprint
 
 
@@ -425,8 +426,8 @@ def test_faces_are_found_by_chunks(tmp_path, monkeypatch):
     return landmarks, dict.fromkeys(missing, crop.NO_FACE)
 
   monkeypatch.setattr(detector, 'find_faces', find_faces)
-  monkeypatch.setattr(predict, '_FACES', 3)
-  source = predict.of_files(
+  monkeypatch.setattr(sources, '_FACES', 3)
+  source = sources.of_files(
     paths,
     paths,
     images_lib.Pixels(16, 1, crop='mtcnn'),

@@ -87,8 +87,8 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
 
 def _source(config, described):
   """Returns the images, and what they are called."""
-  from aubal_jax import predict as predict_lib
   from aubal_jax.data import folders
+  from aubal_jax.data import sources
   from aubal_jax.tasks import network
 
   given = config.predict.path
@@ -106,7 +106,7 @@ def _source(config, described):
     raise FileNotFoundError(
       f'predict.path={given}: there is no such folder or table.'
     )
-  source = predict_lib.of_files(
+  source = sources.of_files(
     names, paths, network.pixels(described), **_options(config)
   )
   return source, given
@@ -122,7 +122,7 @@ def _options(config):
 
 def _split(config, described):
   """Returns the images of a split of the data set that `config` names."""
-  from aubal_jax import predict as predict_lib
+  from aubal_jax.data import sources
   from aubal_jax.tasks import datasets
   from aubal_jax.tasks import network
 
@@ -149,8 +149,8 @@ def _split(config, described):
     )
   name = f'the {split} split of {config.data.path or config.data.name}'
   if dataset.files is None:
-    return predict_lib.of_dataset(dataset, rows), name
-  source = predict_lib.of_files(
+    return sources.of_dataset(dataset, rows), name
+  source = sources.of_files(
     dataset.ids[rows].tolist(),
     dataset.files[rows].tolist(),
     network.pixels(described),
