@@ -377,3 +377,21 @@ def test_a_set_of_tfds_is_read_by_its_name(monkeypatch):
   assert data.labels.tolist() == [[1], [0]]
   assert data.split.tolist() == ['train', 'test']
   assert data.ids.tolist() == ['a', 'b']
+
+
+@pytest.mark.parametrize('counts', [[2, 0, 1], [[1, 0, 1], [1, 0, 0]]])
+def test_labelsets_and_their_counts_make_rows(tmp_path, counts):
+  path = tmp_path / 't.npz'
+  patterns = np.array([[1, 0], [1, 1], [0, 1]], np.uint8)
+  np.savez(path, patterns=patterns, counts=counts, label_names=['a', 'b'])
+  data = labels.load(path)
+  assert data.labels.tolist() == [[1, 0], [1, 0], [0, 1]]
+  assert data.label_names == ('a', 'b')
+
+
+@pytest.mark.parametrize('counts', [[1, 2], [1, -1, 0], [0.5, 1, 1]])
+def test_counts_that_count_no_patterns(tmp_path, counts):
+  path = tmp_path / 't.npz'
+  np.savez(path, patterns=np.eye(3, dtype='u1'), counts=counts)
+  with pytest.raises(ValueError, match=r"t\.npz: 'counts' must be whole"):
+    labels.load(path)

@@ -8,6 +8,8 @@ import numpy as np
 
 from aubal_jax.data import table
 
+_MEMBERS = ('labels', 'label_names', 'patterns', 'counts')
+
 # What NumPy raises on a file that is damaged or something else.
 _UNREADABLE = (
   ValueError,
@@ -23,6 +25,10 @@ _UNREADABLE = (
 def read(path: pathlib.Path) -> table.Table:
   """Returns the table of an .npz or .npy file; rows are counted from 0.
 
+  An .npz holds `labels` [N, L], or labelsets: `patterns` [S, L] and `counts`
+  [S], or [K, S] of K sources, which are added up. Of those each pattern makes
+  as many rows as it is counted, one pattern after the other.
+
   Raises:
     ValueError: the file is damaged, or not of this form; names it.
   """
@@ -33,13 +39,15 @@ def read(path: pathlib.Path) -> table.Table:
       if isinstance(loaded, np.ndarray):
         arrays = {'labels': loaded}
       else:
-        members = [n for n in ('labels', 'label_names') if n in loaded]
+        members = [n for n in _MEMBERS if n in loaded]
         arrays = {name: loaded[name] for name in members}
         held = table.listing(map(repr, loaded.files))
   except _UNREADABLE as error:
     raise ValueError(
       f'{path}: not readable by NumPy ({_reason(error)}). {mend}'
     ) from None
+  if 'labels' not in arrays and {'patterns', 'counts'} <= {*arrays}:
+    arrays['labels'] = _rows_of_labelsets(path, **arrays)
   if 'labels' not in arrays:
     raise ValueError(f"{path}: there is no array 'labels', only {held}. {mend}")
   labels = arrays['labels']
@@ -67,6 +75,18 @@ def read(path: pathlib.Path) -> table.Table:
     for k, name in enumerate(names.tolist())
   }
   return table.Table(path, columns, np.arange(len(labels)), header_line=0)
+
+
+def _rows_of_labelsets(path, patterns, counts, **_):
+  """Returns labels [N, L], each of the patterns [S, L] as often as counted."""
+  whole = counts.dtype.kind in 'iu' and (counts >= 0).all()
+  if patterns.ndim != 2 or counts.shape[-1:] != patterns.shape[:1] or not whole:
+    raise ValueError(
+      f"{path}: 'counts' must be whole numbers, one for each row of 'patterns' "
+      f'[S, L]; they are {counts.dtype}{list(counts.shape)} and '
+      f'{list(patterns.shape)}.'
+    )
+  return np.repeat(patterns, counts.reshape(-1, len(patterns)).sum(0), axis=0)
 
 
 def _reason(error):
