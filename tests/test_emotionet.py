@@ -77,6 +77,12 @@ def test_a_workbook_says_what_the_table_says(tmp_path):
   assert found.place(0).endswith('.XLSX:4')
 
 
+def test_a_table_goes_before_a_workbook(tmp_path):
+  folder = fake_data.emotionet(tmp_path)
+  write_workbook(folder, [['URL', 'AU 7'], ['x/N_0000000001_00001.jpg', 1]])
+  assert emotionet.read(folder).label_names == ('AU01', 'AU02', 'AU12')
+
+
 def test_workbooks_that_cannot_be_read(tmp_path, monkeypatch):
   folder = fake_data.emotionet(tmp_path)
   (folder / TABLE).unlink()

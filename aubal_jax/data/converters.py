@@ -136,13 +136,13 @@ def fer_plus(
 
   `fer2013new.csv` has the votes of ten raters for each row of `fer2013.csv`
   (or `icml_face_data.csv`), in its order. Where that is there, its images are
-  written as 48 x 48 PNGs into the folder `fer2013` beside the manifest; those
-  that are already there, and whole, are kept. Else images of the names in
-  `fer2013new.csv` are looked for. These names are not numbers of rows.
+  written as 48 x 48 PNGs into the folder `fer2013` beside the manifest, which
+  takes minutes; those that are already there, and whole, are kept. Else images
+  of the names in `fer2013new.csv` are looked for: no numbers of rows.
 
   Left out: rows whose most votes are for NF, not a face (the authors gave most
-  of them no name), rows without an emotion that has `min_votes`, and rows
-  without image.
+  of them no name), rows without an emotion that has `min_votes`, rows called
+  like one before (the authors have four), and rows without image.
 
   Args:
     folder: what holds the votes, and `fer2013.csv` or the images.
@@ -166,12 +166,17 @@ def fer_plus(
   path = folders.find_file(folder, ('fer2013new.csv',))
   votes, usages, names, lines = _read_votes(path)
   present = votes[:, : len(EMOTIONS)] >= min_votes
-  no_face = (votes[:, -1] > votes[:, :-1].max(1)) | (names == '')
   reasons = np.select(
-    [no_face, ~present.any(1)],
+    [
+      (votes[:, -1] > votes[:, :-1].max(1)) | (names == ''),
+      ~present.any(1),
+    ],
     ['not a face', f'no emotion has {min_votes} votes'],
     '',
-  )
+  ).astype('<U40')
+  usable = np.flatnonzero(reasons == '')
+  _, first = np.unique(names[usable], return_index=True)
+  reasons[np.delete(usable, first)] = 'an image of an earlier row'
   try:
     pixels = folders.find_file(folder, fer2013.FILES)
   except FileNotFoundError:
@@ -219,15 +224,6 @@ def _read_votes(path):
   for name in _VOTES:
     check(name, counts, f'Votes are 0 to {_RATERS}. Correct them.')
   names = rows.columns['Image name'].cells()
-  _, first, number = np.unique(names, return_index=True, return_inverse=True)
-  again = np.flatnonzero((first[number] != range(len(names))) & (names != ''))
-  if len(again):
-    raise rows.error(
-      again[: table.SHOWN],
-      [f'{name} a second time' for name in names[again[: table.SHOWN]]],
-      len(again),
-      'Every image has one row. Remove the other.',
-    )
   votes = [rows.columns[name].cells().astype(np.int64) for name in _VOTES]
   return np.stack(votes, 1), rows.columns['Usage'].cells(), names, rows.lines
 
