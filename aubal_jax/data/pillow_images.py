@@ -49,7 +49,6 @@ def decode(contents: bytes, flags: int, max_pixels: int) -> np.ndarray:
   _check_mode(image)
   try:
     image = ImageOps.exif_transpose(image)
-    image.info.pop('transparency', None)
     if image.mode.startswith('I'):
       decoded = np.asarray(image).astype(np.uint16)
     else:
