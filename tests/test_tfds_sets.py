@@ -6,6 +6,7 @@ import tensorflow_datasets as tfds
 from aubal_jax.data import images
 from aubal_jax.data import splits
 from aubal_jax.data import store
+from aubal_jax.data import tfds_files
 from aubal_jax.data import tfds_labels
 from aubal_jax.data import tfds_sets
 
@@ -157,6 +158,19 @@ def test_both_formats_give_the_rows_of_the_slices_of_tfds(tmp_path):
     assert first.ids[k] == f'prepared/1.0.0/train[{k}]'
     assert first.groups[k] == row['subject'].decode()
     assert (grey[k] == row['image'][0, 0, 0]).all()
+
+
+def test_rows_far_apart_are_read_by_runs(small, monkeypatch):
+  data = load(small)
+  rows = np.array([7, 0, 3, 4])
+  expected = data.load_images(rows)
+  monkeypatch.setattr(tfds_files, '_NEAR', 1)
+  np.testing.assert_array_equal(data.load_images(rows), expected)
+
+
+def test_tfds_does_not_log_how_it_reads(small, capfd, caplog):
+  load(small).load_images(np.arange(8))
+  assert capfd.readouterr() == ('', '') and not caplog.text
 
 
 def test_a_set_with_only_train_is_split_by_group(tmp_path):

@@ -2,19 +2,21 @@
 
 import contextlib
 import dataclasses
-import itertools
 import pathlib
 from collections.abc import Iterator
 from collections.abc import Sequence
 
 import numpy as np
+from absl import logging
 
 from aubal_jax.data import readers
 from aubal_jax.data import splits
 from aubal_jax.data import table
 
 _BATCH = 1024  # Rows whose labels are read at once.
-_NEAR = 256  # Wanted rows no further apart are read in one go.
+_NEAR = (
+  8192  # Wanted rows no further apart are read in one go: a start is dear.
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +48,8 @@ def open_builder(name: str, data_dir: str):
   folder = pathlib.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
   try:
     # tfds.builder would look for a set that is not there in a bucket.
-    return read_only_builder.builder_from_files(name, data_dir=str(folder))
+    with _quietly():
+      return read_only_builder.builder_from_files(name, data_dir=str(folder))
   except ValueError as error:
     raise ValueError(_not_prepared(name, folder)) from error
 
@@ -124,11 +127,10 @@ def read_batches(
   num_read = 0
   with _readable(builder, part):
     if _is_array_record(builder):
-      examples = _records(builder, part, partial, range(part.size))
-      batches = iter(lambda: list(itertools.islice(examples, _BATCH)), [])
+      data = _parse(builder, part, partial)
     else:
-      batches = _as_dataset(builder, part.name, partial).ragged_batch(_BATCH)
-    for batch in batches:
+      data = _as_dataset(builder, part.name, partial)
+    for batch in data.ragged_batch(_BATCH):
       values = {path: _column(batch, path) for path in paths}
       yield values
       num_read += len(values[paths[0]])
@@ -158,7 +160,11 @@ def read_images(
   partial = _partial([path], tfds.decode.SkipDecoding())
   with _readable(builder, part):
     if _is_array_record(builder):
-      for example in _records(builder, part, partial, rows.tolist()):
+      features = _features(builder, partial)
+      for record in _records(builder, part, rows.tolist()):
+        example = features.deserialize_example_np(
+          record, decoders=partial.decoders
+        )
         yield _at(example, path)
       return
     for run in np.split(rows, np.flatnonzero(np.diff(rows) > _NEAR) + 1):
@@ -206,25 +212,41 @@ def _as_dataset(builder, piece, partial):
   import tensorflow_datasets as tfds
 
   config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
-  return builder.as_dataset(
-    split=piece, decoders=partial, read_config=config, shuffle_files=False
-  )
+  with _quietly():
+    return builder.as_dataset(
+      split=piece, decoders=partial, read_config=config, shuffle_files=False
+    )
 
 
-def _records(builder, part, partial, rows):
-  """Yields the examples at the given rows, by random access."""
+def _records(builder, part, rows):
+  """Yields the rows of a split as they are stored, by random access."""
   import tensorflow_datasets as tfds
 
   raw = tfds.decode.DeserializeMethod.RAW_BYTES
   source = builder.as_data_source(part.name, deserialize_method=raw)
   if len(source) != part.size:
     raise OSError(f'{len(source)} rows instead of {part.size}')
-  features = partial.extract_features(builder.info.features)
   for start in range(0, len(rows), _BATCH):
     for record in source.__getitems__(list(rows[start : start + _BATCH])):
       if not record:  # What is read of a file that is cut short.
         raise OSError('a row is empty')
-      yield features.deserialize_example_np(record, decoders=partial.decoders)
+      yield record
+
+
+def _parse(builder, part, partial):
+  """Returns the tf.data.Dataset of the rows of a split, of array_record."""
+  import tensorflow as tf
+
+  return tf.data.Dataset.from_generator(
+    lambda: _records(builder, part, range(part.size)),
+    output_signature=tf.TensorSpec((), tf.string),
+  ).map(_features(builder, partial).deserialize_example)
+
+
+def _features(builder, partial):
+  """Returns the features that `partial` names."""
+  with _quietly():
+    return partial.extract_features(builder.info.features)
 
 
 def _at(tree, path):
@@ -235,13 +257,22 @@ def _at(tree, path):
 
 
 def _column(batch, path):
-  """Returns the values of a feature, of a list of rows or of a batch."""
-  if isinstance(batch, list):
-    return [_at(example, path) for example in batch]
+  """Returns the values of a feature in a batch, one for each row."""
   values = _at(batch, path)
   if hasattr(values, 'row_splits'):  # Ragged: a list in each row.
     return np.split(values.flat_values.numpy(), values.row_splits[1:-1])
   return values.numpy()
+
+
+@contextlib.contextmanager
+def _quietly():
+  """Keeps TFDS from logging how it reads, and what it finds old in itself."""
+  verbosity = logging.get_verbosity()
+  logging.set_verbosity(logging.ERROR)
+  try:
+    yield
+  finally:
+    logging.set_verbosity(verbosity)
 
 
 @contextlib.contextmanager
