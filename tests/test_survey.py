@@ -171,8 +171,8 @@ def test_duplicates_within_and_across_splits(tmp_path):
   a, b, c, d = (encode(noise(5, 5)) for _ in range(4))
   data = make(
     tmp_path,
-    [a, b, c, a, d, c, b, a],
-    labels=[[1, 1], [1, 0], [0, 0], [1, 0], [0, 1], [0, 0], [1, 0], [1, 1]],
+    [b, a, c, a, d, c, b, a],
+    labels=[[1, 1], [1, 1], [0, 0], [1, 0], [0, 1], [0, 0], [1, 0], [1, 1]],
     split=['train', 'train', 'test', 'train', 'train', 'test', 'validation',
            'test'],
     known=np.array([[1, 1]] * 6 + [[1, 0], [1, 1]], bool),
@@ -186,7 +186,7 @@ def test_duplicates_within_and_across_splits(tmp_path):
   assert found['within'] == {'train': 1, 'validation': 0, 'test': 1}
   assert found['contradictions'] == 1
   worst = found['listed'][0]
-  assert [row['id'] for row in worst['rows']] == ['0.png', '3.png', '7.png']
+  assert [row['id'] for row in worst['rows']] == ['1.png', '3.png', '7.png']
   assert worst['labels_differ'] == ['b'] and worst['crosses']
   assert [x['crosses'] for x in found['listed']] == [True, True, False]
   assert found['listed'][1]['labels_differ'] == []
@@ -336,7 +336,7 @@ SIX = {
   'known': KNOWN,
   'split': ['train', 'train', 'train', 'test', 'test', 'dropped'],
   'groups': ['p', 'p', 'q', 'q', 'r', 'r'],
-  'sources': ['x', 'x', 'y', 'y', 'y', 'x'],
+  'sources': ['x', 'x', 'y', 'y', 'y', 'z'],
 }
 
 
@@ -349,6 +349,7 @@ def test_labels_are_counted_by_split():
   }  # fmt: skip
   assert a['splits']['validation']['share'] is None
   assert (b['groups'], b['sources']) == (3, ['x', 'y'])
+  assert a['sources'] == ['x', 'y']  # z is dropped.
   assert a['groups'] == 2  # r, whose row 5 is dropped, by row 4.
   assert (c['unknown'], c['share'], c['known_sources']) == (5, None, [])
   (alone,) = label_survey.labels(of_labels([[1], [0]]))
@@ -376,14 +377,15 @@ def test_equal_and_complementary_columns_are_found():
   a = np.array([1, 0, 1, 0, 1])
   zero, one = np.zeros(5), np.ones(5)
   other = np.array([1, 1, 0, 0, 1])
-  labels = np.stack([a, other, a, 1 - a, zero, zero, one, one], axis=1)
+  apart = np.array([0, 1, 0, 0, 0])  # Never with a, but both may be 0.
+  labels = np.stack([a, other, a, 1 - a, apart, zero, one, one], axis=1)
   known = np.ones(labels.shape, bool)
   known[1, 2] = False  # Where both are known they are equal.
   labels[~known] = 0
   found = label_survey.pairs(of_labels(labels, known=known))
   assert found['equal'] == {'count': 1, 'listed': [['a', 'c']]}
   assert found['complementary']['listed'] == [['a', 'd'], ['c', 'd']]
-  assert found['jaccard'][4][5] is None
+  assert found['jaccard'][5][5] is None
 
 
 def test_only_the_most_frequent_labels_are_compared(monkeypatch):

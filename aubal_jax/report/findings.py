@@ -1,11 +1,11 @@
 """What is wrong with a data set, in words, from the content of inspect.json."""
 
+from aubal_jax.report import label_findings
 from aubal_jax.report import page
 
 # How bad a finding is: scores are not to be trusted, or rows are lost; it may
 # be meant so; good to know.
 LEVELS = ('wrong', 'odd', 'note')
-_FEW = 10  # Rows of a label's rarer value, below which it is hardly learnt.
 _REASONS = 3  # That a sentence tells apart.
 _SHOWN = 5  # Names that a sentence holds.
 
@@ -161,98 +161,15 @@ def _groups(found):
 
 def _labels(entries, rows):
   """Yields what is said of single labels, all of a kind in one."""
-  kinds = {}
-  for entry in entries:
-    for kind in _kinds(entry, rows):
-      kinds.setdefault(kind, []).append(entry['name'])
-  for kind, (level, words, mend) in _LABEL_KINDS.items():
-    names = kinds.get(kind, ())
-    if names:
-      verbs = ('is', 'are') if words[0] != '~' else ('has', 'have')
-      yield _finding(
-        level,
-        f'{_is(len(names), "label", verbs)} {words.lstrip("~")}.',
-        mend,
-        names,
-      )
-
-
-_LABEL_KINDS = {
-  'unknown': (
-    'wrong',
-    'unknown in every row',
-    'Remove the column, or correct data.unknown_codes.',
-  ),
-  'zero': (
-    'wrong',
-    '0 in every row',
-    'Nothing can be learnt or measured: remove the column, or correct it.',
-  ),
-  'one': (
-    'wrong',
-    '1 in every row',
-    'Nothing can be learnt or measured: remove the column, or correct it.',
-  ),
-  'train': (
-    'wrong',
-    'never 1 in train, though elsewhere',
-    'Nothing can be learnt: move rows with it to train, or remove it.',
-  ),
-  'test': (
-    'wrong',
-    'never 1 in test, though elsewhere',
-    'Its F1 says nothing: move rows with it to test.',
-  ),
-  'validation': (
-    'odd',
-    'never 1 in validation, though elsewhere',
-    'Its threshold cannot be tuned: move rows with it to validation.',
-  ),
-  'few': (
-    'odd',
-    f'1 (or 0) in fewer than {_FEW} rows',
-    'Too few to learn from or to measure on: find more, merge or remove it.',
-  ),
-  'group': (
-    'odd',
-    '~positives in one group only',
-    'The person or video is learnt in its stead: find more groups with it.',
-  ),
-  'source': (
-    'odd',
-    '~positives in one source only, though others label it',
-    'The source is learnt in its stead: check what the others mean by it.',
-  ),
-  'known': (
-    'note',
-    'known in one source only',
-    'A set that lacks it teaches nothing about it.',
-  ),
-}
-
-
-def _kinds(entry, rows):
-  """Yields the names in _LABEL_KINDS of what is odd about a label."""
-  yes, no = entry['positives'], entry['negatives']
-  known_sources = entry['known_sources'] or ()
-  if not yes + no:
-    yield 'unknown'
-  elif not yes:
-    yield 'zero'
-  elif not no:
-    yield 'one'
-  else:
-    for split in ('train', 'validation', 'test'):
-      if rows[split] and not entry['splits'][split]['positives']:
-        yield split
-    if min(yes, no) < _FEW:
-      yield 'few'
-    if entry['groups'] == 1 and yes > 1:
-      yield 'group'
-    if len(known_sources) == 1:
-      yield 'known'
-    elif entry['sources'] and len(entry['sources']) == 1:
-      yield 'source'
+  for kind, names in label_findings.find(entries, rows).items():
+    level, words, mend = label_findings.KINDS[kind]
+    verbs = ('has', 'have') if words[0] == '~' else ('is', 'are')
+    yield _finding(
+      level,
+      f'{_is(len(names), "label", verbs)} {words.lstrip("~")}.',
+      mend,
+      names,
+    )
 
 
 def _pairs(found):
