@@ -317,14 +317,15 @@ def test_a_label_without_a_positive_is_said(config, tmp_path, capsys):
 
 
 def test_contact_sheet_shows_rows_of_the_plan(config, tmp_path):
+  from aubal_jax.data import images
   from aubal_jax.data import manifest
   from aubal_jax.data import pipeline
   from aubal_jax.tasks import report
 
   path = run(config, tmp_path / 'run', 'balance')
   plan = plan_lib.load(path / 'plan.npz')
-  dataset = manifest.load(config.data.path, image_size=32)
-  entries = report._contact_sheet(config, dataset, plan)
+  dataset = manifest.load(config.data.path, pixels=images.Pixels(32))
+  entries = report._contact_sheet(config, dataset, plan, dataset.load_images)
   assert entries
   batch = next(
     pipeline.train_batches(

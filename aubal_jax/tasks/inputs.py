@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import resource
@@ -10,6 +11,7 @@ import time
 
 import numpy as np
 
+from aubal_jax import hosts
 from aubal_jax import progress
 from aubal_jax import workdir
 from aubal_jax.tasks import datasets
@@ -93,15 +95,19 @@ class Inputs:
 
   def begin(self, stage):
     """Says that `stage` is about to write its files."""
-    workdir.begin(self.path, stage, self.pinned, self.config)
+    if hosts.is_first():
+      workdir.begin(self.path, stage, self.pinned, self.config)
 
   def finish(self, stage):
     """Says that `stage` is done."""
-    workdir.finish(self.path, stage, self.pinned, self.config)
+    if hosts.is_first():
+      workdir.finish(self.path, stage, self.pinned, self.config)
 
   def is_done(self, stage) -> bool:
     """Whether `stage` and those before it are done for these settings."""
-    return workdir.is_done(self.path, stage, self.pinned)
+    return hosts.from_first(
+      lambda: workdir.is_done(self.path, stage, self.pinned)
+    )
 
   def need_images(self):
     """Raises ValueError where the data set has labels alone."""
@@ -125,6 +131,10 @@ class Inputs:
       self._open()
     return self._images
 
+  def some_images(self, rows):
+    """Returns uint8[R, H, W, C] of a few rows; the others stay unread."""
+    return (self._images or self.dataset.load_images)(rows)
+
   def _must_open(self) -> bool:
     """Whether only the images tell which rows can be used."""
     data = self.config.data
@@ -142,14 +152,15 @@ class Inputs:
 
     self.watch.lap('other')
     data, dataset = self.config.data, self.dataset
-    self._images, failures = store.open_images(
-      dataset,
-      np.flatnonzero(dataset.split != 'dropped'),
-      datasets.pixels(self.config),
-      cache_dir=data.cache_dir,
-      num_processes=data.num_processes,
-      tell=functools.partial(print, flush=True),
-    )
+    with hosts.first_ahead() if data.cache_dir else contextlib.nullcontext():
+      self._images, failures = store.open_images(
+        dataset,
+        np.flatnonzero(dataset.split != 'dropped'),
+        datasets.pixels(self.config),
+        cache_dir=data.cache_dir,
+        num_processes=data.num_processes,
+        tell=functools.partial(print, flush=True),
+      )
     self.watch.lap('reading images')
     unreadable = {k: v for k, v in failures.items() if v != crop.NO_FACE}
     if unreadable and data.unreadable == 'error':

@@ -25,7 +25,7 @@ def run(inputs) -> None:
     plan = plan_lib.load(path / 'plan.npz')
     described = report.describe_plan(plan, dataset.labels)
     if dataset.load_images is not None:
-      contact = _contact_sheet(config, dataset, plan)
+      contact = _contact_sheet(config, dataset, plan, inputs.some_images)
   metrics = train_log.read_lines(path / 'metrics.jsonl')
   report.write_page(
     path / 'report.html',
@@ -52,7 +52,7 @@ def _read(path):
   return files.read_json(path) if path.exists() else None
 
 
-def _contact_sheet(config, dataset, plan) -> list[dict]:
+def _contact_sheet(config, dataset, plan, some_images) -> list[dict]:
   """Returns originals, each with what training makes of it.
 
   The sources are those repeated most often, each of another labelset; the
@@ -69,7 +69,7 @@ def _contact_sheet(config, dataset, plan) -> list[dict]:
   entries = []
   for source in _most_repeated(plan.source[shown], dataset.labels):
     rows = np.flatnonzero(shown & (plan.source == source))[:_NUM_AUGMENTED]
-    original = dataset.load_images(np.array([source]))
+    original = some_images(np.array([source]))
     parameters = augment.draw(
       augment.Settings(**settings), seed=config.seed, epochs=0, rows=rows
     )
