@@ -51,12 +51,19 @@ class TrainState:
     params: the model's parameters.
     batch_stats: running batch norm statistics.
     opt_state: of the optax optimiser.
+    average: moving averages of the two above, a dict of 'params' and
+      'batch_stats'; None where none are kept.
+    best: float32 scalar, the best F1 macro on validation so far; -1: none yet.
+    stale: int32 scalar, validations since the best.
   """
 
   step: jax.Array
   params: Any
   batch_stats: Any
   opt_state: Any
+  average: Any = None
+  best: jax.Array = np.float32(-1)
+  stale: jax.Array = np.int32(0)
 
 
 class Preempted(Exception):
@@ -64,16 +71,21 @@ class Preempted(Exception):
 
 
 def make_optimizer(
-  name: str, learning_rate: float | Callable
+  name: str, learning_rate: float | Callable, *, clip_norm: float = 0.0
 ) -> optax.GradientTransformation:
   """Returns the optimiser called `name`.
+
+  Its state has one structure, whatever the learning rate and the clipping.
 
   Args:
     name: a name of `OPTIMIZERS`.
     learning_rate: number above 0, or an optax schedule of the step.
+    clip_norm: a gradient whose norm, over all parameters, is larger is scaled
+      down to it; 0: none is.
 
   Raises:
-    ValueError: the name is not known, or the learning rate not above 0.
+    ValueError: the name is not known, the learning rate is not above 0, or
+      clip_norm below 0.
   """
   if name not in OPTIMIZERS:
     raise ValueError(
@@ -83,11 +95,25 @@ def make_optimizer(
     raise ValueError(
       f'learning_rate must be above 0, got {learning_rate}; 1e-4 is usual.'
     )
-  return OPTIMIZERS[name](learning_rate)
+  if not 0 <= clip_norm < math.inf:
+    raise ValueError(
+      f'clip_norm must be at least 0, got {clip_norm}; 0 clips nothing.'
+    )
+  if not callable(learning_rate):
+    learning_rate = optax.constant_schedule(learning_rate)
+  return optax.chain(
+    optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
+    OPTIMIZERS[name](learning_rate),
+  )
 
 
 def create_state(
-  model, optimizer: optax.GradientTransformation, key, image_shape
+  model,
+  optimizer: optax.GradientTransformation,
+  key,
+  image_shape,
+  *,
+  averaged: bool = False,
 ) -> TrainState:
   """Returns the state before the first step.
 
@@ -96,17 +122,30 @@ def create_state(
     optimizer: from `make_optimizer`.
     key: JAX key the parameters are drawn from.
     image_shape: (H, W, C) of one image.
+    averaged: whether moving averages are kept.
   """
   images = jnp.zeros((1, *image_shape), model.dtype)
   variables = jax.jit(model.init)(key, images)
   # Flax begins with float32 statistics, whatever they are updated with.
   wide = jnp.promote_types(model.param_dtype, jnp.float32)
+  params = variables['params']
+  batch_stats = optax.tree.cast(variables['batch_stats'], wide)
+  average = {'params': params, 'batch_stats': batch_stats}
   return TrainState(
     step=jnp.zeros((), jnp.int32),
-    params=variables['params'],
-    batch_stats=optax.tree.cast(variables['batch_stats'], wide),
-    opt_state=optimizer.init(variables['params']),
+    params=params,
+    batch_stats=batch_stats,
+    opt_state=optimizer.init(params),
+    # A copy: a step donates what it is given, and nothing can be given twice.
+    average=jax.tree.map(jnp.copy, average) if averaged else None,
   )
+
+
+def evaluated(state: TrainState) -> TrainState:
+  """Returns the state to evaluate and predict with: its averages, if any."""
+  if state.average is None:
+    return state
+  return state.replace(**state.average, average=None)
 
 
 def check_batch_size(batch_size: int, num_devices: int) -> None:
@@ -120,16 +159,31 @@ def check_batch_size(batch_size: int, num_devices: int) -> None:
     )
 
 
-def train_step(state, batch, *, model, optimizer, loss, axis_name=None):
+def train_step(
+  state,
+  batch,
+  *,
+  model,
+  optimizer,
+  loss,
+  ema_decay=0.0,
+  augment=None,
+  axis_name=None,
+):
   """One optimiser step on one batch; plain, to be mapped and compiled.
 
   Args:
     state: `TrainState`.
     batch: dict of this device's image uint8[B, H, W, C], label uint8[B, L]
-      and known bool[B, L].
-    model: flax module, with the same axis_name.
+      and known bool[B, L]; and augment uint32[B, P], the parameters of the
+      augmentation (0: of none), where it is done here.
+    model: flax module; its axis_name is the same, or None: batch norm is then
+      by the share of each device.
     optimizer: optax optimiser.
     loss: f(logits, labels, known, axis_name), from `losses.make_loss`.
+    ema_decay: of the moving averages, where the state has them.
+    augment: f(image, parameters, mask bool[B]) -> image, with the settings of
+      `augment_device.augment_images` bound, where batches hold parameters.
     axis_name: mapped axis the batch is spread over, or None.
 
   Returns:
@@ -137,10 +191,15 @@ def train_step(state, batch, *, model, optimizer, loss, axis_name=None):
     the step, 'gradient_norm', and 'finite', whether all of the next state is.
   """
 
+  image = batch['image']
+  if 'augment' in batch:
+    packed = batch['augment']
+    image = augment(image, packed, (packed != 0).any(axis=1))
+
   def loss_of(params):
     logits, updated = model.apply(
       {'params': params, 'batch_stats': state.batch_stats},
-      models.scale_images(batch['image'], model.dtype),
+      models.scale_images(image, model.dtype),
       train=True,
       mutable=['batch_stats'],
     )
@@ -153,12 +212,18 @@ def train_step(state, batch, *, model, optimizer, loss, axis_name=None):
     # The transpose of psum is psum: each device holds (devices x its share of
     # the gradient), so that the mean is the gradient of the global loss.
     gradient = jax.lax.pmean(gradient, axis_name)
+    if model.axis_name is None:
+      batch_stats = jax.lax.pmean(batch_stats, axis_name)
   updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-  state = TrainState(
-    step=state.step + 1,
-    params=optax.apply_updates(state.params, updates),
+  step, params = state.step + 1, optax.apply_updates(state.params, updates)
+  state = state.replace(
+    step=step,
+    params=params,
     batch_stats=batch_stats,
     opt_state=opt_state,
+    average=None
+    if state.average is None
+    else _moved(state.average, params, batch_stats, step, ema_decay),
   )
   finite = [jnp.isfinite(x).all() for x in jax.tree.leaves(state)]
   metrics = {
@@ -169,11 +234,29 @@ def train_step(state, batch, *, model, optimizer, loss, axis_name=None):
   return state, metrics
 
 
+def _moved(average, params, batch_stats, step, decay):
+  """Returns the averages after a step: mean weighted by decay ** (its age).
+
+  The weights are divided by their sum, 1 - decay ** step: the first average is
+  the first state, and no start of zeros or random numbers lingers.
+  """
+  decay = jnp.float32(decay)
+  share = (1 - decay) / (1 - decay**step)
+  return jax.tree.map(
+    lambda new, old: old + share.astype(old.dtype) * (new - old),
+    {'params': params, 'batch_stats': batch_stats},
+    average,
+  )
+
+
 def make_train_step(
   model,
   optimizer: optax.GradientTransformation,
   loss: Callable,
   *,
+  ema_decay: float = 0.0,
+  augment: Callable | None = None,
+  sync_batch_norm: bool = True,
   devices: Sequence[jax.Device] | None = None,
 ) -> Callable:
   """Compiles `train_step` for all the given devices, on its first call.
@@ -182,6 +265,11 @@ def make_train_step(
     model: from `models.make_model`; its axis_name is set here.
     optimizer: from `make_optimizer`.
     loss: from `losses.make_loss`.
+    ema_decay: in [0, 1), of the moving averages, where the state has them.
+    augment: as in `train_step`.
+    sync_batch_norm: normalise by the global batch. False: each device by its
+      share, so that another number of devices is another result; the running
+      statistics are the means of theirs.
     devices: the devices that share each batch; None: all there are.
 
   Returns:
@@ -189,7 +277,12 @@ def make_train_step(
     this process's images as NumPy arrays. The state handed in is donated: it
     must not be used again. It raises ValueError for a batch that the devices
     cannot share evenly.
+
+  Raises:
+    ValueError: ema_decay is out of range.
   """
+  if not 0 <= ema_decay < 1:
+    raise ValueError(f'ema_decay must be in [0, 1), got {ema_decay}.')
   index = jax.process_index()
   local = [
     device
@@ -202,9 +295,11 @@ def make_train_step(
   parallel = jax.pmap(
     functools.partial(
       train_step,
-      model=model.clone(axis_name=AXIS_NAME),
+      model=model.clone(axis_name=AXIS_NAME if sync_batch_norm else None),
       optimizer=optimizer,
       loss=loss,
+      ema_decay=ema_decay,
+      augment=augment,
       axis_name=AXIS_NAME,
     ),
     axis_name=AXIS_NAME,
@@ -218,7 +313,8 @@ def make_train_step(
     check_batch_size(len(batch['image']), len(local))
     shards = {
       name: batch[name].reshape(len(local), -1, *batch[name].shape[1:])
-      for name in ('image', 'label', 'known')
+      for name in ('image', 'label', 'known', 'augment')
+      if name in batch
     }
     return parallel(jax.device_put(state, whole), shards)
 
@@ -234,6 +330,7 @@ def train(
   log_every_steps: int = 10,
   eval_every_steps: int = 100,
   checkpoint_every_steps: int = 50,
+  patience: int = 0,
   steps_per_epoch: float | None = None,
   learning_rate: float | Callable | None = None,
   write_line: Callable[[dict], None] | None = None,
@@ -241,7 +338,7 @@ def train(
   checkpoints=None,
   should_stop: Callable[[], bool] | None = None,
 ) -> TrainState:
-  """Trains up to step `num_steps` and returns the state then.
+  """Trains up to step `num_steps`, or `patience`; returns the state then.
 
   To go on after a stop: hand in the restored state, and batches that begin
   with that of step `state.step` (counted from 0); the result is the straight
@@ -261,6 +358,9 @@ def train(
     log_every_steps: steps between log lines; the last step has one too.
     eval_every_steps: steps between calls of `validate`.
     checkpoint_every_steps: steps between checkpoints.
+    patience: stop, as after the last step, once so many validations in a row,
+      one after each `eval_every_steps`, brought no better F1 macro; 0: never.
+      The count is in the state, so a stopped run that goes on stops as well.
     steps_per_epoch: B steps a pass over the plan takes; None: no 'epoch'.
     learning_rate: number or schedule, for the log alone; None: left out.
     write_line: takes the lines of metrics.jsonl, see `train_log.TrainLog`.
@@ -285,7 +385,7 @@ def train(
         f'{name} must be at least 1, got {every}; a number above num_steps'
         ' means: after the last step alone.'
       )
-  first = int(state.step) + 1
+  first, stale = int(state.step) + 1, int(state.stale)
   # A copy: the step would donate the caller's own arrays.
   state = jax.tree.map(np.array, state)
   log = train_log.TrainLog(
@@ -297,6 +397,8 @@ def train(
   )
   shape = None
   for step in range(first, num_steps + 1):
+    if 0 < patience <= stale:
+      break
     with log.waiting():
       batch = _next_batch(batches, shape, step, num_steps)
     shape = batch['image'].shape
@@ -316,14 +418,27 @@ def train(
         found = validate(state) if evaluate else None
         if found is not None:
           log.write_validation(step, found)
+          if step % eval_every_steps == 0:
+            state = _count(state, found[checkpoint.BEST_METRIC])
+            stale = int(state.stale)
         if checkpoints is not None:
           checkpoint.save(checkpoints, state, found)
     if stop:
+      if checkpoints is not None:
+        checkpoint.wait(checkpoints)
       saved = 'nothing is' if checkpoints is None else 'the state is'
       raise Preempted(
         f'Stopped at step {step:,} of {num_steps:,}; {saved} saved.'
       )
   return state
+
+
+def _count(state, score):
+  """Returns the state after a validation, which may be the best so far."""
+  score = np.float32(score)
+  if score > state.best:
+    return state.replace(best=score, stale=np.int32(0))
+  return state.replace(stale=np.int32(state.stale + 1))
 
 
 def _next_batch(batches, shape, step, num_steps):
@@ -347,7 +462,7 @@ def _settle(log, checkpoints):
   try:
     log.settle()
   except FloatingPointError as error:
-    kept = None if checkpoints is None else checkpoints.latest_step()
+    kept = None if checkpoints is None else checkpoint.find_step(checkpoints)
     raise FloatingPointError(
       f'{error} No checkpoint was saved.'
       if kept is None

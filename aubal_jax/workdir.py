@@ -80,10 +80,16 @@ READS = {
     'train.batch_size',
     'train.optimizer',
     'train.learning_rate',
+    'train.schedule',
+    'train.warmup_steps',
+    'train.clip_norm',
+    'train.ema_decay',
+    'train.patience',
+    'train.dtype',
     'train.batch_norm_momentum',
     'train.eval_every_steps',
   ),
-  'evaluate': (*_TABLE, *_PIXELS, 'model.'),
+  'evaluate': (*_TABLE, *_PIXELS, 'model.', 'train.dtype'),
   'report': (*_TABLE, *_PIXELS, 'augment.'),
   'inspect': (*_TABLE, *_PIXELS, 'inspect.'),
   'optimizers': (*_TABLE, *_PROBLEM, 'balance.num_devices', 'optimizers.'),
@@ -122,11 +128,19 @@ PREDICTIONS = (
   'submission',
 )
 
+# What training writes beside that, where it is asked to.
+LOGS = ('tensorboard', 'profile')
+
+# What the task search writes: its cells are folders of runs of their own.
+SEARCH = ('search.csv', 'search.json', 'search.png', 'search')
+
 # All that is written into the folder; config.json, which vouches for the rest,
 # is deleted last.
 CONTENTS = (
   *(name for names in WRITES.values() for name in names),
   'solution.json',
+  *LOGS,
+  *SEARCH,
   *PREDICTIONS,
   'config.json',
 )
@@ -207,7 +221,12 @@ def refuse_other(path: pathlib.Path, pinned: dict[str, dict]) -> None:
     old = entry['settings']
     for name in {*old, *pinned[stage]}:
       was, now = old.get(name), pinned[stage].get(name)
-      if now is not NOT_KNOWN and was != now and not _grew(name, was, now):
+      if now is NOT_KNOWN or was == now:
+        continue
+      # A cosine is drawn over all steps: more of them change every one.
+      cosine = old.get('train.schedule') == 'cosine'
+      fixed = cosine and name == 'train.num_steps'
+      if fixed or not _grew(name, was, now):
         differ[name] = f'  {name}: {was!r} there, {now!r} now'
   if differ:
     raise ValueError(

@@ -20,6 +20,13 @@ from aubal_jax.data import augment_processes
 _PREFETCH = 2
 # Streams of augment.hash_rows; 0 is augmentation.
 _PARTNER_STREAM = 1
+# What is in a batch.
+_DTYPES = {
+  'image': np.uint8,
+  'label': np.uint8,
+  'known': np.bool_,
+  'augment': np.uint32,
+}
 _MAY_BE_ZERO = ('num_steps', 'start_step', 'shard_index', 'num_processes')
 # Keeps the permutations apart from whatever else is seeded with (seed, epoch).
 _ORDER_STREAM = 0x0BDE5
@@ -77,6 +84,7 @@ def train_batches(
   settings: augment.Settings | None = None,
   num_workers: int = 2,
   num_processes: int = 0,
+  pack: Callable | None = None,
   shard_index: int = 0,
   shard_count: int = 1,
 ) -> Iterator[dict[str, np.ndarray]]:
@@ -103,6 +111,9 @@ def train_batches(
     settings: ranges of the augmentations; None: the defaults.
     num_workers: threads that make batches.
     num_processes: processes that augment for these threads; 0: the threads do.
+    pack: `augment_device.pack`: images stay as they are, and batches hold
+      'augment' uint32[B, P], the parameters for the device. None: they are
+      augmented here.
     shard_index: which contiguous share of each batch to make.
     shard_count: number of shares; must divide batch_size.
 
@@ -134,31 +145,34 @@ def train_batches(
     'none': np.zeros_like(plan.augment),
   }[augment_rows]
 
+  draw = functools.partial(_draw, settings, seed)
   stack = contextlib.ExitStack()
-  if num_processes and which.any():
+  if num_processes and which.any() and pack is None:
     augmented = stack.enter_context(
       augment_processes.start(settings, seed=seed, num_processes=num_processes)
     )
   else:
 
     def augmented(image, epochs, rows):
-      drawn = augment.draw(settings, seed=seed, epochs=epochs, rows=rows)
-      return augment.augment(image, drawn)
+      return augment.augment(image, draw(epochs, rows))
 
   def make(step):
     epoch, row = (values[mine] for values in rows_of(step))
     source = plan.source[row]
     image = _take_images(read, source, plan.partner[row], row, seed)
     chosen = which[row]
-    if chosen.any():
-      image[chosen] = augmented(
-        image[chosen], 0 if frozen else epoch[chosen], row[chosen]
-      )
+    epochs = 0 if frozen else epoch[chosen]
+    if pack is None and chosen.any():
+      image[chosen] = augmented(image[chosen], epochs, row[chosen])
     label = labels[source] if plan.labels is None else plan.labels[row]
-    return image, label.astype(np.uint8), known[source].astype(bool)
+    made = image, label.astype(np.uint8), known[source].astype(bool)
+    if pack is None:
+      return made
+    return *made, pack(draw(epochs, row[chosen]), share, chosen)
 
+  names = ['image', 'label', 'known'] + ['augment'] * (pack is not None)
   threads = max(num_workers, num_processes)
-  return _run(make, start_step, num_steps, threads, stack.close)
+  return _run(make, names, start_step, num_steps, threads, stack.close)
 
 
 def eval_batches(
@@ -255,7 +269,11 @@ def _take_images(read, source, partner, row, seed):
   return image
 
 
-def _run(make, start_step, num_steps, num_workers, close):
+def _draw(settings, seed, epochs, rows):
+  return augment.draw(settings, seed=seed, epochs=epochs, rows=rows)
+
+
+def _run(make, names, start_step, num_steps, num_workers, close):
   """Returns an iterator over make(step) as dicts, made by tf.data threads.
 
   Once it is done with, or let go of, it calls close().
@@ -268,6 +286,7 @@ def _run(make, start_step, num_steps, num_workers, close):
 
   # All that is worth letting go of: TensorFlow keeps `attempt` for ever.
   held = {'make': make, 'failures': {}}
+  dtypes = [_DTYPES[name] for name in names]
 
   def attempt(step):
     try:
@@ -275,14 +294,12 @@ def _run(make, start_step, num_steps, num_workers, close):
     except Exception as error:
       # Raised below, whole: TensorFlow would hand on only its text.
       held.get('failures', {})[int(step)] = error
-      return np.empty(0, np.uint8), np.empty(0, np.uint8), np.empty(0, bool)
+      return tuple(np.empty(0, dtype) for dtype in dtypes)
 
   @tf.autograph.experimental.do_not_convert  # It has nothing to convert.
   def batch(step):
     # Not stateful: equal steps give equal batches.
-    return tf.numpy_function(
-      attempt, [step], (tf.uint8, tf.uint8, tf.bool), stateful=False
-    )
+    return tf.numpy_function(attempt, [step], dtypes, stateful=False)
 
   dataset = (
     tf.data.Dataset.range(start_step, start_step + num_steps)
@@ -294,7 +311,7 @@ def _run(make, start_step, num_steps, num_workers, close):
   # Else no more threads than cores, too few where reading waits for a disk.
   options.threading.private_threadpool_size = num_workers
   held['iterator'] = dataset.with_options(options).as_numpy_iterator()
-  batches = _read(held, start_step)
+  batches = _read(held, names, start_step)
   # TensorFlow's iterator must go before the interpreter does, else its threads
   # wait for ever for a dead one.
   weakref.finalize(batches, _end, held, close)
@@ -307,13 +324,13 @@ def _end(held, close):
   close()
 
 
-def _read(held, step):
+def _read(held, names, step):
   """Yields the arrays of held's iterator as dicts, or raises its failure."""
   try:
     while (arrays := next(held['iterator'], None)) is not None:
       if step in held['failures']:
         raise held['failures'][step]
-      yield dict(zip(('image', 'label', 'known'), arrays, strict=True))
+      yield dict(zip(names, arrays, strict=True))
       step += 1
   finally:
     held.clear()

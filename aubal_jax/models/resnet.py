@@ -60,7 +60,7 @@ class BasicBlock(nn.Module):
   param_dtype: Any
 
   @nn.compact
-  def __call__(self, x, *, train: bool):
+  def __call__(self, x, train: bool):
     """Maps [B, H, W, C] to [B, H / stride, W / stride, filters]."""
     y = _conv(self, self.filters, 3, self.stride, 'conv1')(x)
     y = nn.relu(_norm(self, train, 'norm1')(y))
@@ -91,6 +91,7 @@ class ResNet(nn.Module):
     axis_name: mapped axis whose devices share one batch, or None.
     dtype: of the arithmetic.
     param_dtype: of parameters and running statistics.
+    remat: compute what is inside the blocks once more for the gradient.
   """
 
   num_outputs: int
@@ -101,6 +102,7 @@ class ResNet(nn.Module):
   axis_name: str | None = None
   dtype: Any = jnp.float32
   param_dtype: Any = jnp.float32
+  remat: bool = False
 
   @nn.compact
   def __call__(self, images, *, train: bool = False):
@@ -126,9 +128,12 @@ class ResNet(nn.Module):
     x = _conv(self, self.width, STEM_SIZES[self.stem], 2, 'stem_conv')(images)
     x = nn.relu(_norm(self, train, 'stem_norm')(x))
     x = pool.max_pool(x)
+    block_class = BasicBlock
+    if self.remat:  # Argument 2 is `train`.
+      block_class = nn.remat(BasicBlock, static_argnums=2)
     for stage, num_blocks in enumerate(self.stage_sizes):
       for block in range(num_blocks):
-        x = BasicBlock(
+        x = block_class(
           filters=self.width * 2**stage,
           stride=2 if stage > 0 and block == 0 else 1,
           momentum=self.momentum,
@@ -136,7 +141,7 @@ class ResNet(nn.Module):
           dtype=self.dtype,
           param_dtype=self.param_dtype,
           name=f'stage{stage + 1}_block{block + 1}',
-        )(x, train=train)
+        )(x, train)
     x = x.astype(jnp.promote_types(self.dtype, jnp.float32)).mean((1, 2))
     return nn.Dense(
       self.num_outputs,

@@ -18,7 +18,7 @@ from aubal_jax import train as train_lib
 from aubal_jax.data import images
 
 _FILE = 'model.json'
-_FORMAT = 1
+_FORMAT = 2
 _PIXELS = ('image_size', 'channels', 'resize', 'crop')
 
 
@@ -33,7 +33,9 @@ def describe(config, label_names) -> dict:
       'stem': config.model.stem,
       'momentum': config.train.batch_norm_momentum,
     },
+    'dtype': config.train.dtype,
     'optimizer': config.train.optimizer,
+    'averaged': config.train.ema_decay > 0,
   }
 
 
@@ -80,22 +82,34 @@ def pixels(described: dict) -> images.Pixels:
   return images.Pixels(**described['pixels'])
 
 
-def make_network(described: dict, *, learning_rate: float = 1.0):
-  """Returns the model and the optimiser."""
+def make_network(
+  described: dict, *, learning_rate=1.0, clip_norm=0.0, remat=False
+):
+  """Returns the model and the optimiser; without those, of the same shapes."""
   model = models.make_model(
     described['model']['name'],
     len(described['label_names']),
     stem=described['model']['stem'],
     momentum=described['model']['momentum'],
+    dtype=models.compute_dtype(described['dtype']),
+    remat=remat,
   )
-  optimizer = train_lib.make_optimizer(described['optimizer'], learning_rate)
+  optimizer = train_lib.make_optimizer(
+    described['optimizer'], learning_rate, clip_norm=clip_norm
+  )
   return model, optimizer
 
 
 def first_state(model, optimizer, described: dict, *, seed: int = 0):
   """Returns the `TrainState` before the first step."""
   key = jax.random.key(seed)
-  return train_lib.create_state(model, optimizer, key, pixels(described).shape)
+  return train_lib.create_state(
+    model,
+    optimizer,
+    key,
+    pixels(described).shape,
+    averaged=described['averaged'],
+  )
 
 
 def restore(directory: pathlib.Path, described: dict):
@@ -106,9 +120,9 @@ def restore(directory: pathlib.Path, described: dict):
     described: what they are of.
 
   Returns:
-    The model; the best `TrainState`, or the latest where none was validated;
-    which of the two it is; and the thresholds float64[L] that were tuned on
-    the validation split, or None.
+    The model; the best `TrainState`, or the latest where none was validated,
+    as `train.evaluated` has it; which of the two it is; and the thresholds
+    float64[L] that were tuned on the validation split, or None.
 
   Raises:
     FileNotFoundError, ValueError: there is none, it is damaged or of another
@@ -131,4 +145,4 @@ def restore(directory: pathlib.Path, described: dict):
         f'{len(described["label_names"])} labels: it is of another run. Copy '
         'the folder anew.'
       )
-  return model, state, which, thresholds
+  return model, train_lib.evaluated(state), which, thresholds

@@ -3,57 +3,75 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 
 import numpy as np
 
+from aubal_jax import hosts
 from aubal_jax import plan as plan_lib
 from aubal_jax import preemption
 from aubal_jax import workdir
+from aubal_jax.tasks import logs
+
+
+# What validation finds of a state.
+SCORES = ('f1_macro', 'f1_micro', 'accuracy', 'awc')
+
+
+def check(config) -> None:
+  """Raises ValueError for what is wrong whatever the table."""
+  from aubal_jax import tensorboard
+
+  if config.train.tensorboard:
+    tensorboard.check_installed()
 
 
 def run(inputs) -> None:
   """Trains up to the wanted number of steps, from the newest checkpoint."""
   import jax
 
-  from aubal_jax import checkpoint
-  from aubal_jax import losses
+  from aubal_jax import profiling
+  from aubal_jax import schedules
   from aubal_jax import train as train_lib
-  from aubal_jax import train_log
   from aubal_jax.data import augment
   from aubal_jax.tasks import network
 
   config, dataset, path = inputs.config, inputs.dataset, inputs.path
   inputs.need_images()
-  plan = _load_plan(path / 'plan.npz', dataset)
+  plan = hosts.from_first(lambda: _load_plan(path / 'plan.npz', dataset))
   num_devices = jax.device_count()
   train_lib.check_batch_size(config.train.batch_size, num_devices)
-  loss = losses.make_loss(
-    config.loss.name,
-    weights=config.loss.weights,
-    frequency=_frequency(dataset, plan),
-  )
+  if config.train.patience and not len(dataset.rows('validation')):
+    raise ValueError(
+      'train.patience stops by the validation split, which this data set does '
+      'not have; set it to 0, or config.data.validation_fraction.'
+    )
   settings = config.augment.to_dict()
   del settings['rows'], settings['frozen'], settings['backend']
   settings = augment.Settings(**settings)
   described = network.describe(config, dataset.label_names)
+  learning_rate = schedules.make_schedule(
+    config.train.schedule,
+    config.train.learning_rate,
+    num_steps=inputs.num_steps,
+    warmup_steps=config.train.warmup_steps,
+  )
   model, optimizer = network.make_network(
-    described, learning_rate=config.train.learning_rate
+    described,
+    learning_rate=learning_rate,
+    clip_norm=config.train.clip_norm,
+    remat=config.train.remat,
   )
   state = network.first_state(model, optimizer, described, seed=config.seed)
   inputs.watch.lap('making the network')
   images = inputs.images()
-  if not workdir.has_begun(path, 'train'):
-    # Of another run, or of a plan that is no more.
-    workdir.clear(path, workdir.WRITES['train'])
-  with checkpoint.open_checkpoints(
-    path / 'checkpoints', keep_checkpoints=config.train.keep_checkpoints
-  ) as checkpoints:
-    if checkpoint.find_step(checkpoints) is not None:
-      state = checkpoint.restore(checkpoints, state)
+  with _open_checkpoints(inputs) as checkpoints:
+    state = hosts.from_first(lambda: _newest(checkpoints, state))
     first = int(state.step)
     inputs.begin('train')
-    network.write(path / 'checkpoints', described)
+    if hosts.is_first():
+      network.write(path / 'checkpoints', described)
     print(
       f'train: {config.model.name} on {num_devices} {jax.default_backend()} '
       f'device{"s" if num_devices > 1 else ""}, {len(plan):,} rows '
@@ -62,26 +80,78 @@ def run(inputs) -> None:
       flush=True,
     )
     with (
-      train_log.open_metrics(path / 'metrics.jsonl', step=first) as write_line,
+      _open_metrics(path, first) as write_line,
+      logs.opened(inputs, plan, images, settings, first) as log,
+      profiling.traced(
+        _make_step(config, model, optimizer, dataset, plan, settings),
+        path / 'profile',
+        num_steps=config.train.profile_steps if hosts.is_first() else 0,
+      ) as step,
       _stopping_on_signals(),
     ):
-      train_lib.train(
+      state = train_lib.train(
         state,
-        train_lib.make_train_step(model, optimizer, loss),
+        step,
         _make_batches(inputs, plan, images, settings, first),
         num_steps=inputs.num_steps,
         log_every_steps=config.train.log_every_steps,
         eval_every_steps=config.train.eval_every_steps,
         checkpoint_every_steps=config.train.checkpoint_every_steps,
+        patience=config.train.patience,
         steps_per_epoch=len(plan) / config.train.batch_size,
-        learning_rate=config.train.learning_rate,
-        write_line=write_line,
-        validate=_make_validate(model, dataset, images, config),
+        learning_rate=learning_rate,
+        write_line=logs.beside(write_line, log),
+        validate=_make_validate(model, dataset, images, config, log),
         checkpoints=checkpoints,
-        should_stop=preemption.requested,
+        should_stop=hosts.signal_agreed(config.train.log_every_steps),
       )
+  if state.step < inputs.num_steps:
+    print(
+      f'train: stopped after step {int(state.step):,}: {config.train.patience} '
+      'looks at validation brought no better F1 macro than '
+      f'{float(state.best):.3f}',
+      flush=True,
+    )
   inputs.finish('train')
   inputs.watch.lap('training')
+
+
+@contextlib.contextmanager
+def _open_checkpoints(inputs):
+  """Opens checkpoints/ without those of another run; None on other hosts."""
+  from aubal_jax import checkpoint
+
+  path = inputs.path
+  if not hosts.is_first():
+    yield None
+    return
+  if not workdir.has_begun(path, 'train'):
+    # Of another run, or of a plan that is no more.
+    workdir.clear(path, (*workdir.WRITES['train'], *workdir.LOGS))
+  with checkpoint.open_checkpoints(
+    path / 'checkpoints', keep_checkpoints=inputs.config.train.keep_checkpoints
+  ) as checkpoints:
+    yield checkpoints
+
+
+def _newest(checkpoints, state):
+  """Returns the newest saved state, or `state`, as host arrays."""
+  import jax
+
+  from aubal_jax import checkpoint
+
+  if checkpoint.find_step(checkpoints) is not None:
+    state = checkpoint.restore(checkpoints, state)
+  return jax.tree.map(np.asarray, state)
+
+
+def _open_metrics(path, step):
+  """Opens metrics.jsonl; None on other hosts."""
+  from aubal_jax import train_log
+
+  if not hosts.is_first():
+    return contextlib.nullcontext()
+  return train_log.open_metrics(path / 'metrics.jsonl', step=step)
 
 
 def _load_plan(path, dataset):
@@ -110,13 +180,35 @@ def _load_plan(path, dataset):
   return plan
 
 
+def _make_step(config, model, optimizer, dataset, plan, settings):
+  """Returns the training step."""
+  from aubal_jax import augment_device
+  from aubal_jax import losses
+  from aubal_jax import train as train_lib
+
+  return train_lib.make_train_step(
+    model,
+    optimizer,
+    losses.make_loss(
+      config.loss.name,
+      weights=config.loss.weights,
+      frequency=_frequency(dataset, plan),
+    ),
+    ema_decay=config.train.ema_decay,
+    augment=functools.partial(augment_device.augment_images, settings=settings),
+    sync_batch_norm=config.model.sync_batch_norm,
+  )
+
+
 def _make_batches(inputs, plan, images, settings, first):
   """Returns the iterator over the batches of the steps after `first`."""
   import jax
 
+  from aubal_jax import augment_device
   from aubal_jax.data import pipeline
 
   config = inputs.config
+  on_device = config.augment.backend == 'device'
   return pipeline.train_batches(
     plan,
     images,
@@ -130,6 +222,8 @@ def _make_batches(inputs, plan, images, settings, first):
     frozen=config.augment.frozen,
     settings=settings,
     num_workers=config.train.num_workers,
+    num_processes=config.train.num_processes,
+    pack=augment_device.pack if on_device else None,
     shard_index=jax.process_index(),
     shard_count=jax.process_count(),
   )
@@ -145,6 +239,7 @@ def _stopping_on_signals():
       yield
   except train_lib.Preempted as stop:
     print(stop, file=sys.stderr)
+    hosts.from_first(lambda: None)  # By whom the state is saved.
     preemption.stop_if_requested()
     raise
 
@@ -156,13 +251,14 @@ def _frequency(dataset, plan):
   return dataset.labels[rows].sum(axis=0) / known
 
 
-def _make_validate(model, dataset, images, config):
+def _make_validate(model, dataset, images, config, log=None):
   """Returns state -> scores on the validation split, or None without one.
 
   The tuned thresholds are beside them, for those who use the state.
   """
   from aubal_jax import evaluate as evaluate_lib
   from aubal_jax import metrics
+  from aubal_jax import train as train_lib
 
   rows = dataset.rows('validation')
   if not len(rows):
@@ -172,13 +268,19 @@ def _make_validate(model, dataset, images, config):
 
   def validate(state):
     probability = evaluate_lib.predict_rows(
-      predict, state, images, rows, batch_size=config.evaluate.batch_size
+      predict,
+      train_lib.evaluated(state),
+      images,
+      rows,
+      batch_size=config.evaluate.batch_size,
     )
     found = metrics.Confusion.from_probabilities(probability, label, known)
-    scores = ('f1_macro', 'f1_micro', 'accuracy', 'awc')
+    if log is not None:
+      names = dataset.label_names
+      log.write_curves(int(state.step), names, probability, label, known)
     thresholds = metrics.tune_thresholds(probability, label, known)
     return {
-      **{name: float(getattr(found, name)) for name in scores},
+      **{name: float(getattr(found, name)) for name in SCORES},
       'thresholds': thresholds.tolist(),
     }
 
