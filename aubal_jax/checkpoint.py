@@ -2,14 +2,23 @@
 
 Orbax writes each checkpoint into a temporary directory and renames it when it
 is whole, so a run killed while saving leaves the checkpoints before it intact.
+It writes in the background, from a copy on the host: training goes on as soon
+as that is made, and an older checkpoint is removed when the new one is whole.
 States are saved as plain host arrays: nothing in a checkpoint tells how many
-devices wrote it, and it restores onto any number of them.
+devices or hosts wrote it, and it restores onto any number of them.
+
+A state holds no random state and no place in the data. Parameters are drawn
+from the seed alone, and everything else (which rows a step sees, what augments
+them) from the seed, the epoch and the row, so that the number of the step says
+all of it. Nothing is drawn on the devices.
 """
 
 import contextlib
 import logging
 import math
+import os
 import pathlib
+import re
 import sys
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -85,6 +94,7 @@ def open_checkpoints(
   Raises:
     ValueError: keep_checkpoints is below 1.
     FileNotFoundError: read_only, and there is no such directory.
+    OSError: at the end, see `wait`.
   """
   if keep_checkpoints < 1:
     raise ValueError(
@@ -112,10 +122,34 @@ def open_checkpoints(
     ),
     cleanup_tmp_directories=True,
     read_only=read_only,  # Overrules the line above.
-    enable_async_checkpointing=False,
+    enable_async_checkpointing=not read_only,
+    **_of_this_process(path),
   )
   with _Manager(path, options=options) as checkpoints:
-    yield checkpoints
+    try:
+      yield checkpoints
+    except BaseException:
+      # What is under way shall end; what ended this is told, not its failure.
+      with contextlib.suppress(OSError):
+        wait(checkpoints)
+      raise
+    wait(checkpoints)
+
+
+def _of_this_process(path):
+  """Returns options by which no other process is waited for."""
+  if jax.process_count() == 1:
+    return {}
+  path.mkdir(parents=True, exist_ok=True)
+  index = jax.process_index()
+  return {
+    'create': False,
+    'multiprocessing_options': ocp.options.MultiprocessingOptions(
+      primary_host=index,
+      active_processes={index},
+      barrier_sync_key_prefix=f'process_{index}',
+    ),
+  }
 
 
 def save(
@@ -123,7 +157,10 @@ def save(
   state: Any,
   metrics: Mapping[str, Any] | None = None,
 ) -> bool:
-  """Saves a state as the checkpoint of its step; on disk when it returns.
+  """Begins to save a state as the checkpoint of its step; see `wait`.
+
+  The one before is waited for first. The state is copied, and may be donated
+  or changed when this returns.
 
   Args:
     checkpoints: from `open_checkpoints`.
@@ -133,9 +170,10 @@ def save(
       dies with the checkpoint. None: not a candidate for the best.
 
   Returns:
-    Whether it was saved: False where the checkpoint of this step exists.
+    Whether it is saved: False where the checkpoint of this step exists.
 
   Raises:
+    OSError: the one before could not be written, or this one not be begun.
     ValueError: metrics lack `BEST_METRIC`, or there is a checkpoint of a later
       step, which going on from the latest would take for this one's successor.
   """
@@ -151,11 +189,53 @@ def save(
       f'step must be above that of the latest checkpoint, {latest}, got'
       f' {step}: go on from the latest, or take an empty directory.'
     )
-  return checkpoints.save(
-    step,
-    args=ocp.args.StandardSave(jax.tree.map(np.asarray, state)),
-    metrics=None if metrics is None else dict(metrics),
-  )
+  wait(checkpoints)
+  try:
+    return checkpoints.save(
+      step,
+      args=ocp.args.StandardSave(_copy(state)),
+      metrics=None if metrics is None else dict(metrics),
+    )
+  except OSError as error:
+    raise _unwritable(checkpoints, step, error) from error
+
+
+def wait(checkpoints: ocp.CheckpointManager) -> None:
+  """Returns when all that was handed to `save` is on disk.
+
+  Raises:
+    OSError: it could not be written; the checkpoints before it are there.
+  """
+  step = checkpoints.latest_step()
+  try:
+    checkpoints.wait_until_finished()
+  except (OSError, ValueError) as error:  # TensorStore's are of the latter.
+    raise _unwritable(checkpoints, step, error) from error
+
+
+def _unwritable(checkpoints, step, error):
+  """Returns an OSError with the number the system gave, if there is one."""
+  first = str(error).partition('\n')[0]
+  found = re.search(r"os_error_code='(\d+)'", first)
+  number = int(found[1]) if found else getattr(error, 'errno', None)
+  name = f'{checkpoints.directory}/{step}'
+  if number is None:
+    return OSError(f'The checkpoint {name} could not be written: {first}')
+  return OSError(number, os.strerror(number), name)
+
+
+def _copy(state):
+  """Returns a state's leaves as host arrays of their own."""
+
+  def whole(x):
+    return x.addressable_data(0) if isinstance(x, jax.Array) else x
+
+  leaves = jax.tree.map(whole, state)
+  for leaf in jax.tree.leaves(leaves):
+    if isinstance(leaf, jax.Array):
+      leaf.copy_to_host_async()
+  # On CPU `asarray` would be the device's own memory.
+  return jax.tree.map(np.array, leaves)
 
 
 def restore(
@@ -279,10 +359,9 @@ def _set_aside(checkpoints, damaged, step):
       where = ''
     else:
       aside = checkpoints.directory / f'{bad}.damaged'
-      if jax.process_index() == 0:
-        if aside.exists():  # Of an earlier time.
-          aside.rmtree()
-        (checkpoints.directory / str(bad)).rename(aside)
+      if aside.exists():  # Of an earlier time.
+        aside.rmtree()
+      (checkpoints.directory / str(bad)).rename(aside)
       where = f', now {aside.name},'
     print(
       f'Warning: the checkpoint of step {bad}{where} is damaged ({error});'
@@ -291,8 +370,6 @@ def _set_aside(checkpoints, damaged, step):
       flush=True,
     )
   if damaged and not checkpoints.read_only:
-    # No process looks at the steps again before they are renamed.
-    ocp.multihost.sync_global_processes('aubal_jax_set_aside')
     checkpoints.reload()
 
 
@@ -301,9 +378,13 @@ def find_step(
 ) -> int | None:
   """Returns the step of the 'latest' or the 'best' checkpoint, or None.
 
+  What is being saved is waited for.
+
   Raises:
+    OSError: see `wait`.
     ValueError: `which` is neither.
   """
+  wait(checkpoints)
   if which == 'latest':
     return checkpoints.latest_step()
   if which == 'best':
@@ -323,5 +404,4 @@ def _silence_orbax() -> None:
 
 
 def _is_worth_seeing(record: logging.LogRecord) -> bool:
-  is_orbax = 'orbax' in pathlib.PurePath(record.pathname).parts
-  return record.levelno >= logging.ERROR or not is_orbax
+  return 'orbax' not in pathlib.PurePath(record.pathname).parts

@@ -37,25 +37,27 @@ def main(argv) -> None:
   if not os.path.exists(file):
     _fail(f'--config={file}: there is no such file in {os.getcwd()}.')
   _prepare_environment()
+  from aubal_jax import hosts
   from aubal_jax import preemption
   from aubal_jax import tasks
 
   preemption.install()
-  try:
-    tasks.run_task(
-      _CONFIG.value,
-      _WORKDIR.value,
-      overwrite=_OVERWRITE.value,
-      started=_STARTED,
-    )
-  except FloatingPointError as error:
-    _fail(str(error))
-  except OSError as error:
-    _fail(_describe(error))
-  except ValueError as error:
-    if not _is_ours(error):
-      raise
-    _fail(str(error))
+  with hosts.ending_together():
+    try:
+      tasks.run_task(
+        _CONFIG.value,
+        _WORKDIR.value,
+        overwrite=_OVERWRITE.value,
+        started=_STARTED,
+      )
+    except FloatingPointError as error:
+      _fail(str(error))
+    except OSError as error:
+      _fail(_describe(error))
+    except ValueError as error:
+      if not _is_ours(error):
+        raise
+      _fail(str(error))
 
 
 def _describe(error: OSError) -> str:
@@ -94,7 +96,7 @@ def _prepare_environment() -> None:
 
 
 def _fail(message: str) -> None:
-  print(f'Error: {message}', file=sys.stderr)
+  print(f'Error: {message}', file=sys.__stderr__)  # Of other hosts as well.
   raise SystemExit(2)
 
 

@@ -22,6 +22,17 @@ def requested() -> bool:
   return bool(_received)
 
 
+def received() -> int:
+  """Returns the number of the signal that has come; 0 for none."""
+  return _received
+
+
+def pass_on(number: int) -> None:
+  """Takes a signal that another process of the run was sent for one here."""
+  global _received
+  _received = _received or number
+
+
 def stop_if_requested() -> None:
   """Ends the process, with the status shells give, if a signal has come.
 

@@ -136,6 +136,7 @@ def test_what_an_interrupted_save_left_is_no_checkpoint(directory):
   with checkpoint.open_checkpoints(directory) as checkpoints:
     assert_same(checkpoint.restore(checkpoints, make_state(0)), make_state(1))
     save_all(checkpoints, {3: 0.6})
+    checkpoint.wait(checkpoints)
     # Removed in the background, and at the latest before the next save.
     assert not remains.exists()
     assert_same(checkpoint.restore(checkpoints, make_state(0)), make_state(3))

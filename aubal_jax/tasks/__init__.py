@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import types
 
 from aubal_jax import config as config_lib
+from aubal_jax import hosts
 from aubal_jax import preemption
 from aubal_jax import workdir
 from aubal_jax.tasks import balance
@@ -27,7 +29,15 @@ def _run_all(inputs) -> None:
     if inputs.is_done(stage):
       print(f'{stage}: done before.', flush=True)
     else:
-      TASKS[stage](inputs)
+      _run_one(stage, inputs)
+
+
+def _run_one(task, inputs) -> None:
+  """Runs a task on all hosts, or on one while the others wait."""
+  if task in _BY_ALL:
+    TASKS[task](inputs)
+  else:
+    hosts.from_first(lambda: TASKS[task](inputs))
 
 
 TASKS = types.MappingProxyType(
@@ -42,6 +52,9 @@ TASKS = types.MappingProxyType(
     'frontier': frontier.run,
   }
 )
+
+# The work of all hosts; the other tasks are done by one.
+_BY_ALL = ('run', 'train', 'evaluate')
 
 # Of settings, before a table is read or anything is deleted.
 _CHECKS = types.MappingProxyType(
@@ -67,21 +80,53 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
   config_lib.check(config)
   if config.task in _CHECKS:
     _CHECKS[config.task](config)
+  hosts.start(
+    config.distributed.start,
+    address=config.distributed.address,
+    num_processes=config.distributed.num_processes,
+    process_id=config.distributed.process_id,
+  )
   watch = inputs_lib.Watch(started)
   if config.task == 'predict':  # A copy of checkpoints/ is all it needs.
-    path = pathlib.Path(path)
-    with workdir.locked(path, name='.predict.lock'):
-      predict.run(config, path, watch, overwrite=overwrite)
-    watch.report()
+    hosts.from_first(lambda: _predict(config, path, watch, overwrite))
+  else:
+    with _folder(path) as path:
+      inputs = inputs_lib.Inputs(config, path, watch)
+      hosts.check_same(_settings_of_all(config, inputs))
+      hosts.from_first(lambda: _prepare(inputs, overwrite))
+      inputs.tell_notes()
+      _run_one(config.task, inputs)
+      preemption.stop_if_requested()
+  watch.report()
+
+
+def _predict(config, path, watch, overwrite) -> None:
+  path = pathlib.Path(path)
+  with workdir.locked(path, name='.predict.lock'):
+    predict.run(config, path, watch, overwrite=overwrite)
+
+
+@contextlib.contextmanager
+def _folder(path):
+  """Locks the folder, which process 0 alone sees; yields its path."""
+  if not hosts.is_first():
+    yield pathlib.Path(path)
     return
   path = workdir.check_folder(path)
   with workdir.locked(path):
-    inputs = inputs_lib.Inputs(config, path, watch)
-    if overwrite:
-      workdir.clear(path)
-    else:
-      workdir.refuse_other(path, inputs.pinned)
-    inputs.tell_notes()
-    TASKS[config.task](inputs)
-    preemption.stop_if_requested()
-  watch.report()
+    yield path
+
+
+def _settings_of_all(config, inputs) -> dict:
+  """Returns what must be the same on all hosts."""
+  settings = workdir.flatten(config.to_dict())
+  for name in ('distributed.process_id', 'data.cache_dir'):
+    del settings[name]
+  return {**settings, 'the table': inputs.dataset.fingerprint()}
+
+
+def _prepare(inputs, overwrite) -> None:
+  if overwrite:
+    workdir.clear(inputs.path)
+  else:
+    workdir.refuse_other(inputs.path, inputs.pinned)

@@ -107,7 +107,7 @@ def solve_settings(config) -> dict:
   for name in ('optimizer', 'polish', 'tol', 'max_steps'):
     settings[name] = config.balance[name]
   num_devices = config.balance.num_devices
-  devices = jax.devices()
+  devices = jax.local_devices()
   if num_devices > len(devices):
     raise ValueError(
       f'balance.num_devices must be at most {len(devices)}, the devices that '

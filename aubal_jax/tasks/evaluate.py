@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aubal_jax import files
+from aubal_jax import hosts
 from aubal_jax import workdir
 
 
@@ -21,14 +22,16 @@ def run(inputs) -> None:
       'There is neither a test nor a validation split to evaluate on; set '
       'config.data.validation_fraction, or name the splits in the table.'
     )
-  if not workdir.has_begun(path, 'train'):
+  if not hosts.from_first(lambda: workdir.has_begun(path, 'train')):
     raise ValueError(
       f'{path} has no checkpoints; run the train task there first '
       '(--config.task=train, or --config.task=run for all stages).'
     )
   images = inputs.images()
-  model, state, which, thresholds = network.restore(
-    path / 'checkpoints', network.describe(config, dataset.label_names)
+  described = network.describe(config, dataset.label_names)
+  model, _ = network.make_network(described)
+  state, which, thresholds = hosts.from_first(
+    lambda: network.restore(path / 'checkpoints', described)[1:]
   )
   predict = evaluate_lib.make_predict(model)
 
@@ -55,7 +58,8 @@ def run(inputs) -> None:
     seed=config.seed,
   )
   report = {'step': int(state.step), 'checkpoint': which, **report}
-  files.write_json(path / 'report.json', report)
+  if hosts.is_first():
+    files.write_json(path / 'report.json', report)
   inputs.finish('evaluate')
   floor = report['floors']['all_positive']['f1_macro']
   print(
