@@ -4,7 +4,7 @@ r"""The paper: four data sets in one table, balanced (aug-1). Hours on a GPU.
       --config.data.path=FOLDER --workdir=runs/paper
 
 FOLDER holds the sets as their authors hand them out, or links to them, in
-aff_wild2, emotionet, ck_plus and actor_study (a table of images; see
+aff_wild2, emotionet, ck_plus and actor_study (images and a table of them; see
 configs/manifest.py). Another place of one of them is told by a key such as
 --config.ck_plus.path=DIR; who has three of the four says
 "--config.data.sources=('aff_wild2','emotionet','ck_plus')".

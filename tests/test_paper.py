@@ -31,7 +31,6 @@ def write_sets(folder):
 def load(name, folder):
   c = test_configs.load(test_configs.ROOT / 'configs' / name).get_config()
   c.data.path = str(folder / 'sets')
-  c.actor_study.path = str(folder / 'sets/actor_study/table.csv')
   c.data.cache_dir = str(folder / 'cache')
   c.data.image_size = 16
   c.balance.optimizer = 'newton'
@@ -100,3 +99,15 @@ def test_a_set_that_is_not_there_is_named(folder):
   with pytest.raises(FileNotFoundError, match='nowhere'):
     run(config, folder / 'none')
   assert not (folder / 'none').exists()
+
+
+def test_the_actor_study_is_the_one_table_of_its_folder(folder, tmp_path):
+  config = load('paper.py', folder)
+  config.actor_study.path = str(tmp_path)
+  message = r'looked for one table of images .*, and found nothing\. Set actor_'
+  with pytest.raises(FileNotFoundError, match=message):
+    run(config, folder / 'none')
+  for name in ('b.csv', 'a.CSV'):
+    (tmp_path / name).write_text('path,AU01\n')
+  with pytest.raises(FileNotFoundError, match=r'found a\.CSV, b\.csv'):
+    run(config, folder / 'none')
