@@ -32,10 +32,10 @@ def _find_table(folder):
   held = [entry.name for entry in folders.entries(folder)]
   tables = [name for name in held if name.lower().endswith(manifest.SUFFIXES)]
   if len(tables) != 1:
-    found = tables or held
+    found = table.listing(tables or held) or 'nothing'
+    kinds = ', '.join(manifest.SUFFIXES)
     raise FileNotFoundError(
-      f'{folder}: looked for one table of images ({", ".join(manifest.SUFFIXES)})'
-      f', and found {table.listing(found) or "nothing"}. Set actor_study.path '
-      'to the table.'
+      f'{folder}: looked for one table of images ({kinds}), and found {found}. '
+      'Set actor_study.path to the table.'
     )
   return os.path.join(folder, tables[0])
