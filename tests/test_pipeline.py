@@ -49,6 +49,50 @@ def batches_of(plan=None, table=None, **arguments):
   return list(pipeline.train_batches(plan, *table, **arguments))
 
 
+def pack_key(drawn, batch_size, chosen):
+  """Stands for `augment_device.pack`: needs no JAX."""
+  packed = np.zeros((batch_size, 1), np.uint32)
+  packed[chosen, 0] = drawn.key.astype(np.uint32)
+  return packed
+
+
+@pytest.mark.parametrize('frozen', [False, True])
+def test_the_device_is_sent_images_as_they_are_and_what_was_drawn(frozen):
+  packed = batches_of(pack=pack_key, frozen=frozen, num_processes=1)
+  plain = batches_of(augment_rows='none')
+  for key in ('image', 'label', 'known'):
+    np.testing.assert_array_equal(joined(packed, key), joined(plain, key))
+  found = joined(packed, 'augment')
+  assert found.dtype == np.uint32
+  epochs, rows = rows_of_steps(range(8))
+  chosen = make_plan().augment[rows]
+  drawn = augment.draw(
+    augment.Settings(),
+    seed=5,
+    epochs=0 if frozen else epochs[chosen],
+    rows=rows[chosen],
+  )
+  np.testing.assert_array_equal(found, pack_key(drawn, len(rows), chosen))
+  shares = [
+    joined(
+      batches_of(pack=pack_key, frozen=frozen, shard_index=i, shard_count=2),
+      'augment',
+    ).reshape(8, 3, 1)
+    for i in range(2)
+  ]
+  np.testing.assert_array_equal(
+    np.concatenate(shares, axis=1).reshape(found.shape), found
+  )
+
+
+def test_what_fails_for_the_device_is_raised():
+  def pack(drawn, batch_size, chosen):
+    raise OSError('disk on fire')
+
+  with pytest.raises(OSError, match='disk on fire'):
+    batches_of(pack=pack)
+
+
 def joined(batches, key='image'):
   return np.concatenate([batch[key] for batch in batches])
 

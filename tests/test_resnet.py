@@ -207,6 +207,46 @@ def test_bfloat16_computes_narrow_and_keeps_wide():
   assert 0 < np.abs(logits - exact).max() < 0.1
 
 
+def test_auto_is_narrow_on_accelerators_alone(monkeypatch):
+  assert models.compute_dtype('auto') == jnp.float32
+  for backend in ('gpu', 'tpu'):
+    monkeypatch.setattr(jax, 'default_backend', lambda name=backend: name)
+    assert models.compute_dtype('auto') == jnp.bfloat16
+  assert models.compute_dtype('float32') == jnp.float32
+  assert models.compute_dtype('bfloat16') == jnp.bfloat16
+  with pytest.raises(ValueError, match="Unknown dtype 'half'; choose"):
+    models.compute_dtype('half')
+
+
+def test_remat_gives_the_same_gradients_in_less_memory():
+  _, variables = tiny()
+  x = images(batch=32)
+
+  def compiled(remat):
+    model = models.make_model('resnet8_16', 3, remat=remat)
+
+    def loss(params):
+      everything = {**variables, 'params': params}
+      logits, _ = learn(model, everything, x)
+      return jnp.square(logits).sum()
+
+    lowered = jax.jit(jax.grad(loss)).lower(variables['params'])
+    # XLA for CPUs drops the barriers that keep the two computations apart, and
+    # makes them one; other compilers do not.
+    options = {'xla_disable_hlo_passes': 'cse_barrier_expander'}
+    return lowered.compile(compiler_options=options)
+
+  plain, remat = compiled(False), compiled(True)
+  for a, b in zip(
+    jax.tree.leaves(plain(variables['params'])),
+    jax.tree.leaves(remat(variables['params'])),
+    strict=True,
+  ):
+    np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-5)
+  saved, held = (x.memory_analysis().temp_size_in_bytes for x in (remat, plain))
+  assert saved < 0.85 * held
+
+
 def test_scaling_of_images():
   scaled = models.scale_images(np.array([0, 51, 255], np.uint8))
   np.testing.assert_array_equal(scaled, np.float32([0, 0.2, 1]))

@@ -11,7 +11,9 @@ import pytest
 from aubal_jax import config as config_lib
 from aubal_jax import files
 from aubal_jax import plan as plan_lib
+from aubal_jax import preemption
 from aubal_jax import tasks
+from aubal_jax import train
 from aubal_jax import workdir
 
 
@@ -108,6 +110,42 @@ def test_a_run_that_goes_on_equals_a_straight_one(config, tmp_path):
   ).read_bytes()
   logs = [strip_times(p / 'metrics.jsonl') for p in (straight, path)]
   assert logs[0] == logs[1]
+
+
+def test_all_of_training_in_pieces_equals_a_straight_run(
+  config, tmp_path, monkeypatch, capsys
+):
+  """Averaged weights, a cosine and an early stop, augmented on the device."""
+  config.augment.backend = 'device'
+  config.augment.rows = 'all'
+  config.train.update(
+    {
+      'num_steps': 20,
+      'eval_every_steps': 2,
+      'schedule': 'cosine',
+      'warmup_steps': 3,
+      'clip_norm': 1.0,
+      'ema_decay': 0.9,
+      'patience': 2,
+    }
+  )
+  straight = run(config, tmp_path / 'straight')
+  assert 'looks at validation brought no better F1' in capsys.readouterr().out
+  saved = sorted(p.name for p in (straight / 'checkpoints').glob('[0-9]*'))
+  polls = iter(range(100))
+  with monkeypatch.context() as patch, pytest.raises(train.Preempted):
+    patch.setattr(preemption, 'requested', lambda: next(polls) == 2)
+    run(config, tmp_path / 'pieces')
+  pieces = run(config, tmp_path / 'pieces')
+  assert sorted(p.name for p in (pieces / 'checkpoints').glob('[0-9]*')) == (
+    saved
+  )
+  lines = strip_times(straight / 'metrics.jsonl')
+  assert strip_times(pieces / 'metrics.jsonl') == lines
+  assert lines[-1]['step'] < 20
+  assert lines[0]['learning_rate'] == 0
+  name = 'report.json'
+  assert (pieces / name).read_bytes() == (straight / name).read_bytes()
 
 
 @pytest.mark.parametrize('method', ['none', 'random'])

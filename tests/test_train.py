@@ -4,18 +4,23 @@ import functools
 import itertools
 import json
 import pathlib
+from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
+from aubal_jax import augment_device
 from aubal_jax import checkpoint
 from aubal_jax import losses
 from aubal_jax import models
+from aubal_jax import schedules
 from aubal_jax import train
 from aubal_jax import train_log
+from aubal_jax.data import augment
 
 GOLDEN = pathlib.Path(__file__).parent / 'golden' / 'first_step.json'
 SIDE, LABELS, BATCH = 16, 3, 8
@@ -286,7 +291,317 @@ def test_a_real_nan_stops_with_the_last_good_state_kept(tmp_path):
   assert all(np.isfinite(x).all() for x in jax.tree.leaves(kept))
 
 
+# From here on steps of a network that compiles in no time.
+
+
+class Small(nn.Module):
+  """Batch norm of the pixels, and one dense layer."""
+
+  axis_name: str | None = None
+  dtype: Any = jnp.float32
+  param_dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    x = nn.BatchNorm(
+      use_running_average=not train,
+      momentum=0.9,
+      axis_name=self.axis_name,
+      dtype=self.dtype,
+      param_dtype=self.param_dtype,
+    )(x.reshape(len(x), -1))
+    return nn.Dense(LABELS, dtype=self.dtype, param_dtype=self.param_dtype)(x)
+
+
+def make_small(*, optimizer=None, averaged=False, num_devices=1, **options):
+  """Returns the state before the first step, as host arrays, and the step."""
+  model = options.pop('model', Small())
+  optimizer = optimizer or train.make_optimizer('adam', 1e-3)
+  loss = options.pop('loss', losses.make_loss('bce'))
+  state = train.create_state(
+    model, optimizer, jax.random.key(0), (SIDE, SIDE, 1), averaged=averaged
+  )
+  devices = jax.local_devices()[:num_devices]
+  step = train.make_train_step(
+    model, optimizer, loss, devices=devices, **options
+  )
+  return jax.tree.map(np.array, state), step
+
+
+def run_small(num_steps, **options):
+  """Returns the states after each step, as host arrays, and the losses."""
+  state, step = make_small(**options)
+  states, found = [], []
+  for batch in itertools.islice(make_batches(), num_steps):
+    state, metrics = step(state, batch)
+    states.append(jax.tree.map(np.array, state))
+    found.append(float(metrics['loss']))
+  return states, np.array(found)
+
+
+@pytest.mark.parametrize('num_devices', [2, 4])
+def test_a_curve_with_all_options_is_that_of_one_device(num_devices):
+  options = {
+    'optimizer': train.make_optimizer(
+      'sgd',
+      schedules.make_schedule('cosine', 0.5, num_steps=8, warmup_steps=2),
+      clip_norm=0.5,
+    ),
+    'averaged': True,
+    'ema_decay': 0.9,
+  }
+  (*_, one), curve = run_small(8, **options)
+  (*_, many), found = run_small(8, num_devices=num_devices, **options)
+  np.testing.assert_allclose(found, curve, rtol=1e-5)
+  for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(many), strict=True):
+    np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5)
+
+
+def test_batch_norm_of_each_device_alone_is_another_curve():
+  _, curve = run_small(4, sync_batch_norm=False)
+  np.testing.assert_allclose(run_small(4)[1], curve, rtol=1e-5)
+  (first, *_), found = run_small(4, sync_batch_norm=False, num_devices=4)
+  assert np.abs(found - curve).max() > 1e-3
+  # The running statistics are the means of the devices'.
+  image = next(make_batches())['image'].reshape(4, 2, -1) / np.float64(255)
+  np.testing.assert_allclose(
+    first.batch_stats['BatchNorm_0']['var'],
+    0.9 + 0.1 * image.var(axis=1).mean(axis=0),
+    rtol=1e-4,
+  )
+
+
+def test_clipping_is_by_the_norm_of_the_whole_gradient():
+  def change_and_norm(clip_norm):
+    optimizer = train.make_optimizer('sgd', 1.0, clip_norm=clip_norm)
+    state, step = make_small(optimizer=optimizer, num_devices=4)
+    after, metrics = step(state, next(make_batches()))
+    change = jax.tree.map(
+      lambda x, y: np.asarray(x) - y, after.params, state.params
+    )
+    return change, metrics['gradient_norm']
+
+  change, norm = change_and_norm(0.0)
+  np.testing.assert_allclose(optax.tree.norm(change), norm, rtol=1e-5)
+  clipped, same_norm = change_and_norm(norm / 3)
+  np.testing.assert_allclose(same_norm, norm, rtol=1e-6)  # Before clipping.
+  for a, b in zip(
+    jax.tree.leaves(change), jax.tree.leaves(clipped), strict=True
+  ):
+    np.testing.assert_allclose(b, a / 3, rtol=1e-4, atol=1e-6)
+  same, _ = change_and_norm(2 * norm)
+  assert_same(same, change)
+
+
+def test_structure_of_the_optimizer_is_of_its_name_alone():
+  """So the file of a checkpoint need not tell schedules and clipping."""
+  plain = train.make_optimizer('adam', 1.0)
+  rate = schedules.make_schedule('cosine', 1.0, num_steps=9, warmup_steps=3)
+  clipped = train.make_optimizer('adam', rate, clip_norm=1.0)
+  one, other = (x.init({'w': jnp.zeros(3)}) for x in (plain, clipped))
+  assert jax.tree.structure(one) == jax.tree.structure(other)
+
+
+def test_averages_are_those_of_optax_and_are_what_is_evaluated():
+  states, _ = run_small(5, averaged=True, ema_decay=0.8, num_devices=2)
+  oracle = optax.ema(0.8, debias=True)
+
+  def weights(state):
+    return {'params': state.params, 'batch_stats': state.batch_stats}
+
+  kept = oracle.init(weights(states[0]))
+  for state in states:
+    expected, kept = oracle.update(weights(state), kept)
+    found = train.evaluated(state)
+    assert found.average is None
+    for a, b in zip(
+      jax.tree.leaves(expected), jax.tree.leaves(weights(found)), strict=True
+    ):
+      np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6)
+  # They are looked at, not trained with.
+  plain = run_small(5, num_devices=2)[0][-1]
+  assert_same(weights(plain), weights(states[-1]))
+  assert train.evaluated(plain) is plain
+
+
+def test_bfloat16_keeps_float32_states():
+  model = models.make_model('resnet8_16', LABELS, dtype=jnp.bfloat16)
+  states, found = run_small(1, model=model, num_devices=4, averaged=True)
+  wide = {x.dtype for x in jax.tree.leaves(states[0]) if x.ndim}
+  assert wide == {np.dtype(np.float32)}
+  exact = run_small(1, model=make_model(False), num_devices=4)[1]
+  np.testing.assert_allclose(found, exact, rtol=0.03)
+  assert found != exact
+
+
+def test_the_state_is_donated():
+  state, step = make_small(num_devices=4, averaged=True)
+  first, _ = step(state, next(make_batches()))
+  second, _ = step(first, next(make_batches()))
+  assert all(x.is_deleted() for x in jax.tree.leaves(first))
+  assert not any(x.is_deleted() for x in jax.tree.leaves(second))
+
+
+def test_a_fresh_state_can_be_donated():
+  """No array is in it twice."""
+  optimizer = train.make_optimizer('adam', 1e-3)
+  state = train.create_state(
+    Small(), optimizer, jax.random.key(0), (SIDE, SIDE, 1), averaged=True
+  )
+  pointers = [
+    x.unsafe_buffer_pointer()
+    for x in jax.tree.leaves(state)
+    if isinstance(x, jax.Array)
+  ]
+  assert len({*pointers}) == len(pointers)
+
+
+def test_one_trace_over_a_run_with_validation_and_resume(tmp_path):
+  traces = []
+
+  def loss(logits, labels, known, axis_name=None):
+    traces.append(logits.shape)
+    return losses.soft_f1(logits, labels, known, axis_name=axis_name)
+
+  state, step = make_small(
+    loss=loss, averaged=True, ema_decay=0.5, num_devices=4
+  )
+
+  def go_on(state, num_steps, checkpoints):
+    return train.train(
+      state,
+      step,
+      make_batches(int(state.step)),
+      num_steps=num_steps,
+      eval_every_steps=2,
+      patience=9,
+      validate=lambda state: {'f1_macro': 1 / int(state.step)},
+      checkpoints=checkpoints,
+    )
+
+  with checkpoint.open_checkpoints(tmp_path) as checkpoints:
+    go_on(state, 5, checkpoints)
+  with checkpoint.open_checkpoints(tmp_path) as checkpoints:
+    resumed = checkpoint.restore(checkpoints, jax.eval_shape(lambda: state))
+    resumed = go_on(resumed, 8, checkpoints)
+  assert traces == [(BATCH // 4, LABELS)]
+  straight = go_on(state, 8, None)
+  assert_same(resumed, straight)
+  assert (resumed.best, resumed.stale) == (0.5, 3)
+
+
+def augmented_pixels(num_devices):
+  """Returns the pixels the step trains on, of a batch with five rows to do."""
+  settings = augment.Settings()
+  chosen = np.arange(BATCH) % 3 > 0
+  drawn = augment.draw(
+    settings, seed=1, epochs=2, rows=np.arange(BATCH)[chosen]
+  )
+  batch = next(make_batches())
+  batch['augment'] = augment_device.pack(drawn, BATCH, chosen)
+
+  class Pixels(Small):
+    """Its logits are the pixels."""
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+      weight = self.param('weight', nn.initializers.ones, ())
+      self.variable('batch_stats', 'none', jnp.zeros, ())
+      return weight * x.reshape(len(x), -1)
+
+  def loss(logits, labels, known, axis_name=None):
+    whole = jax.lax.all_gather(logits, axis_name, tiled=True)
+    jax.debug.callback(lambda x: seen.append(np.array(x)), whole)
+    return jax.lax.psum(logits.sum(), axis_name)
+
+  seen = []
+  state, step = make_small(
+    model=Pixels(),
+    loss=loss,
+    num_devices=num_devices,
+    augment=functools.partial(augment_device.augment_images, settings=settings),
+  )
+  jax.block_until_ready(step(state, batch))
+  jax.effects_barrier()
+  pixels = np.rint(seen[0] * 255).reshape(batch['image'].shape)
+  return batch, chosen, drawn, pixels
+
+
+def test_augmentation_in_the_step_is_the_same_on_one_device_and_four():
+  batch, chosen, drawn, one = augmented_pixels(1)
+  np.testing.assert_array_equal(augmented_pixels(4)[-1], one)
+  np.testing.assert_array_equal(one[~chosen], batch['image'][~chosen])
+  host = augment.augment(batch['image'][chosen], drawn)
+  assert np.abs(one[chosen] - host).max() <= 3
+  assert (one[chosen] != batch['image'][chosen]).mean() > 0.5
+
+
+@pytest.mark.parametrize('decay', [-0.1, 1.0])
+def test_decay_out_of_range_is_refused(decay):
+  with pytest.raises(ValueError, match=r'ema_decay must be in \[0, 1\), got'):
+    train.make_train_step(Small(), None, None, ema_decay=decay)
+
+
 # From here on the loop alone, around a step that computes next to nothing.
+
+
+def stopping(scores, state, **options):
+  """Trains with a validation every other step that finds these scores."""
+
+  def step_fn(state, batch):
+    metrics = {'loss': 0.5, 'gradient_norm': 2.0, 'finite': True}
+    return state.replace(step=np.int32(state.step + 1)), metrics
+
+  def validate(state):
+    return {'f1_macro': scores[int(state.step)]}
+
+  return train.train(
+    state,
+    step_fn,
+    fake_batches(),
+    **{'num_steps': 13, 'eval_every_steps': 2, **options},
+    validate=validate,
+  )
+
+
+SCORES = dict(zip(range(2, 14, 2), (0.5, 0.6, 0.6, 0.3, 0.7, 0.1), strict=True))
+
+
+@pytest.mark.parametrize(
+  ('patience', 'last', 'best', 'stale'),
+  [(1, 6, 0.6, 1), (2, 8, 0.6, 2), (3, 13, 0.7, 1), (0, 13, 0.7, 1)],
+)
+def test_training_stops_once_nothing_better_comes(patience, last, best, stale):
+  # That after step 13 is not one of the every-other-step ones.
+  state = stopping(SCORES | {13: 0.9}, fake_state(), patience=patience)
+  assert (state.step, state.stale) == (last, stale)
+  np.testing.assert_allclose(state.best, best, rtol=1e-6)
+
+
+@pytest.mark.parametrize('cut', range(1, 9))
+def test_a_run_in_pieces_stops_where_the_straight_one_does(tmp_path, cut):
+  polls = itertools.count(1)
+  with checkpoint.open_checkpoints(tmp_path) as checkpoints:
+    with pytest.raises(train.Preempted):
+      stopping(
+        SCORES,
+        fake_state(),
+        patience=2,
+        checkpoints=checkpoints,
+        should_stop=lambda: next(polls) == cut,
+      )
+    for _ in range(2):  # What has stopped stays so.
+      state = checkpoint.restore(checkpoints, fake_state())
+      assert state.step in (cut, 8)
+      state = stopping(SCORES, state, patience=2, checkpoints=checkpoints)
+      assert state.step == 8
+    assert checkpoint.find_step(checkpoints) == 8
+
+
+def test_validation_without_a_number_is_no_better():
+  scores = dict.fromkeys(range(2, 14, 2), float('nan'))
+  state = stopping(scores, fake_state(), patience=2)
+  assert (state.step, state.best, state.stale) == (4, -1, 2)
 
 
 def fake_step(state, batch, bad=None):
@@ -628,6 +943,9 @@ def test_bad_optimizers_are_refused():
   for rate in (0.0, -1.0, float('nan'), float('inf')):
     with pytest.raises(ValueError, match='learning_rate must be above 0'):
       train.make_optimizer('sgd', rate)
+  for norm in (-1.0, float('nan'), float('inf')):
+    with pytest.raises(ValueError, match='clip_norm must be at least 0'):
+      train.make_optimizer('sgd', 0.1, clip_norm=norm)
 
 
 def test_metrics_file_goes_on_where_the_checkpoint_is(tmp_path):

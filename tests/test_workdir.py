@@ -113,6 +113,17 @@ def test_another_table_is_refused(tmp_path, config):
     workdir.refuse_other(tmp_path, pin(config, fingerprint='ba5'))
 
 
+def test_a_cosine_over_more_steps_is_another_run(tmp_path, config):
+  config.train.schedule = 'cosine'
+  finish(tmp_path, config, num_steps=5)
+  workdir.refuse_other(tmp_path, pin(config, num_steps=5))
+  for num_steps in (4, 9):
+    with pytest.raises(
+      ValueError, match=r'train\.num_steps: 5 there, [49] now'
+    ):
+      workdir.refuse_other(tmp_path, pin(config, num_steps=num_steps))
+
+
 def test_what_changes_no_result_is_free_and_steps_may_grow(tmp_path, config):
   finish(tmp_path, config, num_steps=5)
   config.task = 'train'
