@@ -18,6 +18,7 @@ from aubal_jax.tasks import inspect
 from aubal_jax.tasks import optimizers
 from aubal_jax.tasks import predict
 from aubal_jax.tasks import report
+from aubal_jax.tasks import search
 from aubal_jax.tasks import train
 
 
@@ -50,15 +51,22 @@ TASKS = types.MappingProxyType(
     'inspect': inspect.run,
     'optimizers': optimizers.run,
     'frontier': frontier.run,
+    'search': search.run,
   }
 )
 
 # The work of all hosts; the other tasks are done by one.
-_BY_ALL = ('run', 'train', 'evaluate')
+_BY_ALL = ('run', 'train', 'evaluate', 'search')
 
 # Of settings, before a table is read or anything is deleted.
 _CHECKS = types.MappingProxyType(
-  {'optimizers': optimizers.check, 'frontier': frontier.check}
+  {
+    'run': train.check,
+    'train': train.check,
+    'optimizers': optimizers.check,
+    'frontier': frontier.check,
+    'search': search.check,
+  }
 )
 
 

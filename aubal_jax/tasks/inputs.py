@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import math
 import resource
@@ -82,6 +83,24 @@ class Inputs:
       for stage in {*self.pinned} - {'inspect'}:
         self.pinned[stage]['the table'] = workdir.NOT_KNOWN
       self.pinned['train']['train.num_steps'] = workdir.NOT_KNOWN
+
+  def within(self, path, config) -> Inputs:
+    """Returns the inputs of another run on the same data set and images.
+
+    Args:
+      path: its folder.
+      config: its settings, of which `train.num_steps` is above 0.
+    """
+    other = copy.copy(self)
+    other.path, other.config = path, config
+    other.num_steps = config.train.num_steps
+    other.pinned = workdir.pin(
+      config,
+      fingerprint=self.pinned['train']['the table'],
+      num_steps=other.num_steps,
+    )
+    other.pinned['inspect'] = self.pinned['inspect']
+    return other
 
   def tell_notes(self):
     """Prints what the reader has to say; warnings on stderr."""

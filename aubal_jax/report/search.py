@@ -1,0 +1,208 @@
+"""The grid search: lines of the table, and search.png."""
+
+from __future__ import annotations
+
+import textwrap
+
+_WIDTH = 88
+_NAMES = {'f1_macro': 'F1 macro', 'f1_micro': 'F1 micro', 'awc': 'AWC'}
+_COLUMNS = (
+  ('loss', 16, '<'),
+  ('optimizer', 10, '<'),
+  ('rate', 8, '>'),
+  ('batch', 6, '>'),
+)
+
+_INK, _GREY, _PALE = '#1b1f24', '#59636e', '#c9ced5'
+_COLORS = ('#0068a8', '#d98c00', '#b0005a', '#2e8540', '#6f4bb2', '#8a5a2b')
+_MARKERS = 'os^Dv*'
+_RC = {
+  'axes.edgecolor': _PALE,
+  'axes.labelcolor': _INK,
+  'axes.spines.right': False,
+  'axes.spines.top': False,
+  'axes.titlelocation': 'left',
+  'axes.titlesize': 10,
+  'axes.titleweight': 'bold',
+  'figure.titlesize': 9,
+  'font.size': 8.5,
+  'legend.frameon': False,
+  'text.color': _INK,
+  'text.parse_math': False,
+  'xtick.color': _PALE,
+  'xtick.labelcolor': _GREY,
+  'ytick.color': _PALE,
+  'ytick.labelcolor': _GREY,
+}
+
+
+def _title(metric) -> str:
+  return _NAMES.get(metric, metric)
+
+
+def _choice(cells) -> str:
+  padded = zip(cells, _COLUMNS, strict=True)
+  return ' '.join(f'{cell:{side}{width}}' for cell, (_, width, side) in padded)
+
+
+def head(metrics) -> str:
+  """Returns the line above the table, whose scores are `metrics`."""
+  scores = ' '.join(f'{_title(metric):>9}' for metric in metrics)
+  return f'{_choice(name for name, _, _ in _COLUMNS)} {scores} {"step":>8}'
+
+
+def line(row, metrics) -> str:
+  """Returns the line of a row; one that has no scores says why."""
+  choice = _choice(
+    (
+      row['loss'],
+      row['optimizer'],
+      f'{row["learning_rate"]:g}',
+      f'{row["batch_size"]:,}',
+    )
+  )
+  if row['step'] is None:
+    return f'{choice}  {row["status"]}'
+  scores = ' '.join(f'{row[metric]:9.3f}' for metric in metrics)
+  return f'{choice} {scores} {row["step"]:8,}'
+
+
+def wrapped(notes) -> str:
+  """Returns `notes` as lines that are not too long."""
+  wrapper = textwrap.TextWrapper(_WIDTH, subsequent_indent='  ')
+  return '\n'.join(map(wrapper.fill, notes))
+
+
+def notes(record) -> list[str]:
+  """Returns what has to be known to read the table."""
+  lines = [
+    'scores: on the validation split, thresholds 0.5, of the checkpoint with '
+    'the best F1 macro, which is of step.',
+    f'sorted by {_title(record["metric"])}; every cell is one run with the '
+    'same seed: small differences may be chance.',
+  ]
+  if any(row['step'] == record['num_steps'] for row in record['rows'][:1]):
+    lines.append(
+      'the first one was best at its last step: longer training may change '
+      'the order.'
+    )
+  return lines
+
+
+def draw(file, rows, *, metric: str) -> None:
+  """Draws a column of two panels for each loss and batch size, as PNG.
+
+  Above, the score against the learning rate, a line for each optimiser; below,
+  how it came about, the other columns pale behind it.
+
+  Args:
+    file: to write to, binary.
+    rows: of the table, dicts of `loss`, `optimizer`, `learning_rate`,
+      `batch_size`, the score, which is None where the cell failed, and `curve`
+      of equally long lists `step` and `metric`. The best is the first.
+    metric: the score's name.
+  """
+  import matplotlib
+  from matplotlib.figure import Figure
+
+  columns = list(dict.fromkeys(sorted(map(_column, rows))))
+  optimizers = sorted({row['optimizer'] for row in rows})
+  with matplotlib.rc_context(_RC):
+    width = max(2.6 * len(columns), 6.0)
+    figure = Figure((width, 5.4), dpi=150, layout='constrained')
+    axes = figure.subplots(2, len(columns), sharey=True, squeeze=False)
+    for (above, below), column in zip(axes.T, columns, strict=True):
+      loss, batch_size = column
+      above.set_title(f'{loss}, batch {batch_size:,}')
+      here = [row for row in rows if _column(row) == column]
+      others = [row for row in rows if _column(row) != column]
+      _draw_rates(above, here, metric, optimizers, rows[0])
+      _draw_courses(below, here, others, metric, optimizers)
+    for ax, words in zip(axes[:, 0], ('best', 'course'), strict=True):
+      ax.set_ylabel(f'{_title(metric)}, {words}')
+    handles = {
+      label: handle
+      for ax in axes.ravel()
+      for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+      handles.values(), handles, loc='outside lower center', ncols=5
+    )
+    figure.suptitle(
+      f'{len(rows):,} cells, validation split',
+      x=0.01,
+      horizontalalignment='left',
+    )
+    figure.savefig(file, format='png')
+
+
+def _column(row):
+  return row['loss'], row['batch_size']
+
+
+def _style(optimizers, name) -> dict:
+  place = optimizers.index(name)
+  return {
+    'color': _COLORS[place % len(_COLORS)],
+    'marker': _MARKERS[place % len(_MARKERS)],
+  }
+
+
+def _draw_rates(ax, rows, metric, optimizers, best):
+  """Draws scores against learning rates; what failed is a cross below."""
+  ax.set_xscale('log')
+  rates = sorted({row['learning_rate'] for row in rows})
+  ax.set_xlim(rates[0] / 2, rates[-1] * 2)
+  ax.set_xticks(rates, [f'{rate:g}' for rate in rates])
+  ax.minorticks_off()
+  ax.set_xlabel('learning rate')
+  for name in optimizers:
+    style = _style(optimizers, name)
+    mine = [row for row in rows if row['optimizer'] == name]
+    mine = sorted(mine, key=lambda row: row['learning_rate'])
+    points = [
+      (row['learning_rate'], row[metric])
+      for row in mine
+      if row[metric] is not None
+    ]
+    if points:
+      ax.plot(*zip(*points, strict=True), label=name, markersize=4, **style)
+    failed = [r['learning_rate'] for r in mine if r[metric] is None]
+    if failed:
+      ax.plot(
+        failed,
+        [0.03] * len(failed),
+        'x',
+        color=style['color'],
+        transform=ax.get_xaxis_transform(),
+        label='failed',
+      )
+  if best in rows and best[metric] is not None:
+    ax.plot(
+      best['learning_rate'],
+      best[metric],
+      'o',
+      markersize=10,
+      markerfacecolor='none',
+      color=_INK,
+      label='the best',
+    )
+
+
+def _draw_courses(ax, rows, others, metric, optimizers):
+  """Draws scores against steps, the smaller learning rates fainter."""
+  ax.set_xlabel('step')
+  rates = sorted({row['learning_rate'] for row in rows})
+  for row in others:
+    ax.plot(row['curve']['step'], row['curve'][metric], color=_PALE, lw=0.7)
+  for row in rows:
+    share = (rates.index(row['learning_rate']) + 1) / len(rates)
+    ax.plot(
+      row['curve']['step'],
+      row['curve'][metric],
+      color=_style(optimizers, row['optimizer'])['color'],
+      alpha=0.3 + 0.7 * share,
+      linewidth=1.3,
+      marker='.',
+      markersize=3,
+    )
