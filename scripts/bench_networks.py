@@ -1,0 +1,202 @@
+"""The network of the paper, ours and as people write it, for bench_train.py."""
+
+import numpy as np
+
+LABELS = 8
+
+
+def make_batch(size, side):
+  """Returns a batch as the pipeline makes it."""
+  rng = np.random.default_rng(0)
+  return {
+    'image': rng.integers(0, 256, (size, side, side, 1), np.uint8),
+    'label': rng.integers(0, 2, (size, LABELS), np.uint8),
+    'known': np.ones((size, LABELS), bool),
+  }
+
+
+def ours(model_name, side):
+  """Returns kind, batch -> function that does it once, as the trainer does."""
+  import jax
+
+  from aubal_jax import evaluate
+  from aubal_jax import losses
+  from aubal_jax import models
+  from aubal_jax import train
+
+  model = models.make_model(model_name, LABELS)
+  optimizer = train.make_optimizer('adam', 1e-4)
+  step = train.make_train_step(model, optimizer, losses.make_loss('soft_f1'))
+  key = jax.random.key(0)
+
+  def make(kind, batch):
+    state = train.create_state(model, optimizer, key, (side, side, 1))
+    if kind == 'inference':
+      run = evaluate.make_predict(model)(state.params, state.batch_stats)
+      return lambda: np.asarray(run(batch['image']))
+
+    def once():
+      nonlocal state
+      state, metrics = step(state, batch)
+      jax.device_get(metrics)
+
+    return once
+
+  return make
+
+
+def linen(model_name, side):
+  """The same as `ours`, as one writes it without thinking of speed."""
+  import jax
+  import jax.numpy as jnp
+  import optax
+  from flax import linen as nn
+
+  from aubal_jax import models
+
+  like = models.make_model(model_name, LABELS)  # Sizes alone are taken of it.
+
+  class Block(nn.Module):
+    filters: int
+    stride: int
+
+    @nn.compact
+    def __call__(self, x, train):
+      def conv(size, stride):
+        return nn.Conv(
+          self.filters,
+          (size, size),
+          (stride, stride),
+          size // 2,
+          use_bias=False,
+        )
+
+      def norm():
+        return nn.BatchNorm(use_running_average=not train, momentum=0.9)
+
+      y = nn.relu(norm()(conv(3, self.stride)(x)))
+      y = norm()(conv(3, 1)(y))
+      if x.shape[-1] != self.filters:
+        x = norm()(conv(1, self.stride)(x))
+      return nn.relu(x + y)
+
+  class ResNet(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+      x = x.astype(jnp.float32) / 255
+      x = nn.Conv(like.width, (7, 7), (2, 2), 3, use_bias=False)(x)
+      x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+      x = nn.max_pool(nn.relu(x), (3, 3), (2, 2), ((1, 1), (1, 1)))
+      for stage, blocks in enumerate(like.stage_sizes):
+        for block in range(blocks):
+          stride = 2 if stage and not block else 1
+          x = Block(like.width * 2**stage, stride)(x, train)
+      return nn.Dense(LABELS)(x.mean((1, 2)))
+
+  model, optimizer = ResNet(), optax.adam(1e-4)
+
+  def step(variables, opt_state, batch):
+    def loss_of(params):
+      logits, updated = model.apply(
+        {**variables, 'params': params},
+        batch['image'],
+        True,
+        mutable=['batch_stats'],
+      )
+      p, y = jax.nn.sigmoid(logits), batch['label'].astype(jnp.float32)
+      f1 = 2 * (p * y).sum(0) / ((p + y).sum(0) + 1e-7)
+      return 1 - f1.mean(), updated
+
+    grad_fn = jax.value_and_grad(loss_of, has_aux=True)
+    (loss, updated), gradient = grad_fn(variables['params'])
+    updates, opt_state = optimizer.update(gradient, opt_state)
+    params = optax.apply_updates(variables['params'], updates)
+    return {**updated, 'params': params}, opt_state, loss
+
+  step = jax.jit(step, donate_argnums=(0, 1))
+  predict = jax.jit(
+    lambda variables, x: jax.nn.sigmoid(model.apply(variables, x, False))
+  )
+
+  def make(kind, batch):
+    images = jnp.zeros((1, side, side, 1), jnp.uint8)
+    variables = jax.jit(model.init, static_argnums=2)(
+      jax.random.key(0), images, False
+    )
+    opt_state = optimizer.init(variables['params'])
+    if kind == 'inference':
+      return lambda: np.asarray(predict(variables, batch['image']))
+
+    def once():
+      nonlocal variables, opt_state
+      variables, opt_state, loss = step(variables, opt_state, batch)
+      float(loss)
+
+    return once
+
+  return make
+
+
+def torch(model_name, side):
+  """The same as `linen`, in PyTorch."""
+  del side
+  import torch
+  from torch import nn
+
+  from aubal_jax import models
+
+  like = models.make_model(model_name, LABELS)
+
+  def conv_norm(inputs, filters, size, stride):
+    conv = nn.Conv2d(inputs, filters, size, stride, size // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(filters))
+
+  class Block(nn.Module):
+    def __init__(self, inputs, filters, stride):
+      super().__init__()
+      self.first = conv_norm(inputs, filters, 3, stride)
+      self.second = conv_norm(filters, filters, 3, 1)
+      self.shortcut = nn.Identity()
+      if inputs != filters:
+        self.shortcut = conv_norm(inputs, filters, 1, stride)
+
+    def forward(self, x):
+      y = self.second(self.first(x).relu_())
+      return (y + self.shortcut(x)).relu_()
+
+  width = like.width
+  layers = [conv_norm(1, width, 7, 2), nn.ReLU(True), nn.MaxPool2d(3, 2, 1)]
+  inputs = width
+  for stage, blocks in enumerate(like.stage_sizes):
+    for block in range(blocks):
+      filters, stride = width * 2**stage, 2 if stage and not block else 1
+      layers.append(Block(inputs, filters, stride))
+      inputs = filters
+  layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, LABELS)]
+  model = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+  optimizer = torch.optim.Adam(model.parameters(), 1e-4, fused=True)
+
+  def forward(batch):
+    x = torch.from_numpy(batch['image']).permute(0, 3, 1, 2).float().div_(255)
+    return model(x.contiguous(memory_format=torch.channels_last)).sigmoid()
+
+  def train_once(batch):
+    model.train()
+    p, y = forward(batch), torch.from_numpy(batch['label']).float()
+    f1 = 2 * (p * y).sum(0) / ((p + y).sum(0) + 1e-7)
+    loss = 1 - f1.mean()
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    loss.item()
+
+  def infer_once(batch):
+    model.eval()
+    with torch.inference_mode():
+      forward(batch).numpy()
+
+  def make(kind, batch):
+    once = infer_once if kind == 'inference' else train_once
+    return lambda: once(batch)
+
+  return make
