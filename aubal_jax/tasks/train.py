@@ -14,7 +14,6 @@ from aubal_jax import preemption
 from aubal_jax import workdir
 from aubal_jax.tasks import logs
 
-
 # What validation finds of a state.
 SCORES = ('f1_macro', 'f1_micro', 'accuracy', 'awc')
 
