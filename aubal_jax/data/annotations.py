@@ -7,7 +7,6 @@ import numpy as np
 
 from aubal_jax.data import dataset
 from aubal_jax.data import images as images_lib
-from aubal_jax.data import labels as labels_lib
 from aubal_jax.data import splits
 from aubal_jax.data import table
 
@@ -90,7 +89,7 @@ def to_dataset(
   if found.reasons is not None:
     notes += dataset.drop_notes(found.reasons, place)
   notes += splits.check_sizes(split, where, by_column=by_column)
-  notes += labels_lib.check_columns(
+  notes += splits.check_labels(
     found.labels, found.known, found.label_names, split
   )
   return dataset.Dataset(

@@ -109,7 +109,7 @@ def _dataset(where, labels, known, label_names, split, ids, groups, notes):
     splits.check_sizes(split, where)
   if ids is None:
     ids = np.arange(len(labels)).astype(str)
-  notes += check_columns(labels, known, label_names, split)
+  notes += splits.check_labels(labels, known, label_names, split)
   return dataset.Dataset(
     labels, known, label_names, split, ids, groups, None, notes
   )
@@ -203,30 +203,6 @@ def given_split(
       f'{table.listing(rows.lines[blank], table.SHOWN)} of {rows.path}).',
     ),
   )
-
-
-def check_columns(
-  labels: np.ndarray,
-  known: np.ndarray,
-  label_names: Sequence[str],
-  split: np.ndarray,
-) -> tuple[str, ...]:
-  """Returns warnings on labels never known, or without a positive in train."""
-  unknown = ~known[split != dataset.DROPPED].any(0)
-  absent = ~labels[split == 'train'].any(0) & ~unknown
-  notes = []
-  for where, what in (
-    (unknown, 'unknown in every row'),
-    (absent, 'never 1 in the training split'),
-  ):
-    names = [name for name, odd in zip(label_names, where, strict=True) if odd]
-    if names:
-      notes.append(
-        f'{dataset.WARNING}{len(names)} of {len(label_names)} labels '
-        f'{"is" if len(names) == 1 else "are"} {what}: '
-        f'{table.listing(names, table.SHOWN)}.'
-      )
-  return tuple(notes)
 
 
 def _check_names(label_columns, choices):

@@ -1,6 +1,7 @@
 """Which rows train, which validate and which test: as given, or drawn."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -272,3 +273,27 @@ def check_groups(
     f'({table.listing(crossing, table.SHOWN)}): scores on them flatter.'
     f'{mend if by_column else ""}',
   )
+
+
+def check_labels(
+  labels: np.ndarray,
+  known: np.ndarray,
+  label_names: Sequence[str],
+  split: np.ndarray,
+) -> tuple[str, ...]:
+  """Returns warnings on labels never known, or without a positive in train."""
+  unknown = ~known[split != dataset.DROPPED].any(0)
+  absent = ~labels[split == 'train'].any(0) & ~unknown
+  notes = []
+  for where, what in (
+    (unknown, 'unknown in every row'),
+    (absent, 'never 1 in the training split'),
+  ):
+    names = [name for name, odd in zip(label_names, where, strict=True) if odd]
+    if names:
+      notes.append(
+        f'{dataset.WARNING}{len(names)} of {len(label_names)} labels '
+        f'{"is" if len(names) == 1 else "are"} {what}: '
+        f'{table.listing(names, table.SHOWN)}.'
+      )
+  return tuple(notes)
