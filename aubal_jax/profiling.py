@@ -43,7 +43,8 @@ def traced(
       jax.block_until_ready(state)
       jax.profiler.start_trace(str(directory), create_perfetto_trace=True)
       running = True
-    state, metrics = step(state, batch)
+    with jax.profiler.StepTraceAnnotation('train', step_num=done + 1):
+      state, metrics = step(state, batch)
     done += 1
     if done == _SKIPPED + num_steps:
       stop(state)

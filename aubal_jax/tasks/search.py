@@ -287,7 +287,7 @@ def _row(cell_inputs, cell, failure) -> dict:
 def _conclude(inputs, rows, metric) -> None:
   """Prints the table, best first, and what is done with the best; writes."""
   rows = sorted(
-    rows, key=lambda r: -math.inf if r[metric] is None else -0 + -r[metric]
+    rows, key=lambda row: (row[metric] is None, -(row[metric] or 0))
   )
   record = {'metric': metric, 'num_steps': inputs.num_steps, 'rows': rows}
   print(f'\n{report.head(train.SCORES)}')
@@ -324,8 +324,10 @@ def _command(inputs, cell) -> str:
   for argument in given:
     name, equals, _ = argument.lstrip('-').partition('=')
     ours = name in changed or name.startswith('config.search.')
-    value = [] if equals or name.endswith('overwrite') else [next(given, '')]
-    if not ours and not name.endswith('overwrite'):
+    if name.endswith('overwrite'):
+      continue
+    value = [] if equals else [next(given, '')]
+    if not ours:
       kept += [argument, *value]
   kept += [f'--{name}={value}' for name, value in changed.items()]
   return shlex.join(['python', '-m', 'aubal_jax.main', *kept])
