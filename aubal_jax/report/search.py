@@ -149,25 +149,28 @@ def _style(optimizers, name) -> dict:
 
 
 def _draw_rates(ax, rows, metric, optimizers, best):
-  """Draws scores against learning rates; what failed is a cross below."""
-  ax.set_xscale('log')
+  """Draws scores against learning rates, side by side; crosses are failures.
+
+  The rates stand at even distances, in order: those of a grid may be anything.
+  """
   rates = sorted({row['learning_rate'] for row in rows})
-  ax.set_xlim(rates[0] / 2, rates[-1] * 2)
-  ax.set_xticks(rates, [f'{rate:g}' for rate in rates])
-  ax.minorticks_off()
+  ax.set_xlim(-0.5, len(rates) - 0.5)
+  ax.set_xticks(range(len(rates)), [f'{rate:g}' for rate in rates])
   ax.set_xlabel('learning rate')
   for name in optimizers:
     style = _style(optimizers, name)
     mine = [row for row in rows if row['optimizer'] == name]
     mine = sorted(mine, key=lambda row: row['learning_rate'])
     points = [
-      (row['learning_rate'], row[metric])
+      (rates.index(row['learning_rate']), row[metric])
       for row in mine
       if row[metric] is not None
     ]
     if points:
       ax.plot(*zip(*points, strict=True), label=name, markersize=4, **style)
-    failed = [r['learning_rate'] for r in mine if r[metric] is None]
+    failed = [
+      rates.index(row['learning_rate']) for row in mine if row[metric] is None
+    ]
     if failed:
       ax.plot(
         failed,
@@ -179,7 +182,7 @@ def _draw_rates(ax, rows, metric, optimizers, best):
       )
   if best in rows and best[metric] is not None:
     ax.plot(
-      best['learning_rate'],
+      rates.index(best['learning_rate']),
       best[metric],
       'o',
       markersize=10,
@@ -191,7 +194,7 @@ def _draw_rates(ax, rows, metric, optimizers, best):
 
 def _draw_courses(ax, rows, others, metric, optimizers):
   """Draws scores against steps, the smaller learning rates fainter."""
-  ax.set_xlabel('step')
+  ax.set_xlabel('step (fainter: smaller learning rates)')
   rates = sorted({row['learning_rate'] for row in rows})
   for row in others:
     ax.plot(row['curve']['step'], row['curve'][metric], color=_PALE, lw=0.7)
