@@ -170,7 +170,7 @@ def default() -> ml_collections.ConfigDict:
   c.train.ema_decay = 0.0  # Evaluate a moving average of weights; 0: none.
   c.train.patience = 0  # Stop after so many evaluations without a best; 0: no.
   c.train.dtype = 'auto'  # Of arithmetic: float32, bfloat16; auto: by device.
-  c.train.remat = False  # Compute activations twice, to hold fewer of them.
+  c.train.remat = False  # Compute activations twice: less memory, not on a CPU.
   c.train.batch_norm_momentum = 0.9  # Of the running statistics.
   c.train.log_every_steps = 10  # Steps between lines of metrics.jsonl.
   c.train.eval_every_steps = 100  # Steps between looks at validation.

@@ -380,3 +380,20 @@ def test_contact_sheet_shows_rows_of_the_plan(config, tmp_path):
   for entry in entries:
     assert entry['original'].tobytes() in seen
     assert all(image.tobytes() in seen for image in entry['augmented'])
+
+
+def test_unknown_labels_are_absent_a_third_value_or_dropped(config, tmp_path):
+  """Row 4, which trains, does not know `edge`."""
+  found, rows = {}, {}
+  for unknown in ('absent', 'separate', 'drop'):
+    config.data.unknown = unknown
+    path = run(config, tmp_path / unknown, 'balance')
+    found[unknown] = files.read_json(path / 'labelsets.json')
+    rows[unknown] = (path / 'rows.csv').read_text().splitlines()
+  assert found['absent']['images'] == found['separate']['images'] == 30
+  assert found['separate']['labelsets'] == found['absent']['labelsets'] + 1
+  (odd,) = (x for x in found['separate']['largest'] if x['unknown'])
+  assert odd['unknown'] == ['edge'] and odd['count'] == 1
+  assert found['drop']['images'] == 29
+  assert rows['drop'][5].endswith('dropped,unknown label')
+  assert rows['absent'][5].split(',')[2] == 'train'
