@@ -83,6 +83,12 @@ RIVALS = {
 
 def steps(arguments):
   """Has all take turns; returns kind and batch -> figures."""
+  busy = os.getloadavg()[0]
+  if busy > 0.5:
+    print(
+      f'The machine is not idle (load {busy:.1f}): the ratios mean little, '
+      'those to PyTorch nothing, as its threads wait for each other.'
+    )
   names = ['ours', 'linen', 'product']
   if importlib.util.find_spec('torch'):
     names.insert(2, 'torch')
@@ -253,7 +259,8 @@ def memory(arguments):
     f'memory, held: {rows["held"]["peak"] / 1e9:.2f} GB with '
     f'{arguments.crops:,} crops of {crops / 1e9:.2f} GB: '
     f'{(rows["held"]["own"] - state) / crops:.2f} times their size beside '
-    f'the state (asked: {OF_CROPS})',
+    f'the state (asked: {OF_CROPS}'
+    + ('; of so few it tells nothing)' if crops < state / 4 else ')'),
     flush=True,
   )
   return rows
