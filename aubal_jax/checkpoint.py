@@ -37,6 +37,8 @@ State = TypeVar('State')
 
 BEST_METRIC = 'f1_macro'
 
+_unraisable_hook = sys.unraisablehook
+
 
 class _Manager(ocp.CheckpointManager):
   """Orbax's, but damaged metrics do not keep a directory from being opened."""
@@ -401,6 +403,13 @@ def _quality(metrics: Mapping[str, Any]) -> float:
 def _silence_orbax() -> None:
   """Keeps Orbax off the screen: what goes wrong with it, it also raises."""
   logging.getLogger('absl').addFilter(_is_worth_seeing)
+  sys.unraisablehook = _drop_closed_loops
+
+
+def _drop_closed_loops(unraisable) -> None:
+  """Leaves out what arrays say that were not yet written as one failed."""
+  if str(unraisable.exc_value) != 'Event loop is closed':
+    _unraisable_hook(unraisable)
 
 
 def _is_worth_seeing(record: logging.LogRecord) -> bool:

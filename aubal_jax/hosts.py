@@ -25,9 +25,7 @@ import numpy as np
 from aubal_jax import preemption
 
 _ENDED = 'aubal_jax/ended'
-_POLL_SECONDS = 0.5
-_PATIENCE_SECONDS = 3.0  # For what ends all alike to be said by each.
-_GRACE_SECONDS = 5.0  # For all to have heard of an end.
+_POLL_SECONDS = 1.0
 _POLL_MILLISECONDS = 10_000
 _SMALL = 1 << 16  # Bytes that may go by the coordinator.
 
@@ -70,6 +68,8 @@ def start(
 
   # Of CPU devices alone, which else cannot compute together.
   jax.config.update('jax_cpu_collectives_implementation', 'gloo')
+  # It would take SIGTERM from `preemption`.
+  jax.config.update('jax_enable_preemption_service', False)
   try:
     jax.distributed.initialize(**arguments)
     jax.devices()  # All look at once, as each waits for the others in it.
@@ -235,30 +235,47 @@ def ending_together() -> Iterator[None]:
     _over.set()
     if _client is None:
       raise
-    if not isinstance(error, SystemExit):
+    if isinstance(error, SystemExit):
+      status = error.code
+    elif (status := _end_of_another()) is None:
+      status = 1
       traceback.print_exc(file=sys.__stderr__)
-    _leave(error.code if isinstance(error, SystemExit) else 1)
+    _leave(status)
   _over.set()
 
 
 def _watch():
   """Ends this process when another one says that it has ended."""
+  # The coordinator is in process 0, which stays until the others are gone.
+  patience = (3 if index() else 6) * _POLL_SECONDS
+  while not _over.wait(_POLL_SECONDS):
+    if _ended() and not _over.wait(patience):
+      os._exit(_end_of_another())
+
+
+def _ended():
+  """Returns which other process has ended, and its status; or None."""
   from jax.errors import JaxRuntimeError
 
-  while not _over.wait(_POLL_SECONDS):
-    try:
-      said = _client.key_value_try_get(_ENDED)
-    except JaxRuntimeError:
-      continue  # Not there; or no coordinator, whose end JAX itself notices.
-    who, status = map(int, said.split())
-    if who != index() and not _over.wait(_PATIENCE_SECONDS):
-      print(
-        f'Error: process {who} ended with status {status}; what it printed '
-        f'says why. Process {index()} ends as well.',
-        file=sys.__stderr__,
-        flush=True,
-      )
-      os._exit(status)
+  try:
+    who, status = map(int, _client.key_value_try_get(_ENDED).split())
+  except JaxRuntimeError:
+    return None  # Or there is no coordinator, whose end JAX itself notices.
+  return None if who == index() else (who, status)
+
+
+def _end_of_another():
+  """Says which other process has ended, if one has; returns its status."""
+  found = _ended()
+  if found is None:
+    return None
+  print(
+    f'Error: process {found[0]} ended with status {found[1]}; what it printed '
+    f'says why. Process {index()} ends as well.',
+    file=sys.__stderr__,
+    flush=True,
+  )
+  return found[1]
 
 
 def _leave(status):
@@ -269,5 +286,5 @@ def _leave(status):
     _client.key_value_set(_ENDED, f'{index()} {status}')
   sys.stdout.flush()
   sys.__stderr__.flush()
-  time.sleep(_GRACE_SECONDS)  # The coordinator may be in this process.
+  time.sleep((2 if index() else 7) * _POLL_SECONDS)  # See `_watch`.
   os._exit(status)

@@ -1,9 +1,12 @@
 """Checkpoints: what is kept, what comes back, and what is refused."""
 
+import errno
 import json
 import logging
 import os
+import resource
 import shutil
+import threading
 
 import flax.struct
 import jax
@@ -124,6 +127,97 @@ def test_state_of_four_devices_restores_onto_one(directory):
     restored = checkpoint.restore(checkpoints, make_state(0))
   placed = jax.device_put(restored, jax.local_devices()[0])
   assert_same(placed, make_state(5))
+
+
+def test_a_state_goes_from_one_device_to_four_to_two(directory):
+  state = make_state(1)
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    for step, num_devices in enumerate((1, 4, 2), start=1):
+      devices = jax.local_devices()[:num_devices]
+      mesh = jax.sharding.Mesh(np.array(devices), ('devices',))
+      whole = jax.NamedSharding(mesh, jax.P())
+      placed = jax.device_put(state.replace(step=np.int32(step)), whole)
+      assert len(placed.params['half'].devices()) == num_devices
+      checkpoint.save(checkpoints, placed)
+      state = checkpoint.restore(checkpoints, make_state(0))
+      assert_same(state, make_state(1).replace(step=np.int32(step)))
+
+
+def test_a_save_goes_on_in_the_background_from_a_copy(directory, monkeypatch):
+  gate = threading.Event()
+  finalize = checkpoint.ocp.CheckpointManager._finalize
+
+  def wait_for_gate(manager, *arguments):
+    assert gate.wait(60)
+    finalize(manager, *arguments)
+
+  monkeypatch.setattr(
+    checkpoint.ocp.CheckpointManager, '_finalize', wait_for_gate
+  )
+  state = jax.tree.map(np.array, make_state(1))
+  donate = jax.jit(
+    lambda x: jax.tree.map(lambda leaf: leaf + 1, x), donate_argnums=0
+  )
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    placed = jax.device_put(state, jax.local_devices()[0])
+    checkpoint.save(checkpoints, placed)
+    donate(placed)  # The device's memory is another's now.
+    threading.Timer(0.1, gate.set).start()
+    assert_same(checkpoint.restore(checkpoints, state), make_state(1))
+    assert gate.is_set()  # It was waited for.
+    checkpoint.save(checkpoints, state.replace(step=np.int32(2)))
+    jax.tree.map(lambda x: x.fill(7) if x.ndim else None, state)
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    assert_same(
+      checkpoint.restore(checkpoints, state),
+      make_state(1).replace(step=np.int32(2)),
+    )
+
+
+@pytest.mark.parametrize('then', ['save', 'find', 'end'])
+def test_what_could_not_be_written_is_one_error_later(directory, capfd, then):
+  """By the kernel: no file may be larger than some."""
+  noise = np.random.default_rng(0).random(500_000, np.float32)
+  state = make_state(1).replace(params={'x': noise})
+  limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    save_all(checkpoints, {1: 0.1, 2: 0.2})
+  resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+  try:
+    with (
+      pytest.raises(OSError, match='File too large') as caught,
+      checkpoint.open_checkpoints(directory) as checkpoints,
+    ):
+      large = state.replace(step=np.int32(3))
+      assert checkpoint.save(checkpoints, large, {'f1_macro': 0.3})
+      if then == 'save':
+        checkpoint.save(checkpoints, make_state(4), {'f1_macro': 0.4})
+      elif then == 'find':
+        checkpoint.find_step(checkpoints)
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+  assert caught.value.errno == errno.EFBIG
+  assert caught.value.filename == f'{directory}/3'
+  assert capfd.readouterr().err == ''
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    assert checkpoints.all_steps() == [1, 2]  # None of them made room for it.
+    assert_same(checkpoint.restore(checkpoints, make_state(0)), make_state(2))
+    save_all(checkpoints, {3: 0.3})
+
+
+def test_an_error_of_the_work_is_told_and_not_that_of_a_save(directory):
+  noise = np.random.default_rng(0).random(500_000, np.float32)
+  limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+  try:
+    with (
+      pytest.raises(FloatingPointError, match='loss is nan'),
+      checkpoint.open_checkpoints(directory) as checkpoints,
+    ):
+      checkpoint.save(checkpoints, make_state(1).replace(params={'x': noise}))
+      raise FloatingPointError('loss is nan')
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_what_an_interrupted_save_left_is_no_checkpoint(directory):

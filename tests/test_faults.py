@@ -9,6 +9,7 @@ import itertools
 import os
 import pathlib
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -43,13 +44,17 @@ def get_config():
 """
 
 
-@pytest.fixture(name='config')
-def fixture_config():
+def make_config():
   names = {}
   exec(SETTINGS, names)
   c = names['get_config']()
   c.train.num_steps = 6
   return c
+
+
+@pytest.fixture(name='config')
+def fixture_config():
+  return make_config()
 
 
 def run(config, path, **options):
@@ -61,10 +66,10 @@ def report_of(path):
   return (path / 'report.json').read_bytes()
 
 
-@pytest.fixture(name='straight')
-def fixture_straight(config, tmp_path):
+@pytest.fixture(name='straight', scope='module')
+def fixture_straight(tmp_path_factory):
   """The report of a run to which nothing happens."""
-  return report_of(run(config, tmp_path / 'straight'))
+  return report_of(run(make_config(), tmp_path_factory.mktemp('straight')))
 
 
 def start(folder, name):
@@ -163,13 +168,13 @@ def broken(monkeypatch, name, number, which):
     yield
 
 
-@pytest.mark.parametrize('number', [errno.ENOSPC, errno.EROFS])
-@pytest.mark.parametrize('name', ['open', 'replace'])
+@pytest.mark.parametrize(
+  ('name', 'number'), [('open', errno.EROFS), ('replace', errno.ENOSPC)]
+)
 def test_a_full_or_read_only_disk_is_said_and_costs_nothing(
-  config, tmp_path, monkeypatch, name, number
+  config, tmp_path, straight, monkeypatch, name, number
 ):
   path = tmp_path / 'run'
-  config.train.num_steps = 2
   for which in ('config.json', 'plan.npz', 'metrics.jsonl', 'report.json'):
     with (
       broken(monkeypatch, name, number, which),
@@ -180,14 +185,14 @@ def test_a_full_or_read_only_disk_is_said_and_costs_nothing(
     assert not (path / which).exists()
     assert not list(path.glob('.*'))
   run(config, path)
-  assert report_of(path) == report_of(run(config, tmp_path / 'straight'))
+  assert report_of(path) == straight
 
 
 def test_what_a_disk_without_room_says_names_the_file_and_goes_on(tmp_path):
   code = (
-    'import errno, runpy\n'
+    'import errno, os, runpy\n'
     'from aubal_jax import files\n'
-    'def full(*_, **__): raise OSError(errno.ENOSPC, "No space left on device")\n'
+    'def full(_): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))\n'
     'files.os.fsync = full\n'
     "runpy.run_module('aubal_jax.main', run_name='__main__')"
   )
@@ -210,12 +215,31 @@ def test_what_a_disk_without_room_says_names_the_file_and_goes_on(tmp_path):
   assert not (tmp_path / 'run').exists()
 
 
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+def test_a_checkpoint_that_finds_no_room_is_said_and_saved_again(
+  config, tmp_path, straight, capfd
+):
+  path = tmp_path / 'run'
+  limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
+  try:
+    with pytest.raises(OSError, match='File too large') as caught:
+      run(config, path)
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+  assert caught.value.filename == f'{path}/checkpoints/3'
+  assert 'Traceback' not in capfd.readouterr().err
+  run(config, path)
+  assert report_of(path) == straight
+  assert not list((path / 'checkpoints').glob('*tmp*'))
+
+
 def test_a_plan_cut_off_is_said_and_made_again(config, tmp_path, straight):
   path = run(config, tmp_path / 'run')
   workdir.clear(path, workdir.WRITES['train'])
   os.truncate(path / 'plan.npz', 100)
   with pytest.raises(
-    ValueError, match='not a whole plan .*delete it'
+    ValueError, match=r'not a whole plan .*delete it'
   ) as caught:
     run(config, path)
   assert str(path / 'plan.npz') in str(caught.value)
@@ -271,8 +295,6 @@ def test_a_nan_ends_the_run_and_says_what_to_mend(config, tmp_path):
   config.train.learning_rate = 1e-3
   with pytest.raises(ValueError, match=r'train\.learning_rate: 1e\+30 there'):
     run(config, path)
-  run(config, path, overwrite=True)
-  assert (path / 'report.json').exists()
 
 
 def test_a_clock_that_goes_backwards_changes_nothing(
@@ -280,9 +302,9 @@ def test_a_clock_that_goes_backwards_changes_nothing(
 ):
   now = itertools.count(2e9, -3600)
   monkeypatch.setattr(time, 'time', lambda: next(now))
-  path = tmp_path / 'run'
-  for num_steps in (4, 6):  # It goes on as well.
-    config.train.num_steps = num_steps
-    run(config, path)
+  path = run(config, tmp_path / 'run')
+  assert report_of(path) == straight
+  (path / 'report.json').unlink()  # It goes on as well.
+  run(config, path)
   assert next(now) < 2e9 - 3600  # Somebody did ask.
   assert report_of(path) == straight
