@@ -1,3 +1,6 @@
+import errno
+import os
+
 import pytest
 
 from aubal_jax import config as config_lib
@@ -196,3 +199,39 @@ def test_a_folder_that_cannot_be_is_named(tmp_path):
       workdir.check_folder(path)
   with pytest.raises(ValueError, match='is empty'):
     workdir.check_folder('')
+
+
+def test_a_folder_is_for_one_run_and_one_prediction(tmp_path):
+  path = tmp_path / 'deep/run'
+  with workdir.locked(path):
+    with workdir.locked(path, name='.predict.lock'):
+      pass
+    with (
+      pytest.raises(ValueError, match=f'run is at work in {path}.*process'),
+      workdir.locked(path),
+    ):
+      pass
+    assert (path / '.lock').exists()
+  assert not any(tmp_path.iterdir())  # What was made for the lock is gone.
+
+
+def test_what_a_kill_left_is_removed_and_nothing_else(tmp_path):
+  for name in ('.plan.npz.x.tmp', '.predictions.csv.x.tmp', '.mine.tmp'):
+    (tmp_path / name).touch()
+  (tmp_path / '.lock').write_text('process 1 on a machine')  # Of a dead one.
+  with workdir.locked(tmp_path):
+    pass
+  left = {path.name for path in tmp_path.iterdir()}
+  assert left == {'.predictions.csv.x.tmp', '.mine.tmp'}
+  with workdir.locked(tmp_path, name='.predict.lock'):
+    pass
+  assert [path.name for path in tmp_path.iterdir()] == ['.mine.tmp']
+
+
+def test_a_file_system_without_locks_is_told_of(tmp_path, monkeypatch, capsys):
+  def no_locks(*_):
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+  monkeypatch.setattr(files.fcntl, 'flock', no_locks)
+  with workdir.locked(tmp_path / 'run'):
+    assert 'cannot be locked (No locks available)' in capsys.readouterr().err
