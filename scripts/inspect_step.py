@@ -1,4 +1,4 @@
-r"""Prints what a training step costs, from the program compiled for N devices.
+r"""What a training step costs, of the program compiled for N devices; usage:
 
   python scripts/inspect_step.py --config=configs/quickstart.py --devices=4
   python scripts/inspect_step.py --config=configs/paper.py --devices=8 \
@@ -26,6 +26,7 @@ import math
 import os
 import pathlib
 import re
+import sys
 
 from absl import app
 from absl import flags
@@ -373,5 +374,14 @@ def main(argv) -> None:
     pathlib.Path(_JSON.value).write_text(json.dumps(row, indent=1))
 
 
+def run():
+  """Runs the script; --help ends well, where absl's would not."""
+  asks = any(argument.startswith('--help') for argument in sys.argv)
+  try:
+    app.run(main)
+  except SystemExit as end:
+    raise SystemExit(0 if asks else end.code) from None
+
+
 if __name__ == '__main__':
-  app.run(main)
+  run()
