@@ -195,7 +195,7 @@ def save(
   try:
     return checkpoints.save(
       step,
-      args=ocp.args.StandardSave(_copy(state)),
+      args=ocp.args.StandardSave(_to_host(state)),
       metrics=None if metrics is None else dict(metrics),
     )
   except OSError as error:
@@ -226,8 +226,8 @@ def _unwritable(checkpoints, step, error):
   return OSError(number, os.strerror(number), name)
 
 
-def _copy(state):
-  """Returns a state's leaves as host arrays of their own."""
+def _to_host(state):
+  """Returns a state with host arrays; all leave the devices at once."""
 
   def whole(x):
     return x.addressable_data(0) if isinstance(x, jax.Array) else x
@@ -236,8 +236,8 @@ def _copy(state):
   for leaf in jax.tree.leaves(leaves):
     if isinstance(leaf, jax.Array):
       leaf.copy_to_host_async()
-  # On CPU `asarray` would be the device's own memory.
-  return jax.tree.map(np.array, leaves)
+  # On CPU they are the device's own memory: Orbax copies before it goes on.
+  return jax.tree.map(np.asarray, leaves)
 
 
 def restore(
