@@ -336,6 +336,10 @@ def test_a_line_end_in_a_path(tmp_path):
 def test_missing_images_of_another_folder(tmp_path):
   path = write(tmp_path, 'path,split,x', 'a.png,train,1')
   folder = tmp_path / 'images'
+  for unreadable in ('error', 'drop'):  # Not a row lost after the other.
+    with pytest.raises(FileNotFoundError, match='no such folder'):
+      load(path, image_dir=str(folder), unreadable=unreadable)
+  folder.mkdir()
   with pytest.raises(ValueError, match='no image file') as no:
     load(path, image_dir=str(folder))
   assert f'relative to {folder}. Correct them' in str(no.value)

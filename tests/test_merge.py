@@ -81,7 +81,8 @@ def test_splits_of_all_sets_or_of_none():
   ('options', 'message'),
   [
     ({'unlabelled': 'zero'}, r"data\.unlabelled must be .*not 'zero'"),
-    ({'label_columns': ('AU99',)}, r"'AU99', which none of one, two labels"),
+    ({'label_columns': ('ZZ',)}, r"'ZZ', which none of one, two .*AU12\.$"),
+    ({'label_columns': ('AU1',)}, r"'AU1', .*\. Did you mean 'AU01'\?"),
   ],
 )
 def test_bad_arguments(options, message):

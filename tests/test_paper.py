@@ -111,3 +111,10 @@ def test_the_actor_study_is_the_one_table_of_its_folder(folder, tmp_path):
     (tmp_path / name).write_text('path,AU01\n')
   with pytest.raises(FileNotFoundError, match=r'found a\.CSV, b\.csv'):
     run(config, folder / 'none')
+
+
+def test_a_set_that_is_named_twice_is_refused(folder):
+  config = load('paper.py', folder)
+  config.data.sources = ('ck_plus', 'emotionet', 'ck_plus')
+  with pytest.raises(ValueError, match=r'data\.sources names a set twice'):
+    run(config, folder / 'twice')

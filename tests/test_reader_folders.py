@@ -54,3 +54,15 @@ def test_finds_the_highest_folder_of_the_first_name(tmp_path):
   file = touch(tmp_path / 'labels.csv')
   with pytest.raises(FileNotFoundError, match=r'labels\.csv: .* is a file'):
     folders.find_folder(file, ['w'])
+
+
+def test_a_folder_that_is_not_there_is_told_with_what_is(tmp_path):
+  file = touch(tmp_path / 'there/labels.csv')
+  for wrong in ('there/set', 'there/sets/set'):
+    with pytest.raises(
+      FileNotFoundError,
+      match=rf"{wrong}: .* not exist; .*there holds 'labels\.csv'\. Set",
+    ):
+      folders.find_folder(tmp_path / wrong, ['w'])
+  with pytest.raises(FileNotFoundError, match=r'labels\.csv is no folder'):
+    folders.list_images(f'{file}/set')

@@ -138,6 +138,8 @@ def test_note_says_how_it_was_drawn():
     'No split column: drew validation, and fold 2 of 5 as test by row, with '
     'seed 0.'
   )
+  of_a_set = splits.Draw().note(True, by_column=False)
+  assert of_a_set.startswith('No official split: drew validation')
 
 
 def test_the_plain_draw_stays_as_it_was():

@@ -109,10 +109,10 @@ def test_lines_are_those_of_an_editor(tmp_path, end):
     ('a;b\n1;2\n', r"t\.csv:1: .*'a;b'.*save the table with commas"),
     (
       'a,b\n1,2\n1\n1,2,3\n',
-      r't\.csv:3: 1 cells; line 4: 3 cells \(2 in all\)\. .*there are columns, '
-      r'2\. Add or remove',
+      r"t\.csv:3: 1 cells '1'; line 4: 3 cells '1,2,3' \(2 in all\)\. .*there "
+      r'are columns, 2\. Add or remove',
     ),
-    ('a,b\n"x\ny",2\n1\n', r't\.csv:4: 1 cells\. '),
+    ('a,b\n"x\ny",2\n1\n', r"t\.csv:4: 1 cells '1'\. "),
     ('a\n1\n\n2\n', r't\.csv:3: 0 cells'),
     ('a,b\n1,2\n3,"4\n5,6\n', r't\.csv:3: .*not CSV.*quotes are closed'),
     (b'a,b\n1,2\n\xe9,3\n', r't\.csv:3: byte 0xe9 .*in UTF-8'),
@@ -126,7 +126,9 @@ def test_bad_tables(tmp_path, content, message):
 
 def test_lists_five_bad_rows_and_the_total(tmp_path):
   path = write(tmp_path, 'a,b\n' + '1\n' * 7)
-  with pytest.raises(ValueError, match=r'line 6: 1 cells; \.\.\. \(7 in all'):
+  with pytest.raises(
+    ValueError, match=r"line 6: 1 cells '1'; \.\.\. \(7 in all"
+  ):
     table.read(path)
 
 

@@ -81,7 +81,8 @@ def to_dataset(
   if found.split is None:
     # Of all rows, so that a file that is lost moves no other row.
     split = splits.draw(found.labels, found.groups, draw)
-    notes += (draw.note(found.groups is not None),)
+    grouped = found.groups is not None
+    notes += (draw.note(grouped, by_column=by_column),)
   else:
     split = found.split.astype(splits.DTYPE)
   split[found.dropped] = dataset.DROPPED

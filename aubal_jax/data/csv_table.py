@@ -123,7 +123,10 @@ def _check_widths(path, lines, rows, width):
   raise table.finding_error(
     path,
     [lines[n] for n in bad[: table.SHOWN]],
-    [f'{len(rows[n])} cells' for n in bad[: table.SHOWN]],
+    [
+      f'{len(rows[n])} cells {table.quote(",".join(rows[n]))}'
+      for n in bad[: table.SHOWN]
+    ],
     len(bad),
     f'A row has as many cells as there are columns, {width}. Add or remove '
     'cells; a comma inside a cell wants quotes around the cell.',

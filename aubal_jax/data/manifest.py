@@ -87,7 +87,7 @@ def read(
     The rows; `ids` are the paths as the table has them.
 
   Raises:
-    FileNotFoundError: there is no such table.
+    FileNotFoundError: there is no such table, or no such folder.
     ValueError: the table breaks a rule; names the line, the column, the mend.
   """
   if unreadable not in UNREADABLE:
@@ -105,6 +105,11 @@ def read(
   rows = table.read(path)
   ids = rows.column(path_column, 'data.path_column').cells()
   folder = image_dir or str(path.parent)
+  if not os.path.isdir(folder):
+    raise FileNotFoundError(
+      f'data.image_dir={image_dir}: there is no such folder. Set it to the '
+      f"folder that the paths of {path} start from, or to '' for its own."
+    )
   files, missing = find_files(rows, path_column, folder)
   split, groups, notes = labels.given_split(rows, split_column, group_column)
   special = (path_column, split_column, group_column)

@@ -11,6 +11,7 @@ import numpy as np
 
 from aubal_jax.data import annotations
 from aubal_jax.data import dataset as dataset_lib
+from aubal_jax.data import table as table_lib
 
 UNLABELLED = ('unknown', 'absent')
 
@@ -54,6 +55,7 @@ def merge(
       raise ValueError(
         f'data.label_columns names {name!r}, which none of '
         f'{", ".join(sets)} labels; they label {", ".join(union)}.'
+        f'{table_lib.suggestion(name, union)}'
       )
   splits = [found.split is not None for found in sets.values()]
   if any(splits) and not all(splits):

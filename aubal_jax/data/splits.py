@@ -99,16 +99,20 @@ class Draw:
         f'less; they are {self.num_folds} and {self.fold}.'
       )
 
-  def note(self, by_group: bool) -> str:
-    """Returns what a person is told of a split that was drawn."""
+  def note(self, by_group: bool, *, by_column: bool = True) -> str:
+    """Returns what a person is told of a split that was drawn.
+
+    Args:
+      by_group: whether there are groups.
+      by_column: whether a column of a table may name splits.
+    """
+    lacking = 'No split column' if by_column else 'No official split'
     unit = 'group' if by_group else 'row'
     what = 'validation and test'
     if self.num_folds:
       what = f'validation, and fold {self.fold} of {self.num_folds} as test'
     even = ', evenly in the labels' if self.stratify else ''
-    return (
-      f'No split column: drew {what} by {unit}{even}, with seed {self.seed}.'
-    )
+    return f'{lacking}: drew {what} by {unit}{even}, with seed {self.seed}.'
 
 
 def draw(
@@ -203,8 +207,8 @@ def _sizes(num_groups, unit, settings):
       f'{num_groups} {unit}{besides} cannot be split: {sizes["validation"]} '
       f'for validation (data.validation_fraction={fractions["validation"]}) '
       f'and {sizes["test"]} for test (data.test_fraction={fractions["test"]}) '
-      'leave none for training. Lower the fractions, or name the split of '
-      'each row in data.split_column.'
+      'leave none for training. Lower the fractions, or, in a table, name the '
+      'split of each row in data.split_column.'
     )
   return sizes
 

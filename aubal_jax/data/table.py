@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import os
 import pathlib
+import re
 from collections.abc import Iterable
 from collections.abc import Sequence
 
@@ -152,10 +153,15 @@ def suggestion(name: str, choices: Iterable[str]) -> str:
 
 
 def closest(name: str, choices: Iterable[str]) -> str | None:
-  """Returns the choice like `name` in any case, or None."""
-  folded = {choice.casefold(): choice for choice in choices}
-  close = difflib.get_close_matches(name.casefold(), folded, n=1)
+  """Returns the choice like `name` in any case, AU1 as AU01, or None."""
+  folded = {_fold(choice): choice for choice in choices}
+  close = difflib.get_close_matches(_fold(name), folded, n=1)
   return folded[close[0]] if close else None
+
+
+def _fold(name):
+  """Returns the name in small letters, without zeros ahead of a number."""
+  return re.sub(r'(?<!\d)0+(?=\d)', '', name.casefold())
 
 
 def check_exists(path: os.PathLike | str) -> pathlib.Path:

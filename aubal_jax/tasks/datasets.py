@@ -32,6 +32,10 @@ def load(config):
   from aubal_jax.data import merge
 
   if data.name == 'merge':
+    if len({*data.sources}) < len(data.sources):
+      raise ValueError(
+        f'data.sources names a set twice: {tuple(data.sources)}. Name it once.'
+      )
     found = merge.merge(
       {name: _read_set(config, name) for name in data.sources},
       label_columns=tuple(data.label_columns),

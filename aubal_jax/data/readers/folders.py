@@ -20,17 +20,35 @@ def entries(folder: str) -> list[os.DirEntry]:
   """Returns what a folder holds, by name, without hidden things.
 
   Raises:
-    FileNotFoundError: it is not there, or no folder.
+    FileNotFoundError: it is not there, or no folder; says what is there.
   """
   if not os.path.isdir(folder):
-    what = 'is a file' if os.path.exists(folder) else 'does not exist'
-    raise FileNotFoundError(
-      f'{folder}: this folder {what}. Set the path to the folder of the data '
-      'set.'
-    )
+    raise _no_folder(os.fspath(folder))
   with os.scandir(folder) as found:
     kept = [e for e in found if e.name[0] != '.' and e.name != '__MACOSX']
   return sorted(kept, key=lambda entry: entry.name)
+
+
+def _no_folder(folder):
+  """Returns the error for a folder that is none."""
+  what = 'is a file' if os.path.exists(folder) else 'does not exist'
+  above = os.path.dirname(os.path.abspath(folder))
+  while not os.path.lexists(above):
+    above = os.path.dirname(above)
+  if os.path.isdir(above):
+    beside = f'{above} holds {_listing(above)}'
+  else:
+    beside = f'{above} is no folder'
+  return FileNotFoundError(
+    f'{folder}: this folder {what}; {beside}. Set the path to the folder of '
+    'the data set.'
+  )
+
+
+def _listing(folder):
+  """Returns what a folder holds, for messages."""
+  names = [e.name + '/' * e.is_dir() for e in entries(folder)]
+  return table.listing(map(table.quote, names)) or 'nothing'
 
 
 def levels(
@@ -103,11 +121,9 @@ def find_file(folder: str, names: Sequence[str]) -> str:
 
 def missing(root: str, wanted: str, hint: str = '') -> FileNotFoundError:
   """Returns the error that says what was looked for, and what is there."""
-  names = [e.name + '/' * e.is_dir() for e in entries(root)]
-  held = table.listing(map(table.quote, names)) or 'nothing'
   return FileNotFoundError(
-    f'{root}: there is no {wanted} in it, or in its folders; it holds {held}. '
-    f'{hint or "Set the path to the folder of the data set."}'
+    f'{root}: there is no {wanted} in it, or in its folders; it holds '
+    f'{_listing(root)}. {hint or "Set the path to the folder of the data set."}'
   )
 
 
@@ -188,7 +204,7 @@ def _identity(folder):
   """Returns what is equal for two paths of one folder; None if not there."""
   try:
     found = os.stat(folder)
-  except FileNotFoundError:
+  except (FileNotFoundError, NotADirectoryError):
     return None
   return found.st_dev, found.st_ino
 
