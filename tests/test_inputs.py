@@ -116,3 +116,19 @@ def test_splits_stay_where_a_broken_image_is_dropped(settings, tmp_path):
   np.testing.assert_array_equal(
     np.delete(split, [7, 9]), np.delete(whole, [7, 9])
   )
+
+
+def test_inspect_drops_what_has_no_face_and_keeps_what_is_broken(
+  settings, tmp_path, monkeypatch, capsys
+):
+  from aubal_jax.data import crop
+
+  def open_images(*_, **__):
+    return None, {0: crop.NO_FACE, 2: 'broken'}
+
+  monkeypatch.setattr('aubal_jax.data.store.open_images', open_images)
+  settings.data.crop = 'mtcnn'
+  settings.task = 'inspect'
+  found = inputs.Inputs(settings, tmp_path / 'run', inputs.Watch(time.time()))
+  assert found.dataset.drops() == {'no face found': 1}
+  assert found.dataset.split[2] == 'train'

@@ -24,7 +24,7 @@ from aubal_jax.data import dataset as dataset_lib
 from aubal_jax.data import images
 from aubal_jax.data import workers
 
-SHARD_IMAGES = 1024
+SHARD_IMAGES = 256
 _FORMAT = 1  # Of the shards; another number is another cache.
 
 # Function int[R] rows -> uint8[R, H, W, C].

@@ -157,10 +157,9 @@ class Inputs:
   def _must_open(self) -> bool:
     """Whether only the images tell which rows can be used."""
     data = self.config.data
-    if self.config.task == 'inspect':  # It tells of the bad ones itself.
-      return False
+    drops = data.unreadable == 'drop' and self.config.task != 'inspect'
     return self.dataset.load_images is not None and (
-      data.unreadable == 'drop' or data.crop != 'none'
+      drops or data.crop != 'none'
     )
 
   def _open(self):
@@ -182,6 +181,8 @@ class Inputs:
       )
     self.watch.lap('reading images')
     unreadable = {k: v for k, v in failures.items() if v != crop.NO_FACE}
-    if unreadable and data.unreadable == 'error':
+    if self.config.task == 'inspect':  # It tells of the bad ones itself.
+      failures = {k: failures[k] for k in failures.keys() - unreadable.keys()}
+    elif unreadable and data.unreadable == 'error':
       raise images.unreadable_error(unreadable, len(dataset), dataset.describe)
     self.dataset = dataset.drop(failures)
