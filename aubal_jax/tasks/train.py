@@ -62,6 +62,7 @@ def run(inputs) -> None:
     clip_norm=config.train.clip_norm,
     remat=config.train.remat,
   )
+  train_step = _make_step(config, model, optimizer, dataset, plan, settings)
   state = network.first_state(model, optimizer, described, seed=config.seed)
   inputs.watch.lap('making the network')
   images = inputs.images()
@@ -75,14 +76,14 @@ def run(inputs) -> None:
       f'train: {config.model.name} on {num_devices} {jax.default_backend()} '
       f'device{"s" if num_devices > 1 else ""}, {len(plan):,} rows '
       f'({int(plan.augment.sum()):,} augmented), steps {first + 1:,} to '
-      f'{inputs.num_steps:,} of {config.train.batch_size}',
+      f'{inputs.num_steps:,}, batches of {config.train.batch_size}',
       flush=True,
     )
     with (
       _open_metrics(path, first) as write_line,
       logs.opened(inputs, plan, images, settings, first) as log,
       profiling.traced(
-        _make_step(config, model, optimizer, dataset, plan, settings),
+        train_step,
         path / 'profile',
         num_steps=config.train.profile_steps if hosts.is_first() else 0,
       ) as step,
