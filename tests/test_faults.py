@@ -125,7 +125,7 @@ def test_killed_at_any_moment_the_same_command_ends_in_the_same(tmp_path):
     assert report_of(path) == wanted
     assert not list(path.glob('.*'))  # Neither a lock nor half a file.
     assert not list((path / 'checkpoints').glob('*tmp*'))
-  assert len(fell_in) > 1
+  assert len(fell_in) > 1 or NUM_KILLS < 20  # Three may fall in one stage.
 
 
 def test_a_second_run_in_a_folder_is_refused_and_a_kill_frees_it(
