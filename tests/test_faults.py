@@ -114,10 +114,10 @@ def test_killed_at_any_moment_the_same_command_ends_in_the_same(tmp_path):
   for i in range(NUM_KILLS):
     path = tmp_path / f'killed_{i}'
     process = start(tmp_path, path.name)
-    begun = wait_for(path / '.lock', process)
-    # One in each share of the time, so that all stages have theirs.
-    moment = begun + (i + draw.random()) / NUM_KILLS * seconds
-    time.sleep(max(moment - time.monotonic(), 0))
+    # By what is there, so that all stages have theirs on any machine; the first
+    # one at once, the others up to a third of the run later.
+    wait_for(path / ('.lock', 'plan.npz', 'metrics.jsonl')[i % 3], process)
+    time.sleep(draw.random() * seconds / 3 * (i > 0))
     process.kill()
     process.communicate()
     fell_in.add(frozenset(p.name for p in path.iterdir()))
@@ -125,7 +125,7 @@ def test_killed_at_any_moment_the_same_command_ends_in_the_same(tmp_path):
     assert report_of(path) == wanted
     assert not list(path.glob('.*'))  # Neither a lock nor half a file.
     assert not list((path / 'checkpoints').glob('*tmp*'))
-  assert len(fell_in) > 1 or NUM_KILLS < 20  # Three may fall in one stage.
+  assert len(fell_in) > 1
 
 
 def test_a_second_run_in_a_folder_is_refused_and_a_kill_frees_it(
