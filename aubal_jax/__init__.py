@@ -19,6 +19,7 @@ _HOMES = {
   'Solution': 'aubal_jax.balancing.solve',
   'balance': 'aubal_jax.balancing.solve',
   'frontier': 'aubal_jax.balancing.frontier',
+  'resample': 'aubal_jax.resampling',
   'solve': 'aubal_jax.balancing.solve',
 }
 

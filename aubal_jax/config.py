@@ -19,7 +19,15 @@ _CHOICES = {
   'data.channels': (1, 3),
   'data.resize': ('stretch', 'pad', 'crop'),
   'data.crop': ('none', 'mtcnn'),
-  'balance.method': ('aubal', 'random', 'none'),
+  'balance.method': (
+    *('aubal', 'none', 'random', 'lp_ros', 'lp_rus', 'ml_ros', 'ml_rus'),
+    *('mlsmote', 'smote', 'remedial', 'mlsol', 'mlenn', 'mltl'),
+    *('inverse_frequency', 'repeat_factor', 'greedy_spread', 'calibration'),
+  ),
+  'balance.combine': ('ranking', 'union', 'intersection'),
+  'balance.ml_rus': ('bags', 'no_minority'),
+  'balance.features': ('table', 'pixels'),
+  'balance.diversity': ('none', 'group', 'content'),
   'augment.rows': ('added', 'all', 'none'),
   'augment.backend': ('albumentations', 'device'),
   'train.schedule': ('constant', 'cosine'),
@@ -47,6 +55,9 @@ _LEAST = {
   'balance.budget': 0,
   'balance.budget_growth': 0,
   'balance.max_steps': 0,
+  'balance.fraction': 0,
+  'balance.neighbours': 1,
+  'balance.num_clusters': 0,
   'balance.num_devices': 1,
   'train.num_steps': 0,
   'train.batch_size': 1,
@@ -120,7 +131,7 @@ def default() -> ml_collections.ConfigDict:
   c.disfa.least_intensity = 2  # From which an AU counts as present, 1 to 5.
 
   c.balance = ml_collections.ConfigDict()
-  c.balance.method = 'aubal'  # aubal, random (the control) or none.
+  c.balance.method = 'aubal'  # A name of resampling.RESAMPLERS.
   c.balance.objective = 'l1'  # l1 (the paper), relative, l2, prevalence, log.
   c.balance.target = ()  # Share of each label; () = all alike.
   c.balance.optimizer = 'adam'  # A name of balancing.solve.VARIANTS.
@@ -136,6 +147,17 @@ def default() -> ml_collections.ConfigDict:
   c.balance.max_steps = 20000  # First-order steps at most.
   c.balance.polish = True  # Newton steps finish what first-order ones left.
   c.balance.num_devices = 1  # Devices to split the labelsets over.
+  c.balance.diversity = 'none'  # Bounds growth by a labelset's distinct groups,
+  # or by its clusters of content.
+  c.balance.num_clusters = 0  # Of content; 0: as many as suit the images.
+
+  # Of the methods that are not aubal.
+  c.balance.fraction = 0.0  # Of the rows, to add or delete; 0: as usual there.
+  c.balance.neighbours = 5  # Of a row, for mlsmote, smote, mlsol, mlenn.
+  c.balance.combine = 'ranking'  # mlsmote's labels: also union, intersection.
+  c.balance.ml_rus = 'bags'  # Or no_minority: rows without a rare label go.
+  c.balance.redraw_each_epoch = False  # Samplers by weight: not one draw only.
+  c.balance.features = 'table'  # Where neighbours are: the table, or pixels.
 
   c.augment = ml_collections.ConfigDict()
   c.augment.rows = 'added'  # added (the paper), all or none.

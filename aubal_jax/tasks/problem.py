@@ -8,6 +8,11 @@ from aubal_jax import labelsets as labelsets_lib
 
 # Of `config.balance`: how it is solved, not what.
 _METHOD = ('method', 'optimizer', 'polish', 'tol', 'max_steps', 'num_devices')
+# Of the other methods, and of what the bounds come from.
+_OTHERS = (
+  *('fraction', 'neighbours', 'combine', 'ml_rus', 'redraw_each_epoch'),
+  *('features', 'diversity', 'num_clusters'),
+)
 _NONE_IF_ZERO = ('lam_images', 'budget', 'budget_growth', 'target')
 
 
@@ -39,7 +44,7 @@ def settings_of(config) -> dict:
   JAX's devices are not asked for: who asks first takes a GPU's memory.
   """
   settings = config.balance.to_dict()
-  for name in _METHOD:
+  for name in (*_METHOD, *_OTHERS):
     del settings[name]
   for name in _NONE_IF_ZERO:
     settings[name] = settings[name] or None

@@ -1,0 +1,195 @@
+"""Resamplers: label table -> plan of rows, one method a file.
+
+Every method is called through `resample`, by its name in `RESAMPLERS`. A
+module is imported when its method is first asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import inspect
+import types
+import typing
+
+import numpy as np
+from scipy import sparse
+
+from aubal_jax import labelsets as labelsets_lib
+from aubal_jax import plan as plan_lib
+
+
+class Resampler(typing.NamedTuple):
+  """Where a method is, and what it takes.
+
+  Attributes:
+    module: its module here; `make_plan` there is the method.
+    needs_features: whether it looks for neighbours.
+    takes_fraction: whether its amount can be asked for.
+    is_sampler: whether rows are drawn by weight, so that they can be drawn
+      anew for each epoch (its option `num_epochs`).
+  """
+
+  module: str
+  needs_features: bool = False
+  takes_fraction: bool = True
+  is_sampler: bool = False
+
+
+RESAMPLERS = types.MappingProxyType(
+  {
+    'aubal': Resampler('aubal'),
+    'none': Resampler('no_change', takes_fraction=False),
+    'random': Resampler('at_random'),
+    'lp_ros': Resampler('lp_ros'),
+    'lp_rus': Resampler('lp_rus'),
+    'ml_ros': Resampler('ml_ros'),
+    'ml_rus': Resampler('ml_rus'),
+    'mlsmote': Resampler('mlsmote', needs_features=True),
+    'smote': Resampler('smote', needs_features=True),
+    'remedial': Resampler('remedial', takes_fraction=False),
+    'mlsol': Resampler('mlsol', needs_features=True),
+    'mlenn': Resampler('mlenn', needs_features=True, takes_fraction=False),
+    'mltl': Resampler('mltl', needs_features=True, takes_fraction=False),
+    'inverse_frequency': Resampler('inverse_frequency', is_sampler=True),
+    'repeat_factor': Resampler('repeat_factor', is_sampler=True),
+    'greedy_spread': Resampler('greedy_spread'),
+    'calibration': Resampler('calibration', is_sampler=True),
+  }
+)
+
+
+def resample(
+  labels,
+  method: str,
+  *,
+  fraction: float | None = None,
+  seed: int = 0,
+  features=None,
+  rows=None,
+  label_names=(),
+  **options,
+) -> plan_lib.Plan:
+  """Chooses the rows to train on by the method of that name.
+
+  Args:
+    labels: 0/1 [N, L], dense or scipy sparse; it is not changed.
+    method: a name of `RESAMPLERS`.
+    fraction: how much, as a share of the N rows: over-samplers add
+      round(fraction N) rows, under-samplers delete so many, samplers by weight
+      draw N + round(fraction N). None: the method's own amount.
+    seed: of everything that is drawn.
+    features: float [N, F], for the methods that look for neighbours.
+    rows: int[N], the rows' numbers in a larger table; None: 0 ... N - 1.
+    label_names: names of the L labels, kept with the plan.
+    **options: of the method's `make_plan`.
+
+  Returns:
+    The `Plan`: originals first, in the order of the table and not augmented;
+    then what is added, to be augmented.
+
+  Raises:
+    ValueError: an argument breaks its rule; the message says which.
+
+  Examples:
+    >>> table = [[1, 0], [1, 0], [1, 0], [0, 1]]
+    >>> resample(table, 'lp_ros', fraction=0.25).source.tolist()
+    [0, 1, 2, 3, 3]
+  """
+  entry = _entry(method)
+  labels = _as_csr(labels)
+  num_rows = labels.shape[0]
+  rows = np.arange(num_rows) if rows is None else np.asarray(rows)
+  if rows.shape != (num_rows,) or rows.dtype.kind not in 'iu':
+    raise ValueError(
+      f'rows must be whole numbers, one for each row of labels: {num_rows}; it '
+      f'is {rows.dtype}{list(rows.shape)}.'
+    )
+  if not isinstance(seed, (int, np.integer)) or seed < 0:
+    raise ValueError(f'seed must be a whole number, at least 0; it is {seed}.')
+  _check_fraction(method, entry, fraction)
+  make_plan = importlib.import_module(f'{__name__}.{entry.module}').make_plan
+  _check_options(method, make_plan, options)
+  plan = make_plan(
+    labels,
+    fraction=fraction,
+    rng=np.random.default_rng(seed),
+    features=_checked_features(method, entry, features, num_rows),
+    **options,
+  )
+  partner = np.where(plan.partner < 0, -1, rows[plan.partner])
+  return dataclasses.replace(
+    plan,
+    source=rows[plan.source].astype(np.int64),
+    partner=partner.astype(np.int64),
+    label_names=tuple(label_names),
+  )
+
+
+def _entry(method: str) -> Resampler:
+  if method not in RESAMPLERS:
+    near = difflib.get_close_matches(str(method), RESAMPLERS, 1)
+    hint = f' Did you mean {near[0]!r}?' if near else ''
+    raise ValueError(
+      f'method must be one of {[*RESAMPLERS]}; it is {method!r}.{hint}'
+    )
+  return RESAMPLERS[method]
+
+
+def _as_csr(labels) -> sparse.csr_array:
+  """Returns uint8[N, L], canonical and without zeros, that may be shared."""
+  table = sparse.csr_array(labelsets_lib.as_binary(labels))
+  if not table.shape[0]:
+    raise ValueError('labels must have at least one row; it has none.')
+  return table
+
+
+def _check_fraction(method, entry, fraction) -> None:
+  if fraction is None:
+    return
+  if not entry.takes_fraction:
+    raise ValueError(
+      f'{method} has no amount to choose; leave fraction out (it is '
+      f'{fraction}).'
+    )
+  if not 0 <= fraction < np.inf:
+    raise ValueError(
+      f'fraction must be a number from 0, a share of the rows; it is '
+      f'{fraction}.'
+    )
+
+
+def _check_options(method, make_plan, options) -> None:
+  taken = inspect.signature(make_plan).parameters.values()
+  if any(one.kind is one.VAR_KEYWORD for one in taken):
+    return
+  shared = ('labels', 'fraction', 'rng', 'features')
+  known = [one.name for one in taken if one.name not in shared]
+  for name in options:
+    if name not in known:
+      raise ValueError(f'{method} has no option {name!r}; it has {known}.')
+
+
+def _checked_features(method, entry, features, num_rows):
+  if not entry.needs_features:
+    return None
+  if features is None:
+    raise ValueError(
+      f'{method} looks for neighbours and needs features: float [N, F].'
+    )
+  features = np.asarray(features)
+  if features.dtype.kind != 'f':
+    features = features.astype(np.float64)
+  if features.ndim != 2 or len(features) != num_rows:
+    raise ValueError(
+      f'features must be a table [N, F] with the {num_rows} rows of labels; '
+      f'it has shape {list(features.shape)}.'
+    )
+  bad = ~np.isfinite(features).all(axis=1)
+  if bad.any():
+    raise ValueError(
+      f'features must be finite; {bad.sum()} rows are not, the first is row '
+      f'{np.flatnonzero(bad)[0]}. Fill in or drop what is missing.'
+    )
+  return features

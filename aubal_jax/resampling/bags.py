@@ -1,0 +1,31 @@
+"""Bags: the rows of each label, and which labels are rare or frequent."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from aubal_jax import labelsets as labelsets_lib
+
+
+def class_counts(labels: sparse.csr_array) -> np.ndarray:
+  """Returns int64[L], rows with each label."""
+  return np.bincount(labels.indices, minlength=labels.shape[1])
+
+
+def minority(counts: np.ndarray) -> np.ndarray:
+  """Returns bool[L], labels with IRLbl above MeanIR; absent ones are not."""
+  return labelsets_lib.irlbl(counts) > labelsets_lib.mean_ir(counts)
+
+
+def majority(counts: np.ndarray) -> np.ndarray:
+  """Returns bool[L], labels with IRLbl below MeanIR; absent ones are not."""
+  return labelsets_lib.irlbl(counts) < labelsets_lib.mean_ir(counts)
+
+
+def members(labels: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:
+  """Returns starts int[L + 1] and rows int[nnz]: those of label l are
+  `rows[starts[l] : starts[l + 1]]`, in ascending order.
+  """
+  columns = labels.tocsc()
+  return columns.indptr, columns.indices
