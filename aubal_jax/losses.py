@@ -8,13 +8,8 @@ devices (`psum`) *before* any ratio is taken, so every device returns the loss
 of the global batch, and not a mean of losses of shares. The gradient of such
 a loss wants `pmean`.
 
-Per-label weights w_c, `weights`:
-
-* 'uniform': w_c = 1.
-* 'support': the label's known positives in the global batch; all equal in a
-  batch without any positive.
-* 'inverse': 1 / frequency_c in training, scaled to mean 1. A label without a
-  positive in training weighs as much as the rarest one that has some.
+Per-label weights w_c, `weights`, are those of `masked_means`. Losses that weigh
+by what is rare in an image are in `rebalanced_losses`; all are in `LOSSES`.
 """
 
 import functools
@@ -23,10 +18,10 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
-WEIGHTS = ('uniform', 'support', 'inverse')
+from aubal_jax import masked_means
+from aubal_jax import rebalanced_losses
 
 
 def soft_f1(
@@ -53,7 +48,7 @@ def soft_f1(
     logits: float[B, L].
     labels: [B, L], 0 or 1.
     known: bool[B, L], False where the label is unknown.
-    weights: 'uniform', 'support' or 'inverse', see the module.
+    weights: 'uniform', 'support' or 'inverse', see `masked_means`.
     frequency: float[L], share of positives among the known training labels.
     axis_name: mapped axis the batch is spread over, or None.
     epsilon: eps.
@@ -64,14 +59,14 @@ def soft_f1(
   Raises:
     ValueError: shapes differ, or the weights are unknown or lack `frequency`.
   """
-  y, m = _cast(logits, labels, known)
+  y, m = masked_means.cast(logits, labels, known)
   p = jax.nn.sigmoid(logits)
-  tp, fp, fn = _global_sum(
+  tp, fp, fn = masked_means.global_sum(
     (m * p * y, m * p * (1 - y), m * (1 - p) * y), axis_name
   )
   f1 = (2 * tp + epsilon) / (2 * tp + fp + fn + epsilon)
   # tp + fn is sum m y: the support.
-  w = _label_weights(weights, tp + fn, frequency)
+  w = masked_means.label_weights(weights, tp + fn, frequency)
   return 1 - (w * f1).sum() / w.sum()
 
 
@@ -89,9 +84,11 @@ def bce(
   The mean is sum_bc w_c m l / sum_bc w_c m, and 0 where nothing is known.
   Arguments, result and errors are those of `soft_f1`.
   """
-  y, m = _cast(logits, labels, known)
+  y, m = masked_means.cast(logits, labels, known)
   entries = optax.losses.sigmoid_binary_cross_entropy(logits, y)
-  return _weighted_mean(entries, y, m, weights, frequency, axis_name)
+  return masked_means.weighted_mean(
+    entries, y, m, weights, frequency, axis_name
+  )
 
 
 def bce_weighted(
@@ -108,14 +105,16 @@ def bce_weighted(
   So over the training split positives and negatives of a label weigh the
   same. The mean is that of `bce`; `frequency` is required.
   """
-  y, m = _cast(logits, labels, known)
-  f = _check_frequency(frequency, 'bce_weighted', logits.shape[-1])
+  y, m = masked_means.cast(logits, labels, known)
+  f = masked_means.check_frequency(frequency, 'bce_weighted', logits.shape[-1])
   ratio = jnp.asarray((1 - f) / f, logits.dtype)[jnp.newaxis]
   entries = -(
     ratio * y * jax.nn.log_sigmoid(logits)
     + (1 - y) * jax.nn.log_sigmoid(-logits)
   )
-  return _weighted_mean(entries, y, m, weights, frequency, axis_name)
+  return masked_means.weighted_mean(
+    entries, y, m, weights, frequency, axis_name
+  )
 
 
 def focal(
@@ -134,9 +133,11 @@ def focal(
   a is alpha for a positive and 1 - alpha for a negative. The mean is that of
   `bce`. Lin et al. 2017, arXiv 1708.02002.
   """
-  y, m = _cast(logits, labels, known)
+  y, m = masked_means.cast(logits, labels, known)
   entries = optax.losses.sigmoid_focal_loss(logits, y, alpha=alpha, gamma=gamma)
-  return _weighted_mean(entries, y, m, weights, frequency, axis_name)
+  return masked_means.weighted_mean(
+    entries, y, m, weights, frequency, axis_name
+  )
 
 
 def asymmetric(
@@ -156,12 +157,14 @@ def asymmetric(
   margin above 0 keeps the logarithm finite. The mean is that of `bce`. Ridnik
   et al. 2021, arXiv 2009.14119, with its gamma of 0 for positives.
   """
-  y, m = _cast(logits, labels, known)
+  y, m = masked_means.cast(logits, labels, known)
   q = jnp.maximum(jax.nn.sigmoid(logits) - margin, 0)
   entries = -(
     y * jax.nn.log_sigmoid(logits) + (1 - y) * q**gamma_negative * jnp.log1p(-q)
   )
-  return _weighted_mean(entries, y, m, weights, frequency, axis_name)
+  return masked_means.weighted_mean(
+    entries, y, m, weights, frequency, axis_name
+  )
 
 
 def f1_bce(
@@ -184,96 +187,54 @@ def f1_bce(
   )
 
 
-# name -> loss(logits, labels, known, *, weights, frequency, axis_name).
+# name -> loss(logits, labels, known, *, weights, frequency, axis_name), and
+# `counts` where it is one of COUNTED.
 LOSSES = types.MappingProxyType(
   {
     'asymmetric': asymmetric,
     'bce': bce,
     'bce_weighted': bce_weighted,
+    'class_balanced': rebalanced_losses.class_balanced,
+    'distribution_balanced': rebalanced_losses.distribution_balanced,
     'f1_bce': f1_bce,
     'focal': focal,
     'soft_f1': soft_f1,
   }
 )
+COUNTED = ('class_balanced', 'distribution_balanced')
+_OF_FREQUENCY = ('bce_weighted', 'distribution_balanced', 'inverse')
 
 
 def make_loss(
-  name: str, *, weights: str = 'uniform', frequency=None
+  name: str, *, weights: str = 'uniform', frequency=None, counts=None
 ) -> Callable:
   """Returns the loss called `name` as f(logits, labels, known, axis_name=None).
 
   Args:
     name: a name of `LOSSES`.
-    weights: 'uniform', 'support' or 'inverse', see the module.
+    weights: 'uniform', 'support' or 'inverse', see `masked_means`.
     frequency: float[L], share of positives among the known training labels;
-      needed by 'inverse' weights and by the loss 'bce_weighted'.
+      needed by 'inverse' weights and by the losses 'bce_weighted' and
+      'distribution_balanced'.
+    counts: int[L], positives of each label in training; needed by the losses of
+      `COUNTED`.
 
   Raises:
-    ValueError: a name is not known, or `frequency` is needed and missing.
+    ValueError: a name is not known, or what it needs is missing or wrong.
   """
   if name not in LOSSES:
     raise ValueError(f'Unknown loss {name!r}; choose one of {sorted(LOSSES)}.')
-  if weights not in WEIGHTS:
+  if weights not in masked_means.WEIGHTS:
     raise ValueError(
-      f'Unknown weights {weights!r}; choose one of {sorted(WEIGHTS)}.'
+      f'Unknown weights {weights!r}; choose one of '
+      f'{sorted(masked_means.WEIGHTS)}.'
     )
-  for user in {name, weights} & {'bce_weighted', 'inverse'}:
-    _check_frequency(frequency, user, None)
-  return functools.partial(LOSSES[name], weights=weights, frequency=frequency)
-
-
-def _cast(logits, labels, known):
-  """Returns labels and mask in the dtype of the logits; checks the shapes."""
-  for name, array in (('labels', labels), ('known', known)):
-    if array.shape != logits.shape:
-      raise ValueError(
-        f'{name} must have the shape of the logits, {list(logits.shape)},'
-        f' got {list(array.shape)}: one column for each label.'
-      )
-  return labels.astype(logits.dtype), known.astype(logits.dtype)
-
-
-def _global_sum(entries, axis_name):
-  """Sums arrays [B, L] over the batch of all devices, to [L]."""
-  sums = jax.tree.map(lambda x: x.sum(0), entries)
-  return sums if axis_name is None else jax.lax.psum(sums, axis_name)
-
-
-def _weighted_mean(entries, y, m, weights, frequency, axis_name):
-  """sum_bc w_c m entries / sum_bc w_c m over the global batch; 0 for 0 / 0."""
-  total, count, support = _global_sum((m * entries, m, m * y), axis_name)
-  w = _label_weights(weights, support, frequency)
-  denominator = (w * count).sum()
-  return (w * total).sum() / jnp.where(denominator > 0, denominator, 1)
-
-
-def _label_weights(weights, support, frequency):
-  """The weights w_c: float[L]; none depends on the logits."""
-  if weights == 'uniform':
-    return jnp.ones_like(support)
-  if weights == 'support':
-    return jnp.where(support.sum() > 0, support, jnp.ones_like(support))
-  if weights == 'inverse':
-    w = 1 / _check_frequency(frequency, weights, support.size)
-    return jnp.asarray(w / w.mean(), support.dtype)
-  raise ValueError(
-    f'Unknown weights {weights!r}; choose one of {sorted(WEIGHTS)}.'
-  )
-
-
-def _check_frequency(frequency, user, num_labels):
-  """Returns float64[L] with zeros raised to the least frequency above 0."""
-  if frequency is None:
-    raise ValueError(
-      f'{user!r} needs frequency, the share of positives of each label in'
-      ' the training split: give float[L].'
-    )
-  f = np.asarray(frequency, np.float64)
-  if f.ndim != 1 or num_labels not in (None, f.size):
-    raise ValueError(
-      f'frequency must hold one number for each of the {num_labels} labels,'
-      f' got an array of shape {list(f.shape)}.'
-    )
-  if not np.all((f >= 0) & (f <= 1)):
-    raise ValueError(f'frequency must be in [0, 1], got {f.tolist()}.')
-  return np.maximum(f, f[f > 0].min()) if np.any(f > 0) else np.ones_like(f)
+  for user in (name, weights):
+    if user in _OF_FREQUENCY:
+      masked_means.check_frequency(frequency, user, None)
+    if user in COUNTED:
+      masked_means.check_counts(counts, user, None)
+  given = {'weights': weights, 'frequency': frequency}
+  if name in COUNTED:
+    given['counts'] = counts
+  return functools.partial(LOSSES[name], **given)

@@ -4,11 +4,13 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import jax.test_util
 import numpy as np
 import pytest
 import sklearn.metrics
 
 from aubal_jax import losses
+from aubal_jax import masked_means
 
 # Logits of probability 3/4, 1/2 and 1/4: tables below are exact fractions.
 P75, P50, P25 = np.log(3.0), 0.0, -np.log(3.0)
@@ -18,6 +20,7 @@ LOGITS = np.array([[P75, P25], [P50, P75]])
 LABELS = np.array([[1, 1], [0, 0]], np.uint8)
 KNOWN = np.array([[True, True], [True, False]])
 FREQUENCY = np.array([0.5, 0.25])
+COUNTS = np.array([2, 1])
 
 # Entries of label 0: positive at p = 3/4, negative at p = 1/2.
 # Entry of label 1: positive at p = 1/4.
@@ -38,11 +41,24 @@ FOCAL = (
 ASYMMETRIC = -(np.log(3 / 4) + 0.45**4 * np.log(0.55) + np.log(1 / 4)) / 3
 # Positives of label 0 count (1 - .5) / .5 = 1, of label 1 .75 / .25 = 3.
 BCE_WEIGHTED = -(np.log(3 / 4) + np.log(1 / 2) + 3 * np.log(1 / 4)) / 3
+# class_balanced: image 0 has both labels, and so the mean of weights of mean 1;
+# image 1 has no known positive: both weigh 1. Others: test_rebalanced_losses.
+CLASS_BALANCED = BCE
+# distribution_balanced: 1 / n is 1/2 and 1, so r is 1/3 and 2/3 in image 0, and
+# the limit in image 1, which has no known positive. nu is 0 and log(3) / 20.
+# The positive of logit -log(3) costs log(1 + 3^1.05), the negative log(2) / 2.
+DISTRIBUTION_BALANCED = (
+  (0.1 + 1 / (1 + np.exp(-4 / 3))) * np.log(4 / 3)
+  + (0.1 + 1 / (1 + np.exp(-14 / 3))) * np.log(1 + 3**1.05)
+  + (0.1 + 1) * np.log(2) / 2
+) / 3
 
 BY_HAND = {
   'asymmetric': ASYMMETRIC,
   'bce': BCE,
   'bce_weighted': BCE_WEIGHTED,
+  'class_balanced': CLASS_BALANCED,
+  'distribution_balanced': DISTRIBUTION_BALANCED,
   'f1_bce': SOFT_F1 + BCE,
   'focal': FOCAL,
   'soft_f1': SOFT_F1,
@@ -69,7 +85,10 @@ def random_batch(seed=0, batch=16, labels=5):
 
 def make(name, weights='uniform', labels=5):
   frequency = np.linspace(0.1, 0.5, labels)
-  return losses.make_loss(name, weights=weights, frequency=frequency)
+  counts = np.round(1000 * frequency)
+  return losses.make_loss(
+    name, weights=weights, frequency=frequency, counts=counts
+  )
 
 
 def test_every_loss_has_a_value_by_hand():
@@ -77,7 +96,7 @@ def test_every_loss_has_a_value_by_hand():
 
 
 def test_value_by_hand(name):
-  loss = losses.make_loss(name, frequency=FREQUENCY)
+  loss = losses.make_loss(name, frequency=FREQUENCY, counts=COUNTS)
   value = loss(jnp.asarray(LOGITS, jnp.float32), LABELS, KNOWN)
   assert value.shape == ()
   np.testing.assert_allclose(value, BY_HAND[name], rtol=2e-6)
@@ -126,7 +145,14 @@ def test_bce_is_that_of_sklearn():
   np.testing.assert_allclose(value, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize('weights', losses.WEIGHTS)
+@pytest.mark.parametrize('weights', masked_means.WEIGHTS)
+def test_gradient_is_that_of_finite_differences(name, weights, x64):
+  logits, y, known = random_batch()
+  loss = functools.partial(make(name, weights), labels=y, known=known)
+  jax.test_util.check_grads(loss, (jnp.asarray(logits),), order=1, rtol=1e-6)
+
+
+@pytest.mark.parametrize('weights', masked_means.WEIGHTS)
 def test_unknown_entries_have_no_part(name, weights):
   logits, y, known = random_batch()
   loss = make(name, weights)
@@ -141,7 +167,7 @@ def test_unknown_entries_have_no_part(name, weights):
   )
 
 
-@pytest.mark.parametrize('weights', losses.WEIGHTS)
+@pytest.mark.parametrize('weights', masked_means.WEIGHTS)
 def test_spread_over_devices_it_is_the_loss_of_the_whole(name, weights):
   with jax.enable_x64(True):
     logits, y, known = random_batch()
@@ -170,7 +196,7 @@ def test_spread_over_devices_it_is_the_loss_of_the_whole(name, weights):
     assert abs(np.mean(alone) - whole) > 1e-4
 
 
-@pytest.mark.parametrize('weights', losses.WEIGHTS)
+@pytest.mark.parametrize('weights', masked_means.WEIGHTS)
 @pytest.mark.parametrize('scale', [1.0, 1e4])
 def test_gradient_without_any_positive_is_finite(name, weights, scale):
   logits, y, known = random_batch()
@@ -190,7 +216,7 @@ def test_label_without_positive_in_the_batch_is_still_learnt():
   assert np.all(np.asarray(gradient)[known[:, 2], 2] > 0)
 
 
-@pytest.mark.parametrize('weights', losses.WEIGHTS)
+@pytest.mark.parametrize('weights', masked_means.WEIGHTS)
 def test_nothing_known_gives_zero_and_no_gradient(name, weights):
   logits, y, known = random_batch()
   value, gradient = jax.value_and_grad(make(name, weights))(
@@ -227,16 +253,43 @@ def test_unknown_names_are_refused():
   ],
 )
 @pytest.mark.parametrize(
-  ('name', 'weights'), [('bce_weighted', 'uniform'), ('bce', 'inverse')]
+  ('name', 'weights'),
+  [
+    ('bce_weighted', 'uniform'),
+    ('bce', 'inverse'),
+    ('distribution_balanced', 'uniform'),
+  ],
 )
 def test_bad_frequency_is_refused(name, weights, frequency, message):
   with pytest.raises(ValueError, match=message):
-    losses.make_loss(name, weights=weights, frequency=frequency)
+    losses.make_loss(name, weights=weights, frequency=frequency, counts=COUNTS)
+
+
+@pytest.mark.parametrize(
+  ('counts', 'message'),
+  [
+    (None, 'needs counts'),
+    (np.array([5, -1]), 'at least 0'),
+    (np.array([5, np.inf]), 'finite'),
+    (np.full((2, 2), 5), 'one number for each label, .* shape .2, 2.'),
+  ],
+)
+@pytest.mark.parametrize('name', losses.COUNTED)
+def test_bad_counts_are_refused(name, counts, message):
+  with pytest.raises(ValueError, match=message):
+    losses.make_loss(name, frequency=FREQUENCY, counts=counts)
+
+
+@pytest.mark.parametrize('name', losses.COUNTED)
+def test_counts_of_another_number_of_labels_are_refused(name):
+  loss = losses.make_loss(name, frequency=np.ones(3) / 2, counts=np.ones(3))
+  with pytest.raises(ValueError, match=r'counts .* the 2 labels'):
+    loss(jnp.asarray(LOGITS), LABELS, KNOWN)
 
 
 def test_frequency_of_another_number_of_labels_is_refused():
   loss = make('bce', 'inverse', labels=3)
-  with pytest.raises(ValueError, match='each of the 2 labels'):
+  with pytest.raises(ValueError, match='for the 2 labels'):
     loss(jnp.asarray(LOGITS), LABELS, KNOWN)
 
 

@@ -186,13 +186,15 @@ def _make_step(config, model, optimizer, dataset, plan, settings):
   from aubal_jax import losses
   from aubal_jax import train as train_lib
 
+  counts, frequency = _label_counts(dataset, plan)
   return train_lib.make_train_step(
     model,
     optimizer,
     losses.make_loss(
       config.loss.name,
       weights=config.loss.weights,
-      frequency=_frequency(dataset, plan),
+      frequency=frequency,
+      counts=counts,
     ),
     ema_decay=config.train.ema_decay,
     augment=functools.partial(augment_device.augment_images, settings=settings),
@@ -244,11 +246,11 @@ def _stopping_on_signals():
     raise
 
 
-def _frequency(dataset, plan):
-  """float[L], share of positives among the known training labels."""
+def _label_counts(dataset, plan):
+  """int[L], the positives of training; float[L], their share of the known."""
   rows = np.unique(plan.source)
-  known = np.maximum(dataset.known[rows].sum(axis=0), 1)
-  return dataset.labels[rows].sum(axis=0) / known
+  counts = dataset.labels[rows].sum(axis=0, dtype=np.int64)
+  return counts, counts / np.maximum(dataset.known[rows].sum(axis=0), 1)
 
 
 def _make_validate(model, dataset, images, config, log=None):
