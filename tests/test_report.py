@@ -17,6 +17,7 @@ from aubal_jax import report
 from aubal_jax.report import page
 from aubal_jax.report import plots
 from aubal_jax.report import summary
+from aubal_jax.report import svg
 
 # Names that break what does not escape, or what typesets a $.
 NASTY = ('<script>alert(1)</script>', 'a & "b" \'c\'', '$x_1$', 'Ärger 笑顔')
@@ -403,22 +404,20 @@ def test_drawing_says_nothing_whatever_the_fonts_lack(
 ):
   """Names in scripts no font here has; a wide font is used where there is."""
   used, names = [], ('笑顔', 'नमस्ते', 'שלום', '\U0001f600', '\x07')
-  monkeypatch.setattr(plots, '_WIDE_FONTS', ('No such font', 'STIXGeneral'))
-  plots._families.cache_clear()
+  monkeypatch.setattr(svg, '_WIDE_FONTS', ('No such font', 'STIXGeneral'))
+  svg._families.cache_clear()
   try:
     with warnings.catch_warnings():
       warnings.simplefilter('error')
-      svg = plots.class_counts(names, [1] * 5, [2] * 5)
-      plots._draw(
-        'x', lambda *_: used.extend(rcParams['font.family']), height=1
-      )
+      picture = plots.class_counts(names, [1] * 5, [2] * 5)
+      svg.draw('x', lambda *_: used.extend(rcParams['font.family']), height=1)
   finally:
-    plots._families.cache_clear()
+    svg._families.cache_clear()
   assert used == ['DejaVu Sans', 'STIXGeneral']
   # The page has its own fonts, of one name or of several.
-  assert 'STIX' not in svg and 'DejaVu' not in svg
-  assert set(re.findall(r'font-family: ([^;"]*)', svg)) == {'var(--font)'}
-  assert '>笑顔</text>' in svg
+  assert 'STIX' not in picture and 'DejaVu' not in picture
+  assert set(re.findall(r'font-family: ([^;"]*)', picture)) == {'var(--font)'}
+  assert '>笑顔</text>' in picture
   assert capfd.readouterr().err == '' and not caplog.records
 
 

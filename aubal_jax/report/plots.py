@@ -1,114 +1,9 @@
-"""The curves and bars of the page: matplotlib in, inline SVG out.
+"""The curves and bars of the page, as inline SVG."""
 
-Colours are placeholders that become CSS variables, so that one picture is
-right on a light and on a dark page; text stays text. Equal inputs give equal
-bytes: matplotlib's date is cut out, and ids come from a fixed salt.
-"""
-
-import functools
-import io
 import itertools
 import operator
-import re
-import warnings
 
-# Placeholder in matplotlib -> what stands in the page; see page.STYLE.
-_COLOURS = {
-  '#0a0b01': 'currentColor',
-  '#0a0b02': 'var(--grid)',
-  '#0a0b03': 'var(--before)',
-  '#0a0b04': 'var(--after)',
-  '#0a0b05': 'var(--mark)',
-}
-_INK, _GRID, _BEFORE, _AFTER, _MARK = _COLOURS
-_RC = {
-  'axes.edgecolor': _GRID,
-  'axes.labelcolor': _INK,
-  'axes.spines.right': False,
-  'axes.spines.top': False,
-  'axes.titlelocation': 'left',
-  'axes.titlesize': 10,
-  'axes.titleweight': 'bold',
-  'axes.grid': True,
-  'axes.axisbelow': True,
-  'axes.unicode_minus': False,
-  'font.size': 9,
-  'grid.color': _GRID,
-  'grid.linewidth': 0.6,
-  'legend.frameon': False,
-  'legend.fontsize': 8.5,
-  'svg.fonttype': 'none',
-  'text.color': _INK,
-  'text.parse_math': False,  # A $ in a label is a $.
-  'xtick.color': _GRID,
-  'xtick.labelcolor': _INK,
-  'ytick.color': _GRID,
-  'ytick.labelcolor': _INK,
-}
-_WIDTH = 7.2  # Inches; the page scales it.
-# Families that have Chinese, Japanese and Korean, should one be installed: the
-# width of a name is then known. The page itself uses the reader's fonts.
-_WIDE_FONTS = (
-  *('Noto Sans CJK JP', 'Noto Sans CJK SC', 'Noto Sans JP', 'Noto Sans SC'),
-  *('Source Han Sans', 'WenQuanYi Zen Hei', 'WenQuanYi Micro Hei'),
-  *('IPAexGothic', 'IPAGothic', 'TakaoGothic', 'VL Gothic', 'NanumGothic'),
-  *('Droid Sans Fallback', 'Hiragino Sans', 'PingFang SC', 'Yu Gothic'),
-  *('Microsoft YaHei', 'MS Gothic', 'Malgun Gothic', 'Arial Unicode MS'),
-)
-
-
-def _draw(name, draw, *, height, columns=1):
-  """Returns the SVG that draw(figure, axes) makes; ids begin with `name`."""
-  import matplotlib
-  from matplotlib.figure import Figure
-
-  rc = {**_RC, 'svg.hashsalt': name, 'font.family': _families()}
-  with matplotlib.rc_context(rc), warnings.catch_warnings():
-    # The browser has its own fonts, and shows what matplotlib's do not.
-    warnings.filterwarnings(
-      'ignore', message='Glyph .* missing from|Matplotlib currently does not'
-    )
-    figure = Figure(figsize=(_WIDTH, height), layout='constrained')
-    axes = figure.subplots(1, columns, squeeze=False)[0]
-    draw(figure, axes)
-    out = io.StringIO()
-    figure.savefig(out, format='svg', transparent=True)
-  return _inline(out.getvalue(), name)
-
-
-@functools.cache
-def _families():
-  """Returns the families to draw with: the usual one, then wide ones."""
-  from matplotlib import font_manager
-
-  installed = set(font_manager.get_font_names())
-  return ['DejaVu Sans', *(x for x in _WIDE_FONTS if x in installed)]
-
-
-def _inline(svg, name):
-  """Returns an SVG file as an element of a page, with its colours and ids."""
-  svg = svg[svg.index('<svg') :]
-  svg = re.sub(r'<metadata>.*?</metadata>', '', svg, flags=re.DOTALL)
-  svg = re.sub(r' xmlns(:xlink)?="[^"]*"', '', svg)
-  svg = svg.replace('xlink:href', 'href')
-  svg = re.sub(r' id="', f' id="{name}-', svg)
-  svg = re.sub(r'(href="|url\()#', rf'\g<1>#{name}-', svg)
-  svg = re.sub(r"font: ([\d.]+px)[^;\"]*'[^;\"]*", r'font: \1 var(--font)', svg)
-  svg = re.sub(
-    r'font: (bold|700) ([\d.]+px)[^;\"]*', r'font: 600 \2 var(--font)', svg
-  )
-  # With several families matplotlib writes these instead of `font`.
-  svg = re.sub(r'font-family: [^;\"]*', 'font-family: var(--font)', svg)
-  svg = re.sub(r'font-weight: (bold|700)', 'font-weight: 600', svg)
-  for placeholder, colour in _COLOURS.items():
-    svg = svg.replace(placeholder, colour)
-  return svg.strip()
-
-
-def shorten(name, length=26):
-  """Returns a label name on one line, cut to `length` characters."""
-  name = ' '.join(str(name).split())
-  return name if len(name) <= length else name[: length - 1] + '…'
+from aubal_jax.report import svg
 
 
 def class_counts(names, before, after):
@@ -128,11 +23,13 @@ def class_counts(names, before, after):
     (ax,) = axes
     places = list(range(len(names)))
     ax.barh(
-      [p - 0.2 for p in places], before, 0.36, color=_BEFORE, label='before'
+      [p - 0.2 for p in places], before, 0.36, color=svg.BEFORE, label='before'
     )
-    ax.barh([p + 0.2 for p in places], after, 0.36, color=_AFTER, label='after')
-    ax.axvline(mean, color=_INK, linewidth=1, linestyle='--')
-    ax.set_yticks(places, [shorten(n) for n in names])
+    ax.barh(
+      [p + 0.2 for p in places], after, 0.36, color=svg.AFTER, label='after'
+    )
+    ax.axvline(mean, color=svg.INK, linewidth=1, linestyle='--')
+    ax.set_yticks(places, [svg.shorten(n) for n in names])
     ax.tick_params(axis='y', length=0)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.grid(axis='y', visible=False)
@@ -140,7 +37,7 @@ def class_counts(names, before, after):
     ax.set_xlabel('images that show the label; dashed: mean after')
     figure.legend(loc='outside upper right', ncols=2)
 
-  return _draw('counts', draw, height=1.0 + 0.32 * len(names))
+  return svg.draw('counts', draw, height=1.0 + 0.32 * len(names))
 
 
 def convergence(trace):
@@ -175,14 +72,14 @@ def convergence(trace):
     left.plot(
       trace['step'],
       value,
-      color=_AFTER,
+      color=svg.AFTER,
       label='best objective so far',
       **marker,
     )
     left.plot(
       [p[0] for p in points],
       [p[2] for p in points],
-      color=_BEFORE,
+      color=svg.BEFORE,
       linestyle='--',
       label='certified lower bound',
       **marker,
@@ -200,7 +97,7 @@ def convergence(trace):
     right.plot(
       [p[0] for p in open_gaps],
       [p[3] for p in open_gaps],
-      color=_AFTER,
+      color=svg.AFTER,
       **marker,
     )
     if open_gaps:
@@ -213,7 +110,7 @@ def convergence(trace):
       ax.xaxis.set_major_locator(_few_steps())
       ax.xaxis.set_major_formatter(lambda x, _: f'{x:,.0f}')
 
-  return _draw('convergence', draw, height=2.9, columns=2)
+  return svg.draw('convergence', draw, height=2.9, columns=2)
 
 
 def learning(training, validation, *, floor=None, floor_name='', chosen=None):
@@ -246,7 +143,7 @@ def learning(training, validation, *, floor=None, floor_name='', chosen=None):
       ax.xaxis.set_major_formatter(lambda x, _: f'{x:,.0f}')
 
   columns = bool(training) + bool(validation)
-  return _draw('learning', draw, height=2.9, columns=columns)
+  return svg.draw('learning', draw, height=2.9, columns=columns)
 
 
 def _draw_loss(ax, training):
@@ -254,7 +151,7 @@ def _draw_loss(ax, training):
   ax.plot(
     [x['step'] for x in training],
     [x['loss'] for x in training],
-    color=_AFTER,
+    color=svg.AFTER,
     linewidth=1.2,
     **few,
   )
@@ -265,12 +162,12 @@ def _draw_f1(ax, validation, floor, floor_name, chosen):
   ax.plot(
     [x[0] for x in validation],
     [x[1] for x in validation],
-    color=_AFTER,
+    color=svg.AFTER,
     marker='.',
   )
   ax.set_title('Validation F1 macro')
   if floor is not None:
-    ax.axhline(floor, color=_BEFORE, linestyle='--', label=floor_name)
+    ax.axhline(floor, color=svg.BEFORE, linestyle='--', label=floor_name)
   for step, f1 in validation:
     if step == chosen:
       ax.plot(
@@ -279,7 +176,7 @@ def _draw_f1(ax, validation, floor, floor_name, chosen):
         'o',
         markersize=9,
         markerfacecolor='none',
-        markeredgecolor=_MARK,
+        markeredgecolor=svg.MARK,
         markeredgewidth=1.6,
         label='evaluated',
       )
