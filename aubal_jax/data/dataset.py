@@ -33,6 +33,7 @@ class Dataset:
     reasons: str[N], why a row was dropped, '' where it was not; or None.
     sources: str[N], which of the merged sets each row is of; or None.
     place: row -> where it stands ('table.csv:12'), for messages; or None.
+    features: float32[N, F], numbers that describe each row; or None.
     notes: what the reader dropped or found odd, for people, one line for each
       kind. Those that put the scores in doubt start with WARNING.
   """
@@ -49,6 +50,7 @@ class Dataset:
   reasons: np.ndarray | None = None
   sources: np.ndarray | None = None
   place: Callable[[int], str] | None = None
+  features: np.ndarray | None = None
 
   def __post_init__(self):
     if self.labels.ndim != 2 or self.labels.dtype != np.uint8:
@@ -78,10 +80,27 @@ class Dataset:
           f'{name} must have shape [{num_rows}], one entry for each row of '
           f'labels, not {list(value.shape)}.'
         )
+    self._check_features()
     odd = set(np.unique(self.split).tolist()) - {*SPLITS, DROPPED}
     if odd:
       raise ValueError(
         f'split must be one of {[*SPLITS, DROPPED]}, not {sorted(odd)}.'
+      )
+
+  def _check_features(self):
+    """Raises ValueError where features are not float32[N, F] and finite."""
+    features = self.features
+    if features is None:
+      return
+    if (
+      features.ndim != 2
+      or features.dtype != np.float32
+      or len(features) != len(self)
+      or not np.isfinite(features).all()
+    ):
+      raise ValueError(
+        f'features must be finite float32[{len(self)}, F], one row for each '
+        f'row of labels, not {features.dtype}{list(features.shape)}.'
       )
 
   def __len__(self):
@@ -150,6 +169,8 @@ class Dataset:
     digest.update('\0'.join(self.label_names).encode())
     for names in (self.split, self.ids):
       digest.update(names.astype(str).tobytes())
+    if self.features is not None:
+      digest.update(str(self.features.shape).encode() + self.features.tobytes())
     return digest.hexdigest()[:16]
 
 
