@@ -303,15 +303,25 @@ def scumble(labelsets: Labelsets) -> float:
   """
   if not labelsets.counts.size:
     return float('nan')
-  ratio = np.nan_to_num(irlbl(labelsets.class_counts), nan=1.0)
-  sizes = np.maximum(labelsets.sizes, 1)
-  patterns = sparse.csr_array(labelsets.patterns, dtype=np.float64)
-  arithmetic = patterns @ ratio / sizes
-  geometric = np.exp(patterns @ np.log(ratio) / sizes)
+  level = scumble_of_rows(labelsets.patterns, labelsets.class_counts)
+  return float(level @ labelsets.counts / labelsets.counts.sum())
+
+
+def scumble_of_rows(labels, class_counts) -> np.ndarray:
+  """Returns float64[N], what each row adds to the mean of `scumble`.
+
+  Args:
+    labels: uint8[N, L], dense or scipy sparse.
+    class_counts: int[L], rows with each label.
+  """
+  ratio = np.nan_to_num(irlbl(class_counts), nan=1.0)
+  labels = sparse.csr_array(labels, dtype=np.float64)
+  sizes = np.diff(labels.indptr)
+  arithmetic = labels @ ratio / np.maximum(sizes, 1)
+  geometric = np.exp(labels @ np.log(ratio) / np.maximum(sizes, 1))
   level = np.zeros(len(sizes))
   np.divide(geometric, arithmetic, out=level, where=arithmetic > 0)
-  mixed = np.where(labelsets.sizes > 0, 1.0 - level, 0.0)
-  return float(mixed @ labelsets.counts / labelsets.counts.sum())
+  return np.where(sizes > 0, 1.0 - level, 0.0)
 
 
 def imbalance(labels) -> dict:

@@ -20,6 +20,8 @@ class Plan:
     partner: int64[M], a second row to mix in, or -1 for none.
     label_names: names of the L labels.
     labels: uint8[M, L], only where they differ from the source's; else None.
+    share: float64[M] in [0, 1), how far a row is from its source to its
+      partner, where the row's labels depend on it; else None: it is drawn.
   """
 
   source: np.ndarray
@@ -27,13 +29,15 @@ class Plan:
   partner: np.ndarray
   label_names: tuple[str, ...]
   labels: np.ndarray | None = None
+  share: np.ndarray | None = None
 
   def __post_init__(self):
-    for name in ('augment', 'partner'):
-      if len(getattr(self, name)) != len(self.source):
+    for name in ('augment', 'partner', 'labels', 'share'):
+      value = getattr(self, name)
+      if value is not None and len(value) != len(self.source):
         raise ValueError(
           f'{name} must have one entry a row: {len(self.source)}, not '
-          f'{len(getattr(self, name))}.'
+          f'{len(value)}.'
         )
 
   def __len__(self) -> int:
@@ -44,7 +48,7 @@ class Plan:
     """Returns the rows of the plan made from a table of features.
 
     A row without a partner is a copy of its source s; one with a partner r is
-    s + U (r - s), with U in [0, 1) drawn for each feature.
+    s + U (r - s), with U in [0, 1) drawn for each feature, or the row's share.
 
     Args:
       features: float or int [N, ...], one row for each row of the table.
@@ -64,8 +68,14 @@ class Plan:
     mixed = np.flatnonzero(self.partner >= 0)
     if mixed.size:
       rows = rows.astype(np.float64)
-      others = features[self.partner[mixed]]
-      rows[mixed] += rng.random(others.shape) * (others - rows[mixed])
+      change = features[self.partner[mixed]] - rows[mixed]
+      if self.share is None:
+        change *= rng.random(change.shape)
+      else:
+        change *= np.expand_dims(
+          self.share[mixed], tuple(range(1, change.ndim))
+        )
+      rows[mixed] += change
     return rows
 
   def save(self, path) -> None:
@@ -76,8 +86,9 @@ class Plan:
       'partner': self.partner,
       'label_names': np.array(self.label_names, dtype=np.str_),
     }
-    if self.labels is not None:
-      arrays['labels'] = self.labels
+    for name in ('labels', 'share'):
+      if getattr(self, name) is not None:
+        arrays[name] = getattr(self, name)
     with files.write_atomically(path, 'wb') as file:
       np.savez_compressed(file, **arrays)
 
@@ -97,6 +108,7 @@ def load(path) -> Plan:
         partner=arrays['partner'],
         label_names=tuple(arrays['label_names'].tolist()),
         labels=arrays.get('labels'),
+        share=arrays.get('share'),
       )
   except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
     raise ValueError(
@@ -119,7 +131,7 @@ def spread(index, counts, *, label_names=(), rows=None, seed: int = 0) -> Plan:
     counts: int[S], rows wanted of each group.
     label_names: names of the labels, kept with the plan.
     rows: int[N], the rows' numbers in the table; None: 0 ... N - 1.
-    seed: of the draw.
+    seed: of the draw; or a NumPy Generator to draw from.
 
   Raises:
     ValueError: `counts` is negative somewhere, or asks for rows of a group
@@ -135,7 +147,9 @@ def spread(index, counts, *, label_names=(), rows=None, seed: int = 0) -> Plan:
   index = np.asarray(index, np.int64)
   counts = np.asarray(counts)
   rows = np.arange(len(index)) if rows is None else np.asarray(rows)
-  if not isinstance(seed, (int, np.integer)) or seed < 0:
+  if not isinstance(seed, (int, np.integer, np.random.Generator)) or (
+    not isinstance(seed, np.random.Generator) and seed < 0
+  ):
     raise ValueError(f'seed must be a whole number, at least 0; it is {seed}.')
   if (counts < 0).any():
     raise ValueError(f'counts must not be negative; found {counts.min()}.')
@@ -168,6 +182,31 @@ def _drawn_ranks(index: np.ndarray, sizes: np.ndarray, seed: int):
   starts = np.cumsum(sizes) - sizes
   ranks[order] = np.arange(len(index)) - np.repeat(starts, sizes)
   return ranks
+
+
+def with_added(
+  num_rows: int, source, *, partner=None, labels=None, share=None
+) -> Plan:
+  """Returns the plan of all rows of a table and of added ones after them.
+
+  Args:
+    num_rows: N, rows of the table; they come first, as they are.
+    source: int[A], what the added rows are made of.
+    partner: int[A], what is mixed in; None: nothing.
+    labels: uint8[N + A, L] where rows have labels of their own; else None.
+    share: float[A], see `Plan`; None: it is drawn where needed.
+  """
+  source = np.asarray(source, np.int64)
+  none = np.full(num_rows, -1, np.int64)
+  partner = np.full(len(source), -1) if partner is None else partner
+  return Plan(
+    np.concatenate([np.arange(num_rows), source]),
+    np.arange(num_rows + len(source)) >= num_rows,
+    np.concatenate([none, partner]),
+    (),
+    labels,
+    None if share is None else np.concatenate([np.zeros(num_rows), share]),
+  )
 
 
 def unchanged(rows, *, label_names=()) -> Plan:

@@ -15,11 +15,10 @@ import numpy as np
 
 from aubal_jax.data import augment
 from aubal_jax.data import augment_processes
+from aubal_jax.data import plan_rows
 
 # Finished batches that wait for the training step.
 _PREFETCH = 2
-# Streams of augment.hash_rows; 0 is augmentation.
-_PARTNER_STREAM = 1
 # What is in a batch.
 _DTYPES = {
   'image': np.uint8,
@@ -92,16 +91,16 @@ def train_batches(
 
   A batch is a dict: 'image' uint8[B, H, W, C], 'label' uint8[B, L] and 'known'
   bool[B, L], with B = batch_size / shard_count. A row with a partner is
-  s + U (ref - s), U from (seed, row), rounded; then it is augmented. Close the
+  s + U (ref - s), one U for all of it, rounded; then it is augmented. Close the
   iterator (`close()`, or let go of it) to stop early.
 
   Args:
     plan: a Plan: source int[M], augment bool[M], partner int[M] (-1: none),
-      labels uint8[M, L] or None.
+      labels uint8[M, L] or None, share float[M] or None.
     images: uint8[N, H, W, C], or anything that gives uint8[R, H, W, C] when
       indexed by, or called with, int[R] table rows; used from many threads.
     labels: uint8[N, L] of the table's rows.
-    known: bool[N, L]; a plan row has that of its source.
+    known: bool[N, L]; what a row of the plan has, `plan_rows.known_of` says.
     batch_size: rows a step, over all shards.
     seed: of the order and of everything drawn, >= 0.
     num_steps: how many batches.
@@ -137,7 +136,6 @@ def train_batches(
   rows_of = row_stream(len(plan.source), batch_size=batch_size, seed=seed)
   share = batch_size // shard_count
   mine = slice(shard_index * share, (shard_index + 1) * share)
-  read = images if callable(images) else images.__getitem__
   settings = settings or augment.Settings()
   which = {
     'added': plan.augment,
@@ -158,14 +156,13 @@ def train_batches(
 
   def make(step):
     epoch, row = (values[mine] for values in rows_of(step))
-    source = plan.source[row]
-    image = _take_images(read, source, plan.partner[row], row, seed)
+    image = plan_rows.images_of(plan, images, row, seed=seed)
     chosen = which[row]
     epochs = 0 if frozen else epoch[chosen]
     if pack is None and chosen.any():
       image[chosen] = augmented(image[chosen], epochs, row[chosen])
-    label = labels[source] if plan.labels is None else plan.labels[row]
-    made = image, label.astype(np.uint8), known[source].astype(bool)
+    label = plan_rows.labels_of(plan, labels, row)
+    made = image, label, plan_rows.known_of(plan, known, row)
     if pack is None:
       return made
     return *made, pack(draw(epochs, row[chosen]), share, chosen)
@@ -192,12 +189,11 @@ def eval_batches(
   """
   if batch_size < 1:
     raise ValueError(f'batch_size must be at least 1; got {batch_size}.')
-  read = images if callable(images) else images.__getitem__
   rows = np.asarray(rows, np.int64)
 
   def batches():
     for start in range(0, len(rows), batch_size):
-      image = _checked(read(rows[start : start + batch_size]))
+      image = plan_rows.read(images, rows[start : start + batch_size])
       missing = batch_size - len(image)
       mask = np.arange(batch_size) < len(image)
       if missing:
@@ -235,38 +231,17 @@ def _check(plan, labels, known, *, augment_rows, **numbers):
       'labels and known must have the same shape; got '
       f'{labels.shape} and {known.shape}.'
     )
+  if plan.labels is not None and plan.labels.shape[1:] != labels.shape[1:]:
+    raise ValueError(
+      f'plan must have the {labels.shape[1]} labels of the table; its own '
+      f'labels have shape {list(plan.labels.shape)}.'
+    )
   last = max(plan.source.max(), plan.partner.max())
   if last >= len(labels):
     raise ValueError(
       f'plan must name rows of the table, which has {len(labels)}; got row '
       f'{last}. Was it made from another table?'
     )
-
-
-def _checked(image):
-  """Returns image if it is uint8[R, H, W, C], else raises ValueError."""
-  if image.dtype != np.uint8 or image.ndim != 4:
-    raise ValueError(
-      'images must give uint8[R, H, W, C]; got '
-      f'{image.dtype}{list(image.shape)}.'
-    )
-  return image
-
-
-def _take_images(read, source, partner, row, seed):
-  """Returns fresh uint8[B, H, W, C]: s, or round(s + U (ref - s))."""
-  image = np.array(_checked(read(source)))
-  mixed = partner >= 0
-  if mixed.any():
-    reference = _checked(read(partner[mixed]))
-    bits = augment.hash_rows(
-      seed, 0, row[mixed], count=1, stream=_PARTNER_STREAM
-    )
-    u = augment.to_unit(bits).astype(np.float32)[:, :, None, None]
-    s = image[mixed].astype(np.float32)
-    # A mean of two greys, so always within 0 .. 255.
-    image[mixed] = np.rint(s + u * (reference - s)).astype(np.uint8)
-  return image
 
 
 def _draw(settings, seed, epochs, rows):

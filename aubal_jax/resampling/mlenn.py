@@ -1,0 +1,60 @@
+"""mlenn: rows of frequent labels that differ from their neighbours go."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aubal_jax import plan as plan_lib
+from aubal_jax.resampling import bags
+from aubal_jax.resampling import differences
+from aubal_jax.resampling import neighbours as neighbours_lib
+
+
+def make_plan(
+  labels,
+  *,
+  fraction,
+  rng,
+  features=None,
+  neighbours: int = 3,
+  threshold: float = 0.75,
+) -> plan_lib.Plan:
+  """Deletes rows by MLeNN; nothing is drawn.
+
+  A row with a label of IRLbl above MeanIR always stays. Of the others (those
+  without labels among them) a row goes if at least half of its k nearest of
+  all rows differ from it by more than the threshold, see
+  `differences.adjusted_hamming`. All are judged before any goes. Half of 3 is
+  1.5 as in the paper, where a public version rounds it to 1; another one
+  judges rows of rare labels too, if they have a frequent one.
+
+  Charte et al. 2014, IDEAL.
+
+  Args:
+    labels: uint8[N, L].
+    fraction: not used: rows alone decide the amount.
+    rng: not used.
+    features: float[N, F].
+    neighbours: k.
+    threshold: from 0 (any difference counts) to 1 (none does).
+
+  Returns:
+    The plan; unchanged where every row would go.
+
+  Raises:
+    ValueError: threshold is out of range, or neighbours no number above 0.
+  """
+  del fraction, rng
+  differences.check_threshold(threshold)
+  num_rows = labels.shape[0]
+  rare = bags.minority(bags.class_counts(labels))
+  judged = np.flatnonzero(labels @ rare.astype(np.int64) == 0)
+  near = neighbours_lib.find(features, neighbours, judged)
+  removed = np.zeros(num_rows, bool)
+  if near.size:
+    far = differences.adjusted_hamming(
+      labels, np.repeat(judged, near.shape[1]), near.ravel()
+    )
+    differing = (far > threshold).reshape(near.shape).sum(axis=1)
+    removed[judged] = 2 * differing >= near.shape[1]
+  return differences.without(num_rows, removed)

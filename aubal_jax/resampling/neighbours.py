@@ -1,0 +1,80 @@
+"""Nearest neighbours, exactly: all distances, a block of rows at a time."""
+
+import numpy as np
+
+_BLOCK_ENTRIES = 1 << 22  # Distances held at a time: 32 MB.
+
+
+def find(features, k: int, rows=None) -> np.ndarray:
+  """Returns the k other rows nearest to each row, in ascending order of row.
+
+  By Euclidean distance in the features as they are given: bring columns of
+  different units to one scale before. Of rows equally far, the first in the
+  table are taken; distances that differ by no more than rounding are equal.
+
+  Args:
+    features: finite [N, F].
+    k: how many; all others where there are fewer.
+    rows: int[Q], rows whose neighbours are wanted; None: all of them.
+
+  Returns:
+    int64[Q, min(k, N - 1)].
+
+  Raises:
+    ValueError: k is not a whole number above 0.
+  """
+  if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+    raise ValueError(f'neighbours must be a whole number from 1; it is {k!r}.')
+  features = np.asarray(features, np.float64)
+  # One scale and a centre near 0, lest squares overflow or digits cancel.
+  features = features / (np.abs(features).max(initial=0.0) or 1.0)
+  features -= features.mean(axis=0)
+  rows = np.arange(len(features)) if rows is None else np.asarray(rows)
+  k = min(k, len(features) - 1)
+  found = np.empty((len(rows), max(k, 0)), np.int64)
+  if not found.size:
+    return found
+  squares = np.einsum('ij,ij->i', features, features)
+  turned = -2.0 * features.T
+  step = max(_BLOCK_ENTRIES // len(features), 1)
+  for start in range(0, len(rows), step):
+    block = rows[start : start + step]
+    distances = features[block] @ turned
+    distances += squares
+    distances[np.arange(len(block)), block] = np.inf
+    found[start : start + step] = _smallest(
+      distances, k, squares[block], features.shape[1]
+    )
+  return found
+
+
+def _smallest(distances, k, squares, num_features):
+  """Returns int64[B, k], the columns of the k smallest entries of each row.
+
+  Args:
+    distances: float64[B, N], squared, less the B rows' own `squares`.
+    k: how many, below N.
+    squares: float64[B].
+    num_features: F, which the error of a distance grows with.
+  """
+
+  def error_of(kth):  # Of a product of F numbers, at worst, and of its sums.
+    scale = np.sqrt(squares) + np.sqrt(np.maximum(kth + squares, 0.0))
+    return 4 * np.finfo(float).eps * (num_features + 2) * scale**2
+
+  # The k-th least of the minima of groups is no less than that of all.
+  num_groups = min(16 * k, distances.shape[1])
+  grouped = distances[:, : distances.shape[1] // num_groups * num_groups]
+  minima = grouped.reshape(len(grouped), -1, num_groups).min(axis=1)
+  most = np.partition(minima, k - 1, axis=1)[:, k - 1]
+  row, column = np.nonzero(distances <= (most + error_of(most))[:, None])
+  value = distances[row, column]
+  starts = np.searchsorted(row, np.arange(len(distances)))
+  kth = value[np.lexsort((value, row))[starts + k - 1]]
+  near = value <= (kth + error_of(kth))[row]
+  nearer = value < (kth - error_of(kth))[row]
+  # Those that are nearer, then others of the same distance as they come.
+  order = np.argsort(3 * row + np.where(nearer, 0, 2 - near), kind='stable')
+  ranks = np.arange(len(row)) - starts[row]
+  chosen = order[ranks < k]
+  return np.sort(column[chosen].reshape(-1, k), axis=1)
