@@ -29,9 +29,7 @@ def run(inputs) -> None:
     flush=True,
   )
   plan, solution = _make_plan(config, dataset, rows, labelsets)
-  place = np.zeros(len(dataset), np.int64)
-  place[rows] = labelsets.index
-  after = np.bincount(place[plan.source], minlength=len(labelsets.counts))
+  after = _counts_after(plan, rows, labelsets)
   names = dataset.label_names
   content = _labelsets_json(names, labelsets, uneven, after)
   if dataset.sources is not None:
@@ -58,10 +56,34 @@ def _is_same(plan, path) -> bool:
     old = plan_lib.load(path)
   except ValueError:
     return False
-  names = ('source', 'augment', 'partner')
+  names = ('source', 'augment', 'partner', 'labels', 'share')
   return old.label_names == plan.label_names and all(
     np.array_equal(getattr(old, name), getattr(plan, name)) for name in names
   )
+
+
+def _counts_after(plan, rows, labelsets) -> np.ndarray:
+  """Returns int64[S], rows of the plan that show each labelset.
+
+  A row whose own labels are no labelset of the table is in none.
+
+  Args:
+    plan: the `Plan`.
+    rows: int[N], ascending, the table's rows that `labelsets` are of.
+    labelsets: the `Labelsets` of these rows.
+  """
+  num_labelsets = len(labelsets.counts)
+  shown = labelsets.index[np.searchsorted(rows, plan.source)].astype(np.int64)
+  if plan.labels is not None:
+    own = (plan.labels != labelsets.patterns[shown]).any(axis=1)
+    found = labelsets_lib.find_labelsets(
+      np.concatenate([labelsets.patterns, plan.labels[own]])
+    )
+    of_patterns, of_own = np.split(found.index, [num_labelsets])
+    first = np.full(len(found.counts), num_labelsets)
+    first[of_patterns[::-1]] = np.arange(num_labelsets)[::-1]
+    shown[own] = first[of_own]
+  return np.bincount(shown, minlength=num_labelsets + 1)[:num_labelsets]
 
 
 def _make_plan(config, dataset, rows, labelsets):

@@ -32,6 +32,7 @@ def opened(
 def _write_sheet(log, config, plan, images, settings, first):
   """Writes rows of the plan, each beside its image as in epoch 0."""
   from aubal_jax.data import augment
+  from aubal_jax.data import plan_rows
 
   which = config.augment.rows
   rows = np.flatnonzero(plan.augment | (which == 'all'))
@@ -40,7 +41,7 @@ def _write_sheet(log, config, plan, images, settings, first):
   # From end to end, so that few labelsets do not fill it.
   shown = np.linspace(0, len(rows) - 1, min(len(rows), _NUM_SHOWN))
   rows = rows[shown.astype(int)]
-  before = images(plan.source[rows])
+  before = plan_rows.images_of(plan, images, rows, seed=config.seed)
   drawn = augment.draw(settings, seed=config.seed, epochs=0, rows=rows)
   log.write_sheet(first, before, augment.augment(before.copy(), drawn))
 

@@ -59,6 +59,7 @@ def _contact_sheet(config, dataset, plan, some_images) -> list[dict]:
   pictures beside them are the very rows of the plan, as in epoch 0.
   """
   from aubal_jax.data import augment
+  from aubal_jax.data import plan_rows
 
   settings = config.augment.to_dict()
   which = settings.pop('rows')
@@ -73,12 +74,12 @@ def _contact_sheet(config, dataset, plan, some_images) -> list[dict]:
     parameters = augment.draw(
       augment.Settings(**settings), seed=config.seed, epochs=0, rows=rows
     )
-    copies = np.repeat(original, len(rows), axis=0)
+    before = plan_rows.images_of(plan, some_images, rows, seed=config.seed)
     names = np.array(dataset.label_names)[dataset.labels[source] == 1]
     entries.append(
       {
         'original': original[0],
-        'augmented': list(augment.augment(copies, parameters)),
+        'augmented': list(augment.augment(before, parameters)),
         'labels': names.tolist(),
         'name': str(dataset.ids[source]),
       }
