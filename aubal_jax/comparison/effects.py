@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 
 from aubal_jax.comparison import significance
@@ -33,9 +34,10 @@ def main_effects(cells, scores) -> list[dict]:
 
   Returns:
     dicts of `model`, `factor`, `level`, `reference`, `score`, `data` (None:
-    the mean over the data sets), `difference`, `half_width`, `p` and
-    `num_held`, how many combinations of the rest both levels have. Empty
-    unless a factor beside the entry has several levels.
+    the mean over the data sets), `difference`, `half_width`, `p`,
+    `p_holm` (over the levels) and `num_held`, how many combinations of the
+    rest both levels have. Empty unless a factor beside the entry has several
+    levels.
   """
   factors = {f: _levels(cells, f) for f in _HELD}
   crossed = [f for f in factors if f != 'entry' and len(factors[f]) > 1]
@@ -44,20 +46,35 @@ def main_effects(cells, scores) -> list[dict]:
   effects = []
   for model in dict.fromkeys(cell['model'] for cell in cells):
     mine = [cell for cell in cells if cell['model'] == model]
-    for factor in ('entry', *crossed):
-      levels = factors[factor]
-      references = levels[:1]
+    for factor, score in itertools.product(('entry', *crossed), scores):
+      references = factors[factor][:1]
       if factor == 'entry':
-        references = [level for level in _ORDER['entry'] if level in levels]
+        references = [x for x in _ORDER['entry'] if x in factors[factor]]
       for reference in references:
-        for level in levels:
-          if level not in (reference, 'none'):
-            effects += [
-              {'model': model, 'factor': factor, 'level': level} | row
-              for score in scores
-              for row in _effect(mine, factor, level, reference, score)
-            ]
+        found = [
+          {'model': model, 'factor': factor, 'level': level} | row
+          for level in factors[factor]
+          if level not in (reference, references[0])
+          for row in _effect(mine, factor, level, reference, score)
+        ]
+        effects += _adjusted(found)
   return effects
+
+
+def _adjusted(effects) -> list[dict]:
+  """Returns effects with `p_holm`, over the levels on each data set."""
+  families = {}
+  for row in effects:
+    families.setdefault(row['data'], []).append(row)
+  return [
+    row | {'p_holm': p}
+    for family in families.values()
+    for row, p in zip(
+      family,
+      significance.holm([row['p'] for row in family]),
+      strict=True,
+    )
+  ]
 
 
 def _levels(cells, factor) -> list:

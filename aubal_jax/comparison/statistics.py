@@ -130,7 +130,7 @@ def _means(result, scores) -> dict:
   """Returns the means of a cell over its trials, scores with intervals."""
   trials = result['trials']
   return {
-    'method': result['method'],
+    **{key: result[key] for key in ('method', 'upper', 'diversity')},
     'num_trials': len(trials),
     'num_splits': len({(t['repeat'], t['fold']) for t in trials}),
     'scores': {score: _told(_estimate(result, score)) for score in scores},

@@ -2,33 +2,258 @@
 
 from __future__ import annotations
 
+import itertools
+import textwrap
+
 from aubal_jax import files
+from aubal_jax.report import comparison_plots as plots
+from aubal_jax.report import comparison_tables as tables
 from aubal_jax.report import conclusions
 from aubal_jax.report import page
 
-TITLES = {
-  'f1_macro': 'F1 macro',
-  'f1_macro_tuned': 'F1 macro tuned',
-  'f1_micro': 'F1 micro',
-  'f1_micro_tuned': 'F1 micro tuned',
-  'auc_macro': 'AUC macro',
-  'map': 'mAP',
-  'awc': 'AWC',
-  'awc_tuned': 'AWC tuned',
-}
+_WIDTH = 98
+# What is printed of a table, and in what the paired tests of the page open.
+_PRINTED = ('f1_macro', 'f1_macro_tuned', 'f1_micro', 'auc_macro', 'map')
+_F1 = ('f1_macro', 'f1_macro_tuned')
+_READING = (
+  'Thresholds are .5, or tuned on a part of the training images that is never '
+  'resampled; both are of one net.',
+  'Seeds of one split are averaged first. Splits of repeated k-fold share '
+  'images, so the variance of their mean is s&sup2; (1 / J + n<sub>test</sub> / '
+  'n<sub>train</sub>), as Nadeau and Bengio have it (2003), not s&sup2; / J; a '
+  'paired test is the corrected resampled t-test over the splits both have. '
+  'Over all data sets: the mean of their differences, with the degrees of '
+  'freedom of Welch and Satterthwaite.',
+  'Ranks: Demsar (2006), each data set one block; F is Iman and Davenport&rsquo;s, '
+  'as Friedman&rsquo;s own &chi;&sup2; is too timid with few data sets.',
+)
 
 
 def write_page(path, record) -> None:
-  """Writes compare.html: the answer in words, tables and pictures.
+  """Writes compare.html: the answer in words, then tables and pictures.
 
   Args:
     path: of the page, written whole or not at all.
     record: from comparison.record.make_record, or the content of compare.json.
   """
+  found, rows = record['statistics'], record['rows']
+  contexts, scores = found['contexts'], found['scores']
+  bad = [row for row in rows if row['status']]
+  parts = ['<h1>Comparison of resampling methods</h1>', _lead(record)]
+  parts += [_answer(answer) for answer in conclusions.conclude(record)]
+  if contexts:
+    parts += _sections(contexts, scores, found)
+  if found['effects']:
+    parts += _crossed(found)
+  if bad:
+    parts += ['<h2>Cells that failed</h2>', tables.failed(bad)]
+  parts.append('<h2>How to read this</h2>')
+  parts += [f'<p>{words}</p>' for words in _READING]
   with files.write_atomically(path) as file:
-    file.write(page.document('Comparison', []))
+    file.write(page.document('Comparison', parts))
+
+
+def _lead(record) -> str:
+  """Returns what was compared."""
+  cells = [c for x in record['statistics']['contexts'] for c in x['cells']]
+  data = [*dict.fromkeys(c['data'] for c in cells)]
+  num_failed = sum(bool(row['status']) for row in record['rows'])
+  words = f'{page.count(len(record["rows"]), "cell")}, {num_failed} failed'
+  if cells:
+    splits = max(c['num_splits'] for c in cells)
+    trials = max(c['num_trials'] for c in cells)
+    methods = {c['method'] for c in cells}
+    words = (
+      f'{page.count(len(methods), "method")} on {page.text(", ".join(data))}: '
+      f'{words}; {page.count(splits, "split")} with '
+      f'{page.count(trials // splits, "seed")} each.'
+    )
+  return f'<p class="lead">{words}</p>'
+
+
+def _answer(answer) -> str:
+  """Returns one heading of the answer with what can be said, and cannot."""
+  told = ''.join(f'<li>{page.text(words)}</li>' for words in answer.can)
+  untold = ''.join(
+    f'<li class="odd">{page.text(words)}</li>' for words in answer.cannot
+  )
+  heading = answer.heading or 'What this cannot say'
+  return (
+    f'<h3>{page.text(heading)}</h3>\n<ul class="findings">{told}{untold}</ul>'
+  )
+
+
+def _sections(contexts, scores, found) -> list[str]:
+  """Returns the sections that every comparison has."""
+  alpha = found['alpha']
+
+  def each(title, make, note=''):
+    content = [
+      (conclusions.context_name(c, contexts), make(c)) for c in contexts
+    ]
+    content = [(name, html) for name, html in content if html]
+    if not content:
+      return ''
+    inner = '\n'.join(
+      f'<h3>{page.text(name)}</h3>\n{html}' for name, html in content
+    )
+    return f'<h2>{title}</h2>\n{note}\n{inner}'
+
+  names = {id(c): str(i) for i, c in enumerate(contexts)}
+  return [
+    each('Scores', lambda c: tables.scores(c, scores, alpha)),
+    each('Ranks over data sets', lambda c: _ranks(c, scores, names[id(c)])),
+    each(
+      'Against plain training and random rows',
+      lambda c: _tests(c, scores, alpha),
+    ),
+    each('What tuned thresholds leave', tables.shares),
+    each('With as many rows', lambda c: _budgets(c, alpha)),
+    each('F1 macro on each data set', lambda c: _dots(c, names[id(c)])),
+    each('Rare and frequent labels', lambda c: _labels(c, names[id(c)])),
+    each('Imbalance, rows and seconds', tables.imbalance),
+  ]
+
+
+def _ranks(context, scores, name) -> str:
+  if len(context['data']) < 2:
+    return ''
+  parts = []
+  for row in context['ranks']:
+    if row['score'] in _F1 and row['friedman'] is not None:
+      title = tables.TITLES[row['score']]
+      picture = plots.critical_difference(
+        f'{name}-{row["score"]}',
+        row['entries'],
+        row['average'],
+        row['critical_difference'],
+        row['bars'],
+      )
+      parts.append(
+        page.plot(
+          picture,
+          alt=f'Average ranks in {title}; the numbers are in the table.',
+          caption=f'{title}. What a blue bar joins is not told apart.',
+        )
+      )
+  return '\n'.join([*parts, tables.ranks(context, scores)])
+
+
+def _tests(context, scores, alpha) -> str:
+  """Returns the paired tests, those in F1 macro unfolded."""
+  opened, folded = [], []
+  for reference, score in itertools.product(('none', 'random'), scores):
+    if any(t['reference'] == reference for t in context['tests']):
+      table = tables.tests(context, score, reference, alpha)
+      if score in _F1:
+        opened.append(table)
+      else:
+        title = f'{tables.TITLES[score]} against {reference}'
+        folded.append(page.fold(title, table))
+  return '\n'.join([*opened, *folded])
+
+
+def _budgets(context, alpha) -> str:
+  return '\n'.join(
+    tables.budgets(context, score, alpha)
+    for score in _F1
+    if any(pair['score'] == score for pair in context['pairs'])
+  )
+
+
+def _dots(context, name) -> str:
+  return page.plot(
+    plots.dots(name, context),
+    alt='F1 macro of each method with intervals; the numbers are in the tables.',
+    caption='Lines: 95 % intervals, which are of a score alone; paired '
+    'differences vary less. Dashed: <code>none</code>.',
+  )
+
+
+def _labels(context, name) -> str:
+  if context['entries'] == ['none'] or 'none' not in context['entries']:
+    return ''
+  return page.plot(
+    plots.labels(name, context),
+    alt='F1 of each label less that of none, against the frequency of the label.',
+    caption='A dot is a label of a data set; a line joins the means of the '
+    'rarest third of the labels, the middle and the most frequent.',
+  )
+
+
+def _crossed(found) -> list[str]:
+  """Returns the section of the factors, if several rows are augmented."""
+  parts = ['<h2>What augmentation gives, and what balancing gives</h2>']
+  contexts = found['contexts']
+  for model in dict.fromkeys(row['model'] for row in found['effects']):
+    table = tables.effects(
+      found['effects'], model, found['scores'], found['alpha']
+    )
+    parts += [f'<h3>{page.text(model)}</h3>', table]
+    for fraction in dict.fromkeys(c['fraction'] for c in contexts):
+      mine = [
+        c for c in contexts if (c['model'], c['fraction']) == (model, fraction)
+      ]
+      for data in dict.fromkeys(d for c in mine for d in c['data']):
+        here = [
+          c | {'cells': [x for x in c['cells'] if x['data'] == data]}
+          for c in mine
+        ]
+        if len(here) > 1:
+          for score in _F1:
+            parts.append(
+              page.plot(
+                plots.crossed(f'{len(parts)}', here, score),
+                alt=f'{tables.TITLES[score]} against the rows augmented.',
+                caption=f'{page.text(data)}: {tables.TITLES[score]}, with 95 % '
+                'intervals.',
+              )
+            )
+  return parts
 
 
 def lines(record) -> list[str]:
-  """Returns the tables over all data sets as text, and what they come to."""
-  return [*conclusions.conclude(record)]
+  """Returns what is printed: a table of each context, and the answer."""
+  found = record['statistics']
+  contexts, printed = found['contexts'], []
+  for context in contexts:
+    printed += ['', *_table(context, contexts, found)]
+  for answer in conclusions.conclude(record):
+    printed += ['', f'{answer.heading or "Beside that"}:']
+    for words in (*answer.can, *answer.cannot):
+      printed += textwrap.wrap(f'- {words}', _WIDTH, subsequent_indent='  ')
+  failed = [row for row in record['rows'] if row['status']]
+  printed += [
+    f'failed: {r["data"]}, {r["method"]}: {r["status"]}' for r in failed
+  ]
+  return printed[1:]
+
+
+def _table(context, contexts, found) -> list[str]:
+  """Returns the lines of one table, the mean over the data sets."""
+  where = conclusions.whole(context)
+  entries = context['overall']
+  if where is not None:
+    entries = [c for c in context['cells'] if c['data'] == where]
+  scores = [s for s in _PRINTED if s in found['scores']]
+  sides = {
+    (t['entry'], score): conclusions.verdict(t, found['alpha'])
+    for score in scores
+    for t in conclusions.tests_of(context, where, score, 'none')
+  }
+  name = conclusions.context_name(context, contexts)
+  head = ' '.join(f'{tables.TITLES[s]:<14}' for s in scores)
+  printed = [
+    f'{name}: {", ".join(context["data"])}; mean ± 95 %, + above none, - below',
+    f'{"":22} {head}'.rstrip(),
+  ]
+  for entry in entries:
+    cells = []
+    for score in scores:
+      mean, half = entry['scores'][score].values()
+      text = '-' if mean is None else f'{mean:.3f}'
+      text += '' if half is None else f' ±{half:.3f}'.replace('±0.', '±.')
+      mark = {1: '+', -1: '-', 0: ''}[sides.get((entry['entry'], score), 0)]
+      cells.append(f'{text + mark:<14}')
+    printed.append(f'{entry["entry"]:22} {" ".join(cells)}'.rstrip())
+  return printed
