@@ -42,10 +42,12 @@ def make_plan(
     The plan; unchanged where every row would go.
 
   Raises:
-    ValueError: threshold is out of range, or neighbours no number above 0.
+    ValueError: features are missing or not finite numbers, threshold is out of
+      range, or neighbours is no whole number above 0.
   """
   del fraction, rng
   differences.check_threshold(threshold)
+  features = neighbours_lib.check(features, labels.shape[0])
   num_rows = labels.shape[0]
   rare = bags.minority(bags.class_counts(labels))
   judged = np.flatnonzero(labels @ rare.astype(np.int64) == 0)

@@ -48,7 +48,8 @@ def make_plan(
     The plan; unchanged where no minority label has two positives.
 
   Raises:
-    ValueError: combine is none of these, or neighbours no number above 0.
+    ValueError: features are missing or not finite numbers, combine is none of
+      these, or neighbours is no whole number above 0.
   """
   if combine not in COMBINES:
     raise ValueError(

@@ -46,8 +46,13 @@ def make_plan(
   Returns:
     The plan; unchanged where no row has a neighbour that disagrees with it and
     another that agrees.
+
+  Raises:
+    ValueError: features are missing or not finite numbers, or neighbours is no
+      whole number above 0.
   """
   num_rows = labels.shape[0]
+  features = neighbours_lib.check(features, num_rows)
   near = neighbours_lib.find(features, neighbours)
   table = labels.toarray()
   rarer = 2 * bags.class_counts(labels) <= num_rows

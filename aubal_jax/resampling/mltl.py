@@ -37,13 +37,15 @@ def make_plan(
     The plan; unchanged where every row would go.
 
   Raises:
-    ValueError: threshold is out of range.
+    ValueError: features are missing or not finite numbers, or threshold is out
+      of range.
   """
   del fraction, rng
   counts = bags.class_counts(labels)
   if threshold is None:
     threshold = _threshold(labels, counts)
   differences.check_threshold(threshold)
+  features = neighbours_lib.check(features, labels.shape[0])
   frequent = bags.majority(counts)
   judged = np.flatnonzero(labels @ frequent.astype(np.int64) > 0)
   near = neighbours_lib.find(features, 1, judged)

@@ -5,6 +5,41 @@ import numpy as np
 _BLOCK_ENTRIES = 1 << 22  # Distances held at a time: 32 MB.
 
 
+def check(features, num_rows: int) -> np.ndarray:
+  """Returns features as an array in which neighbours can be found.
+
+  Args:
+    features: numbers [N, F].
+    num_rows: N, rows of the label table.
+
+  Raises:
+    ValueError: there are none, or not one row of them for each row of labels,
+      or one is not a finite number.
+  """
+  if features is None:
+    raise ValueError(
+      'features must be given, float[N, F]: this method looks in them for the '
+      'nearest neighbours of rows.'
+    )
+  features = np.asarray(features)
+  if features.ndim != 2 or len(features) != num_rows:
+    raise ValueError(
+      f'features must have shape [{num_rows}, F], a row for each row of '
+      f'labels; it has shape {list(features.shape)}.'
+    )
+  if features.dtype.kind not in 'fiub':
+    raise ValueError(f'features must hold numbers, not {features.dtype}.')
+  wrong = np.flatnonzero(~np.isfinite(features).all(axis=1))
+  if wrong.size:
+    column = np.flatnonzero(~np.isfinite(features[wrong[0]]))[0]
+    raise ValueError(
+      f'features must be finite; found {features[wrong[0], column]} at row '
+      f'{wrong[0]}, column {column}, and so in {wrong.size} rows. Fill in what '
+      'is missing, or drop the rows.'
+    )
+  return features
+
+
 def find(features, k: int, rows=None) -> np.ndarray:
   """Returns the k other rows nearest to each row, in ascending order of row.
 

@@ -59,7 +59,11 @@ def draw(
     rng: where the rest, and a reference for each seed among its neighbours in
       the bag, are drawn from.
     neighbours: how many; all others in smaller bags.
+
+  Raises:
+    ValueError: see `neighbours.check` and `neighbours.find`.
   """
+  features = neighbours_lib.check(features, labels.shape[0])
   starts, rows = bags.members(labels)
   sizes = np.diff(starts)
   minority = bags.minority(sizes)

@@ -34,6 +34,10 @@ def make_plan(
 
   Returns:
     The plan; unchanged where no minority label has two positives.
+
+  Raises:
+    ValueError: features are missing or not finite numbers, or neighbours is no
+      whole number above 0.
   """
   drawn = list(
     pairs_lib.draw(
