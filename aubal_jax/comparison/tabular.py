@@ -75,7 +75,7 @@ def run_cell(
   splits = folds_lib.draw(dataset, repeats=repeats, num_folds=folds)
   resampler, loss, chosen = parse_method(method, options)
   if loss is None:
-    losses = (losses_lib.bce,)  # This very function: programs are shared.
+    losses = (fit.bce,)
   else:
     losses = tuple(_make_loss(dataset, split, loss) for split in splits)
     fraction = None
