@@ -10,7 +10,7 @@ _SETS = ('aff_wild2', 'emotionet', 'ck_plus', 'disfa', 'bp4d', 'actor_study')
 _CHOICES = {
   'task': (
     *('run', 'balance', 'train', 'evaluate', 'report'),
-    *('predict', 'inspect', 'search', 'optimizers', 'frontier'),
+    *('predict', 'inspect', 'search', 'compare', 'optimizers', 'frontier'),
   ),
   'data.name': ('synthetic', 'manifest', 'labels', 'tfds', 'merge', *_SETS),
   'data.unknown': ('absent', 'separate', 'drop'),
@@ -75,6 +75,10 @@ _LEAST = {
   'distributed.num_processes': 0,
   'distributed.process_id': 0,
   'evaluate.batch_size': 1,
+  'compare.seeds': 1,
+  'compare.repeats': 1,
+  'compare.folds': 2,
+  'compare.num_steps': 0,
   'optimizers.max_seconds': 1,
   'frontier.num_points': 2,
   'inspect.images_per_label': 0,
@@ -184,7 +188,7 @@ def default() -> ml_collections.ConfigDict:
   c.train.num_steps = 0  # Optimiser steps; 0: num_epochs decides.
   c.train.num_epochs = 10.0  # Where num_steps is 0: images / training split.
   c.train.batch_size = 64  # Rows a step, over all devices.
-  c.train.optimizer = 'adam'  # A name of train.OPTIMIZERS.
+  c.train.optimizer = 'adam'  # A name of train_optimizer.OPTIMIZERS.
   c.train.learning_rate = 1e-4  # The largest, where it changes.
   c.train.schedule = 'constant'  # constant, or cosine: down to 0 at the end.
   c.train.warmup_steps = 0  # Of these the learning rate rises from 0.
@@ -214,10 +218,25 @@ def default() -> ml_collections.ConfigDict:
 
   c.search = ml_collections.ConfigDict()
   c.search.losses = ('soft_f1', 'bce')  # The grid: names of losses.LOSSES,
-  c.search.optimizers = ('adam', 'nesterov')  # of train.OPTIMIZERS,
+  c.search.optimizers = ('adam', 'nesterov')  # of train_optimizer.OPTIMIZERS,
   c.search.learning_rates = (1e-3, 1e-4)  # and numbers.
   c.search.batch_sizes = (64,)  # As many optimiser steps for all.
   c.search.metric = 'f1_macro'  # Of validation, that the best is best in.
+
+  c.compare = ml_collections.ConfigDict()
+  c.compare.data = ()  # Tables with features, or synthetic; (): data's images.
+  # Names of resampling.RESAMPLERS, aubal:OBJECTIVE or loss:NAME.
+  c.compare.methods = ('none', 'random', 'ml_ros', 'aubal:l1', 'aubal:relative')
+  c.compare.fractions = (0.25,)  # Rows to add or delete; 0: the method's own.
+  c.compare.models = ()  # (): of tables logistic, mlp; of images model.name.
+  c.compare.seeds = 3  # Number of them, from seed on.
+  c.compare.repeats = 5  # Of tables: how often they are split anew ...
+  c.compare.folds = 2  # ... into so many folds. Images: data.num_folds.
+  c.compare.num_steps = 0  # Optimiser steps of a cell; 0: train's, the tables'.
+  c.compare.augment_rows = ('added',)  # Images: of added, all, none.
+  c.compare.uppers = (10.0,)  # Of aubal: balance.upper.
+  c.compare.diversities = ('none',)  # Of aubal: of none, group, content.
+  c.compare.keep_checkpoints = False  # Those of finished cells, too.
 
   c.predict = ml_collections.ConfigDict()
   c.predict.path = ''  # Folder or manifest of images; '' = the split below.

@@ -100,6 +100,7 @@ READS = {
     'balance.polish',
     'frontier.',
   ),
+  'compare': (),  # Each of its cells pins what it reads.
 }
 
 # What each stage writes. solution.json is there for some plans only.
@@ -111,6 +112,7 @@ WRITES = {
   'inspect': ('inspect.json', 'inspect.html'),
   'optimizers': ('optimizers.csv', 'optimizers.json', 'optimizers.png'),
   'frontier': ('frontier.csv', 'frontier.png'),
+  'compare': ('result.json',),
 }
 
 # Stands for a setting of a stage that the task at hand cannot tell.
@@ -134,6 +136,9 @@ LOGS = ('tensorboard', 'profile')
 # What the task search writes: its cells are folders of runs of their own.
 SEARCH = ('search.csv', 'search.json', 'search.png', 'search')
 
+# What the task compare writes beside them; as above.
+COMPARISON = ('compare.json', 'compare.csv', 'compare.html', 'cells')
+
 # All that is written into the folder; config.json, which vouches for the rest,
 # is deleted last.
 CONTENTS = (
@@ -141,6 +146,7 @@ CONTENTS = (
   'solution.json',
   *LOGS,
   *SEARCH,
+  *COMPARISON,
   *PREDICTIONS,
   'config.json',
 )

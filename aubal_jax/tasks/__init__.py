@@ -11,6 +11,7 @@ from aubal_jax import hosts
 from aubal_jax import preemption
 from aubal_jax import workdir
 from aubal_jax.tasks import balance
+from aubal_jax.tasks import compare
 from aubal_jax.tasks import evaluate
 from aubal_jax.tasks import frontier
 from aubal_jax.tasks import inputs as inputs_lib
@@ -52,11 +53,12 @@ TASKS = types.MappingProxyType(
     'optimizers': optimizers.run,
     'frontier': frontier.run,
     'search': search.run,
+    'compare': compare.run,
   }
 )
 
 # The work of all hosts; the other tasks are done by one.
-_BY_ALL = ('run', 'train', 'evaluate', 'search')
+_BY_ALL = ('run', 'train', 'evaluate', 'search', 'compare')
 
 # Of settings, before a table is read or anything is deleted.
 _CHECKS = types.MappingProxyType(
@@ -66,6 +68,7 @@ _CHECKS = types.MappingProxyType(
     'optimizers': optimizers.check,
     'frontier': frontier.check,
     'search': search.check,
+    'compare': compare.check,
   }
 )
 

@@ -1,0 +1,216 @@
+"""Every method in the same line, and what can be said of them.
+
+A cell is a method with its settings on a data set: cells/NAME, whose
+result.json is written last. On tables of features it has all seeds and folds;
+on images it is one training, an ordinary run in a folder of its own, and cells
+that differ in seed and fold alone are one row of the result. All have the
+splits and the number of optimiser steps in common. The same command runs what
+is missing, and what failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+import time
+import traceback
+
+from aubal_jax import diversity
+from aubal_jax import files
+from aubal_jax import hosts
+from aubal_jax import preemption
+from aubal_jax import progress
+from aubal_jax import workdir
+from aubal_jax.comparison import cells as cells_lib
+from aubal_jax.comparison import record as record_lib
+from aubal_jax.report import comparison as report
+from aubal_jax.tasks import compare_images
+from aubal_jax.tasks import compare_tables
+from aubal_jax.tasks import train
+
+_AUGMENT_ROWS = ('added', 'all', 'none')
+
+
+def check(config) -> None:
+  """Raises ValueError for what is wrong whatever the data."""
+  from aubal_jax import losses
+  from aubal_jax.balancing import objective
+
+  train.check(config)
+  for method in _values(config, 'methods'):
+    cells_lib.check_method(
+      method, objectives=objective.OBJECTIVES, losses=losses.LOSSES
+    )
+  for key, choices in (
+    ('models', _models(config)),
+    ('augment_rows', _AUGMENT_ROWS),
+    ('diversities', diversity.KINDS),
+  ):
+    for name in _values(config, key):
+      if name not in choices:
+        raise ValueError(
+          f'compare.{key} must hold names of {[*choices]}; it holds {name!r}.'
+        )
+  for key, least in (('fractions', 0), ('uppers', config.balance.lower)):
+    for value in _values(config, key):
+      try:
+        good = least <= float(value) < math.inf
+      except ValueError:
+        good = False
+      if not good:
+        raise ValueError(
+          f'compare.{key} must hold numbers of at least {least}; it holds '
+          f'{value!r}.'
+        )
+
+
+def tables_of(config) -> list[str]:
+  """Returns the paths of the tables to compare on; none: it is images."""
+  given = ','.join(map(str, config.compare.data)).split(',')
+  paths = [path.strip() or compare_tables.SYNTHETIC for path in given]
+  return [*dict.fromkeys(paths)] if len(config.compare.data) else []
+
+
+def _models(config):
+  """Returns the names of the models there are."""
+  if tables_of(config):
+    from aubal_jax.models import tabular as models
+  else:
+    from aubal_jax import models
+  return models.MODELS
+
+
+def _values(config, key: str) -> list[str]:
+  """Returns what a setting holds, as text; the text 'a,b' is two values.
+
+  Raises:
+    ValueError: it holds nothing.
+  """
+  given = ','.join(map(str, config.compare[key])).split(',')
+  values = list(dict.fromkeys(v for v in map(str.strip, given) if v))
+  if key == 'models' and not values:
+    return [*_models(config)] if tables_of(config) else [config.model.name]
+  if not values:
+    raise ValueError(
+      f'compare.{key} must hold at least one value; it is empty.'
+    )
+  return values
+
+
+def _make_runs(inputs) -> dict:
+  """Returns cell -> its `Inputs`."""
+  config, paths = inputs.config, tables_of(inputs.config)
+  grid = {
+    key: _values(config, key) for key in ('methods', 'models', 'diversities')
+  }
+  for key in ('fractions', 'uppers'):
+    grid[key] = [float(value) for value in _values(config, key)]
+  if paths:
+    tables = compare_tables.load(config, paths)
+    return compare_tables.make_inputs(inputs, grid, tables)
+  grid['augment_rows'] = _values(config, 'augment_rows')
+  return compare_images.make_inputs(inputs, grid)
+
+
+def run(inputs) -> None:
+  """Runs every cell that is not done yet, and compares them all.
+
+  Raises:
+    ValueError: data lack what a comparison needs, or a cell's folder is of
+      another comparison.
+    SystemExit: some failed; their rows say why. Or a signal came.
+  """
+  runs = _make_runs(inputs)
+  hosts.from_first(lambda: _refuse_others(runs.values()))
+  left = [cell for cell, own in runs.items() if not own.is_done('compare')]
+  print(
+    f'compare: {len(runs):,} cells, {len(runs) - len(left):,} of them done '
+    'before',
+    flush=True,
+  )
+  inputs.begin('compare')
+  if left and left[0].kind == cells_lib.IMAGES:
+    inputs.images()  # Read once, for all.
+  failures = _run_all(runs, left)
+  hosts.from_first(lambda: _conclude(inputs, runs, failures))
+  inputs.watch.lap('comparing')
+  if failures:
+    print(
+      f'Warning: failed: {", ".join(cell.name for cell in failures)}; the same '
+      'command tries again.',
+      file=sys.stderr,
+    )
+    raise SystemExit(1)
+
+
+def _refuse_others(runs) -> None:
+  """Raises ValueError where a folder holds what is not of this comparison."""
+  for own in runs:
+    workdir.check_folder(own.path)
+    workdir.refuse_other(own.path, own.pinned)
+
+
+def _run_all(runs, left) -> dict:
+  """Runs one after the other; returns what went wrong with some."""
+  failures = {}
+  start = time.monotonic()
+  for i, cell in enumerate(left):
+    preemption.stop_if_requested()
+    line = f'compare: cell {len(runs) - len(left) + i + 1} of {len(runs)}, '
+    line += cell.name
+    if i:
+      seconds = (time.monotonic() - start) / i * (len(left) - i)
+      line += f'; about {progress.duration(seconds)} left in all'
+    print(line, flush=True)
+    failure = _run_one(runs[cell], cell)
+    if failure is not None:
+      failures[cell] = failure
+      print(f'compare: {cell.name} {failure}', file=sys.stderr, flush=True)
+  return failures
+
+
+def _run_one(inputs, cell) -> str | None:
+  """Runs a cell; returns what went wrong, or None.
+
+  What is wrong with the disk is wrong for all of them, and raised.
+  """
+  on_images = cell.kind == cells_lib.IMAGES
+  run_cell = (compare_images if on_images else compare_tables).run_cell
+  path = inputs.path
+  lock = workdir.locked(path) if hosts.is_first() else contextlib.nullcontext()
+  with lock:
+    inputs.begin('compare')
+    try:
+      result = run_cell(inputs, cell)
+    except OSError:
+      raise
+    except FloatingPointError as error:
+      return f'failed: {error}'
+    except Exception as error:  # One cell's: a method that cannot, or a bug.
+      traceback.print_exc()
+      first = str(error).partition('\n')[0]
+      return f'failed: {type(error).__name__}: {first}'
+    if hosts.is_first():
+      files.write_json(path / 'result.json', result)
+    inputs.finish('compare')
+    if on_images:
+      compare_images.tidy(inputs)
+  return None
+
+
+def _conclude(inputs, runs, failures) -> None:
+  """Writes and prints what the cells come to."""
+  results = []
+  for cell, own in runs.items():
+    if cell in failures:
+      results.append(cell.described() | {'status': failures[cell]})
+    else:
+      results.append(files.read_json(own.path / 'result.json'))
+  record = record_lib.make_record(cells_lib.merge(results))
+  files.write_json(inputs.path / 'compare.json', record)
+  record_lib.write_csv(inputs.path / 'compare.csv', record)
+  report.write_page(inputs.path / 'compare.html', record)
+  for line in report.lines(record):
+    print(line)
+  print(f'compare: {inputs.path / "compare.html"}', flush=True)

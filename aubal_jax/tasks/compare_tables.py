@@ -1,0 +1,101 @@
+"""Cells of a comparison on tables of features: each has all seeds and folds."""
+
+from __future__ import annotations
+
+import os
+
+from aubal_jax import workdir
+from aubal_jax.comparison import cells as cells_lib
+from aubal_jax.tasks import balance
+from aubal_jax.tasks import datasets
+
+SYNTHETIC = 'synthetic'  # The table that is drawn: the embedded default.
+
+# What a cell reads beside its own choices, as beginnings of names.
+_READS = (
+  *('seed', 'data.label_columns', 'data.unknown_codes', 'balance.'),
+  *('compare.seeds', 'compare.repeats', 'compare.folds', 'compare.num_steps'),
+)
+
+
+def load(config, paths) -> dict:
+  """Returns name -> table, in the order of the paths.
+
+  Raises:
+    FileNotFoundError, ValueError: a file has to be mended; two have one name.
+  """
+  tables = {}
+  for path in paths:
+    name = os.path.splitext(os.path.basename(path))[0]
+    if name in tables:
+      raise ValueError(
+        f'compare.data names two tables that are called {name}, the last of '
+        f'them {path}; rename a file, or name it once.'
+      )
+    tables[name] = datasets.load_table(config, path)
+  return tables
+
+
+def make_inputs(inputs, grid, tables) -> dict:
+  """Returns cell -> its `Inputs`.
+
+  Args:
+    inputs: of the comparison.
+    grid: all the choices of `cells.make_grid`, but for what is compared on.
+    tables: from `load`.
+  """
+  found = cells_lib.make_grid([*tables], cells_lib.TABLE, **grid)
+  return {cell: _inputs_of(inputs, cell, tables[cell.data]) for cell in found}
+
+
+def _inputs_of(inputs, cell, table):
+  """Returns the `Inputs` of a cell."""
+  config = inputs.config.copy_and_resolve_references()
+  other = inputs.within(inputs.path / 'cells' / cell.name, config)
+  other.dataset = table
+  flat = workdir.flatten(config.to_dict())
+  other.pinned['compare'] = {
+    key: value for key, value in flat.items() if key.startswith(_READS)
+  } | {'the table': table.fingerprint()}
+  return other
+
+
+def run_cell(inputs, cell) -> dict:
+  """Resamples, trains and scores; returns the content of result.json."""
+  from aubal_jax.comparison import tabular
+
+  config = inputs.config
+  first = config.seed
+  steps = config.compare.num_steps
+  result = tabular.run_cell(
+    inputs.dataset,
+    cell.method,
+    fraction=cell.fraction,
+    model=cell.model,
+    seeds=range(first, first + config.compare.seeds),
+    repeats=config.compare.repeats,
+    folds=config.compare.folds,
+    options=_options(config, cell),
+    name=cell.data,
+    **({'num_steps': steps} if steps else {}),
+  )
+  return result | cell.described()
+
+
+def _options(config, cell) -> dict:
+  """Returns the options of the cell's resampler that `config.balance` names."""
+  kind, _, _ = cell.method.partition(':')
+  if kind == 'aubal':
+    settings = balance.solve_settings(config)
+    for name in ('objective', 'budget', 'budget_growth', 'budget_exactly'):
+      del settings[name]
+    return settings | {'upper': cell.upper}
+  wanted = {
+    'mlsmote': {'neighbours': 'neighbours', 'combine': 'combine'},
+    'smote': {'neighbours': 'neighbours'},
+    'mlsol': {'neighbours': 'neighbours'},
+    'ml_rus': {'reading': 'ml_rus'},
+  }
+  return {
+    option: config.balance[key] for option, key in wanted.get(kind, {}).items()
+  }

@@ -1,0 +1,21 @@
+r"""Methods on tables of features, with folds and seeds: table, ranks, plot.
+
+On a table that is drawn, minutes on 2 cores; then on your own.
+
+  python -m aubal_jax.main --config=configs/compare.py --workdir=runs/compare
+
+  python -m aubal_jax.main --config=configs/compare.py \
+      --config.compare.data=emotions.arff,yeast.arff \
+      --config.compare.methods=none,random,ml_ros,lp_ros,aubal:l1 \
+      --config.compare.fractions=0.1,0.25 --workdir=runs/tables
+"""
+
+from aubal_jax import config
+
+
+def get_config():
+  c = config.default()
+  c.task = 'compare'
+  c.compare.data = ('synthetic',)
+  c.balance.optimizer = 'ipm'
+  return c

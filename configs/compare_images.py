@@ -1,0 +1,35 @@
+r"""Methods in the same line of training, on images: table, ranks, plot.
+
+On the synthetic faces, small: about 10 minutes on 2 cores.
+
+  python -m aubal_jax.main --config=configs/compare_images.py \
+      --workdir=runs/compare_images
+
+Your own images, all methods and what is augmented crossed with them: a night,
+which may be interrupted; the same command goes on.
+
+  python -m aubal_jax.main --config=configs/compare_images.py \
+      --config.data.name=manifest --config.data.path=manifest.csv \
+      --config.data.image_size=112 --config.data.num_folds=3 \
+      --config.compare.models=resnet18_112 \
+      --config.compare.methods=none,random,ml_ros,aubal:l1,aubal:relative \
+      --config.compare.augment_rows=none,added,all \
+      --config.compare.uppers=2,3,5,10 --config.compare.diversities=none,group \
+      --config.train.num_steps=400 --workdir=runs/night
+"""
+
+from aubal_jax import config
+
+
+def get_config():
+  c = config.default()
+  c.task = 'compare'
+  c.data.image_size = 48
+  c.compare.models = ('resnet8_16',)
+  c.compare.methods = ('none', 'random', 'aubal:l1', 'aubal:relative')
+  c.balance.optimizer = 'ipm'
+  c.train.num_steps = 200
+  c.train.learning_rate = 1e-3
+  c.train.eval_every_steps = 100
+  c.train.checkpoint_every_steps = 100
+  return c
