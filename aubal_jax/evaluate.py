@@ -84,7 +84,7 @@ def predict_rows(predict, state, images, rows, *, batch_size):
 
   Args:
     predict: from `make_predict`.
-    state: has `params` and `batch_stats`, such as train.TrainState.
+    state: has `params` and `batch_stats`, such as train_step.TrainState.
     images: as `pipeline.eval_batches` takes them.
     rows: int[R], rows of the table.
     batch_size: images a step, over all devices and processes.

@@ -24,7 +24,8 @@ def traced(
   trace is and what opens it.
 
   Args:
-    step: step(state, batch) -> (state, metrics), see `train.make_train_step`.
+    step: step(state, batch) -> (state, metrics), of
+      `train_step.make_train_step`.
     directory: of the traces, one folder for each.
     num_steps: how many steps; fewer where training ends before. 0: none.
   """

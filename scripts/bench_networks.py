@@ -22,15 +22,18 @@ def ours(model_name, side):
   from aubal_jax import evaluate
   from aubal_jax import losses
   from aubal_jax import models
-  from aubal_jax import train
+  from aubal_jax import train_optimizer
+  from aubal_jax import train_step
 
   model = models.make_model(model_name, LABELS)
-  optimizer = train.make_optimizer('adam', 1e-4)
-  step = train.make_train_step(model, optimizer, losses.make_loss('soft_f1'))
+  optimizer = train_optimizer.make_optimizer('adam', 1e-4)
+  step = train_step.make_train_step(
+    model, optimizer, losses.make_loss('soft_f1')
+  )
   key = jax.random.key(0)
 
   def make(kind, batch):
-    state = train.create_state(model, optimizer, key, (side, side, 1))
+    state = train_step.create_state(model, optimizer, key, (side, side, 1))
     if kind == 'inference':
       run = evaluate.make_predict(model)(state.params, state.batch_stats)
       return lambda: np.asarray(run(batch['image']))

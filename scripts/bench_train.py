@@ -305,6 +305,8 @@ def hold(arguments):
   from aubal_jax import models
   from aubal_jax import plan
   from aubal_jax import train
+  from aubal_jax import train_optimizer
+  from aubal_jax import train_step
   from aubal_jax.data import images
   from aubal_jax.data import pipeline
   from aubal_jax.data import store
@@ -321,14 +323,14 @@ def hold(arguments):
   pixels = images.Pixels(image_size=arguments.side)
   read, _ = store.open_images(crops, rows, pixels, cache_dir=arguments.cache)
   model = models.make_model(arguments.model, bench_networks.LABELS)
-  optimizer = train.make_optimizer('adam', 1e-4)
+  optimizer = train_optimizer.make_optimizer('adam', 1e-4)
   shape = arguments.side, arguments.side, 1
   labels = np.zeros((len(crops), bench_networks.LABELS), np.uint8)
   labels[::3] = 1
   num_steps = 20
   train.train(
-    train.create_state(model, optimizer, jax.random.key(0), shape),
-    train.make_train_step(model, optimizer, losses.make_loss('soft_f1')),
+    train_step.create_state(model, optimizer, jax.random.key(0), shape),
+    train_step.make_train_step(model, optimizer, losses.make_loss('soft_f1')),
     pipeline.train_batches(
       plan.Plan(rows, np.ones(len(rows), bool), np.full(len(rows), -1), ()),
       read,

@@ -195,7 +195,7 @@ def lower(config, num_labels):
 
   from aubal_jax import augment_device
   from aubal_jax import losses
-  from aubal_jax import train
+  from aubal_jax import train_step
   from aubal_jax.data import augment
   from aubal_jax.tasks import network
 
@@ -210,7 +210,7 @@ def lower(config, num_labels):
   on_device = settings.pop('backend') == 'device'
   del settings['rows'], settings['frozen']
   settings = augment.Settings(**settings)
-  step = train.make_train_step(
+  step = train_step.make_train_step(
     model,
     optimizer,
     losses.make_loss(

@@ -13,8 +13,8 @@ from aubal_jax import config as config_lib
 from aubal_jax import files
 from aubal_jax import preemption
 from aubal_jax import tasks
-from aubal_jax import train as train_lib
 from aubal_jax import train_log
+from aubal_jax import train_step
 from aubal_jax import workdir
 from aubal_jax.report import search as report
 from aubal_jax.tasks import evaluate
@@ -133,7 +133,7 @@ def test_it_goes_on_within_a_cell_to_the_same_end(
 ):
   straight = run(config, tmp_path / 'straight')
   trained = []
-  make_step = train_lib.make_train_step
+  make_step = train_step.make_train_step
 
   def counted(*args, **options):
     step = make_step(*args, **options)
@@ -146,7 +146,7 @@ def test_it_goes_on_within_a_cell_to_the_same_end(
 
     return count
 
-  monkeypatch.setattr(train_lib, 'make_train_step', counted)
+  monkeypatch.setattr(train_step, 'make_train_step', counted)
   with pytest.raises(SystemExit) as caught:
     run(config, tmp_path / 'cut')
   assert caught.value.code == 143
@@ -160,21 +160,21 @@ def test_it_goes_on_within_a_cell_to_the_same_end(
   monkeypatch.setattr(inputs_lib.Inputs, '_open', lambda _: 1 / 0)
   run(config, path)
   monkeypatch.undo()
-  monkeypatch.setattr(train_lib, 'make_train_step', counted)
+  monkeypatch.setattr(train_step, 'make_train_step', counted)
   config.search.learning_rates = (0.1, 0.001, 0.01)
   run(config, path)
   assert len(trained) == 12 and len(read(path)['rows']) == 3
 
 
 def test_failures_are_rows(config, tmp_path, monkeypatch, capsys):
-  make_step = train_lib.make_train_step
+  make_step = train_step.make_train_step
 
   def full(model, optimizer, loss, **options):
     if loss.func.__name__ == 'focal':
       raise MemoryError('no room')
     return make_step(model, optimizer, loss, **options)
 
-  monkeypatch.setattr(train_lib, 'make_train_step', full)
+  monkeypatch.setattr(train_step, 'make_train_step', full)
   config.search.losses = ('bce', 'focal')
   config.search.learning_rates = (1e30, 0.001)
   with pytest.raises(SystemExit) as caught:

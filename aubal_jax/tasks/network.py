@@ -14,7 +14,8 @@ import numpy as np
 from aubal_jax import checkpoint
 from aubal_jax import files
 from aubal_jax import models
-from aubal_jax import train as train_lib
+from aubal_jax import train_optimizer
+from aubal_jax import train_step
 from aubal_jax.data import images
 
 _FILE = 'model.json'
@@ -94,7 +95,7 @@ def make_network(
     dtype=models.compute_dtype(described['dtype']),
     remat=remat,
   )
-  optimizer = train_lib.make_optimizer(
+  optimizer = train_optimizer.make_optimizer(
     described['optimizer'], learning_rate, clip_norm=clip_norm
   )
   return model, optimizer
@@ -103,7 +104,7 @@ def make_network(
 def first_state(model, optimizer, described: dict, *, seed: int = 0):
   """Returns the `TrainState` before the first step."""
   key = jax.random.key(seed)
-  return train_lib.create_state(
+  return train_step.create_state(
     model,
     optimizer,
     key,
@@ -121,7 +122,7 @@ def restore(directory: pathlib.Path, described: dict):
 
   Returns:
     The model; the best `TrainState`, or the latest where none was validated,
-    as `train.evaluated` has it; which of the two it is; and the thresholds
+    as `train_step.evaluated` has it; which of the two it is; and the thresholds
     float64[L] that were tuned on the validation split, or None.
 
   Raises:
@@ -145,4 +146,4 @@ def restore(directory: pathlib.Path, described: dict):
         f'{len(described["label_names"])} labels: it is of another run. Copy '
         'the folder anew.'
       )
-  return model, train_lib.evaluated(state), which, thresholds
+  return model, train_step.evaluated(state), which, thresholds

@@ -65,12 +65,12 @@ class Cell(typing.NamedTuple):
 def check(config) -> None:
   """Raises ValueError for what is wrong whatever the table."""
   from aubal_jax import losses
-  from aubal_jax import train as train_lib
+  from aubal_jax import train_optimizer
 
   train.check(config)
   for key, choices in (
     ('losses', losses.LOSSES),
-    ('optimizers', train_lib.OPTIMIZERS),
+    ('optimizers', train_optimizer.OPTIMIZERS),
   ):
     for name in _values(config, key):
       if name not in choices:
@@ -135,7 +135,7 @@ def run(inputs) -> None:
   """
   import jax
 
-  from aubal_jax import train as train_lib
+  from aubal_jax import train_step
 
   config, cells = inputs.config, _grid(inputs.config)
   inputs.need_images()
@@ -145,7 +145,7 @@ def run(inputs) -> None:
       'does not have; set config.data.validation_fraction.'
     )
   for cell in cells:
-    train_lib.check_batch_size(cell.batch_size, jax.device_count())
+    train_step.check_batch_size(cell.batch_size, jax.device_count())
   runs = {cell: _run_of(inputs, cell) for cell in cells}
   hosts.from_first(lambda: _refuse_others(runs.values()))
   _tell_grid(cells, inputs.num_steps)

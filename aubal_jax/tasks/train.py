@@ -33,6 +33,7 @@ def run(inputs) -> None:
   from aubal_jax import profiling
   from aubal_jax import schedules
   from aubal_jax import train as train_lib
+  from aubal_jax import train_step
   from aubal_jax.data import augment
   from aubal_jax.tasks import network
 
@@ -40,7 +41,7 @@ def run(inputs) -> None:
   inputs.need_images()
   plan = hosts.from_first(lambda: _load_plan(path / 'plan.npz', dataset))
   num_devices = jax.device_count()
-  train_lib.check_batch_size(config.train.batch_size, num_devices)
+  train_step.check_batch_size(config.train.batch_size, num_devices)
   if config.train.patience and not len(dataset.rows('validation')):
     raise ValueError(
       'train.patience stops by the validation split, which this data set does '
@@ -62,7 +63,7 @@ def run(inputs) -> None:
     clip_norm=config.train.clip_norm,
     remat=config.train.remat,
   )
-  train_step = _make_step(config, model, optimizer, dataset, plan, settings)
+  step_fn = _make_step(config, model, optimizer, dataset, plan, settings)
   state = network.first_state(model, optimizer, described, seed=config.seed)
   inputs.watch.lap('making the network')
   images = inputs.images()
@@ -83,7 +84,7 @@ def run(inputs) -> None:
       _open_metrics(path, first) as write_line,
       logs.opened(inputs, plan, images, settings, first) as log,
       profiling.traced(
-        train_step,
+        step_fn,
         path / 'profile',
         num_steps=config.train.profile_steps if hosts.is_first() else 0,
       ) as step,
@@ -184,10 +185,10 @@ def _make_step(config, model, optimizer, dataset, plan, settings):
   """Returns the training step."""
   from aubal_jax import augment_device
   from aubal_jax import losses
-  from aubal_jax import train as train_lib
+  from aubal_jax import train_step
 
   counts, frequency = _label_counts(dataset, plan)
-  return train_lib.make_train_step(
+  return train_step.make_train_step(
     model,
     optimizer,
     losses.make_loss(
@@ -260,7 +261,7 @@ def _make_validate(model, dataset, images, config, log=None):
   """
   from aubal_jax import evaluate as evaluate_lib
   from aubal_jax import metrics
-  from aubal_jax import train as train_lib
+  from aubal_jax import train_step
 
   rows = dataset.rows('validation')
   if not len(rows):
@@ -271,7 +272,7 @@ def _make_validate(model, dataset, images, config, log=None):
   def validate(state):
     probability = evaluate_lib.predict_rows(
       predict,
-      train_lib.evaluated(state),
+      train_step.evaluated(state),
       images,
       rows,
       batch_size=config.evaluate.batch_size,

@@ -1,0 +1,49 @@
+"""The optimisers of the training step."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from aubal_jax import schedules
+from aubal_jax import train_optimizer
+
+
+def test_structure_of_the_optimizer_is_of_its_name_alone():
+  """So the file of a checkpoint need not tell schedules and clipping."""
+  plain = train_optimizer.make_optimizer('adam', 1.0)
+  rate = schedules.make_schedule('cosine', 1.0, num_steps=9, warmup_steps=3)
+  clipped = train_optimizer.make_optimizer('adam', rate, clip_norm=1.0)
+  one, other = (x.init({'w': jnp.zeros(3)}) for x in (plain, clipped))
+  assert jax.tree.structure(one) == jax.tree.structure(other)
+
+
+@pytest.mark.parametrize('name', sorted(train_optimizer.OPTIMIZERS))
+def test_every_optimizer_descends(name):
+  optimizer = train_optimizer.make_optimizer(name, 0.05)
+  target = jnp.asarray([1.0, -2.0])
+  x, opt_state = jnp.zeros(2), optimizer.init(jnp.zeros(2))
+  for _ in range(100):
+    updates, opt_state = optimizer.update(x - target, opt_state, x)
+    x = optax.apply_updates(x, updates)
+  assert np.abs(x - target).max() < 0.2
+
+
+def test_optimizer_takes_a_schedule():
+  optimizer = train_optimizer.make_optimizer(
+    'sgd', optax.constant_schedule(0.5)
+  )
+  updates, _ = optimizer.update(jnp.ones(1), optimizer.init(jnp.ones(1)))
+  np.testing.assert_array_equal(updates, [-0.5])
+
+
+def test_bad_optimizers_are_refused():
+  with pytest.raises(ValueError, match=r"optimizer 'sdg'; choose .*'sgd'\]"):
+    train_optimizer.make_optimizer('sdg', 0.1)
+  for rate in (0.0, -1.0, float('nan'), float('inf')):
+    with pytest.raises(ValueError, match='learning_rate must be above 0'):
+      train_optimizer.make_optimizer('sgd', rate)
+  for norm in (-1.0, float('nan'), float('inf')):
+    with pytest.raises(ValueError, match='clip_norm must be at least 0'):
+      train_optimizer.make_optimizer('sgd', 0.1, clip_norm=norm)

@@ -1,0 +1,117 @@
+"""Small networks, their steps and batches, for tests of training."""
+
+import functools
+import itertools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aubal_jax import losses
+from aubal_jax import models
+from aubal_jax import train_optimizer
+from aubal_jax import train_step
+
+SIDE, LABELS, BATCH = 16, 3, 8
+
+
+def make_batches(first=0):
+  """Yields the batch of each step from `first` on, the same ones every time."""
+  for step in itertools.count(first):
+    rng = np.random.default_rng(step)
+    known = rng.random((BATCH, LABELS)) < 0.8
+    label = (rng.random((BATCH, LABELS)) < 0.4) & known
+    image = rng.integers(0, 256, (BATCH, SIDE, SIDE, 1), np.uint8)
+    # Images of label 0 are darker on the left: there is something to learn.
+    image[label[:, 0] == 1, :, : SIDE // 2] //= 2
+    yield {'image': image, 'label': label.astype(np.uint8), 'known': known}
+
+
+def make_model(wide):
+  dtype = jnp.float64 if wide else jnp.float32
+  return models.make_model('resnet8_16', LABELS, dtype=dtype, param_dtype=dtype)
+
+
+@functools.cache
+def make_state(wide=False):
+  """Returns the state of all runs before the first step, as host arrays."""
+  optimizer = train_optimizer.make_optimizer('adam', 1e-3)
+  state = train_step.create_state(
+    make_model(wide), optimizer, jax.random.key(0), (SIDE, SIDE, 1)
+  )
+  return jax.tree.map(np.asarray, state)
+
+
+@functools.cache
+def make_tiny(num_devices, wide=False):
+  """Returns state, step function, and a list with an entry for each trace."""
+  traces = []
+
+  def loss(logits, labels, known, axis_name=None):
+    traces.append(logits.shape)
+    value = losses.soft_f1(logits, labels, known, axis_name=axis_name)
+    # So that a test can have a NaN: by a batch of which nothing is known.
+    return jnp.where(jax.lax.psum(known.any(), axis_name), value, jnp.nan)
+
+  step = train_step.make_train_step(
+    make_model(wide),
+    train_optimizer.make_optimizer('adam', 1e-3),
+    loss,
+    devices=jax.local_devices()[:num_devices],
+  )
+  return make_state(wide), step, traces
+
+
+class Small(nn.Module):
+  """Batch norm of the pixels, and one dense layer."""
+
+  axis_name: str | None = None
+  dtype: Any = jnp.float32
+  param_dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    x = nn.BatchNorm(
+      use_running_average=not train,
+      momentum=0.9,
+      axis_name=self.axis_name,
+      dtype=self.dtype,
+      param_dtype=self.param_dtype,
+    )(x.reshape(len(x), -1))
+    return nn.Dense(LABELS, dtype=self.dtype, param_dtype=self.param_dtype)(x)
+
+
+def make_small(*, optimizer=None, averaged=False, num_devices=1, **options):
+  """Returns the state before the first step, as host arrays, and the step."""
+  model = options.pop('model', Small())
+  optimizer = optimizer or train_optimizer.make_optimizer('adam', 1e-3)
+  loss = options.pop('loss', losses.make_loss('bce'))
+  state = train_step.create_state(
+    model, optimizer, jax.random.key(0), (SIDE, SIDE, 1), averaged=averaged
+  )
+  devices = jax.local_devices()[:num_devices]
+  step = train_step.make_train_step(
+    model, optimizer, loss, devices=devices, **options
+  )
+  return jax.tree.map(np.array, state), step
+
+
+def run_small(num_steps, **options):
+  """Returns the states after each step, as host arrays, and the losses."""
+  state, step = make_small(**options)
+  states, found = [], []
+  for batch in itertools.islice(make_batches(), num_steps):
+    state, metrics = step(state, batch)
+    states.append(jax.tree.map(np.array, state))
+    found.append(float(metrics['loss']))
+  return states, np.array(found)
+
+
+def assert_same(one, other):
+  for (path, a), b in zip(
+    jax.tree.leaves_with_path(one), jax.tree.leaves(other), strict=True
+  ):
+    name = jax.tree_util.keystr(path)
+    np.testing.assert_array_equal(np.asarray(a), np.asarray(b), name)
