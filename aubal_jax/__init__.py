@@ -16,6 +16,7 @@ _HOMES = {
   'find_labelsets': 'aubal_jax.labelsets',
   'imbalance': 'aubal_jax.labelsets',
   'Plan': 'aubal_jax.plan',
+  'Resampler': 'aubal_jax.estimator',
   'Solution': 'aubal_jax.balancing.solve',
   'balance': 'aubal_jax.balancing.solve',
   'frontier': 'aubal_jax.balancing.frontier',

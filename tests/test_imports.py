@@ -35,6 +35,7 @@ MAY_IMPORT = {
   'balancing': {'files', 'labelsets', 'plan'},
   # Of balancing its method aubal alone, when it is called.
   'resampling': {'balancing', 'labelsets', 'plan'},
+  'estimator': {'resampling'},
   'data': {'files', 'plan', 'progress'},
   'augment_device': {'data'},
   'checkpoint': set(),

@@ -1,0 +1,194 @@
+"""Resampling as scikit-learn and imbalanced-learn have it: `fit_resample`."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+from sklearn import base
+from sklearn import utils
+from sklearn.utils import validation
+
+from aubal_jax import resampling
+
+
+class Resampler(base.BaseEstimator):
+  """Resamples a table with multi-label y, as a step of a pipeline.
+
+  A step of `imblearn.pipeline.Pipeline` (scikit-learn's own has none that
+  change the number of rows); it acts when the pipeline is fitted, and never
+  when it predicts. imbalanced-learn's own base class refuses multi-label y.
+
+  Args:
+    method: a name of `aubal_jax.resampling.RESAMPLERS`.
+    fraction: how much, as a share of the rows; None: the method's own amount.
+      See `aubal.resample`.
+    random_state: int, RandomState or None, as everywhere in scikit-learn. With
+      an int the rows are those of `aubal.resample(..., seed=random_state)`.
+    options: dict of further arguments of the method, such as
+      {'neighbours': 3}; None: as they are by default.
+
+  Attributes:
+    plan_: the `Plan`.
+    sample_indices_: int64[M], the row of X that each row is made of; of a
+      synthetic row, the first of the two that it is mixed of.
+    n_features_in_: columns of X.
+    feature_names_in_: names of the columns, where X is a data frame.
+
+  Examples:
+    >>> X, y = [[0.1], [0.2], [0.3], [0.4]], [[1, 0], [1, 0], [1, 0], [0, 1]]
+    >>> resampler = Resampler('lp_ros', fraction=0.25)
+    >>> new_X, new_y = resampler.fit_resample(X, y)
+    >>> resampler.sample_indices_.tolist()
+    [0, 1, 2, 3, 3]
+    >>> new_y.tolist()[3:]
+    [[0, 1], [0, 1]]
+  """
+
+  def __init__(
+    self, method='aubal', *, fraction=None, random_state=0, options=None
+  ):
+    self.method = method
+    self.fraction = fraction
+    self.random_state = random_state
+    self.options = options
+
+  def fit(self, X, y):
+    """Chooses the rows: sets `plan_` and `sample_indices_`, returns itself.
+
+    Arguments and errors are those of `fit_resample`.
+    """
+    self._choose(X, y)
+    return self
+
+  def fit_resample(self, X, y):
+    """Returns the rows to train on, originals first.
+
+    Args:
+      X: [N, F], array, scipy sparse table (CSR comes back) or data frame;
+        an array may have more axes. Methods that look for neighbours need
+        finite numbers and two axes, and hold a sparse table densely; for all
+        others X may hold anything.
+      y: 0/1 [N, L], array, scipy sparse table or data frame.
+
+    Returns:
+      X and y, [M, F] and [M, L], each of the kind given. Data frames are
+      numbered anew. Synthetic rows make a table of whole numbers one of floats.
+
+    Raises:
+      ValueError: X and y differ in length, y is no 0/1 table, or a parameter
+        breaks its rule; the message says which.
+    """
+    X, y, seed = self._choose(X, y)
+    plan = self.plan_
+    if (plan.partner >= 0).any():
+      # Not the stream of numbers that the plan was drawn from.
+      new_X = _like(X, plan.take(_dense(X), np.random.default_rng([seed, 1])))
+    else:
+      new_X = _rows(X, plan.source)
+    if plan.labels is not None:
+      return new_X, _like(y, plan.labels, y.dtypes if _is_frame(y) else y.dtype)
+    return new_X, _rows(y, plan.source)
+
+  def __sklearn_tags__(self):
+    """Returns what scikit-learn is to know of it: sparse X, multi-label y."""
+    tags = super().__sklearn_tags__()
+    tags.input_tags.sparse = True
+    tags.input_tags.allow_nan = not self._needs_features()
+    tags.target_tags.required = True
+    tags.target_tags.two_d_labels = True
+    tags.target_tags.multi_output = True
+    tags.target_tags.single_output = False
+    return tags
+
+  def _needs_features(self) -> bool:
+    entry = resampling.RESAMPLERS.get(self.method)
+    return entry is not None and entry.needs_features
+
+  def _choose(self, X, y):
+    """Sets the plan; returns X and y as tables with rows, and the seed."""
+    X = self._validated(X)
+    y = _label_table(y)
+    validation.check_consistent_length(X, y)
+    seed = self.random_state
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+      seed = utils.check_random_state(seed).randint(np.iinfo(np.int32).max)
+    self.plan_ = resampling.resample(
+      y.to_numpy() if _is_frame(y) else y,
+      self.method,
+      fraction=self.fraction,
+      seed=int(seed),
+      features=_dense(X) if self._needs_features() else None,
+      label_names=[str(name) for name in y.columns] if _is_frame(y) else (),
+      **(self.options or {}),
+    )
+    self.sample_indices_ = self.plan_.source
+    return X, y, int(seed)
+
+  def _validated(self, X):
+    """Returns X as a data frame, array or CSR; notes its columns."""
+    needs = self._needs_features()
+    if _is_frame(X) and not needs:
+      validation.validate_data(self, X, skip_check_array=True)
+      return X
+    table = validation.validate_data(
+      self,
+      X,
+      accept_sparse='csr',
+      dtype='numeric' if needs else None,
+      ensure_all_finite=needs,
+      allow_nd=not needs,
+    )
+    return X if _is_frame(X) else table
+
+
+def _label_table(y):
+  """Returns y as a data frame, array or CSR with two axes.
+
+  Raises:
+    ValueError: there is none, or it is no table.
+  """
+  if y is None:
+    raise ValueError(
+      'Resampler requires y to be passed, but the target y is None: give a '
+      '0/1 table, a column for each label.'
+    )
+  if sparse.issparse(y):
+    return y.tocsr()
+  y = y if _is_frame(y) else np.asarray(y)
+  if y.ndim != 2:
+    raise ValueError(
+      f'y must be a 0/1 table [rows, labels]; it has shape {y.shape}. Sets of '
+      'labels become one with sklearn.preprocessing.MultiLabelBinarizer.'
+    )
+  return y
+
+
+def _is_frame(table) -> bool:
+  return hasattr(table, 'iloc')
+
+
+def _dense(table) -> np.ndarray:
+  if _is_frame(table):
+    return table.to_numpy()
+  return table.toarray() if sparse.issparse(table) else table
+
+
+def _rows(table, source):
+  """Returns the rows of a table, in that order."""
+  if _is_frame(table):
+    return table.iloc[source].reset_index(drop=True)
+  return table[source]
+
+
+def _like(table, values, dtype=None):
+  """Returns values [M, C] as a table of the kind given.
+
+  `dtype` None: that of the table where it is of floats, else float64.
+  """
+  if _is_frame(table):
+    frame = type(table)(values, columns=table.columns)
+    return frame if dtype is None else frame.astype(dtype)
+  if dtype is None:
+    dtype = table.dtype if table.dtype.kind == 'f' else np.float64
+  values = values.astype(dtype, copy=False)
+  return type(table)(values) if sparse.issparse(table) else values
