@@ -180,6 +180,44 @@ def test_labels_of_the_plan_come_first():
   np.testing.assert_array_equal(joined(batches, 'known'), known)
 
 
+def test_combined_labels_are_known_where_both_are():
+  images, labels, known = make_table()
+  partner = np.where(np.arange(23) < 10, 39, -1)
+  own = 1 - labels[make_plan().source]
+  _, rows = rows_of_steps(range(5))
+  source = make_plan().source[rows]
+  assert not known[39].all()
+  for plan, expected in (
+    # A row's own labels, of one or of two rows; else those of the source.
+    (make_plan(labels=own), known[source]),
+    (make_plan(partner=partner), known[source]),
+    (
+      make_plan(labels=own, partner=partner),
+      known[source] & (known[39] | (rows >= 10)[:, None]),
+    ),
+  ):
+    batches = batches_of(plan, (images, labels, known), num_steps=5)
+    np.testing.assert_array_equal(joined(batches, 'known'), expected)
+
+
+def test_a_share_of_the_plan_is_not_drawn():
+  images, labels, known = make_table(channels=3)
+  plan = make_plan(partner=np.full(23, 39), share=np.arange(23) / 23)
+  _, rows = rows_of_steps(range(4))
+  expected = images[plan.source].astype(float)
+  expected += plan.share[:, None, None, None] * (images[39] - expected)
+  for seed in (5, 6):
+    found = batches_of(
+      plan,
+      (images, labels, known),
+      augment_rows='none',
+      num_steps=4,
+      seed=seed,
+    )
+    _, rows = rows_of_steps(range(4), seed=seed)
+    np.testing.assert_allclose(joined(found), expected[rows], atol=0.51)
+
+
 @pytest.mark.parametrize('augment_rows', ['added', 'all', 'none'])
 def test_augmented_are_the_rows_asked_for_bit_for_bit_as_alone(augment_rows):
   images, labels, known = make_table()
@@ -478,6 +516,8 @@ def test_plans_of_other_tables_and_bad_images_are_named():
     batches_of(make_plan(source=none, augment=none > 0, partner=none))
   with pytest.raises(ValueError, match='labels and known must have the same'):
     batches_of(table=(images, labels, known[:-1]))
+  with pytest.raises(ValueError, match=r'the 3 labels of.* shape \[23, 2\]'):
+    batches_of(make_plan(labels=np.zeros((23, 2), np.uint8)))
   with pytest.raises(ValueError, match=r'images must give uint8.*float64'):
     batches_of(table=(images / 255, labels, known))
 

@@ -86,20 +86,49 @@ def test_take_copies_and_mixes():
   np.testing.assert_array_equal(rows, again)
 
 
+@pytest.mark.parametrize('share', [None, np.array([0.5, 0.25])])
+def test_a_share_of_the_plan_is_that_of_all_features(share):
+  # Rows of two axes, and none drawn where the plan has shares.
+  plan = plan_lib.with_added(3, [0, 1], partner=np.array([2, -1]), share=share)
+  features = np.array([[[0, 0]], [[1, 10]], [[4, 40]]], np.uint8)
+  rows = plan.take(features, np.random.default_rng(0))
+  np.testing.assert_array_equal(rows[[0, 1, 2, 4]], features[[0, 1, 2, 1]])
+  if share is None:
+    assert plan.share is None
+    assert rows[3, 0, 0] / 4 != rows[3, 0, 1] / 40
+  else:
+    np.testing.assert_array_equal(plan.share, [0, 0, 0, 0.5, 0.25])
+    np.testing.assert_array_equal(rows[3], [[2, 20]])
+
+
+def test_rows_are_added_after_all_others():
+  labels = np.arange(8).reshape(4, 2) % 2
+  plan = plan_lib.with_added(3, [1], labels=labels)
+  assert plan.source.tolist() == [0, 1, 2, 1]
+  assert plan.augment.tolist() == [False] * 3 + [True]
+  assert plan.partner.tolist() == [-1] * 4
+  np.testing.assert_array_equal(plan.labels, labels)
+  assert len(plan_lib.with_added(3, [])) == 3
+  with pytest.raises(ValueError, match='labels must have one entry a row: 4'):
+    plan_lib.with_added(3, [1], labels=labels[:3])
+
+
 @pytest.mark.parametrize('labels', [None, np.eye(4, 2, dtype=np.uint8)])
-def test_saved_and_loaded(tmp_path, labels):
+@pytest.mark.parametrize('share', [None, np.arange(4) / 8])
+def test_saved_and_loaded(tmp_path, labels, share):
   plan = plan_lib.Plan(
-    np.arange(4), np.arange(4) > 2, np.full(4, -1), ('a', 'ü'), labels
+    np.arange(4), np.arange(4) > 2, np.full(4, -1), ('a', 'ü'), labels, share
   )
   plan.save(tmp_path / 'plan.npz')
   found = plan_lib.load(tmp_path / 'plan.npz')
   for name in ('source', 'augment', 'partner'):
     np.testing.assert_array_equal(getattr(found, name), getattr(plan, name))
   assert found.label_names == ('a', 'ü')
-  if labels is None:
-    assert found.labels is None
-  else:
-    np.testing.assert_array_equal(found.labels, labels)
+  for name, value in (('labels', labels), ('share', share)):
+    if value is None:
+      assert getattr(found, name) is None
+    else:
+      np.testing.assert_array_equal(getattr(found, name), value)
   assert [p.name for p in tmp_path.iterdir()] == ['plan.npz']
 
 
