@@ -65,3 +65,15 @@ def test_fields_that_are_all_alike_tell_nothing():
     0,
     256,
   )
+
+
+def test_columns_brought_to_one_scale():
+  features = np.random.default_rng(3).normal(size=(50, 4)).astype(np.float32)
+  features *= [1, 1e-6, 1e6, 1]
+  features[:, 3] = 0.1
+  found = embedding.standardise(features)
+  assert found.dtype == np.float32
+  np.testing.assert_allclose(
+    found[:, :3], standardised(features[:, :3].astype(float)), atol=1e-5
+  )
+  assert (found[:, 3] == 0).all()

@@ -38,13 +38,24 @@ def pixels(
     features[start : start + len(batch)] = fields.reshape(len(batch), -1)
     if on_progress:
       on_progress(len(batch))
-  if len(rows):
-    features -= features.mean(axis=0, dtype=np.float64).astype(np.float32)
-    deviation = features.std(axis=0, dtype=np.float64)
-    varies = deviation > 1e-3  # Of 255 greys; less is rounding.
-    features[:, ~varies] = 0
-    features[:, varies] /= deviation[varies]
-  return features
+  return standardise(features)
+
+
+def standardise(features: np.ndarray) -> np.ndarray:
+  """Returns float32[N, F], each column brought to mean 0 and deviation 1.
+
+  A column in which all are alike, but for rounding in float32, is 0.
+
+  Args:
+    features: float[N, F], finite.
+  """
+  if not len(features):
+    return features.astype(np.float32)
+  mean = features.mean(axis=0, dtype=np.float64)
+  deviation = features.std(axis=0, dtype=np.float64)
+  varies = deviation > 1e-6 * np.abs(mean)
+  scale = np.where(varies, deviation, np.inf)
+  return ((features - mean) / scale).astype(np.float32)
 
 
 def _pooling(size: int) -> np.ndarray:
