@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import itertools
+import re
 import textwrap
 
 from aubal_jax import files
+from aubal_jax.report import comparison_differences as differences
 from aubal_jax.report import comparison_plots as plots
 from aubal_jax.report import comparison_tables as tables
+from aubal_jax.report import comparison_words as wording
 from aubal_jax.report import conclusions
 from aubal_jax.report import page
 
 _WIDTH = 98
 # What is printed of a table, and in what the paired tests of the page open.
 _PRINTED = ('f1_macro', 'f1_macro_tuned', 'f1_micro', 'auc_macro', 'map')
+_OPEN = 2  # Of more contexts than this only the first is open.
 _F1 = ('f1_macro', 'f1_macro_tuned')
 _READING = (
   'Thresholds are .5, or tuned on a part of the training images that is never '
   'resampled; both are of one net.',
   'Seeds of one split are averaged first. Splits of repeated k-fold share '
-  'images, so the variance of their mean is s&sup2; (1 / J + n<sub>test</sub> / '
-  'n<sub>train</sub>), as Nadeau and Bengio have it (2003), not s&sup2; / J; a '
+  'images, so the variance of their mean is s&sup2; (1 / J + n<sub>test</sub> '
+  '/ n<sub>train</sub>), as Nadeau and Bengio have it (2003), not s&sup2; / J; '
+  'a '
   'paired test is the corrected resampled t-test over the splits both have. '
   'Over all data sets: the mean of their differences, with the degrees of '
   'freedom of Welch and Satterthwaite.',
-  'Ranks: Demsar (2006), each data set one block; F is Iman and Davenport&rsquo;s, '
-  'as Friedman&rsquo;s own &chi;&sup2; is too timid with few data sets.',
+  'Ranks: Demsar (2006), each data set one block; F is that of Iman and '
+  'Davenport, as Friedman&rsquo;s own &chi;&sup2; is too timid with few data '
+  'sets.',
 )
 
 
@@ -41,10 +47,10 @@ def write_page(path, record) -> None:
   bad = [row for row in rows if row['status']]
   parts = ['<h1>Comparison of resampling methods</h1>', _lead(record)]
   parts += [_answer(answer) for answer in conclusions.conclude(record)]
-  if contexts:
-    parts += _sections(contexts, scores, found)
   if found['effects']:
     parts += _crossed(found)
+  if contexts:
+    parts += _sections(contexts, scores, found['alpha'])
   if bad:
     parts += ['<h2>Cells that failed</h2>', tables.failed(bad)]
   parts.append('<h2>How to read this</h2>')
@@ -83,21 +89,20 @@ def _answer(answer) -> str:
   )
 
 
-def _sections(contexts, scores, found) -> list[str]:
-  """Returns the sections that every comparison has."""
-  alpha = found['alpha']
+def _sections(contexts, scores, alpha) -> list[str]:
+  """Returns the sections that every comparison has, empty ones left out."""
 
-  def each(title, make, note=''):
-    content = [
-      (conclusions.context_name(c, contexts), make(c)) for c in contexts
-    ]
+  def each(title, make):
+    content = [(wording.context_name(c, contexts), make(c)) for c in contexts]
     content = [(name, html) for name, html in content if html]
-    if not content:
-      return ''
-    inner = '\n'.join(
-      f'<h3>{page.text(name)}</h3>\n{html}' for name, html in content
-    )
-    return f'<h2>{title}</h2>\n{note}\n{inner}'
+    if len(content) > _OPEN:
+      inner = [
+        page.fold(name, html, is_open=not i)
+        for i, (name, html) in enumerate(content)
+      ]
+    else:
+      inner = [f'<h3>{page.text(name)}</h3>\n{html}' for name, html in content]
+    return '\n'.join([f'<h2>{title}</h2>', *inner]) if inner else ''
 
   names = {id(c): str(i) for i, c in enumerate(contexts)}
   return [
@@ -107,8 +112,8 @@ def _sections(contexts, scores, found) -> list[str]:
       'Against plain training and random rows',
       lambda c: _tests(c, scores, alpha),
     ),
-    each('What tuned thresholds leave', tables.shares),
-    each('With as many rows', lambda c: _budgets(c, alpha)),
+    each('What tuned thresholds leave', differences.shares),
+    each('At an equal number of rows', lambda c: _budgets(c, alpha)),
     each('F1 macro on each data set', lambda c: _dots(c, names[id(c)])),
     each('Rare and frequent labels', lambda c: _labels(c, names[id(c)])),
     each('Imbalance, rows and seconds', tables.imbalance),
@@ -136,7 +141,7 @@ def _ranks(context, scores, name) -> str:
           caption=f'{title}. What a blue bar joins is not told apart.',
         )
       )
-  return '\n'.join([*parts, tables.ranks(context, scores)])
+  return '\n'.join([*parts, differences.ranks(context, scores)])
 
 
 def _tests(context, scores, alpha) -> str:
@@ -144,18 +149,16 @@ def _tests(context, scores, alpha) -> str:
   opened, folded = [], []
   for reference, score in itertools.product(('none', 'random'), scores):
     if any(t['reference'] == reference for t in context['tests']):
-      table = tables.tests(context, score, reference, alpha)
-      if score in _F1:
-        opened.append(table)
-      else:
-        title = f'{tables.TITLES[score]} against {reference}'
-        folded.append(page.fold(title, table))
-  return '\n'.join([*opened, *folded])
+      table = differences.tests(context, score, reference, alpha)
+      (opened if score in _F1 else folded).append(table)
+  if folded:
+    opened.append(page.fold('The other scores', '\n'.join(folded)))
+  return '\n'.join(opened)
 
 
 def _budgets(context, alpha) -> str:
   return '\n'.join(
-    tables.budgets(context, score, alpha)
+    differences.budgets(context, score, alpha)
     for score in _F1
     if any(pair['score'] == score for pair in context['pairs'])
   )
@@ -164,7 +167,7 @@ def _budgets(context, alpha) -> str:
 def _dots(context, name) -> str:
   return page.plot(
     plots.dots(name, context),
-    alt='F1 macro of each method with intervals; the numbers are in the tables.',
+    alt='F1 macro of each method with intervals; the tables have the numbers.',
     caption='Lines: 95 % intervals, which are of a score alone; paired '
     'differences vary less. Dashed: <code>none</code>.',
   )
@@ -175,40 +178,51 @@ def _labels(context, name) -> str:
     return ''
   return page.plot(
     plots.labels(name, context),
-    alt='F1 of each label less that of none, against the frequency of the label.',
+    alt='F1 of each label less that of none, against how frequent it is.',
     caption='A dot is a label of a data set; a line joins the means of the '
     'rarest third of the labels, the middle and the most frequent.',
   )
 
 
 def _crossed(found) -> list[str]:
-  """Returns the section of the factors, if several rows are augmented."""
+  """Returns the section of the factors of a crossed experiment."""
   parts = ['<h2>What augmentation gives, and what balancing gives</h2>']
-  contexts = found['contexts']
-  for model in dict.fromkeys(row['model'] for row in found['effects']):
-    table = tables.effects(
-      found['effects'], model, found['scores'], found['alpha']
-    )
-    parts += [f'<h3>{page.text(model)}</h3>', table]
-    for fraction in dict.fromkeys(c['fraction'] for c in contexts):
-      mine = [
-        c for c in contexts if (c['model'], c['fraction']) == (model, fraction)
+  rows, alpha = found['effects'], found['alpha']
+  for model in dict.fromkeys(row['model'] for row in rows):
+    parts.append(f'<h3>{page.text(model)}</h3>')
+    asked = dict.fromkeys((row['factor'], row['reference']) for row in rows)
+    parts += [
+      differences.effects(rows, model, factor, reference, alpha)
+      for factor, reference in sorted(asked, key=lambda x: x[0] == 'entry')
+    ]
+    mine = [c for c in found['contexts'] if c['model'] == model]
+    parts += _crossed_plots(mine, model)
+  return parts
+
+
+def _crossed_plots(contexts, model) -> list[str]:
+  """Returns scores against augmented rows, where there are several."""
+  parts = []
+  for fraction in dict.fromkeys(c['fraction'] for c in contexts):
+    mine = [c for c in contexts if c['fraction'] == fraction]
+    for data, score in itertools.product(mine[0]['data'], _F1):
+      here = [
+        c | {'cells': [x for x in c['cells'] if x['data'] == data]}
+        for c in mine
       ]
-      for data in dict.fromkeys(d for c in mine for d in c['data']):
-        here = [
-          c | {'cells': [x for x in c['cells'] if x['data'] == data]}
-          for c in mine
-        ]
-        if len(here) > 1:
-          for score in _F1:
-            parts.append(
-              page.plot(
-                plots.crossed(f'{len(parts)}', here, score),
-                alt=f'{tables.TITLES[score]} against the rows augmented.',
-                caption=f'{page.text(data)}: {tables.TITLES[score]}, with 95 % '
-                'intervals.',
-              )
-            )
+      if len(here) > 1:
+        title = f'{data}: {tables.TITLES[score]}'
+        if fraction is not None:
+          title += f', fraction {fraction:g}'
+        name = f'{model}-{fraction}-{data}-{score}'
+        parts.append(
+          page.plot(
+            plots.crossed(re.sub(r'\W', '-', name), here, score),
+            alt=f'{title}, against the rows that are augmented.',
+            caption=f'{page.text(title)}, with 95 % intervals, which are of a '
+            'score alone.',
+          )
+        )
   return parts
 
 
@@ -223,29 +237,27 @@ def lines(record) -> list[str]:
     for words in (*answer.can, *answer.cannot):
       printed += textwrap.wrap(f'- {words}', _WIDTH, subsequent_indent='  ')
   failed = [row for row in record['rows'] if row['status']]
-  printed += [
-    f'failed: {r["data"]}, {r["method"]}: {r["status"]}' for r in failed
-  ]
+  printed += [f'{r["data"]}, {r["method"]}: {r["status"]}' for r in failed]
   return printed[1:]
 
 
 def _table(context, contexts, found) -> list[str]:
   """Returns the lines of one table, the mean over the data sets."""
-  where = conclusions.whole(context)
+  where = wording.whole(context)
   entries = context['overall']
   if where is not None:
     entries = [c for c in context['cells'] if c['data'] == where]
   scores = [s for s in _PRINTED if s in found['scores']]
   sides = {
-    (t['entry'], score): conclusions.verdict(t, found['alpha'])
+    (t['entry'], score): wording.verdict(t, found['alpha'])
     for score in scores
-    for t in conclusions.tests_of(context, where, score, 'none')
+    for t in wording.tests_of(context, where, score, 'none')
   }
-  name = conclusions.context_name(context, contexts)
+  name = wording.context_name(context, contexts)
   head = ' '.join(f'{tables.TITLES[s]:<14}' for s in scores)
   printed = [
     f'{name}: {", ".join(context["data"])}; mean ± 95 %, + above none, - below',
-    f'{"":22} {head}'.rstrip(),
+    f'{"":24} {head}'.rstrip(),
   ]
   for entry in entries:
     cells = []
@@ -255,5 +267,5 @@ def _table(context, contexts, found) -> list[str]:
       text += '' if half is None else f' ±{half:.3f}'.replace('±0.', '±.')
       mark = {1: '+', -1: '-', 0: ''}[sides.get((entry['entry'], score), 0)]
       cells.append(f'{text + mark:<14}')
-    printed.append(f'{entry["entry"]:22} {" ".join(cells)}'.rstrip())
+    printed.append(f'{entry["entry"]:24} {" ".join(cells)}'.rstrip())
   return printed

@@ -34,9 +34,9 @@ def critical_difference(name, entries, average, difference, bars) -> str:
       ax.plot([tick, tick], [0, 0.16], color=svg.INK, linewidth=0.8)
       ax.text(tick, 0.3, tick, horizontalalignment='center', fontsize=8)
     ax.plot([1, k], [0, 0], color=svg.INK, linewidth=0.8)
-    ax.plot([1, 1 + difference], [1.5] * 2, color=svg.MARK, linewidth=2)
+    ax.plot([1, 1 + difference], [1.1] * 2, color=svg.MARK, linewidth=2)
     ax.text(
-      1 + difference / 2, 1.65, f'critical difference {difference:.2f}',
+      1 + difference / 2, 1.2, f'critical difference {difference:.2f}',
       color=svg.MARK, horizontalalignment='center',
       fontsize=8, verticalalignment='bottom',
     )  # fmt: skip
@@ -61,7 +61,7 @@ def critical_difference(name, entries, average, difference, bars) -> str:
         verticalalignment='center',
       )  # fmt: skip
     ax.set_xlim(0.4, max(k, 1 + difference) + 0.6)
-    ax.set_ylim(-top - 0.5 * left, 2.2)
+    ax.set_ylim(-top - 0.5 * left, 1.8)
 
   return svg.draw(f'ranks-{name}', make, height=height)
 
@@ -112,6 +112,8 @@ def labels(name, context) -> str:
 
   A panel for each entry; lines are means over thirds of the labels.
   """
+  from matplotlib import ticker
+
   base = {c['data']: c for c in context['cells'] if c['entry'] == 'none'}
   entries = [e for e in context['entries'] if e != 'none']
   points = {
@@ -130,16 +132,17 @@ def labels(name, context) -> str:
         found = points[entry, key]
         ax.plot(
           *zip(*found, strict=True) if found else ([], []),
-          '.', markersize=3.5, alpha=0.45, color=color, markeredgewidth=0,
+          'o', markersize=2.6, alpha=0.5, color=color, markeredgewidth=0,
         )  # fmt: skip
         ax.plot(
           *_thirds(found), color=color, linewidth=1.8, marker='o',
           markersize=3.5, label=label,
         )  # fmt: skip
       ax.set_xscale('log')
-      ax.set_title(svg.shorten(entry, 22), fontsize=9)
-      ax.minorticks_off()
+      ax.set_title(svg.shorten(entry), fontsize=8.5)
+      ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 3)))
       ax.xaxis.set_major_formatter(lambda x, _: f'{x:g}')
+      ax.minorticks_off()
     _hide(axes[len(entries) :])
     figure.supxlabel(
       'share of the training images that show the label', fontsize=9

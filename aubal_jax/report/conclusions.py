@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import typing
 
-PHRASES = {
-  'f1_macro': 'F1 macro at .5',
-  'f1_macro_tuned': 'F1 macro at tuned thresholds',
-  'auc_macro': 'AUC macro',
-  'map': 'mAP',
-}
+from aubal_jax.report import comparison_words as wording
+
 _F1 = ('f1_macro', 'f1_macro_tuned')
-_REFERENCES = {
-  'none': 'plain training',
-  'random': 'random rows in the same number',
-}
 _FACTORS = {
   'augment_rows': 'Augmenting rows',
   'fraction': 'The fraction',
@@ -39,105 +31,66 @@ def conclude(record) -> list[Answer]:
   """
   found = record['statistics']
   contexts, alpha = found['contexts'], found['alpha']
-  answers = []
+  answers = [_in_short(contexts, alpha)] if len(contexts) > 1 else []
+  for model in dict.fromkeys(row['model'] for row in found['effects']):
+    answers.append(_factors(found['effects'], model, alpha))
   for context in contexts:
     can, cannot = [], []
-    for reference in _REFERENCES:
-      _add_reference(can, cannot, context, reference, alpha)
+    for reference in wording.REFERENCES:
+      if any(wording.fair(context, s, reference) for s in wording.PHRASES):
+        told, words = _reference_words(context, reference, alpha)
+        (can if told else cannot).append(words)
     can += _threshold_words(context)
     if not found['effects']:
       _add_own(can, cannot, context, alpha)
     _add_ranks(can, cannot, context, alpha)
-    answers.append(Answer(context_name(context, contexts), can, cannot))
-  for model in dict.fromkeys(row['model'] for row in found['effects']):
-    answers.append(_factors(found['effects'], model, alpha))
+    answers.append(Answer(wording.context_name(context, contexts), can, cannot))
   return [*answers, Answer('', [], _limits(record))]
 
 
-def context_name(context, contexts) -> str:
-  """Returns what tells a context from the others; of one alone, its model."""
-  words = {
-    'model': '{}',
-    'fraction': 'fraction {:g}',
-    'augment_rows': 'augmented rows: {}',
-  }
-  parts = [
-    form.format(context[key])
-    for key, form in words.items()
-    if context[key] is not None
-    and (key == 'model' or len({c[key] for c in contexts}) > 1)
-  ]
-  return ', '.join(parts)
+def _reference_words(context, reference, alpha) -> tuple[bool, str]:
+  """Says who is better or worse than a reference, in each score.
 
-
-def whole(context):
-  """Returns the `data` of tests over all data sets, or the only one's."""
-  return None if len(context['data']) > 1 else context['data'][0]
-
-
-def tests_of(context, data, score, reference) -> list[dict]:
-  """Returns the tests of a data set (None: over all) against one entry."""
-  wanted = data, score, reference
-  return [
-    test
-    for test in context['tests']
-    if (test['data'], test['score'], test['reference']) == wanted
-  ]
-
-
-def verdict(test, alpha) -> int:
-  """Returns 1 above, -1 below, 0 not told apart, of a test with `p_holm`."""
-  if test['p_holm'] is None or test['p_holm'] >= alpha:
-    return 0
-  return 1 if test['difference'] > 0 else -1
-
-
-def p_words(p) -> str:
-  """Returns 'p = 0.012', or 'p < 0.001'."""
-  return f'p = {p:.2g}' if p >= 0.001 else 'p < 0.001'
-
-
-def listed(items) -> str:
-  """Returns 'a, b and c'."""
-  *most, last = items
-  return f'{", ".join(most)} and {last}' if most else last
-
-
-def _methods(num) -> str:
-  return '1 method' if num == 1 else f'{num} methods'
-
-
-def _add_reference(can, cannot, context, reference, alpha):
-  """Says what is told from a reference, in each score; random: equal rows."""
-  name, not_told, num = _REFERENCES[reference], [], 0
-  for score, phrase in PHRASES.items():
-    tests = [
-      test
-      for test in tests_of(context, whole(context), score, reference)
-      if test['equal_rows'] or reference == 'none'
-    ]
-    sides = _sides(tests, alpha)
+  Beside random rows only methods that have as many are told of.
+  """
+  parts, not_told, num = [], [], 0
+  for score, phrase in wording.PHRASES.items():
+    tests = wording.fair(context, score, reference)
+    num = max(num, len(tests))
+    sides = wording.sides(tests, alpha)
     if sides:
-      can.append(f'{phrase}, {sides.format(name)}; of {_methods(len(tests))}.')
+      parts.append(f'{phrase}: {sides}')
     elif tests:
       not_told.append(phrase)
-      num = len(tests)
+  told = bool(parts)
   if not_told:
-    cannot.append(
-      f'None of {_methods(num)} is told from {name} in {listed(not_told)}.'
-    )
+    parts.append(f'{wording.listed(not_told)}: none is told apart')
+  words = f'{wording.methods(num)} against {wording.REFERENCES[reference]}. '
+  return told, words + '. '.join(parts) + '.'
 
 
-def _sides(tests, alpha) -> str:
-  """Returns 'above {0}: a (+0.1); below {0}: b (-0.1)', or ''."""
-  parts = []
-  for side, word in ((1, 'above'), (-1, 'below')):
-    chosen = [test for test in tests if verdict(test, alpha) == side]
-    chosen.sort(key=lambda test: -side * test['difference'])
-    if chosen:
-      names = [f'{t["entry"]} ({t["difference"]:+z.3f})' for t in chosen]
-      parts.append(f'{word} {{0}}: {listed(names)}')
-  return '; '.join(parts)
+def _in_short(contexts, alpha) -> Answer:
+  """Says what holds in every context, at tuned thresholds."""
+  can, cannot = [], []
+  where = '; '.join(wording.context_name(c, contexts) for c in contexts)
+  for reference, name in wording.REFERENCES.items():
+    families = [wording.fair(c, 'f1_macro_tuned', reference) for c in contexts]
+    for side, word in ((1, 'better'), (-1, 'worse')):
+      always = set.intersection(
+        *(
+          {t['entry'] for t in f if wording.verdict(t, alpha) == side}
+          for f in families
+        )
+      )
+      words = f'{wording.PHRASES["f1_macro_tuned"]}, {word} than {name}'
+      if always:
+        names = [e for e in contexts[0]['entries'] if e in always]
+        can.append(
+          f'{words} in each of these ({where}): {wording.listed(names)}.'
+        )
+      elif side == 1 and any(families):
+        cannot.append(f'{words} in each of these ({where}): no method.')
+  return Answer('In short', can, cannot)
 
 
 def _threshold_words(context) -> list[str]:
@@ -145,7 +98,7 @@ def _threshold_words(context) -> list[str]:
   shares = [
     row
     for row in context['shares']
-    if (row['data'], row['score']) == (whole(context), 'f1_macro')
+    if (row['data'], row['score']) == (wording.whole(context), 'f1_macro')
     and row['share'] is not None
   ]
   if not shares:
@@ -155,8 +108,8 @@ def _threshold_words(context) -> list[str]:
   order = sorted(shares, key=lambda row: row['share'])
   gain = 'gains' if len(shares) == 1 else 'gain'
   words = (
-    f'Thresholds: of what {_methods(len(shares))} {gain} over plain training '
-    f'at .5, {100 * left:z.0f} % is left where both have tuned thresholds'
+    f'Thresholds: of what {wording.methods(len(shares))} {gain} over plain '
+    f'training at .5, {100 * left:z.0f} % is left where both have tuned thresholds'
   )
   if len(shares) > 1:
     ends = [f'{x["entry"]} {100 * x["share"]:z.0f} %' for x in order]
@@ -177,14 +130,16 @@ def _add_own(can, cannot, context, alpha):
           other = ends[ends[0] == entry]
           if other not in own and pair['num_data'] == len(context['data']):
             sign = 1 if ends[0] == entry else -1
-            sides[sign * verdict(pair, alpha)].append(other)
+            sides[sign * wording.verdict(pair, alpha)].append(other)
       told |= bool(sides[1] or sides[-1])
-      named = {1: 'above', -1: 'below', 0: 'not told from'}
+      named = {1: 'better than', -1: 'worse than', 0: 'not told from'}
       words = [
-        f'{named[x]} {listed(names)}' for x, names in sides.items() if names
+        f'{named[x]} {wording.listed(names)}'
+        for x, names in sides.items()
+        if names
       ]
       if words:
-        parts.append(f'{PHRASES[score]} {"; ".join(words)}')
+        parts.append(f'{wording.PHRASES[score]} {"; ".join(words)}')
     if parts:
       words = f'{entry} beside methods with as many rows: {". ".join(parts)}.'
       (can if told else cannot).append(words)
@@ -201,9 +156,10 @@ def _add_ranks(can, cannot, context, alpha):
     spread = max(row['average']) - min(row['average'])
     best = row['entries'][row['average'].index(min(row['average']))]
     words = (
-      f'Ranks of {k} methods on {num_data} data sets, {PHRASES[row["score"]]}: '
-      f'{best} first; Friedman {p_words(friedman["f_p"])}. Nemenyi tells apart '
-      f'what lies {difference:.1f} ranks apart; {k - 1} are possible, '
+      f'Ranks of {k} methods on {num_data} data sets, '
+      f'{wording.PHRASES[row["score"]]}: {best} first; Friedman '
+      f'{wording.p_words(friedman["f_p"])}. Nemenyi tells apart what lies '
+      f'{difference:.1f} ranks apart; {k - 1} are possible, '
       f'{spread:.1f} seen'
     )
     told = spread > difference and friedman['f_p'] < alpha
@@ -226,16 +182,16 @@ def _factors(effects, model, alpha) -> Answer:
       rows = [r for r in mine if (r['factor'], r['score']) == (factor, score)]
       if rows:
         steps = [
-          f'{_level(row["level"])} {row["difference"]:+z.3f}'
+          f'{wording.level_name(row["level"])} {row["difference"]:+z.3f}'
           + ('' if row['half_width'] is None else f' ±{row["half_width"]:.3f}')
           for row in rows
         ]
-        told = any(verdict(row, alpha) for row in rows)
+        told = any(wording.verdict(row, alpha) for row in rows)
         (can if told else cannot).append(
-          f'{name}, {PHRASES[score]}, against {_level(rows[0]["reference"])}: '
-          f'{listed(steps)}.'
+          f'{name}, {wording.PHRASES[score]}, against '
+          f'{wording.level_name(rows[0]["reference"])}: {wording.listed(steps)}.'
         )
-  for reference, name in _REFERENCES.items():
+  for reference, name in wording.REFERENCES.items():
     for score in _F1:
       rows = [
         row | {'entry': row['level']}
@@ -243,20 +199,15 @@ def _factors(effects, model, alpha) -> Answer:
         if (row['factor'], row['score'], row['reference'])
         == ('entry', score, reference)
       ]
-      sides = _sides(rows, alpha)
+      sides = wording.sides(rows, alpha)
       name = name.removesuffix(' in the same number')
+      words = f'Plans against {name}, {wording.PHRASES[score]}: '
       if sides:
-        can.append(f'Plans, {PHRASES[score]}, {sides.format(name)}.')
+        can.append(f'{words}{sides}.')
       elif rows:
-        cannot.append(
-          f'Plans, {PHRASES[score]}: none of {len(rows)} is told from {name}.'
-        )
+        cannot.append(f'{words}none of {len(rows)} is told apart.')
   heading = f'{model}: what each factor gives, the mean over all the others'
   return Answer(heading, can, cannot)
-
-
-def _level(level) -> str:
-  return f'{level:g}' if isinstance(level, float) else str(level)
 
 
 def _limits(record) -> list[str]:
@@ -275,7 +226,7 @@ def _limits(record) -> list[str]:
     words.append(
       f'Tests over all average these {num_data} data sets, and say nothing of '
       f'others: to those even {num_data} wins out of {num_data} are a sign '
-      f'test of {p_words(2 ** (1 - num_data))}.'
+      f'test of {wording.p_words(2 ** (1 - num_data))}.'
     )
   if any(cell['num_splits'] == 1 for cell in cells):
     words.append(
@@ -289,7 +240,9 @@ def _limits(record) -> list[str]:
       f'{len(failed)} of {len(record["rows"])} cells failed; no mean has them.'
     )
   if left_out:
-    words.append(f'Not on every data set, so in no ranks: {listed(left_out)}.')
+    words.append(
+      f'Not on every data set, so in no ranks: {wording.listed(left_out)}.'
+    )
   words.append(
     'Settings of every method were fixed before the run; others, or more '
     'steps, may change the order.'
