@@ -62,11 +62,9 @@ def class_balanced(
   w = 1 / -np.expm1(n * np.log(beta)) if beta else np.ones_like(n)
   w = jnp.asarray(w / w.mean(), logits.dtype)[jnp.newaxis]
   positives = (m * y).sum(1, keepdims=True)
-  image = jnp.where(
-    positives > 0,
-    (m * y * w).sum(1, keepdims=True) / jnp.maximum(positives, 1),
-    1,
-  )
+  has_some = positives > 0
+  total = (m * y * w).sum(1, keepdims=True)
+  image = jnp.where(has_some, total / jnp.where(has_some, positives, 1), 1)
   entries = image * optax.losses.sigmoid_binary_cross_entropy(logits, y)
   return masked_means.weighted_mean(
     entries, y, m, weights, frequency, axis_name
