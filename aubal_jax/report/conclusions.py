@@ -109,7 +109,8 @@ def _threshold_words(context) -> list[str]:
   gain = 'gains' if len(shares) == 1 else 'gain'
   words = (
     f'Thresholds: of what {wording.methods(len(shares))} {gain} over plain '
-    f'training at .5, {100 * left:z.0f} % is left where both have tuned thresholds'
+    f'training at .5, {100 * left:z.0f} % is left where both have tuned '
+    'thresholds'
   )
   if len(shares) > 1:
     ends = [f'{x["entry"]} {100 * x["share"]:z.0f} %' for x in order]
@@ -164,10 +165,11 @@ def _add_ranks(can, cannot, context, alpha):
     )
     told = spread > difference and friedman['f_p'] < alpha
     if not told:
-      words += (
-        ': the first is not told from the last. Ranks this far apart would '
-        f'take {row["data_needed"]} data sets'
-      )
+      words += ': the first is not told from the last'
+      if row['data_needed'] is not None:
+        words += (
+          f'. Ranks this far apart would take {row["data_needed"]} data sets'
+        )
     (can if told else cannot).append(f'{words}.')
 
 
@@ -186,10 +188,11 @@ def _factors(effects, model, alpha) -> Answer:
           + ('' if row['half_width'] is None else f' ±{row["half_width"]:.3f}')
           for row in rows
         ]
+        reference = wording.level_name(rows[0]['reference'])
         told = any(wording.verdict(row, alpha) for row in rows)
         (can if told else cannot).append(
-          f'{name}, {wording.PHRASES[score]}, against '
-          f'{wording.level_name(rows[0]["reference"])}: {wording.listed(steps)}.'
+          f'{name}, {wording.PHRASES[score]}, against {reference}: '
+          f'{wording.listed(steps)}.'
         )
   for reference, name in wording.REFERENCES.items():
     for score in _F1:
