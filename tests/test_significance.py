@@ -110,8 +110,9 @@ def test_the_published_example():
   assert significance.critical_difference(4, 14) == pytest.approx(
     1.25, abs=0.01
   )
-  bars = significance.not_told_apart(average, 1.25)
-  assert bars == [[3, 1, 2], [1, 2, 0]]
+  # Nobody at 5 %; at 10 %, where it is 1.12, the last from the first two.
+  assert significance.not_told_apart(average, 1.25) == [[3, 1, 2, 0]]
+  assert significance.not_told_apart(average, 1.12) == [[3, 1, 2], [2, 0]]
   # Without its ties, for which the paper's formula does not correct.
   chi_square = 12 * 14 / 20 * ((average**2).sum() - 25)
   assert chi_square == pytest.approx(9.28, abs=0.01)
