@@ -10,6 +10,7 @@ import pytest
 
 from aubal_jax import config as config_lib
 from aubal_jax import files
+from aubal_jax import losses
 from aubal_jax import plan as plan_lib
 from aubal_jax import preemption
 from aubal_jax import tasks
@@ -95,6 +96,33 @@ def test_each_task_runs_alone_from_the_files_before_it(config, tmp_path):
     run(config, path, stage)
   for name in ('labelsets.json', 'plan.npz', 'report.json'):
     assert (whole / name).read_bytes() == (path / name).read_bytes()
+
+
+def test_a_loss_is_told_how_often_labels_are_in_the_training_rows(
+  config, tmp_path, monkeypatch
+):
+  told = {}
+
+  def make_loss(name, **given):
+    told.update(given, name=name)
+    raise RuntimeError('told')
+
+  monkeypatch.setattr(losses, 'make_loss', make_loss)
+  config.balance.method = 'ml_ros'
+  config.loss.name = 'distribution_balanced'
+  with pytest.raises(RuntimeError, match='told'):
+    run(config, tmp_path / 'run')
+  assert told['name'] == 'distribution_balanced'
+  lines = pathlib.Path(config.data.path).read_text().splitlines()[1:]
+  cells = [line.split(',')[2:] for line in lines if ',train,' in line]
+  # Once each, whatever the plan repeats; one cell of `edge` is unknown.
+  counts = [
+    sum(cell == '1' for cell in column) for column in zip(*cells, strict=True)
+  ]
+  assert told['counts'].tolist() == counts
+  np.testing.assert_allclose(
+    told['frequency'], np.divide(counts, [30, 29, 30]), rtol=1e-15
+  )
 
 
 def test_a_run_that_goes_on_equals_a_straight_one(config, tmp_path):
