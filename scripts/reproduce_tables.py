@@ -36,17 +36,38 @@ JOINT = ROOT / 'aubal_jax/data/table1_joint.json'
 CONFIGS = {'non-aug': 'paper_non_aug', 'aug-1': 'paper'}
 
 
-def table1(joint):
-  """Returns Table I of a made-up joint distribution, and what Fig. 2 shows.
+def read_joint(joint):
+  """Returns patterns int[S, 8], counts int[4, S] and additions int[S].
 
   Args:
     joint: what scripts/reconstruct_table1.py wrote.
   """
+  patterns, counts, added = zip(*joint['labelsets'], strict=True)
+  patterns = np.array([[int(bit) for bit in pattern] for pattern in patterns])
+  return patterns, np.array(counts).T, np.array(added)
+
+
+def check(patterns, counts, added):
+  """Returns in words whether all numbers are those of the paper."""
+  rows = reconstruct_table1.check(patterns, counts, added)
+  wrong = [what for what, found, wanted in rows if found != wanted]
+  told = (
+    f'NOT the numbers of the paper: {", ".join(wrong)}.'
+    if wrong
+    else 'Every source, non-aug and aug-1 have exactly the numbers that the '
+    'paper prints.'
+  )
+  return (
+    'Which AUs come together is made up: the joint counts of the paper are not '
+    f'published. {told}'
+  )
+
+
+def table1(joint):
+  """Returns Table I of a made-up joint distribution, and what Fig. 2 shows."""
   from aubal_jax.balancing import solve as solve_lib
 
-  patterns = np.array([[int(b) for b in x[0]] for x in joint['labelsets']])
-  counts = np.array([x[1] for x in joint['labelsets']]).T
-  added = np.array([x[2] for x in joint['labelsets']])
+  patterns, counts, added = read_joint(joint)
   total = counts.sum(axis=0)
 
   def solve(lam, optimizer, tol):
@@ -59,57 +80,34 @@ def table1(joint):
     name: [*(n @ patterns), n.sum()]
     for name, n in (
       *zip(joint['sources'], counts, strict=True),
-      ('non-aug', total),
-      ('aug-1', total + added),
+      *(('non-aug', total), ('aug-1', total + added)),
     )
   }
+  reached = paper_tables.spread(columns['aug-1'][:-1])
   for name, found in (('best, lambda 0', best), ('best, lambda 70', printed)):
     columns[name] = [*found.class_counts_after, found.images_after]
-  table = paper_tables.table1(
-    'Table I: images that show each AU, and the certified best',
-    joint['label_names'],
-    columns,
-    _notes(
-      reconstruct_table1.check(patterns, counts, added),
-      columns,
-      best,
-      printed,
-      reconstruct_table1.best_value(patterns, total),
-    ),
-  )
+  notes = [
+    check(patterns, counts, added),
+    'f = sum of abs(z - mean z) + lambda times the variance of growth, growth '
+    f'from 1 to 10. It begins at {best.value_start:,.0f}; the paper reached '
+    f'{reached:,.0f}, the variance left out. Without the variance the least '
+    f'possible is {_in_words(best)} With lambda 70, taken raw, it is '
+    f'{_in_words(printed)} A linear programme of SciPy, without the variance: '
+    f'{reconstruct_table1.best_value(patterns, total):,.3f}.',
+  ]
+  title = 'Table I: images that show each AU, and the certified best'
+  table = paper_tables.table1(title, joint['label_names'], columns, notes)
   trace = solve(70.0, 'adam', 1e-5).trace
   return table, (joint['label_names'], columns, trace)
 
 
-def _notes(checks, columns, best, printed, programme):
-  """Returns what is to be said of Table I."""
-  wrong = [what for what, found, wanted in checks if found != wanted]
-  told = []
-  for what, found in (
-    ('Without the variance the least possible is', best),
-    ('With lambda 70, taken raw, it is', printed),
-  ):
-    added = found.images_after - found.images_before
-    told.append(
-      f'{what} {found.value:,.3f} with {added:,} images added '
-      f'({found.rounded_value:,.3f} in whole images), proved up to a relative '
-      f'{max(found.gap, 0.0):.0e}.'
-    )
-  return [
-    'Which AUs come together is made up: the joint counts of the paper are not '
-    'published. '
-    + (
-      'NOT the numbers of the paper: ' + ', '.join(wrong) + '.'
-      if wrong
-      else 'Every source, non-aug and aug-1 have exactly the numbers that the '
-      'paper prints.'
-    ),
-    'f = sum of abs(z - mean z) + lambda times the variance of growth, growth '
-    f'from 1 to 10. It begins at {best.value_start:,.0f}; the paper reached '
-    f'{paper_tables.spread(columns["aug-1"][:-1]):,.0f}, the variance left '
-    f'out. {" ".join(told)} A linear programme of SciPy, without the variance: '
-    f'{programme:,.3f}.',
-  ]
+def _in_words(found):
+  """Returns what a `Solution` reaches, and how sure that is."""
+  return (
+    f'{found.value:,.3f} with {found.images_after - found.images_before:,} '
+    f'images added ({found.rounded_value:,.3f} in whole images), proved up to '
+    f'a relative {max(found.gap, 0.0):.0e}.'
+  )
 
 
 def read_run(path, kind):
