@@ -3,8 +3,10 @@
 import json
 import pathlib
 import time
+import weakref
 
 import cv2
+import jax
 import numpy as np
 import pytest
 
@@ -15,7 +17,9 @@ from aubal_jax import plan as plan_lib
 from aubal_jax import preemption
 from aubal_jax import tasks
 from aubal_jax import train
+from aubal_jax import train_step
 from aubal_jax import workdir
+from aubal_jax.tasks import train as train_task
 
 
 def write_manifest(folder, num_images=60, size=20):
@@ -174,6 +178,34 @@ def test_all_of_training_in_pieces_equals_a_straight_run(
   assert lines[0]['learning_rate'] == 0
   name = 'report.json'
   assert (pieces / name).read_bytes() == (straight / name).read_bytes()
+
+
+def test_the_state_it_goes_on_from_is_not_held(config, tmp_path, monkeypatch):
+  """The devices have it; beside them the host holds no copy."""
+  held, alive = [], []
+  make_step, newest = train_step.make_train_step, train_task._newest
+
+  def kept(*args):
+    state = newest(*args)
+    held.extend(map(weakref.ref, jax.tree.leaves(state)))
+    return state
+
+  def looked(*args, **options):
+    step = make_step(*args, **options)
+
+    def look(state, batch):
+      alive.append(sum(ref() is not None for ref in held))
+      return step(state, batch)
+
+    return look
+
+  monkeypatch.setattr(train_task, '_newest', kept)
+  monkeypatch.setattr(train_step, 'make_train_step', looked)
+  config.balance.method = 'none'
+  config.train.num_steps = 2
+  for task in ('balance', 'train'):
+    run(config, tmp_path / 'run', task)
+  assert len(held) > 9 and alive == [0, 0]
 
 
 @pytest.mark.parametrize('method', ['none', 'random'])

@@ -34,25 +34,26 @@ def run(inputs) -> None:
   inputs.watch.lap('making the network')
   images = inputs.images()
   with _open_checkpoints(inputs) as checkpoints:
-    state = hosts.from_first(lambda: _newest(checkpoints, parts, inputs))
+    # In a list, from which it is handed on: none but `train` holds it then.
+    held = [hosts.from_first(lambda: _newest(checkpoints, parts, inputs))]
     inputs.watch.lap('making the network')
     inputs.begin('train')
     if hosts.is_first():
       network.write(inputs.path / 'checkpoints', parts.described)
-    _tell_start(inputs, parts.plan, int(state.step))
-    state = _train(inputs, parts, state, images, checkpoints)
+    _tell_start(inputs, parts.plan, int(held[0].step))
+    state = _train(inputs, parts, held, images, checkpoints)
   _tell_end(inputs, state)
   inputs.finish('train')
   inputs.watch.lap('training')
 
 
-def _train(inputs, parts, state, images, checkpoints):
-  """Returns the state after the last step."""
+def _train(inputs, parts, held, images, checkpoints):
+  """Takes the state out of `held`; returns that after the last step."""
   from aubal_jax import profiling
   from aubal_jax import train as train_lib
 
   config, path, plan = inputs.config, inputs.path, parts.plan
-  first = int(state.step)
+  first = int(held[0].step)
   num_profiled = config.train.profile_steps if hosts.is_first() else 0
   with (
     _open_metrics(path, first) as write_line,
@@ -63,7 +64,7 @@ def _train(inputs, parts, state, images, checkpoints):
     _stopping_on_signals(),
   ):
     return train_lib.train(
-      state,
+      held.pop(),
       step,
       _make_batches(inputs, plan, images, parts.settings, first),
       num_steps=inputs.num_steps,
