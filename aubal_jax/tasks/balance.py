@@ -10,7 +10,9 @@ import numpy as np
 from aubal_jax import files
 from aubal_jax import labelsets as labelsets_lib
 from aubal_jax import plan as plan_lib
+from aubal_jax.tasks import bounds
 from aubal_jax.tasks import problem
+from aubal_jax.tasks import resample
 from aubal_jax.tasks import rows as rows_lib
 
 _NUM_LISTED_LABELSETS = 20
@@ -18,7 +20,7 @@ _NUM_LISTED_LABELSETS = 20
 
 def run(inputs) -> None:
   """Finds the labelsets, solves, and writes the plan."""
-  config, dataset, path = inputs.config, inputs.dataset, inputs.path
+  dataset, path = inputs.dataset, inputs.path
   labelsets = problem.find_labelsets(inputs)
   rows = dataset.rows('train')
   uneven = labelsets_lib.imbalance(labelsets)
@@ -28,7 +30,7 @@ def run(inputs) -> None:
     f'{uneven["mean_ir"]:.2f}',
     flush=True,
   )
-  plan, solution = _make_plan(config, dataset, rows, labelsets)
+  plan, solution = _make_plan(inputs, rows, labelsets)
   after = _counts_after(plan, rows, labelsets)
   names = dataset.label_names
   content = _labelsets_json(names, labelsets, uneven, after)
@@ -86,16 +88,19 @@ def _counts_after(plan, rows, labelsets) -> np.ndarray:
   return np.bincount(shown, minlength=num_labelsets + 1)[:num_labelsets]
 
 
-def _make_plan(config, dataset, rows, labelsets):
-  """Returns the plan and, but for method none, the solution behind it."""
-  method, names = config.balance.method, dataset.label_names
-  if method == 'none':
-    return plan_lib.unchanged(rows, label_names=names), None
+def _make_plan(inputs, rows, labelsets):
+  """Returns the plan and, where one is behind it, the solution."""
+  config, names = inputs.config, inputs.dataset.label_names
+  method = config.balance.method
+  if method not in ('aubal', 'random') or (
+    method == 'random' and config.balance.fraction
+  ):
+    return resample.make_plan(inputs, rows), None
   from aubal_jax.balancing import solve as solve_lib
 
-  solution = solve_lib.solve(
-    labelsets.patterns, labelsets.counts, **solve_settings(config)
-  )
+  settings = solve_settings(config)
+  settings['upper'] = bounds.find_upper(inputs, labelsets)
+  solution = solve_lib.solve(labelsets.patterns, labelsets.counts, **settings)
   _print_solution(solution)
   plan = plan_lib.spread(
     labelsets.index,

@@ -27,6 +27,7 @@ from aubal_jax.comparison import record as record_lib
 from aubal_jax.report import comparison as report
 from aubal_jax.tasks import compare_images
 from aubal_jax.tasks import compare_tables
+from aubal_jax.tasks import datasets
 from aubal_jax.tasks import train
 
 _AUGMENT_ROWS = ('added', 'all', 'none')
@@ -65,16 +66,9 @@ def check(config) -> None:
         )
 
 
-def tables_of(config) -> list[str]:
-  """Returns the paths of the tables to compare on; none: it is images."""
-  given = ','.join(map(str, config.compare.data)).split(',')
-  paths = [path.strip() or compare_tables.SYNTHETIC for path in given]
-  return [*dict.fromkeys(paths)] if len(config.compare.data) else []
-
-
 def _models(config):
   """Returns the names of the models there are."""
-  if tables_of(config):
+  if datasets.table_paths(config):
     from aubal_jax.models import tabular as models
   else:
     from aubal_jax import models
@@ -90,7 +84,8 @@ def _values(config, key: str) -> list[str]:
   given = ','.join(map(str, config.compare[key])).split(',')
   values = list(dict.fromkeys(v for v in map(str.strip, given) if v))
   if key == 'models' and not values:
-    return [*_models(config)] if tables_of(config) else [config.model.name]
+    tables = datasets.table_paths(config)
+    return [*_models(config)] if tables else [config.model.name]
   if not values:
     raise ValueError(
       f'compare.{key} must hold at least one value; it is empty.'
@@ -100,7 +95,7 @@ def _values(config, key: str) -> list[str]:
 
 def _make_runs(inputs) -> dict:
   """Returns cell -> its `Inputs`."""
-  config, paths = inputs.config, tables_of(inputs.config)
+  config, paths = inputs.config, datasets.table_paths(inputs.config)
   grid = {
     key: _values(config, key) for key in ('methods', 'models', 'diversities')
   }

@@ -8,8 +8,7 @@ from aubal_jax import workdir
 from aubal_jax.comparison import cells as cells_lib
 from aubal_jax.tasks import balance
 from aubal_jax.tasks import datasets
-
-SYNTHETIC = 'synthetic'  # The table that is drawn: the embedded default.
+from aubal_jax.tasks import resample
 
 # What a cell reads beside its own choices, as beginnings of names.
 _READS = (
@@ -90,12 +89,4 @@ def _options(config, cell) -> dict:
     for name in ('objective', 'budget', 'budget_growth', 'budget_exactly'):
       del settings[name]
     return settings | {'upper': cell.upper}
-  wanted = {
-    'mlsmote': {'neighbours': 'neighbours', 'combine': 'combine'},
-    'smote': {'neighbours': 'neighbours'},
-    'mlsol': {'neighbours': 'neighbours'},
-    'ml_rus': {'reading': 'ml_rus'},
-  }
-  return {
-    option: config.balance[key] for option, key in wanted.get(kind, {}).items()
-  }
+  return resample.options_of(config, cell.method)

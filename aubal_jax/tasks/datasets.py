@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+SYNTHETIC = 'synthetic'  # The table that is drawn, in `compare.data`.
+
 
 def load(config):
   """Returns the `Dataset` of a configuration; no image is opened.
@@ -13,6 +15,8 @@ def load(config):
       mended.
   """
   data = config.data
+  if config.task == 'compare' and table_paths(config):
+    return load_table(config, table_paths(config)[0])
   if data.name == 'synthetic':
     from aubal_jax.data import synthetic
 
@@ -75,6 +79,28 @@ def load(config):
     pixels=pixels(config),
     by_column=data.name == 'manifest',
   )
+
+
+def table_paths(config) -> list[str]:
+  """Returns `compare.data`, each once; [] where images are compared on.
+
+  The text 'a,b' is two, and an empty one is the table that is drawn.
+  """
+  given = ','.join(map(str, config.compare.data)).split(',')
+  paths = [path.strip() or SYNTHETIC for path in given]
+  return [*dict.fromkeys(paths)] if len(config.compare.data) else []
+
+
+def load_table(config, path: str):
+  """Returns the `Dataset` of a table of features; it is one of `table_paths`.
+
+  Raises:
+    FileNotFoundError, ValueError: it has to be mended.
+  """
+  from aubal_jax.data import labels
+
+  data = config.data
+  return labels.load(path, tfds_dir=data.tfds_dir, **_columns(data))
 
 
 def draw(config):

@@ -79,6 +79,8 @@ class Inputs:
       num_steps=self.num_steps,
     )
     self.pinned['inspect']['the table'] = as_read
+    if datasets.table_paths(config):
+      self.pinned['compare'] = {}  # Each cell pins the table that it is of.
     if config.task == 'inspect':  # Which images are bad is not known yet.
       for stage in {*self.pinned} - {'inspect'}:
         self.pinned[stage]['the table'] = workdir.NOT_KNOWN
