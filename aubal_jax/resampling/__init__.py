@@ -115,7 +115,7 @@ def resample(
     labels,
     fraction=fraction,
     rng=np.random.default_rng(seed),
-    features=_checked_features(method, entry, features, num_rows),
+    features=features if entry.needs_features else None,
     **options,
   )
   partner = np.where(plan.partner < 0, -1, rows[plan.partner])
@@ -169,27 +169,3 @@ def _check_options(method, make_plan, options) -> None:
   for name in options:
     if name not in known:
       raise ValueError(f'{method} has no option {name!r}; it has {known}.')
-
-
-def _checked_features(method, entry, features, num_rows):
-  if not entry.needs_features:
-    return None
-  if features is None:
-    raise ValueError(
-      f'{method} looks for neighbours and needs features: float [N, F].'
-    )
-  features = np.asarray(features)
-  if features.dtype.kind != 'f':
-    features = features.astype(np.float64)
-  if features.ndim != 2 or len(features) != num_rows:
-    raise ValueError(
-      f'features must be a table [N, F] with the {num_rows} rows of labels; '
-      f'it has shape {list(features.shape)}.'
-    )
-  bad = ~np.isfinite(features).all(axis=1)
-  if bad.any():
-    raise ValueError(
-      f'features must be finite; {bad.sum()} rows are not, the first is row '
-      f'{np.flatnonzero(bad)[0]}. Fill in or drop what is missing.'
-    )
-  return features

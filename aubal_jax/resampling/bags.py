@@ -29,3 +29,13 @@ def members(labels: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:
   """
   columns = labels.tocsc()
   return columns.indptr, columns.indices
+
+
+def largest(labels: sparse.csr_array, values: np.ndarray) -> np.ndarray:
+  """Returns float64[N], the largest of a row's labels' values; 0 for none."""
+  found = np.zeros(labels.shape[0])
+  full = np.diff(labels.indptr) > 0
+  if full.any():
+    entries = np.asarray(values, np.float64)[labels.indices]
+    found[full] = np.maximum.reduceat(entries, labels.indptr[:-1][full])
+  return found

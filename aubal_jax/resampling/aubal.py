@@ -1,0 +1,36 @@
+"""aubal: labelset growth by our own objective, as `aubal.balance`."""
+
+from __future__ import annotations
+
+from aubal_jax import plan as plan_lib
+
+
+def make_plan(
+  labels, *, fraction, rng, features=None, **settings
+) -> plan_lib.Plan:
+  """Returns the plan of `aubal.balance`, seed for seed.
+
+  Args:
+    labels: uint8 CSR [N, L].
+    fraction: N + round(fraction N) rows, exactly; None: as many as the
+      objective asks for.
+    rng: draws which images are repeated once more.
+    features: not looked at.
+    **settings: of `aubal.solve`: objective, upper, lam, ...
+
+  Raises:
+    ValueError: both a fraction and a budget are given; or as `aubal.solve`.
+  """
+  del features
+  from aubal_jax.balancing import solve as solve_lib
+
+  if fraction is not None:
+    given = {'budget', 'budget_growth'} & {*settings}
+    if given:
+      raise ValueError(
+        f'fraction is the budget of aubal; leave out {sorted(given)[0]}.'
+      )
+    num_rows = labels.shape[0]
+    settings['budget'] = num_rows + round(fraction * num_rows)
+    settings.setdefault('budget_exactly', True)
+  return solve_lib.balance(labels, seed=rng, **settings)[0]

@@ -1,0 +1,44 @@
+"""LP-ROS: rows of rare labelsets are cloned."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aubal_jax import labelsets as labelsets_lib
+from aubal_jax import plan as plan_lib
+from aubal_jax.resampling import amounts
+from aubal_jax.resampling import water_filling
+
+
+def make_plan(labels, *, fraction, rng, features=None) -> plan_lib.Plan:
+  """Returns the plan in which labelsets below the mean size have grown.
+
+  Bags are labelsets, the empty one among them; their mean size is N / S. The
+  amount is shared evenly among the bags below it, largest first: each takes
+  its share, but stays at or below the mean, and what it leaves goes to the
+  smaller ones. So min(round(fraction N), what fits below the mean) rows are
+  added, exactly, drawn with replacement inside their bag. Where all labelsets
+  are equally frequent (no two rows are alike) nothing is.
+
+  Charte, Rivera, del Jesus and Herrera 2015, Neurocomputing 163.
+
+  Args:
+    labels: uint8 CSR [N, L].
+    fraction: of the N rows to add; None is .25.
+    rng: draws the rows, and which of equally large bags is last.
+    features: not looked at.
+  """
+  del features
+  num_rows = labels.shape[0]
+  found = labelsets_lib.find_labelsets(labels)
+  caps = num_rows // len(found.counts) - found.counts
+  bags = np.flatnonzero(caps > 0)
+  bags = bags[np.lexsort((rng.random(len(bags)), caps[bags]))]
+  shares = water_filling.fill(
+    caps[bags], amounts.num_to_add(fraction, num_rows)
+  )
+  of_rows = np.argsort(found.index, kind='stable')  # Rows, bag after bag.
+  starts = np.cumsum(found.counts) - found.counts
+  bags = np.repeat(bags, shares)
+  added = of_rows[starts[bags] + rng.integers(found.counts[bags])]
+  return plan_lib.with_added(num_rows, added)
