@@ -215,6 +215,7 @@ def test_remedial_splits_a_row_of_frequent_labels_too():
   [
     [[1, 1, 0], [1, 0, 1]],  # Both .057: none is above the mean.
     [[1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 1]],
+    np.column_stack([np.ones(11, int), np.eye(11, dtype=int)]),  # Rounded.
     np.eye(3, dtype=int),
     np.zeros((3, 2), int),
   ],
@@ -283,6 +284,14 @@ def test_mltl_by_hand():
   # From MeanIR 2.42: 1 / sqrt = .64, so .5; the difference of 4 and 5 is .5.
   plan = resampling.resample(MIXED, 'mltl', features=STANDS)
   assert plan.source.tolist() == [2, 3, 4, 5, 7, 8]
+
+
+def test_mltl_judges_labels_below_the_mean_alone():
+  # Both labels have IRLbl 1, the mean; rows 1 and 3 stand close together.
+  labels = [[1, 0], [1, 0], [0, 1], [0, 1]]
+  places = np.array([[0], [1], [3], [1.9]])
+  plan = resampling.resample(labels, 'mltl', features=places)
+  assert plan.source.tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
