@@ -40,63 +40,6 @@ def bce(logits, targets, weights):
   return (weights * _entropy(logits, targets)).sum() / weights.sum()
 
 
-@jax.custom_jvp
-def _entropy(logits, targets):
-  return optax.losses.sigmoid_binary_cross_entropy(logits, targets)
-
-
-# By itself JAX computes the gradient from two logarithms, ten times as long.
-_entropy.defjvps(
-  lambda change, _, logits, targets: (
-    change * (jax.nn.sigmoid(logits) - targets)
-  ),
-  None,
-)
-
-
-def bce(logits, targets, weights):
-  """Returns `losses.bce` of entries that have weights: their weighted mean."""
-  return (weights * _entropy(logits, targets)).sum() / weights.sum()
-
-
-@jax.custom_jvp
-def _entropy(logits, targets):
-  return optax.losses.sigmoid_binary_cross_entropy(logits, targets)
-
-
-# By itself JAX computes the gradient from two logarithms, ten times as long.
-_entropy.defjvps(
-  lambda change, _, logits, targets: (
-    change * (jax.nn.sigmoid(logits) - targets)
-  ),
-  None,
-)
-
-
-def bce(logits, targets, weights):
-  """Returns `losses.bce` of entries that have weights: their weighted mean."""
-  return (weights * _entropy(logits, targets)).sum() / weights.sum()
-
-
-@jax.custom_jvp
-def _entropy(logits, targets):
-  return optax.losses.sigmoid_binary_cross_entropy(logits, targets)
-
-
-# By itself JAX computes the gradient from two logarithms, ten times as long.
-_entropy.defjvps(
-  lambda change, _, logits, targets: (
-    change * (jax.nn.sigmoid(logits) - targets)
-  ),
-  None,
-)
-
-
-def bce(logits, targets, weights):
-  """Returns `losses.bce` of entries that have weights: their weighted mean."""
-  return (weights * _entropy(logits, targets)).sum() / weights.sum()
-
-
 @functools.partial(
   jax.jit, static_argnames=('model', 'losses', 'learning_rate', 'num_steps')
 )
