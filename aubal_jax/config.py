@@ -12,7 +12,10 @@ _CHOICES = {
     *('run', 'balance', 'train', 'evaluate', 'report'),
     *('predict', 'inspect', 'search', 'compare', 'optimizers', 'frontier'),
   ),
-  'data.name': ('synthetic', 'manifest', 'labels', 'tfds', 'merge', *_SETS),
+  'data.name': (
+    *('synthetic', 'synthetic_table', 'manifest', 'labels', 'tfds', 'merge'),
+    *_SETS,
+  ),
   'data.unknown': ('absent', 'separate', 'drop'),
   'data.unlabelled': ('unknown', 'absent'),
   'data.unreadable': ('error', 'drop'),
@@ -95,7 +98,8 @@ def default() -> ml_collections.ConfigDict:
   c.seed = 0  # Of everything that is drawn.
 
   c.data = ml_collections.ConfigDict()
-  # synthetic, manifest (images), labels (a table), tfds, merge, or a data set
+  # synthetic (faces), synthetic_table, manifest (images), labels (a table),
+  # tfds, merge, or a data set
   c.data.name = 'synthetic'  # with a section below: aff_wild2, emotionet, ...
   c.data.path = ''  # The table, the folder, or the name of a TFDS set.
   c.data.sources = ()  # Of merge: data sets with a section below.
@@ -106,6 +110,7 @@ def default() -> ml_collections.ConfigDict:
   c.data.split_column = 'split'  # train, validation or test; may be absent.
   c.data.group_column = 'subject'  # Whose images stay together; may be absent.
   c.data.label_columns = ()  # Label columns in order; () = all other columns.
+  c.data.feature_columns = ()  # Columns of a table that are features, numbers.
   c.data.unknown_codes = ('', '-1', '9', '999')  # Cells that say "unknown".
   c.data.unknown = 'absent'  # In balancing: absent, separate (a third value)
   # or drop (rows with an unknown label do not train).

@@ -30,6 +30,7 @@ _TABLE = (
   'data.split_column',
   'data.group_column',
   'data.label_columns',
+  'data.feature_columns',
   'data.unknown_codes',
   'data.validation_fraction',
   'data.test_fraction',

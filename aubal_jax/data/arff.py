@@ -1,4 +1,4 @@
-"""Reads the labels of an ARFF file, as Mulan and MEKA write them."""
+"""Reads labels and features of an ARFF file, as Mulan and MEKA write them."""
 
 import pathlib
 import re
@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from aubal_jax.data import features as features_lib
 from aubal_jax.data import table
 
 # MEKA: the relation 'Music: -C 6', or -C -6 where the labels are the last.
@@ -21,7 +22,12 @@ def read(path: pathlib.Path, label_columns: Sequence[str] = ()) -> table.Table:
   NAME.xml beside NAME.arff (and NAME-train.arff), as Mulan has it; and -C n in
   the name of the relation, as MEKA has it: the first n, or the last where n is
   negative. '?' is an unknown label, and a cell that a sparse row leaves out is
-  0, or the first value of a nominal attribute. The features are not kept.
+  0, or the first value of a nominal attribute.
+
+  The others are features, but those that the XML or -C calls labels and
+  `label_columns` does not: these are left out. A nominal attribute becomes a
+  column for each of its values, one of two values a column of 0 (the first) and
+  1. '?' is NaN. Strings and dates are no features.
 
   Args:
     path: the file.
@@ -36,7 +42,13 @@ def read(path: pathlib.Path, label_columns: Sequence[str] = ()) -> table.Table:
   """
   decoded = _decode(path)
   attributes = dict(decoded['attributes'])
-  names = _label_names(path, decoded['relation'], [*attributes], label_columns)
+  called = [], ''
+  try:
+    called = _called_labels(path, decoded['relation'], [*attributes])
+  except ValueError:
+    if not label_columns:
+      raise
+  names = _label_names(path, [*attributes], label_columns, called)
   rows = decoded['data']
   if not rows:
     raise ValueError(
@@ -46,7 +58,18 @@ def read(path: pathlib.Path, label_columns: Sequence[str] = ()) -> table.Table:
   columns = {
     name: _column(rows, position[name], attributes[name]) for name in names
   }
-  return table.Table(path, columns, np.arange(len(rows)), header_line=0)
+  features = [
+    _features(rows, k, attributes[name])
+    for name, k in position.items()
+    if name not in {*names, *called[0]} and _is_feature(attributes[name])
+  ]
+  return table.Table(
+    path,
+    columns,
+    np.arange(len(rows)),
+    header_line=0,
+    features=np.concatenate(features, axis=1) if features else None,
+  )
 
 
 def _decode(path):
@@ -93,24 +116,31 @@ def _reason(error):
   return re.sub(r',? *(at|in) line +-?\d+[.:]?', '', text).rstrip('.: ')
 
 
-def _label_names(path, relation, attributes, label_columns):
+def _called_labels(path, relation, attributes):
+  """Returns what the files call labels, and which does: names, words."""
+  if xml := _find_xml(path):
+    wanted = set(_read_xml(xml))
+    names = [n for n in attributes if n in wanted]
+    return names + sorted(wanted - {*names}), f'{xml.name} names'
+  meka = _MEKA.search(relation)
+  if not meka:
+    return [], ''
+  count = int(meka[1])
+  if not 0 < abs(count) <= len(attributes):
+    raise ValueError(
+      f'{path}: the relation {table.quote(relation)} says that {abs(count)} '
+      f'attributes are labels; there are {len(attributes)}. Correct -C.'
+    )
+  names = attributes[:count] if count > 0 else attributes[count:]
+  return names, 'the relation names'
+
+
+def _label_names(path, attributes, label_columns, called):
   """Returns the names of the label attributes."""
+  names, source = called
   if label_columns:
     names, source = label_columns, 'data.label_columns names'
-  elif xml := _find_xml(path):
-    wanted = set(_read_xml(xml))
-    source = f'{xml.name} names'
-    names = [n for n in attributes if n in wanted]
-    names += sorted(wanted - {*names})
-  elif meka := _MEKA.search(relation):
-    count = int(meka[1])
-    names = attributes[:count] if count > 0 else attributes[count:]
-    if not 0 < abs(count) <= len(attributes):
-      raise ValueError(
-        f'{path}: the relation {table.quote(relation)} says that {abs(count)} '
-        f'attributes are labels; there are {len(attributes)}. Correct -C.'
-      )
-  else:
+  if not names:
     raise ValueError(
       f'{path}: nothing says which of the {len(attributes)} attributes are '
       f"labels. Put Mulan's {path.stem}.xml beside it, or add MEKA's -C to the "
@@ -159,13 +189,36 @@ def _read_xml(path):
   return names
 
 
-def _column(rows, position, kind) -> table.Column:
-  """Returns an attribute as a column; `kind` is as liac-arff has it."""
+def _cells(rows, position, kind) -> list:
+  """Returns an attribute of all rows; `kind` is as liac-arff has it."""
   if isinstance(rows[0], dict):
     absent = kind[0] if isinstance(kind, list) else 0.0
-    cells = [row.get(position, absent) for row in rows]
-  else:
-    cells = [row[position] for row in rows]
+    return [row.get(position, absent) for row in rows]
+  return [row[position] for row in rows]
+
+
+def _is_feature(kind) -> bool:
+  """Whether an attribute is numeric or nominal."""
+  return isinstance(kind, list) or kind in ('NUMERIC', 'REAL', 'INTEGER')
+
+
+def _features(rows, position, kind) -> np.ndarray:
+  """Returns float64[N, K], the columns that an attribute becomes."""
+  cells = _cells(rows, position, kind)
+  if not isinstance(kind, list):
+    return np.array(cells, np.float64)[:, None]  # None becomes NaN.
+  codes = {value: code for code, value in enumerate(kind)} | {None: -1}
+  if set(kind) == {'0', '1'}:
+    codes = {'0': 0, '1': 1, None: -1}  # As they say, in whatever order.
+  return features_lib.one_hot(
+    np.fromiter((codes[cell] for cell in cells), np.int64, len(cells)),
+    len(kind),
+  )
+
+
+def _column(rows, position, kind) -> table.Column:
+  """Returns an attribute as a column."""
+  cells = _cells(rows, position, kind)
   values = {cell: code for code, cell in enumerate(dict.fromkeys(cells))}
   codes = np.fromiter((values[cell] for cell in cells), np.int32, len(cells))
   texts = ['' if value is None else str(value) for value in values]

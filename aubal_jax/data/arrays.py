@@ -8,7 +8,7 @@ import numpy as np
 
 from aubal_jax.data import table
 
-_MEMBERS = ('labels', 'label_names', 'patterns', 'counts')
+_MEMBERS = ('labels', 'label_names', 'patterns', 'counts', 'features')
 
 # What NumPy raises on a file that is damaged or something else.
 _UNREADABLE = (
@@ -27,7 +27,8 @@ def read(path: pathlib.Path) -> table.Table:
 
   An .npz holds `labels` [N, L], or labelsets: `patterns` [S, L] and `counts`
   [S], or [K, S] of K sources, which are added up. Of those each pattern makes
-  as many rows as it is counted, one pattern after the other.
+  as many rows as it is counted, one pattern after the other. Beside `labels`
+  there may be `features` [N, F], numbers, NaN where one is missing.
 
   Raises:
     ValueError: the file is damaged, or not of this form; names it.
@@ -74,7 +75,21 @@ def read(path: pathlib.Path) -> table.Table:
     )
     for k, name in enumerate(names.tolist())
   }
-  return table.Table(path, columns, np.arange(len(labels)), header_line=0)
+  features = arrays.get('features')
+  if features is not None:
+    features = _checked_features(path, features, len(labels))
+  return table.Table(path, columns, np.arange(len(labels)), 0, features)
+
+
+def _checked_features(path, features, num_rows):
+  """Returns features as float64; raises ValueError unless they are [N, F]."""
+  if features.dtype.kind not in 'biuf' or features.shape[:-1] != (num_rows,):
+    raise ValueError(
+      f"{path}: 'features' must be numbers [{num_rows}, F], one row for each "
+      f"row of 'labels', not {features.dtype}{list(features.shape)}. Correct "
+      'it, or leave it out.'
+    )
+  return features.astype(np.float64)
 
 
 def _rows_of_labelsets(path, patterns, counts, **_):

@@ -6,6 +6,7 @@ codes, where -1 also stands for -1.0 and blank for NaN. Any other cell is an
 error.
 """
 
+import dataclasses
 import os
 import re
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import numpy as np
 from aubal_jax.data import arff
 from aubal_jax.data import arrays
 from aubal_jax.data import dataset
+from aubal_jax.data import features as features_lib
 from aubal_jax.data import splits
 from aubal_jax.data import table
 
@@ -35,24 +37,28 @@ def load(
   group_column: str = 'subject',
   label_columns: Sequence[str] = (),
   unknown_codes: Sequence[str] = UNKNOWN_CODES,
+  feature_columns: Sequence[str] = (),
   tfds_dir: str = '',
 ) -> dataset.Dataset:
   """Reads a labels-only table; every row trains unless a split says otherwise.
 
   Args:
     path: a .csv or .parquet (see `table.read`), an .npz with the array `labels`
-      [N, L] and maybe `label_names` [L], an .npy with the labels alone, an
-      .arff (see `arff.read`), or 'tfds:NAME', a set of TensorFlow Datasets.
+      [N, L] and maybe `label_names` [L] and `features` [N, F], an .npy with the
+      labels alone, an .arff (see `arff.read`), or 'tfds:NAME', a set of
+      TensorFlow Datasets.
     path_column: a column of a .csv or .parquet that names the rows; no label;
       may be absent.
     split_column: such a column of splits; may be absent.
     group_column: such a column of groups; may be absent.
     label_columns: the labels to take, in order; () takes all.
     unknown_codes: cells that mean "unknown".
+    feature_columns: such columns that are features, numbers; no labels.
     tfds_dir: folder of prepared TFDS sets; '' is TFDS's own.
 
   Returns:
-    The data set, without images.
+    The data set, without images. A feature that is missing is the mean of its
+    column, and there is a note.
 
   Raises:
     FileNotFoundError: there is no such file.
@@ -68,7 +74,14 @@ def load(
     rows = table.read(path)
     split, groups, notes = given_split(rows, split_column, group_column)
     names = rows.optional(path_column, 'path', 'data.path_column')
-    special = (path_column, split_column, group_column)
+    features = features_lib.of_columns(rows, feature_columns)
+    both = [n for n in map(str, label_columns) if n in feature_columns]
+    if both:
+      raise ValueError(
+        f'data.feature_columns and data.label_columns both hold {both[0]!r}. '
+        'Take it out of one of them.'
+      )
+    special = (path_column, split_column, group_column, *feature_columns)
     labels, known, label_names = parse(
       rows, label_columns, unknown_codes, special
     )
@@ -79,14 +92,17 @@ def load(
     labels, known, label_names = parse(
       rows, names or [*rows.columns], unknown_codes, ()
     )
+    features = rows.features
   else:
     raise ValueError(
       f'{path}: labels are read from {", ".join(SUFFIXES)}, not from '
       f'{path.suffix or "a file without a suffix"!r}. Convert the table.'
     )
-  return _dataset(
-    str(path), labels, known, label_names, split, ids, groups, notes
+  features, filled = features_lib.finish(path, features)
+  found = _dataset(
+    str(path), labels, known, label_names, split, ids, groups, notes + filled
   )
+  return dataclasses.replace(found, features=features)
 
 
 def _load_tfds(name, tfds_dir, label_columns) -> dataset.Dataset:

@@ -42,12 +42,15 @@ class Table:
     lines: int64[N], the line each row starts on, counted from 1; in a file
       without lines the number of the row, counted from 0.
     header_line: the line of the column names; 0 in a file without lines.
+    features: float64[N, F], where the file tells them from labels by itself;
+      NaN where one is missing. Else None.
   """
 
   path: pathlib.Path
   columns: dict[str, Column]
   lines: np.ndarray
   header_line: int
+  features: np.ndarray | None = None
 
   def __len__(self):
     return len(self.lines)

@@ -28,10 +28,10 @@ def load(config):
       image_size=data.image_size,
       channels=data.channels,
     )
+  if data.name == 'synthetic_table':
+    return load_table(config, SYNTHETIC)
   if data.name == 'labels':
-    from aubal_jax.data import labels
-
-    return labels.load(_path(config), tfds_dir=data.tfds_dir, **_columns(data))
+    return load_table(config, _path(config))
   from aubal_jax.data import annotations
   from aubal_jax.data import merge
 
@@ -97,10 +97,19 @@ def load_table(config, path: str):
   Raises:
     FileNotFoundError, ValueError: it has to be mended.
   """
+  data = config.data
+  if path == SYNTHETIC:
+    from aubal_jax.data import synthetic_table
+
+    return synthetic_table.load(seed=config.seed)
   from aubal_jax.data import labels
 
-  data = config.data
-  return labels.load(path, tfds_dir=data.tfds_dir, **_columns(data))
+  return labels.load(
+    path,
+    tfds_dir=data.tfds_dir,
+    feature_columns=tuple(data.feature_columns),
+    **_columns(data),
+  )
 
 
 def draw(config):
