@@ -126,7 +126,7 @@ def run(inputs) -> None:
   )
   inputs.begin('compare')
   if left and left[0].kind == cells_lib.IMAGES:
-    inputs.images()  # Read once, for all.
+    inputs.share_images(runs.values())
   failures = _run_all(runs, left)
   hosts.from_first(lambda: _conclude(inputs, runs, failures))
   inputs.watch.lap('comparing')

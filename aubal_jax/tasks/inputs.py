@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
 import math
@@ -152,6 +151,16 @@ class Inputs:
       self._open()
     return self._images
 
+  def share_images(self, others):
+    """Reads the images once, for itself and for inputs that are from `within`.
+
+    Raises:
+      ValueError: as `images`.
+    """
+    images = self.images()
+    for other in others:
+      other._images = images
+
   def some_images(self, rows):
     """Returns uint8[R, H, W, C] of a few rows; the others stay unread."""
     return (self._images or self.dataset.load_images)(rows)
@@ -172,15 +181,14 @@ class Inputs:
 
     self.watch.lap('other')
     data, dataset = self.config.data, self.dataset
-    with hosts.first_ahead() if data.cache_dir else contextlib.nullcontext():
-      self._images, failures = store.open_images(
-        dataset,
-        np.flatnonzero(dataset.split != 'dropped'),
-        datasets.pixels(self.config),
-        cache_dir=data.cache_dir,
-        num_processes=data.num_processes,
-        tell=functools.partial(print, flush=True),
-      )
+    self._images, failures = store.open_images(
+      dataset,
+      np.flatnonzero(dataset.split != 'dropped'),
+      datasets.pixels(self.config),
+      cache_dir=data.cache_dir,
+      num_processes=data.num_processes,
+      tell=functools.partial(print, flush=True),
+    )
     self.watch.lap('reading images')
     unreadable = {k: v for k, v in failures.items() if v != crop.NO_FACE}
     if self.config.task == 'inspect':  # It tells of the bad ones itself.
