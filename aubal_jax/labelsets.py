@@ -13,6 +13,7 @@ import itertools
 import numpy as np
 from scipy import sparse
 
+from aubal_jax import binary_table
 from aubal_jax import grouping
 
 _BLOCK_ENTRIES = 1 << 20  # Grouped at a time: they stay in the cache.
@@ -100,9 +101,11 @@ def find_labelsets(labels, known=None) -> Labelsets:
     return _find_with_unknown(np.asarray(labels), np.asarray(known, bool))
   if _is_chunked(labels):
     return Labelsets(*_group_chunks(iter(labels)).result())
-  table = _as_table(labels, 'labels')
+  table = binary_table.as_table(labels, 'labels')
   groups = grouping.make_groups(
-    table.shape[1], sparse.issparse(table), lambda rows: as_binary(table[rows])
+    table.shape[1],
+    sparse.issparse(table),
+    lambda rows: binary_table.as_binary(table[rows]),
   )
   _add(groups, table, 'labels')
   return Labelsets(*groups.result())
@@ -138,7 +141,7 @@ def _group_chunks(chunks):
   for number in itertools.count():  # `enumerate` would hold on to the last one.
     name = f'chunk {number} of labels'
     try:
-      table = _as_table(next(chunks), name)
+      table = binary_table.as_table(next(chunks), name)
     except StopIteration:
       break
     if groups is None:
@@ -165,102 +168,14 @@ def _add(groups, table, name: str) -> None:
     width = 4 * table.nnz // max(num_rows, 1)
   step = max(_BLOCK_ENTRIES // max(width, 8), _MIN_BLOCK_ROWS)
   for start in range(0, max(num_rows, 1), step):
-    block = _checked(_rows(table, start, start + step), name, start)
+    block = binary_table.as_checked(
+      binary_table.rows_of(table, start, start + step), name, start
+    )
     if groups.is_sparse:
       block = sparse.csr_array(block)
     elif sparse.issparse(block):
       block = block.toarray()
     groups.add(block)
-
-
-def as_binary(table, name: str = 'labels') -> np.ndarray | sparse.csr_array:
-  """Returns a 0/1 table as uint8[N, L] or a canonical CSR array.
-
-  It shares memory with the table given, where that is such a table; the given
-  one is never changed.
-
-  Raises:
-    ValueError: not two axes, an entry that is neither 0 nor 1, or one that is
-      there twice in a sparse table.
-  """
-  return _checked(_as_table(table, name), name)
-
-
-def _as_table(table, name: str) -> np.ndarray | sparse.csr_array:
-  if not sparse.issparse(table):
-    table = np.asarray(table)
-  if table.ndim != 2:
-    raise ValueError(
-      f'{name} must be a table with two axes [rows, labels]; it has shape '
-      f'{table.shape}.'
-    )
-  return sparse.csr_array(table) if sparse.issparse(table) else table
-
-
-def _rows(table, start: int, stop: int):
-  """Returns a slice of a table's rows that shares its memory."""
-  if not sparse.issparse(table):
-    return table[start:stop]
-  starts = table.indptr[start : stop + 1]
-  entries = slice(starts[0], starts[-1])
-  return sparse.csr_array(
-    (table.data[entries], table.indices[entries], starts - starts[0]),
-    shape=(len(starts) - 1, table.shape[1]),
-  )
-
-
-def _checked(table, name: str, first_row: int = 0):
-  """As `as_binary`, for a table whose first row counts as `first_row`."""
-  is_sparse = sparse.issparse(table)
-  values = table.data[: table.indptr[-1]] if is_sparse else table
-  bits = _bits(values)
-  if bits is None:
-    bad = np.flatnonzero(~((values == 0) | (values == 1)))[0]
-    (found,) = values.flat[bad : bad + 1].tolist()
-    row, column = _position(table, bad)
-    raise ValueError(
-      f'{name} must hold 0 and 1 only; found {found!r} at row '
-      f'{first_row + row}, column {column}. Turn unknown entries into 0, or '
-      'drop the row.'
-    )
-  if not is_sparse:
-    return bits
-  indices = table.indices[: len(bits)]
-  table = sparse.csr_array((bits, indices, table.indptr), shape=table.shape)
-  if not bits.all():
-    table = table.copy()
-    table.eliminate_zeros()
-  if not table.has_sorted_indices:
-    table = table.sorted_indices()
-  if not table.has_canonical_format:
-    rows = np.repeat(np.arange(table.shape[0]), np.diff(table.indptr))
-    twice = (np.diff(rows) == 0) & (np.diff(table.indices) == 0)
-    row, column = _position(table, np.flatnonzero(twice)[0])
-    raise ValueError(
-      f'{name} must hold an entry once; the one at row {first_row + row}, '
-      f'column {column} is there twice. Sum up duplicates first.'
-    )
-  return table
-
-
-def _bits(values: np.ndarray) -> np.ndarray | None:
-  """Returns values as uint8, or None if one is neither 0 nor 1."""
-  if values.dtype == np.bool_:
-    return values.view(np.uint8)
-  if values.dtype.kind in 'iu' and values.itemsize == 1:
-    bits = values.view(np.uint8)  # Below 0 is above 1 then.
-    return bits if bits.max(initial=0) <= 1 else None
-  ones = values == 1
-  num_valid = np.count_nonzero(ones) + np.count_nonzero(values == 0)
-  return ones.view(np.uint8) if num_valid == values.size else None
-
-
-def _position(table, entry: int) -> tuple[int, int]:
-  """Returns row and column of an entry, counted as they are stored."""
-  if not sparse.issparse(table):
-    return divmod(int(entry), table.shape[1])
-  row = np.searchsorted(table.indptr, entry, side='right') - 1
-  return int(row), int(table.indices[entry])
 
 
 def irlbl(class_counts) -> np.ndarray:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import strategies as st
 from scipy import sparse
 
+from aubal_jax import binary_table
 from aubal_jax import grouping
 from aubal_jax import labelsets as labelsets_lib
 from aubal_jax import row_keys
@@ -363,7 +364,7 @@ def test_the_table_given_is_left_as_it_is():
   for table in (unsorted(some_table(70)), without_zeros):
     before = copies(table)
     labelsets_lib.find_labelsets(table)
-    labelsets_lib.as_binary(table)
+    binary_table.as_binary(table)
     for was, array in zip(before, copies(table), strict=True):
       np.testing.assert_array_equal(was, array)
   found = labelsets_lib.find_labelsets(given := some_table(70))
@@ -371,26 +372,6 @@ def test_the_table_given_is_left_as_it_is():
   found = labelsets_lib.find_labelsets(sparse.csr_array(given))
   found.patterns.data[:] = 0
   np.testing.assert_array_equal(given, some_table(70))
-
-
-@pytest.mark.parametrize('kind', KINDS)
-def test_as_binary(kind):
-  table = some_table(9)
-  found = labelsets_lib.as_binary(KINDS[kind](table))
-  np.testing.assert_array_equal(dense(found), table)
-  assert found.dtype == np.uint8
-  if sparse.issparse(found):
-    assert found.format == 'csr' and found.has_canonical_format
-    assert found.data.all()
-
-
-def test_as_binary_copies_nothing_that_is_so_already():
-  for table in (some_table(9), some_table(9).astype(bool)):
-    assert np.shares_memory(labelsets_lib.as_binary(table), table)
-    table = sparse.csr_array(table)
-    found = labelsets_lib.as_binary(table)
-    assert np.shares_memory(found.data, table.data)
-    assert np.shares_memory(found.indices, table.indices)
 
 
 def test_imbalance_by_hand():
@@ -467,11 +448,6 @@ def test_rows_are_counted_over_blocks(monkeypatch, convert):
   chunks = in_chunks(convert(table), [100])
   with pytest.raises(ValueError, match=r'chunk 1 of .* 5 at row 23, column 4'):
     labelsets_lib.find_labelsets(chunks)
-
-
-def test_as_binary_names_its_argument():
-  with pytest.raises(ValueError, match='patterns must hold 0 and 1 only'):
-    labelsets_lib.as_binary([[2]], 'patterns')
 
 
 def test_unknown_as_a_third_value():

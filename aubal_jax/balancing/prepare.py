@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scipy import sparse
 
-from aubal_jax import labelsets as labelsets_lib
+from aubal_jax import binary_table
 from aubal_jax.balancing import arguments
 from aubal_jax.balancing import iterations
 from aubal_jax.balancing import objective as objective_lib
@@ -46,7 +46,7 @@ def prepare(
   Raises:
     ValueError: an argument breaks its rule; the message names all three.
   """
-  patterns = sparse.csr_array(labelsets_lib.as_binary(patterns, 'patterns'))
+  patterns = sparse.csr_array(binary_table.as_binary(patterns, 'patterns'))
   counts = arguments.checked_counts(counts, patterns.shape[0])
   lower, upper = arguments.checked_bounds(lower, upper, len(counts))
   arguments.check_number('lam', lam, least=0)

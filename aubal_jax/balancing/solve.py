@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from scipy import sparse
 
+from aubal_jax import binary_table
 from aubal_jax import labelsets as labelsets_lib
 from aubal_jax import plan as plan_lib
 from aubal_jax.balancing import iterations
@@ -176,7 +177,7 @@ def solve(
     >>> solution.counts.tolist(), solution.gap < 1e-5
     ([100, 100, 1000], True)
   """
-  patterns = sparse.csr_array(labelsets_lib.as_binary(patterns, 'patterns'))
+  patterns = sparse.csr_array(binary_table.as_binary(patterns, 'patterns'))
   clock = record.Clock()
   with jax.enable_x64(True):
     instance = prepare.prepare(

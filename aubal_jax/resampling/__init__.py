@@ -16,7 +16,7 @@ import typing
 import numpy as np
 from scipy import sparse
 
-from aubal_jax import labelsets as labelsets_lib
+from aubal_jax import binary_table
 from aubal_jax import plan as plan_lib
 
 
@@ -139,7 +139,7 @@ def _entry(method: str) -> Resampler:
 
 def _as_csr(labels) -> sparse.csr_array:
   """Returns uint8[N, L], canonical and without zeros, that may be shared."""
-  table = sparse.csr_array(labelsets_lib.as_binary(labels))
+  table = sparse.csr_array(binary_table.as_binary(labels))
   if not table.shape[0]:
     raise ValueError('labels must have at least one row; it has none.')
   return table
