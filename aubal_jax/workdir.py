@@ -166,6 +166,8 @@ def pin(config, *, fingerprint: str, num_steps: int) -> dict[str, dict]:
   for stage, prefixes in READS.items():
     pinned[stage] = {k: v for k, v in flat.items() if k.startswith(prefixes)}
     pinned[stage]['the table'] = fingerprint
+  if flat['balance.features'] == 'pixels':  # Then these decide who is near.
+    pinned['balance'] |= {k: v for k, v in flat.items() if k in _PIXELS}
   pinned['train']['train.num_steps'] = num_steps
   return pinned
 
