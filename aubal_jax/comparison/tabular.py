@@ -214,9 +214,9 @@ def standardise(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
 def principal_axes(rows: np.ndarray) -> np.ndarray:
   """Returns float32[F, F], the principal axes of rows [R, F] in its columns.
 
-  In these coordinates the optimum of the logistic model is the same one, but the
-  loss curves nearly along each by itself, which is how Adam scales its steps:
-  hundreds of them do what takes thousands in the features.
+  In these coordinates the optimum of the logistic model is the same one, but
+  the loss curves nearly along each by itself, which is how Adam scales its
+  steps: hundreds of them do what takes thousands in the features.
   """
   return _axes(np.ascontiguousarray(rows, np.float32).tobytes(), rows.shape)
 

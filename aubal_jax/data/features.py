@@ -42,8 +42,8 @@ def finish(
   filled = np.where(missing, means, values).astype(np.float32)
   return filled, (
     f'{missing.sum():,} of {values.size:,} feature values are missing, in '
-    f'{missing.any(axis=0).sum():,} of {values.shape[1]:,} columns: each is the '
-    'mean of its column.',
+    f'{missing.any(axis=0).sum():,} of {values.shape[1]:,} columns: each is '
+    'the mean of its column.',
   )
 
 

@@ -75,16 +75,16 @@ def load(
     split, groups, notes = given_split(rows, split_column, group_column)
     names = rows.optional(path_column, 'path', 'data.path_column')
     features = features_lib.of_columns(rows, feature_columns)
-    both = [n for n in map(str, label_columns) if n in feature_columns]
+    special = (path_column, split_column, group_column, *feature_columns)
+    labels, known, label_names = parse(
+      rows, label_columns, unknown_codes, special
+    )
+    both = [name for name in label_names if name in feature_columns]
     if both:
       raise ValueError(
         f'data.feature_columns and data.label_columns both hold {both[0]!r}. '
         'Take it out of one of them.'
       )
-    special = (path_column, split_column, group_column, *feature_columns)
-    labels, known, label_names = parse(
-      rows, label_columns, unknown_codes, special
-    )
     ids = None if names is None else names.cells()
   elif suffix in SUFFIXES:
     names = _check_names(label_columns, ())
