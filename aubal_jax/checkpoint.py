@@ -14,8 +14,6 @@ all of it. Nothing is drawn on the devices.
 """
 
 import contextlib
-import logging
-import math
 import os
 import pathlib
 import re
@@ -28,44 +26,13 @@ from typing import TypeVar
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-import tensorstore
-from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy
-from orbax.checkpoint.checkpoint_managers import BestN
-from orbax.checkpoint.checkpoint_managers import LatestN
+
+from aubal_jax import checkpoint_files
+from aubal_jax import checkpoint_manager
 
 State = TypeVar('State')
 
-BEST_METRIC = 'f1_macro'
-
-_unraisable_hook = sys.unraisablehook
-
-
-class _Manager(ocp.CheckpointManager):
-  """Orbax's, but damaged metrics do not keep a directory from being opened."""
-
-  def __init__(self, path, *, options):
-    self.read_only = options.read_only
-    super().__init__(path, options=options)
-
-  def metrics(self, step):
-    """Returns the metrics of a step; None where there are none, or damaged."""
-    try:
-      found = super().metrics(step)
-      if found is not None:
-        _quality(found)
-    except (AttributeError, KeyError, OSError, TypeError, ValueError):
-      print(
-        f'Warning: the metrics of {self.directory}/{step} are damaged: it is'
-        ' no candidate for the best checkpoint.',
-        file=sys.stderr,
-        flush=True,
-      )
-      return None
-    return found
-
-
-class _DamagedError(Exception):
-  """A checkpoint cannot be read; the message says what of it, on one line."""
+BEST_METRIC = checkpoint_manager.BEST_METRIC
 
 
 @contextlib.contextmanager
@@ -109,25 +76,9 @@ def open_checkpoints(
       f'There are no checkpoints at {path}: train first, or name another'
       ' directory.'
     )
-  _silence_orbax()
-  options = ocp.CheckpointManagerOptions(
-    best_fn=_quality,
-    preservation_policy=AnyPreservationPolicy(
-      [
-        LatestN(keep_checkpoints),
-        BestN(
-          get_metric_fn=_quality,
-          n=1,
-          keep_checkpoints_without_metrics=False,
-        ),
-      ]
-    ),
-    cleanup_tmp_directories=True,
-    read_only=read_only,  # Overrules the line above.
-    enable_async_checkpointing=not read_only,
-    **_of_this_process(path),
-  )
-  with _Manager(path, options=options) as checkpoints:
+  with checkpoint_manager.make_manager(
+    path, keep_checkpoints=keep_checkpoints, read_only=read_only
+  ) as checkpoints:
     try:
       yield checkpoints
     except BaseException:
@@ -136,22 +87,6 @@ def open_checkpoints(
         wait(checkpoints)
       raise
     wait(checkpoints)
-
-
-def _of_this_process(path):
-  """Returns options by which no other process is waited for."""
-  if jax.process_count() == 1:
-    return {}
-  path.mkdir(parents=True, exist_ok=True)
-  index = jax.process_index()
-  return {
-    'create': False,
-    'multiprocessing_options': ocp.options.MultiprocessingOptions(
-      primary_host=index,
-      active_processes={index},
-      barrier_sync_key_prefix=f'process_{index}',
-    ),
-  }
 
 
 def save(
@@ -271,7 +206,7 @@ def restore(
   if which == 'best':
     try:
       return _restore_step(checkpoints, step, like)
-    except _DamagedError as error:
+    except checkpoint_files.DamagedError as error:
       raise ValueError(
         f'The best checkpoint is damaged ({error}); delete the folder'
         f' {checkpoints.directory / str(step)}, and the best of the others is'
@@ -281,7 +216,7 @@ def restore(
   for step in sorted(checkpoints.all_steps(), reverse=True):
     try:
       state = _restore_step(checkpoints, step, like)
-    except _DamagedError as error:
+    except checkpoint_files.DamagedError as error:
       damaged[step] = error
     else:
       _set_aside(checkpoints, damaged, step)
@@ -297,12 +232,12 @@ def _restore_step(checkpoints, step, like):
   """Returns the state of one step.
 
   Raises:
-    _DamagedError: it cannot be read.
+    checkpoint_files.DamagedError: it cannot be read.
     ValueError: it is whole, but of another structure, shape or dtype.
   """
   path = checkpoints.directory / str(step) / 'default'
-  saved = _read_structure(path)
-  wanted = _flatten(like)
+  saved = checkpoint_files.read_structure(path)
+  wanted = checkpoint_files.flatten(like)
   for name in sorted(saved | wanted):
     have, want = (x.get(name, 'absent') for x in (saved, wanted))
     if have != want:
@@ -316,42 +251,7 @@ def _restore_step(checkpoints, step, like):
   try:
     return checkpoints.restore(step, args=ocp.args.StandardRestore(target))
   except (OSError, ValueError) as error:
-    raise _damaged(path, error) from error
-
-
-def _read_structure(path):
-  """Returns name -> shape and dtype; raises _DamagedError unless all is there.
-
-  Every byte is read, here and not by Orbax: where that fails on one array it
-  leaves the others behind, which write tracebacks on the screen.
-  """
-  try:
-    store = tensorstore.KvStore.open(
-      {'driver': 'ocdbt', 'base': {'driver': 'file', 'path': f'{path}/'}}
-    ).result()
-    names = store.list().result()
-    for name in names:
-      store.read(name).result()
-    if not names:
-      raise FileNotFoundError('it has no arrays')
-    metadata = ocp.StandardCheckpointHandler().metadata(path)
-    return _flatten(metadata.tree)
-  except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
-    raise _damaged(path, error) from error
-
-
-def _flatten(tree):
-  """Returns name -> 'dtype[shape]' of arrays, 'empty' of what has none."""
-  flat = ocp.tree.to_flat_dict(tree, sep='.', keep_empty_nodes=True)
-  return {
-    name: f'{x.dtype}{list(x.shape)}' if hasattr(x, 'shape') else 'empty'
-    for name, x in flat.items()
-  }
-
-
-def _damaged(path, error):
-  first = str(error).partition('\n')[0]
-  return _DamagedError(f'{path}: {first}')
+    raise checkpoint_files.damaged(path, error) from error
 
 
 def _set_aside(checkpoints, damaged, step):
@@ -392,25 +292,3 @@ def find_step(
   if which == 'best':
     return checkpoints.best_step()
   raise ValueError(f"which must be 'latest' or 'best', got {which!r}.")
-
-
-def _quality(metrics: Mapping[str, Any]) -> float:
-  """What `BEST_METRIC` is ordered by: a NaN is worse than any number."""
-  value = float(metrics[BEST_METRIC])
-  return -math.inf if math.isnan(value) else value
-
-
-def _silence_orbax() -> None:
-  """Keeps Orbax off the screen: what goes wrong with it, it also raises."""
-  logging.getLogger('absl').addFilter(_is_worth_seeing)
-  sys.unraisablehook = _drop_closed_loops
-
-
-def _drop_closed_loops(unraisable) -> None:
-  """Leaves out what arrays say that were not yet written as one failed."""
-  if str(unraisable.exc_value) != 'Event loop is closed':
-    _unraisable_hook(unraisable)
-
-
-def _is_worth_seeing(record: logging.LogRecord) -> bool:
-  return 'orbax' not in pathlib.PurePath(record.pathname).parts

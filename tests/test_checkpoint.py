@@ -16,6 +16,7 @@ import optax
 import pytest
 
 from aubal_jax import checkpoint
+from aubal_jax import checkpoint_manager
 
 
 @flax.struct.dataclass
@@ -440,7 +441,7 @@ def test_orbax_is_quiet_and_others_are_not(directory, caplog):
     # Orbax speaks when it is not silenced, or this test could not fail.
     with caplog.at_level(logging.INFO, logger='absl'):
       logger = logging.getLogger('absl')
-      logger.removeFilter(checkpoint._is_worth_seeing)
+      logger.removeFilter(checkpoint_manager._is_worth_seeing)
       checkpoint.ocp.CheckpointManager(directory).close()
       assert caplog.records
       caplog.clear()
