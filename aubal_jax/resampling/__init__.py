@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import importlib
 import inspect
+import numbers
 import types
 import typing
 
@@ -153,10 +154,10 @@ def _check_fraction(method, entry, fraction) -> None:
       f'{method} has no amount to choose; leave fraction out (it is '
       f'{fraction}).'
     )
-  if not 0 <= fraction < np.inf:
+  if not isinstance(fraction, numbers.Real) or not 0 <= fraction < np.inf:
     raise ValueError(
       f'fraction must be a number from 0, a share of the rows; it is '
-      f'{fraction}.'
+      f'{fraction!r}.'
     )
 
 

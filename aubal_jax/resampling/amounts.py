@@ -11,15 +11,13 @@ def num_to_add(fraction: float | None, num_rows: int) -> int:
 
 
 def num_to_delete(fraction: float | None, num_rows: int) -> int:
-  """Returns round(fraction N); fraction None is .25.
+  """Returns round(fraction N), but a row less than N; fraction None is .25.
 
   Raises:
     ValueError: no row would be left.
   """
-  number = num_to_add(fraction, num_rows)
-  if number >= num_rows:
+  if fraction is not None and fraction >= 1:
     raise ValueError(
-      f'fraction must leave a row where rows are deleted; {fraction} of '
-      f'{num_rows} rows are {number}.'
+      f'fraction must be below 1 where rows are deleted; it is {fraction}.'
     )
-  return number
+  return min(num_to_add(fraction, num_rows), num_rows - 1)
