@@ -12,10 +12,13 @@ which may be interrupted; the same command goes on.
       --config.data.name=manifest --config.data.path=manifest.csv \
       --config.data.image_size=112 --config.data.num_folds=3 \
       --config.compare.models=resnet18_112 \
-      --config.compare.methods=none,random,ml_ros,aubal:l1,aubal:relative \
+      --config.compare.methods="'none,random,ml_ros,aubal:l1,aubal:relative'" \
       --config.compare.augment_rows=none,added,all \
       --config.compare.uppers=2,3,5,10 --config.compare.diversities=none,group \
       --config.train.num_steps=400 --workdir=runs/night
+
+Names with a colon (aubal:OBJECTIVE, loss:NAME) want both kinds of quotes. Bounds
+by group (`subject` in the table) are for sets that have some; content is for any.
 """
 
 from aubal_jax import config
@@ -28,6 +31,7 @@ def get_config():
   c.compare.models = ('resnet8_16',)
   c.compare.methods = ('none', 'random', 'aubal:l1', 'aubal:relative')
   c.balance.optimizer = 'ipm'
+  c.balance.features = 'pixels'  # Where neighbours and content are looked for.
   c.train.num_steps = 200
   c.train.learning_rate = 1e-3
   c.train.eval_every_steps = 100

@@ -12,7 +12,8 @@ from aubal_jax.tasks import resample
 
 # What a cell reads beside its own choices, as beginnings of names.
 _READS = (
-  *('seed', 'data.label_columns', 'data.unknown_codes', 'balance.'),
+  *('seed', 'data.label_columns', 'data.feature_columns'),
+  *('data.unknown_codes', 'balance.'),
   *('compare.seeds', 'compare.repeats', 'compare.folds', 'compare.num_steps'),
 )
 
@@ -31,7 +32,14 @@ def load(config, paths) -> dict:
         f'compare.data names two tables that are called {name}, the last of '
         f'them {path}; rename a file, or name it once.'
       )
-    tables[name] = datasets.load_table(config, path)
+    table = datasets.load_table(config, path)
+    if table.features is None:
+      raise ValueError(
+        f'{path} has no features to compare methods on. Save them as '
+        "'features' [N, F] beside 'labels' in an .npz, or name their columns "
+        'in data.feature_columns.'
+      )
+    tables[name] = table
   return tables
 
 
