@@ -51,6 +51,11 @@ MAY_IMPORT = {
   'evaluate': {'bootstrap', 'data', 'metrics', 'models'},
   'predict': {'data', 'files', 'progress'},
   'report': {'files', 'labelsets'},
+  'diversity': set(),
+  'comparison': {
+    *('data', 'files', 'labelsets', 'losses', 'metrics', 'models', 'plan'),
+    'resampling',
+  },
 }
 ABOVE = {'tasks', 'main', '__main__'}
 
