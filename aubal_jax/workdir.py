@@ -119,8 +119,11 @@ WRITES = {
 # Stands for a setting of a stage that the task at hand cannot tell.
 NOT_KNOWN = object()
 
-# More steps go on from where fewer ended.
-_MAY_GROW = ('balance.max_steps', 'train.num_steps')
+# More steps go on from where fewer ended; a cell is run anew with more seeds.
+_MAY_GROW = (
+  *('balance.max_steps', 'train.num_steps'),
+  *('compare.seeds', 'compare.repeats'),
+)
 
 # What the task predict writes, whose record is a file of its own: it needs no
 # more of a run than a copy of checkpoints/.
@@ -168,6 +171,8 @@ def pin(config, *, fingerprint: str, num_steps: int) -> dict[str, dict]:
     pinned[stage]['the table'] = fingerprint
   if flat['balance.features'] == 'pixels':  # Then these decide who is near.
     pinned['balance'] |= {k: v for k, v in flat.items() if k in _PIXELS}
+  if flat['balance.redraw_each_epoch']:  # The plan is as long as training.
+    pinned['balance']['rows drawn'] = num_steps * flat['train.batch_size']
   pinned['train']['train.num_steps'] = num_steps
   return pinned
 

@@ -16,6 +16,8 @@ from aubal_jax import train_log
 from aubal_jax import train_step
 from aubal_jax.tasks import compare
 from aubal_jax.tasks import compare_images
+from aubal_jax.tasks import compare_tables
+from aubal_jax.tasks import datasets
 from aubal_jax.tasks import evaluate
 from aubal_jax.tasks import inputs as inputs_lib
 from tests import test_tasks
@@ -359,3 +361,108 @@ def test_groups_are_needed_for_bounds_by_groups(config, tmp_path):
   config.compare.diversities = ('group',)
   with pytest.raises(ValueError, match=r'no groups.*data\.group_column'):
     run(config, tmp_path / 'run')
+
+
+@pytest.fixture(name='tables')
+def fixture_tables(tmp_path, config):
+  """A comparison on two tables of features, where there are no groups."""
+  rng = np.random.default_rng(0)
+  paths = []
+  for name in ('one', 'two'):
+    labels = (rng.random((60, 3)) < [0.5, 0.3, 0.15]).astype('u1')
+    features = (labels @ rng.normal(size=(3, 4)) * 2).astype('f4')
+    features += rng.normal(size=features.shape)
+    paths.append(str(tmp_path / f'{name}.npz'))
+    np.savez(paths[-1], labels=labels, features=features)
+  config.compare.data = (','.join(paths),)
+  config.compare.models = ('logistic',)
+  config.compare.methods = ('none', 'ml_ros', 'aubal:l1')
+  config.compare.seeds = 2
+  config.compare.repeats = 1
+  config.compare.num_steps = 5
+  return config
+
+
+def test_tables_have_all_seeds_and_folds_in_a_cell(tables, tmp_path, capsys):
+  tables.compare.diversities = ('none', 'content')
+  path = run(tables, tmp_path / 'run')
+  rows = rows_of(path)
+  assert [(r['data'], r['method'], r['diversity']) for r in rows] == [
+    (name, method, diversity)
+    for name in ('one', 'two')
+    for method, diversity in (
+      *(('none', 'none'), ('ml_ros', 'none'), ('aubal:l1', 'none')),
+      ('aubal:l1', 'content'),
+    )
+  ]
+  names = {
+    'one-none-logistic',
+    'one-aubal_l1-logistic-f0.25-u10-content',
+    'two-ml_ros-logistic-f0.25',
+  }
+  assert names < {*cells_of(path)} and len(cells_of(path)) == 8
+  for row in rows:
+    assert row['num_steps'] == 5 and row['augment_rows'] is None
+    assert (row['upper'] is None) == (row['method'] != 'aubal:l1')
+    places = [(t['seed'], t['repeat'], t['fold']) for t in row['trials']]
+    assert sorted(places) == [(s, 0, f) for s in (0, 1) for f in (0, 1)]
+  assert 'drawn' not in capsys.readouterr().out.casefold()  # No faces are.
+
+
+def test_a_table_more_is_the_same_comparison(tables, tmp_path, monkeypatch):
+  both = tables.compare.data[0].split(',')
+  tables.compare.data = (both[1],)
+  path = run(tables, tmp_path / 'run')
+  ran, run_cell = [], compare_tables.run_cell
+
+  def counted(inputs, cell):
+    ran.append(cell.data)
+    return run_cell(inputs, cell)
+
+  monkeypatch.setattr(compare_tables, 'run_cell', counted)
+  tables.compare.data = tuple(both)
+  run(tables, path)
+  assert ran == ['one'] * 3
+  tables.compare.seeds = 3  # Cells are run anew with more seeds.
+  run(tables, path)
+  assert len(ran) == 9 and len(rows_of(path)[0]['trials']) == 6
+  tables.compare.methods = ('none',)
+  tables.compare.num_steps = 6
+  with pytest.raises(ValueError, match=r'compare\.num_steps: 5 there, 6 now'):
+    run(tables, path)
+
+
+def test_a_table_without_groups_has_no_bounds_by_group(tables, tmp_path):
+  tables.compare.diversities = ('none', 'group')
+  tables.compare.methods = ('none', 'aubal:l1')
+  with pytest.raises(ValueError, match=r'one has no groups.*content'):
+    run(tables, tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()
+
+
+def test_what_no_table_is_compared_by_is_told(tables, tmp_path):
+  bare = tmp_path / 'bare.npz'
+  np.savez(bare, labels=np.eye(4, dtype='u1'))
+  tables.compare.data = (str(bare),)
+  with pytest.raises(
+    ValueError, match=r"bare\.npz has no features.*'features'"
+  ):
+    run(tables, tmp_path / 'run')
+  tables.compare.data = (str(tmp_path / 'one.npz'), str(tmp_path / 'one.arff'))
+  (tmp_path / 'one.arff').write_text('')
+  with pytest.raises(ValueError, match=r'two tables that are called one'):
+    run(tables, tmp_path / 'run')
+  tables.compare.data = (str(tmp_path / 'none.npz'),)
+  with pytest.raises(FileNotFoundError, match=r'none\.npz'):
+    run(tables, tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()
+
+
+def test_the_embedded_table_is_there(tables):
+  for given in (('',), ('synthetic',)):
+    tables.compare.data = given
+    assert datasets.table_paths(tables) == ['synthetic']
+  found = compare_tables.load(tables, ['synthetic'])['synthetic']
+  assert found.features.shape[0] == len(found)
+  tables.compare.data = ()
+  assert datasets.table_paths(tables) == []

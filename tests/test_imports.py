@@ -53,8 +53,8 @@ MAY_IMPORT = {
   'report': {'files', 'labelsets'},
   'diversity': set(),
   'comparison': {
-    *('data', 'files', 'labelsets', 'losses', 'metrics', 'models', 'plan'),
-    'resampling',
+    *('data', 'diversity', 'files', 'labelsets', 'losses', 'metrics'),
+    *('models', 'plan', 'resampling'),
   },
 }
 ABOVE = {'tasks', 'main', '__main__'}

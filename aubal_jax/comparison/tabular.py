@@ -15,6 +15,7 @@ from scipy import sparse
 from aubal_jax import losses as losses_lib
 from aubal_jax import plan as plan_lib
 from aubal_jax import resampling
+from aubal_jax.comparison import bounds
 from aubal_jax.comparison import fit
 from aubal_jax.comparison import folds as folds_lib
 from aubal_jax.comparison import scores
@@ -35,6 +36,8 @@ def run_cell(
   folds: int = 2,
   num_steps: int = 300,
   options: Mapping | None = None,
+  diversity: str = 'none',
+  num_clusters: int = 0,
   name: str = '',
 ) -> dict:
   """Resamples, trains and scores a method in every fold, with every seed.
@@ -55,6 +58,8 @@ def run_cell(
     folds: folds of each.
     num_steps: optimiser steps, the same for all.
     options: further options of the resampler, such as `upper`.
+    diversity: what bounds the growth of `aubal`, a name of `diversity.KINDS`.
+    num_clusters: of content, see `diversity.find_clusters`.
     name: of the data, for the result.
 
   Returns:
@@ -85,8 +90,19 @@ def run_cell(
   drawn = []
   for split in splits:
     features = standardise(dataset.features, split.train)
+    of_split = resample
+    if diversity != 'none':
+      upper = bounds.find_upper(
+        dataset,
+        split.train,
+        features,
+        kind=diversity,
+        num_clusters=num_clusters,
+        **{key: chosen[key] for key in ('lower', 'upper') if key in chosen},
+      )
+      of_split = functools.partial(resample, upper=upper)
     drawn.append(
-      [_draw(dataset, split, features, seed, resample) for seed in seeds]
+      [_draw(dataset, split, features, seed, of_split) for seed in seeds]
     )
   num_rows = max(
     len(split.train) + sum(len(one.made) for one in some)
@@ -129,7 +145,7 @@ def run_cell(
     'model': model,
     'augment_rows': None,
     'upper': chosen.get('upper'),
-    'diversity': 'none',
+    'diversity': diversity,
     'num_steps': num_steps,
     'label_names': list(dataset.label_names),
     'trials': trials,

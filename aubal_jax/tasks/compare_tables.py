@@ -50,8 +50,17 @@ def make_inputs(inputs, grid, tables) -> dict:
     inputs: of the comparison.
     grid: all the choices of `cells.make_grid`, but for what is compared on.
     tables: from `load`.
+
+  Raises:
+    ValueError: growth is to be bounded by groups that a table does not have.
   """
   found = cells_lib.make_grid([*tables], cells_lib.TABLE, **grid)
+  for cell in found:
+    if cell.diversity == 'group' and tables[cell.data].groups is None:
+      raise ValueError(
+        f'compare.diversities holds group, but {cell.data} has no groups; name '
+        'their column in data.group_column, or take content.'
+      )
   return {cell: _inputs_of(inputs, cell, tables[cell.data]) for cell in found}
 
 
@@ -83,6 +92,8 @@ def run_cell(inputs, cell) -> dict:
     repeats=config.compare.repeats,
     folds=config.compare.folds,
     options=_options(config, cell),
+    diversity=cell.diversity,
+    num_clusters=config.balance.num_clusters,
     name=cell.data,
     **({'num_steps': steps} if steps else {}),
   )
