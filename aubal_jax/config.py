@@ -7,6 +7,9 @@ import ml_collections
 # The data sets that have a reader of their own: those of data.readers.
 _SETS = ('aff_wild2', 'emotionet', 'ck_plus', 'disfa', 'bp4d', 'actor_study')
 
+# The methods whose rows can be drawn anew: those of resampling.RESAMPLERS.
+SAMPLERS = ('inverse_frequency', 'repeat_factor', 'calibration')
+
 _CHOICES = {
   'task': (
     *('run', 'balance', 'train', 'evaluate', 'report'),
@@ -162,7 +165,7 @@ def default() -> ml_collections.ConfigDict:
 
   # Of the methods that are not aubal.
   c.balance.fraction = 0.0  # Of the rows, to add or delete; 0: as usual there.
-  c.balance.neighbours = 5  # Of a row, for mlsmote, smote, mlsol, mlenn.
+  c.balance.neighbours = 5  # Of a row, for mlsmote, smote and mlsol.
   c.balance.combine = 'ranking'  # mlsmote's labels: also union, intersection.
   c.balance.ml_rus = 'bags'  # Or no_minority: rows without a rare label go.
   c.balance.redraw_each_epoch = False  # Samplers by weight: not one draw only.
@@ -293,6 +296,11 @@ def check(config) -> None:
       raise ValueError(
         f'{key} must be at least {least}; it is {_get(config, key)}.'
       )
+  if config.balance.redraw_each_epoch and config.balance.method not in SAMPLERS:
+    raise ValueError(
+      f'balance.redraw_each_epoch is for {[*SAMPLERS]}, which draw rows by '
+      f'weight; balance.method is {config.balance.method!r}.'
+    )
   epochs = config.train.num_epochs
   if not config.train.num_steps and not 0 < epochs < math.inf:
     raise ValueError(

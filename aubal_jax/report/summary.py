@@ -36,6 +36,7 @@ def describe_balance(labelsets, solution, after, images):
         f'{ratios[1]:.2f}'
       )
     out += '.'
+  out += _method(labelsets.get('plan', {}))
   if solution is None:
     return out
   start, end, whole = (
@@ -56,6 +57,27 @@ def describe_balance(labelsets, solution, after, images):
     )
   if not solution['converged']:
     out += ' The solver stopped before the gap that was asked for.'
+  return out
+
+
+def _method(plan):
+  """Returns what plan a method that solves nothing made, HTML."""
+  if plan.get('method', 'none') in ('aubal', 'none'):
+    return ''
+  facts = [f'{page.count(plan["added"], "row")} added']
+  if plan['mixed']:
+    facts.append(f'{page.number(plan["mixed"])} of them mixed of two')
+  if plan['left_out']:
+    facts.append(f'{page.count(plan["left_out"], "image")} in no row')
+  out = (
+    f' The plan is that of <code>{page.text(plan["method"])}</code>: '
+    f'{", ".join(facts)}.'
+  )
+  if plan['epochs'] > 1:
+    out += (
+      f' It is drawn anew for each of {page.number(plan["epochs"])} epochs, '
+      'and its numbers are those of all of them.'
+    )
   return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 
@@ -34,6 +35,7 @@ def run(inputs) -> None:
   after = _counts_after(plan, rows, labelsets)
   names = dataset.label_names
   content = _labelsets_json(names, labelsets, uneven, after)
+  content['plan'] = _plan_json(inputs, plan, labelsets, after)
   if dataset.sources is not None:
     content['sources'] = rows_lib.tell_sources(dataset)
   solved = None if solution is None else _solution_json(solution)
@@ -98,7 +100,7 @@ def _make_plan(inputs, rows, labelsets):
     return resample.make_plan(inputs, rows), None
   from aubal_jax.balancing import solve as solve_lib
 
-  settings = solve_settings(config)
+  settings = solve_settings(config) | _budget_of_fraction(config, len(rows))
   settings['upper'] = bounds.find_upper(inputs, labelsets)
   solution = solve_lib.solve(labelsets.patterns, labelsets.counts, **settings)
   _print_solution(solution)
@@ -120,6 +122,20 @@ def _make_plan(inputs, rows, labelsets):
       flush=True,
     )
   return plan, solution
+
+
+def _budget_of_fraction(config, num_rows: int) -> dict:
+  """Returns what `balance.fraction` means to aubal, as in `aubal.resample`."""
+  c = config.balance
+  if not c.fraction:
+    return {}
+  if c.budget or c.budget_growth:
+    raise ValueError(
+      f'balance.fraction is {c.fraction}, which is a budget; leave out '
+      'balance.budget and balance.budget_growth.'
+    )
+  budget = num_rows + round(c.fraction * num_rows)
+  return {'budget': budget, 'budget_exactly': True}
 
 
 def solve_settings(config) -> dict:
@@ -208,6 +224,34 @@ def _labelsets_json(names, labelsets, uneven, after) -> dict:
   content['absent'] = [names[i] for i in uneven['absent']]
   content['largest'] = listed(np.arange(len(after)))
   content['grown'] = listed(grown[after[grown] > labelsets.counts[grown]])
+  return content
+
+
+def _plan_json(inputs, plan, labelsets, after) -> dict:
+  """Returns what the plan is, and prints how uneven it is."""
+  if plan.labels is None:
+    uneven = labelsets_lib.imbalance(
+      dataclasses.replace(labelsets, counts=after)
+    )
+  else:
+    uneven = labelsets_lib.imbalance(plan.labels)
+  sources = np.unique(plan.source)
+  content = {
+    'method': inputs.config.balance.method,
+    'epochs': resample.num_epochs(inputs, len(labelsets.index)),
+    'rows': len(plan),
+    'added': int(plan.augment.sum()),
+    'mixed': int((plan.partner >= 0).sum()),
+    'left_out': len(labelsets.index) - len(sources),
+  }
+  for name in ('class_counts', 'mean_ir', 'cvir', 'scumble'):
+    content[name] = _plain(uneven[name])
+  print(
+    f'balance: the plan has {len(plan):,} rows, {content["added"]:,} of them '
+    f'added; {content["left_out"]:,} images are in none; MeanIR '
+    f'{uneven["mean_ir"]:.2f}, CVIR {uneven["cvir"]:.2f}',
+    flush=True,
+  )
   return content
 
 

@@ -84,6 +84,8 @@ class Inputs:
       for stage in {*self.pinned} - {'inspect'}:
         self.pinned[stage]['the table'] = workdir.NOT_KNOWN
       self.pinned['train']['train.num_steps'] = workdir.NOT_KNOWN
+      if config.balance.redraw_each_epoch:
+        self.pinned['balance']['rows drawn'] = workdir.NOT_KNOWN
 
   def within(self, path, config) -> Inputs:
     """Returns the inputs of another run on the same data set and images.

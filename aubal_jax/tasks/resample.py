@@ -22,8 +22,18 @@ def options_of(config, method: str) -> dict:
   return {name: config.balance[key] for name, key in options.items()}
 
 
+def num_epochs(inputs, num_rows: int) -> int:
+  """Returns how often rows are drawn: for all of training, or once."""
+  config = inputs.config
+  if not config.balance.redraw_each_epoch:
+    return 1
+  epoch = num_rows + round(config.balance.fraction * num_rows)
+  trained = inputs.num_steps * config.train.batch_size
+  return max(math.ceil(trained / epoch), 1)
+
+
 def make_plan(inputs, rows):
-  """Returns the plan for these rows by `balance.method`, and tells of it.
+  """Returns the plan for these rows by `balance.method`.
 
   Args:
     inputs: the `Inputs`.
@@ -38,11 +48,9 @@ def make_plan(inputs, rows):
   options, features = options_of(config, method), None
   if entry.needs_features:
     features = features_lib.find_features(inputs, rows)
-  if entry.is_sampler and config.balance.redraw_each_epoch:
-    epoch = len(rows) + round(fraction * len(rows))
-    trained = inputs.num_steps * config.train.batch_size
-    options['num_epochs'] = max(math.ceil(trained / epoch), 1)
-  plan = resampling.resample(
+  if config.balance.redraw_each_epoch:
+    options['num_epochs'] = num_epochs(inputs, len(rows))
+  return resampling.resample(
     dataset.labels[rows],
     method,
     fraction=fraction or None,
@@ -52,10 +60,3 @@ def make_plan(inputs, rows):
     label_names=dataset.label_names,
     **options,
   )
-  added = int(plan.augment.sum())
-  print(
-    f'balance: {method}: {len(plan):,} rows, {added:,} of them added; '
-    f'{len(rows) - len({*plan.source.tolist()}):,} images are in none',
-    flush=True,
-  )
-  return plan
