@@ -123,13 +123,15 @@ def test_trials_are_matched_whatever_their_order_and_number():
   mixed = other | {'trials': [*rng.permutation(other['trials'])]}
   assert statistics.summarise([none, mixed])['contexts'][0]['tests'] == first
   # A split that one of the two lacks counts for neither.
-  fewer = other | {'trials': [t for t in other['trials'] if t['repeat'] != 3]}
-  both = none | {'trials': [t for t in none['trials'] if t['repeat'] != 3]}
-  a, b = (
-    statistics.summarise([x, fewer])['contexts'][0]['tests']
-    for x in (none, both)
+  fewer, less = (
+    row | {'trials': [t for t in row['trials'] if t['repeat'] != 3]}
+    for row in (other, none)
   )
-  assert a == b != first
+  a, b, c = (
+    statistics.summarise(pair)['contexts'][0]['tests']
+    for pair in ((none, fewer), (less, other), (less, fewer))
+  )
+  assert a == b == c != first
 
 
 def test_rows_are_equal_within_one_percent(tables):
@@ -223,6 +225,8 @@ def test_cells_that_failed_are_left_out_and_named():
   assert (failed['data'], failed['method']) == ('emotions', 'lp_rus')
   for row in context['ranks']:
     assert row['left_out'] == ['lp_rus'] and 'lp_rus' not in row['entries']
+  overall = find(context['overall'], entry='lp_rus')['scores']
+  assert {score['mean'] for score in overall.values()} == {None}
   tests = [t['data'] for t in context['tests'] if t['entry'] == 'lp_rus']
   assert {*tests} == {'yeast', 'birds'}
   assert statistics.summarise([failed])['contexts'] == []
