@@ -90,7 +90,10 @@ def table1_of_runs(runs):
     columns[name] = [*entry['class_counts'], entry['images']]
   before = found[-1]
   columns['non-aug'] = [*before['class_counts'], before['images']]
-  notes = []
+  notes = [
+    'A column of a data set counts all its images, validation included; '
+    'non-aug and aug-1 count what trains.'
+  ]
   if solution is not None:
     columns['aug-1'] = [
       *(*solution['class_counts_after'], solution['images_after'])
@@ -102,7 +105,7 @@ def table1_of_runs(runs):
       f'whole images; no choice is better by more than a relative '
       f'{solution["rounded_gap"]:.1e}, which is proved.'
     )
-  title = 'Table I of these runs: images of training that show each label'
+  title = 'Table I of these runs: images that show each label'
   return table1(title, before['label_names'], columns, notes)
 
 
