@@ -19,5 +19,10 @@ def get_config():
   c = config.default()
   c.task = 'compare'
   c.compare.data = ('synthetic',)
+  c.compare.methods = (
+    *('none', 'random', 'lp_ros', 'lp_rus', 'ml_ros', 'ml_rus', 'mlsmote'),
+    *('remedial', 'inverse_frequency', 'calibration'),
+    *('aubal:l1', 'aubal:relative'),
+  )
   c.balance.optimizer = 'ipm'
   return c

@@ -346,14 +346,14 @@ def test_each_cell_has_the_settings_of_its_choice(config, tmp_path):
   )
   assert (ours.balance.method, ours.balance.objective) == ('aubal', 'relative')
   assert (ours.balance.upper, ours.balance.diversity) == (3.0, 'content')
-  assert (ours.balance.budget, ours.balance.budget_exactly) == (38, True)
+  assert ours.balance.fraction == 0.25
   assert (ml_ros.balance.method, ml_ros.balance.fraction) == ('ml_ros', 0.25)
   assert (focal.balance.method, focal.loss.name) == ('none', 'focal')
   assert ml_ros.loss.name == config.loss.name
   for own in (ours, ml_ros, focal):
     assert own.augment.rows == 'all' and own.seed == 5
     assert own.train.num_steps == 7 and own.model.name == 'resnet8_16'
-  assert config.balance.budget == 0  # The comparison's own stay.
+  assert config.balance.method == 'aubal'  # The comparison's own stay.
 
 
 def test_groups_are_needed_for_bounds_by_groups(config, tmp_path):

@@ -79,25 +79,19 @@ def _inputs_of(inputs, cell, dataset):
   """Returns the `Inputs` of a cell."""
   config = inputs.config.copy_and_resolve_references()
   config.task = 'run'
-  num_rows = len(dataset.rows('train'))
   config.train.num_steps = config.compare.num_steps or inputs.num_steps
   config.seed = cell.seed
   config.model.name = cell.model
   config.augment.rows = cell.augment_rows
   kind, _, name = cell.method.partition(':')
   config.balance.method = 'none' if kind == 'loss' else kind
-  config.balance.fraction = 0.0
+  config.balance.fraction = cell.fraction or 0.0
   if kind == 'loss':
     config.loss.name = name
   elif kind == 'aubal':
     config.balance.objective = name
     config.balance.upper = cell.upper
     config.balance.diversity = cell.diversity
-    if cell.fraction is not None:
-      config.balance.budget = num_rows + round(cell.fraction * num_rows)
-      config.balance.budget_exactly = True
-  else:
-    config.balance.fraction = cell.fraction or 0.0
   if cell.fold is not None:
     config.data.fold = cell.fold
   other = inputs.within(inputs.path / 'cells' / cell.name, config)
