@@ -1,6 +1,7 @@
 """compare.html and the printed tables: whole, safe, honest in words."""
 
 import copy
+import json
 import re
 
 import pytest
@@ -49,6 +50,11 @@ def write(record, path):
   return (path / 'compare.html').read_text(encoding='utf-8')
 
 
+@pytest.fixture(name='source', scope='module')
+def fixture_source(tables, tmp_path_factory):
+  return write(tables, tmp_path_factory.mktemp('page'))
+
+
 def words_of(record):
   answers = conclusions.conclude(record)
   return [x for a in answers for x in a.can], [
@@ -56,8 +62,7 @@ def words_of(record):
   ]
 
 
-def test_the_page_is_whole_and_asks_for_nothing(tables, tmp_path):
-  source = write(tables, tmp_path)
+def test_the_page_is_whole_and_asks_for_nothing(tables, source):
   page = Page(source)
   assert [*re.findall('<h2>(.*?)</h2>', source)] == [
     *SECTIONS,
@@ -72,11 +77,9 @@ def test_the_page_is_whole_and_asks_for_nothing(tables, tmp_path):
   ids = page.values('id')
   assert len({*ids}) == len(ids)
   assert source.count('<svg') == 4  # Two of ranks, dots, labels.
-  assert write(tables, tmp_path) == source
 
 
-def test_what_is_bold_is_what_the_test_says(tables, tmp_path):
-  source = write(tables, tmp_path)
+def test_what_is_bold_is_what_the_test_says(source):
   table = source[source.index('<h2>Scores') :]
   table = table[: table.index('</table>')]
   rows = dict(re.findall('<tr><th scope="row">(.*?)</th>(.*?)</tr>', table))
@@ -127,9 +130,11 @@ def test_words_tell_threshold_movement_from_ranking(tables):
     r'tuned thresholds: better aubal:relative \(\+0\.02\d\); worse lp_rus',
     words,
   )
-  (words,) = [x for x in can if x.startswith('Thresholds: ')]
-  assert re.search(r'at \.5, (8|9|10) % is left', words)
-  assert 'to aubal:relative 33 %)' in words
+  gained, lost = [x for x in can if x.startswith('Thresholds: ')]
+  assert 'gained over plain training at .5 by 6 methods, ' in gained
+  assert re.search(r' (8|9|10) % is left', gained)
+  assert 'to aubal:relative 33 %)' in gained
+  assert 'lost to plain training at .5 by 1 method, ' in lost
 
 
 def test_words_tell_how_little_ranks_of_few_data_sets_say():
@@ -140,6 +145,7 @@ def test_words_tell_how_little_ranks_of_few_data_sets_say():
   (words,) = [x for x in cannot if 'F1 macro at .5: ' in x and 'Ranks' in x]
   assert 'Nemenyi tells apart what lies 10.7 ranks apart; 10 are poss' in words
   assert re.search(r'would take \d data sets\.$', words)
+  assert any('plain training are ±0.00' in x for x in cannot)
   assert any('2 wins out of 2 are a sign test of p = 0.5.' in x for x in cannot)
 
 
@@ -159,8 +165,8 @@ def test_words_on_how_each_balanced_plan_stands():
   ]  # fmt: skip
   can, _ = words_of(record_lib.make_record(rows))
   assert (
-    'aubal:l1 beside methods with as many rows: F1 macro at .5 better than '
-    'random; worse than ml_ros. F1 macro at tuned thresholds not told from '
+    'aubal:l1, beside methods with as many rows. F1 macro at .5: better than '
+    'random; worse than ml_ros. F1 macro at tuned thresholds: not told from '
     'random and ml_ros.'
   ) in can
 
@@ -197,11 +203,8 @@ def test_little_is_enough_for_a_page(tmp_path):
     assert comparison.lines(record)
 
 
-def test_records_read_back_make_the_same_page(tables, tmp_path):
-  import json
-
-  again = json.loads(json.dumps(tables))
-  assert write(again, tmp_path) == write(tables, tmp_path)
+def test_records_read_back_make_the_same_page(tables, source, tmp_path):
+  assert write(json.loads(json.dumps(tables)), tmp_path) == source
 
 
 def test_lines_fit_a_terminal(tables, crossed):

@@ -120,14 +120,14 @@ def pairs(cells, data, entries, scores) -> list[dict]:
 
 
 def shares(tests) -> list[dict]:
-  """Returns how much of the gain over `none` at .5 tuned thresholds leave.
+  """Returns how much of what changes at .5 tuned thresholds leave.
 
   Args:
     tests: from `against`, of all scores.
 
   Returns:
     dicts of `data`, `entry`, `score`, the gains `at_half` and `tuned`, and
-    `share`, None unless the gain at .5 is above 0 by its own interval.
+    `share`, None unless the gain (or loss) at .5 is sure: beyond its interval.
   """
   gains = {
     (t['data'], t['entry'], t['score']): t
@@ -146,14 +146,13 @@ def shares(tests) -> list[dict]:
           'at_half': gain['difference'],
           'tuned': tuned['difference'],
           'share': tuned['difference'] / gain['difference']
-          if is_above(gain)
+          if _is_sure(gain)
           else None,
         }
       )
   return rows
 
 
-def is_above(test) -> bool:
-  """Returns whether the difference is above 0 by its own interval."""
+def _is_sure(test) -> bool:
   half_width = test['half_width']
-  return half_width is not None and test['difference'] > half_width
+  return half_width is not None and abs(test['difference']) > half_width

@@ -37,7 +37,8 @@ def summarise(results) -> dict:
         over all (`data` None), `p_holm` over the entries;
       * `pairs`: each entry less each other where their rows are equal;
       * `ranks`: of each score, with Friedman, Nemenyi and who is left out;
-      * `shares`: of the gain over `none` at .5, what tuned thresholds leave.
+      * `shares`: of the gain over `none` (or loss) at .5, what is left with
+        tuned thresholds.
   """
   results = [result for result in results if result.get('trials')]
   names = entry_names(results)

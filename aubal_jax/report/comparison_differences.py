@@ -88,7 +88,7 @@ def tests(context, score, reference, alpha) -> str:
   if reference == 'random':
     caption += ' &ne;: another number of rows, so not only the choice of rows.'
   columns = ('', *('over all' if d is None else d for d in where))
-  return page.table(caption, columns, rows)
+  return f'<div class="snug">{page.table(caption, columns, rows)}</div>'
 
 
 def _test(test, alpha, reference) -> str:
@@ -125,8 +125,8 @@ def shares(context) -> str:
   caption = (
     'Gain in F1 macro over <code>none</code>, both at .5 and both with '
     'thresholds tuned on held-out training data, and the share of the first '
-    'that is left in the second (a dash: the first is not above 0). AUC and '
-    'mAP know no thresholds.'
+    'that is left in the second (a dash: the first is not told from 0). AUC '
+    'and mAP know no thresholds.'
   )
   columns = ('', 'at .5', 'tuned', 'left', 'AUC macro', 'mAP')
   return f'<div class="snug">{page.table(caption, columns, rows)}</div>'

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import statistics
 import typing
 
 from aubal_jax.report import comparison_words as wording
 
 _F1 = ('f1_macro', 'f1_macro_tuned')
+_SIDES = {1: 'better than', -1: 'worse than', 0: 'not told from'}
 _FACTORS = {
   'augment_rows': 'Augmenting rows',
   'fraction': 'The fraction',
@@ -44,6 +46,7 @@ def conclude(record) -> list[Answer]:
     if not found['effects']:
       _add_own(can, cannot, context, alpha)
     _add_ranks(can, cannot, context, alpha)
+    cannot += _power_words(context)
     answers.append(Answer(wording.context_name(context, contexts), can, cannot))
   return [*answers, Answer('', [], _limits(record))]
 
@@ -94,56 +97,65 @@ def _in_short(contexts, alpha) -> Answer:
 
 
 def _threshold_words(context) -> list[str]:
-  """Returns what tuned thresholds leave of the gains at .5."""
+  """Returns what tuned thresholds leave of gains, and of losses, at .5."""
+  where = wording.whole(context), 'f1_macro'
   shares = [
     row
     for row in context['shares']
-    if (row['data'], row['score']) == (wording.whole(context), 'f1_macro')
-    and row['share'] is not None
+    if (row['data'], row['score']) == where and row['share'] is not None
   ]
-  if not shares:
-    return []
-  half = sum(row['at_half'] for row in shares)
-  left = sum(row['tuned'] for row in shares) / half
-  order = sorted(shares, key=lambda row: row['share'])
-  gain = 'gains' if len(shares) == 1 else 'gain'
-  words = (
-    f'Thresholds: of what {wording.methods(len(shares))} {gain} over plain '
-    f'training at .5, {100 * left:z.0f} % is left where both have tuned '
-    'thresholds'
-  )
-  if len(shares) > 1:
-    ends = [f'{x["entry"]} {100 * x["share"]:z.0f} %' for x in order]
-    words += f' (from {ends[0]} to {ends[-1]})'
-  return [f'{words}; the rest is had by tuning alone.']
+  sentences = []
+  for side, words in ((1, 'gained over'), (-1, 'lost to')):
+    mine = [row for row in shares if side * row['at_half'] > 0]
+    mine.sort(key=lambda row: row['share'])
+    if not mine:
+      continue
+    half = sum(row['at_half'] for row in mine)
+    left = sum(row['tuned'] for row in mine) / half
+    ends = [f'{x["entry"]} {100 * x["share"]:z.0f} %' for x in mine]
+    spread = f' (from {ends[0]} to {ends[-1]})' if len(mine) > 1 else ''
+    sentences.append(
+      f'Thresholds: of the F1 macro {words} plain training at .5 by '
+      f'{wording.methods(len(mine))}, {100 * left:z.0f} % is left where both '
+      f'have tuned thresholds{spread}; the rest was a matter of thresholds.'
+    )
+  return sentences
 
 
 def _add_own(can, cannot, context, alpha):
   """Says how each balanced entry stands to the others with equal rows."""
-  own = [e for e in context['entries'] if e.startswith('aubal')]
-  for entry in own:
-    parts, told = [], False
-    for score in _F1:
-      sides = {1: [], -1: [], 0: []}
-      for pair in context['pairs']:
-        ends = pair['entry'], pair['reference']
-        if pair['score'] == score and entry in ends:
-          other = ends[ends[0] == entry]
-          if other not in own and pair['num_data'] == len(context['data']):
-            sign = 1 if ends[0] == entry else -1
-            sides[sign * wording.verdict(pair, alpha)].append(other)
-      told |= bool(sides[1] or sides[-1])
-      named = {1: 'better than', -1: 'worse than', 0: 'not told from'}
-      words = [
-        f'{named[x]} {wording.listed(names)}'
-        for x, names in sides.items()
-        if names
-      ]
+  said = {}
+  for entry in context['entries']:
+    if entry.startswith('aubal'):
+      words = _stand(context, entry, alpha)
       if words:
-        parts.append(f'{wording.PHRASES[score]} {"; ".join(words)}')
-    if parts:
-      words = f'{entry} beside methods with as many rows: {". ".join(parts)}.'
-      (can if told else cannot).append(words)
+        said.setdefault(words, []).append(entry)
+  for words, entries in said.items():
+    told = 'better' in words or 'worse' in words
+    (can if told else cannot).append(
+      f'{wording.listed(entries)}, beside methods with as many rows. {words}.'
+    )
+
+
+def _stand(context, entry, alpha) -> str:
+  """Returns who an entry is better or worse than, and not told from."""
+  said = {}
+  for score in _F1:
+    sides = {name: [] for name in _SIDES.values()}
+    for pair in context['pairs']:
+      ends = pair['entry'], pair['reference']
+      if pair['score'] == score and entry in ends:
+        other = ends[ends[0] == entry]
+        whole = pair['num_data'] == len(context['data'])
+        if whole and not other.startswith('aubal'):
+          side = wording.verdict(pair, alpha) * (1 if ends[0] == entry else -1)
+          sides[_SIDES[side]].append(other)
+    words = [
+      f'{k} {wording.listed(names)}' for k, names in sides.items() if names
+    ]
+    if words:
+      said.setdefault('; '.join(words), []).append(wording.PHRASES[score])
+  return '. '.join(f'{wording.listed(k)}: {words}' for words, k in said.items())
 
 
 def _add_ranks(can, cannot, context, alpha):
@@ -171,6 +183,20 @@ def _add_ranks(can, cannot, context, alpha):
           f'. Ranks this far apart would take {row["data_needed"]} data sets'
         )
     (can if told else cannot).append(f'{words}.')
+
+
+def _power_words(context) -> list[str]:
+  """Returns how small a difference to plain training is not seen."""
+  score = 'f1_macro_tuned'
+  tests = wording.tests_of(context, wording.whole(context), score, 'none')
+  widths = [t['half_width'] for t in tests if t['half_width'] is not None]
+  if not widths:
+    return []
+  return [
+    f'{wording.PHRASES[score]}: the intervals of differences to plain training '
+    f'are ±{statistics.median(widths):.3f} (median), and smaller ones are not '
+    'seen.'
+  ]
 
 
 def _factors(effects, model, alpha) -> Answer:
