@@ -233,8 +233,8 @@ def default() -> ml_collections.ConfigDict:
 
   c.compare = ml_collections.ConfigDict()
   c.compare.data = ()  # Tables with features, or synthetic; (): data's images.
-  c.compare.methods = ('none', 'random', 'aubal:l1')  # Of resampling.RESAMPLERS,
-  # or aubal:OBJECTIVE, or loss:NAME.
+  c.compare.methods = ('none', 'random', 'aubal:l1')  # resampling.RESAMPLERS,
+  # aubal:OBJECTIVE or loss:NAME.
   c.compare.fractions = (0.25,)  # Rows to add or delete; 0: the method's own.
   c.compare.models = ()  # (): of tables logistic, mlp; of images model.name.
   c.compare.seeds = 3  # Number of them, from seed on.

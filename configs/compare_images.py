@@ -17,8 +17,8 @@ which may be interrupted; the same command goes on.
       --config.compare.uppers=2,3,5,10 --config.compare.diversities=none,group \
       --config.train.num_steps=400 --workdir=runs/night
 
-Names with a colon (aubal:OBJECTIVE, loss:NAME) want both kinds of quotes. Bounds
-by group (`subject` in the table) are for sets that have some; content is for any.
+Names with a colon (aubal:OBJECTIVE, loss:NAME) want both kinds of quotes. Folds
+and bounds by group go by the table's column `subject`, where it has one.
 """
 
 from aubal_jax import config
@@ -29,11 +29,12 @@ def get_config():
   c.task = 'compare'
   c.data.image_size = 48
   c.compare.models = ('resnet8_16',)
-  c.compare.methods = ('none', 'random', 'aubal:l1', 'aubal:relative')
+  methods = ('none', 'random', 'ml_ros', 'aubal:l1', 'aubal:relative')
+  c.compare.methods = methods
   c.balance.optimizer = 'ipm'
   c.balance.features = 'pixels'  # Where neighbours and content are looked for.
-  c.train.num_steps = 200
+  c.train.num_steps = 400
   c.train.learning_rate = 1e-3
-  c.train.eval_every_steps = 100
-  c.train.checkpoint_every_steps = 100
+  c.train.eval_every_steps = 200
+  c.train.checkpoint_every_steps = 200
   return c
