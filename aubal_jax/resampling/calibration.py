@@ -122,12 +122,13 @@ def _rake(columns, total, scale, share, cap) -> np.ndarray:
       scaled = matrix * slopes[:, np.newaxis]
       hessian = (matrix.T @ scaled).toarray() + np.diag(ridge * scale)
       step = -linalg.solve(hessian, gradient, assume_a='pos')
-      size = 1.0
-      while size > 1e-8:
-        found = evaluate(x + size * step, ridge)
-        if found[0] <= value + 1e-4 * size * (gradient @ step):
-          break
+      slope, size = gradient @ step, 1.0
+      found = evaluate(x + step, ridge)
+      while found[0] > value + 1e-4 * size * slope and size > 1e-6:
         size /= 2
+        found = evaluate(x + size * step, ridge)
+      if found[0] >= value:  # No better to the last digit.
+        break
       x = x + size * step
       value, gradient, slopes = found
   w = np.exp(np.minimum(matrix @ x, log_cap))
