@@ -33,6 +33,17 @@ settings.register_profile('ci', deadline=None, derandomize=True)
 settings.load_profile('ci' if os.environ.get('CI') else 'default')
 
 
+@pytest.fixture(scope='module', autouse=True)
+def _forget_programs():
+  """Lets go of a module's compiled programs when it is through.
+
+  Each is mapped memory, of which Linux gives a process 65,530 pieces; a
+  session that kept them all would be killed on the way.
+  """
+  yield
+  jax.clear_caches()
+
+
 @pytest.fixture
 def x64():
   """Turns on 64-bit arithmetic for one test."""
