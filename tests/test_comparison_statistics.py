@@ -291,6 +291,18 @@ def test_main_effects_hold_the_rest_equal(crossed):
   assert found['p'] <= found['p_holm'] <= 1
 
 
+def test_what_has_no_fraction_is_no_evidence_on_fractions():
+  results = [
+    result(method='none'),
+    result(method='ml_ros', fraction=0.1),
+    result(method='ml_ros', fraction=0.5, gain=0.1),
+  ]
+  found = statistics.summarise(results)['effects']
+  row = find(found, factor='fraction', score='f1_macro')
+  assert row['difference'] == pytest.approx(0.09, abs=0.02)
+  assert (row['level'], row['reference'], row['num_held']) == (0.5, 0.1, 1)
+
+
 def test_nothing_crossed_has_no_effects(tables):
   assert tables['effects'] == []
 

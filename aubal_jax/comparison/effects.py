@@ -29,7 +29,8 @@ def main_effects(cells, scores) -> list[dict]:
   """Returns what each factor changes, on average over all else.
 
   Args:
-    cells: dicts of `data`, `model`, `entry`, `trials` and all that is held.
+    cells: dicts of `data`, `model`, `entry`, `trials`, all that is held, and
+      `lacks`, the factors that cannot change a cell.
     scores: names.
 
   Returns:
@@ -97,7 +98,9 @@ def _effect(cells, factor, level, reference, score) -> list[dict]:
       {
         tuple(cell[key] for key in _HELD[factor]): cell['trials']
         for cell in cells
-        if cell['data'] == d and cell[factor] == value
+        if cell['data'] == d
+        and cell[factor] == value
+        and factor not in cell['lacks']
       }
       for value in (level, reference)
     ]

@@ -53,7 +53,10 @@ def summarise(results) -> dict:
     cells = _cells(results, where, names)
     if cells:
       contexts.append(where | _compare(cells, scores))
-      placed += [r | where | {'entry': e} for (_, e), r in cells.items()]
+      placed += [
+        r | where | {'entry': e, 'lacks': {k for k in where if r[k] is None}}
+        for (_, e), r in cells.items()
+      ]
   return {
     'alpha': significance.ALPHA,
     'scores': scores,

@@ -24,11 +24,11 @@ _READING = (
   'resampled; both are of one net.',
   'Seeds of one split are averaged first. Splits of repeated k-fold share '
   'images, so the variance of their mean is s&sup2; (1 / J + n<sub>test</sub> '
-  '/ n<sub>train</sub>), as Nadeau and Bengio have it (2003), not s&sup2; / J; '
-  'a '
-  'paired test is the corrected resampled t-test over the splits both have. '
-  'Over all data sets: the mean of their differences, with the degrees of '
-  'freedom of Welch and Satterthwaite.',
+  '/ n<sub>train</sub>), as Nadeau and Bengio have it (2003), not s&sup2; / J. '
+  'n<sub>train</sub> is without the images that tune thresholds.',
+  'A paired test is the corrected resampled t-test over the splits that both '
+  'have. Over all data sets it is of the mean of their differences, with the '
+  'degrees of freedom of Welch and Satterthwaite.',
   'Ranks: Demsar (2006), each data set one block; F is that of Iman and '
   'Davenport, as Friedman&rsquo;s own &chi;&sup2; is too timid with few data '
   'sets.',
@@ -186,8 +186,11 @@ def _labels(context, name) -> str:
 
 def _crossed(found) -> list[str]:
   """Returns the section of the factors of a crossed experiment."""
-  parts = ['<h2>What augmentation gives, and what balancing gives</h2>']
   rows, alpha = found['effects'], found['alpha']
+  title = 'What each factor gives'
+  if any(row['factor'] == 'augment_rows' for row in rows):
+    title = 'What augmentation gives, and what balancing gives'
+  parts = [f'<h2>{title}</h2>']
   for model in dict.fromkeys(row['model'] for row in rows):
     parts.append(f'<h3>{page.text(model)}</h3>')
     asked = dict.fromkeys((row['factor'], row['reference']) for row in rows)

@@ -10,39 +10,41 @@ _DEEP = 0.02  # A difference that has the full colour, if none is larger.
 
 
 def ranks(context, names) -> str:
-  """Returns average ranks of every score, with Friedman and Nemenyi."""
+  """Returns what Friedman and Nemenyi say, and the average ranks."""
   found = {row['score']: row for row in context['ranks']}
-  entries = [
-    e for e in context['entries'] if any(_rank(found, n, e) for n in names)
+  columns = ('', *(tables.TITLES[name] for name in names))
+  tests = [
+    [title, *(_friedman(found[n], key) for n in names)]
+    for title, key in (
+      ('Friedman &chi;&sup2;', 'chi_square'),
+      ('its p', 'chi_square_p'),
+      ('Iman-Davenport F', 'f'),
+      ('its p', 'f_p'),
+    )
   ]
+  for title, key, digits in (
+    ('critical difference', 'critical_difference', 2),
+    ('data sets needed', 'data_needed', None),
+  ):
+    tests.append(
+      [title, *(page.number(found[n].get(key), digits) for n in names)]
+    )
   rows = [
     [page.text(e), *(page.number(_rank(found, n, e), 2) for n in names)]
-    for e in entries
-  ]
-  foot = [
-    [
-      'Friedman &chi;&sup2;',
-      *(_friedman(found[n], 'chi_square') for n in names),
-    ],
-    ['its p', *(_friedman(found[n], 'chi_square_p') for n in names)],
-    ['Iman-Davenport F', *(_friedman(found[n], 'f') for n in names)],
-    ['its p', *(_friedman(found[n], 'f_p') for n in names)],
-    [
-      'critical difference',
-      *(page.number(found[n].get('critical_difference'), 2) for n in names),
-    ],
-    [
-      'data sets needed',
-      *(page.number(found[n].get('data_needed')) for n in names),
-    ],
+    for e in context['entries']
+    if any(_rank(found, n, e) for n in names)
   ]
   caption = (
-    f'Average ranks over {len(context["data"])} data sets, 1 the best, ties '
-    'averaged. Critical difference: Nemenyi, 5 %. Data sets needed: to tell '
-    'the first from the last, were these ranks the truth.'
+    'Critical difference: Nemenyi, 5 %. Data sets needed: to tell the first '
+    'from the last, were these ranks the truth.'
   )
-  columns = ('', *(tables.TITLES[name] for name in names))
-  return page.table(caption, columns, rows, foot=foot)
+  average = (
+    f'Average ranks over {len(context["data"])} data sets, 1 the best, ties '
+    'averaged.'
+  )
+  return '\n'.join(
+    [page.table(caption, columns, tests), page.table(average, columns, rows)]
+  )
 
 
 def _rank(found, score, entry):

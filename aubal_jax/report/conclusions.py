@@ -43,7 +43,7 @@ def conclude(record) -> list[Answer]:
         told, words = _reference_words(context, reference, alpha)
         (can if told else cannot).append(words)
     can += _threshold_words(context)
-    if not found['effects']:
+    if not any(row['factor'] == 'augment_rows' for row in found['effects']):
       _add_own(can, cannot, context, alpha)
     _add_ranks(can, cannot, context, alpha)
     cannot += _power_words(context)
