@@ -21,15 +21,21 @@ OPTIMIZERS = types.MappingProxyType(
 
 
 def make_optimizer(
-  name: str, learning_rate: float | Callable, *, clip_norm: float = 0.0
+  name: str,
+  learning_rate: float,
+  *,
+  schedule: Callable | None = None,
+  clip_norm: float = 0.0,
 ) -> optax.GradientTransformation:
   """Returns the optimiser called `name`.
 
-  Its state has one structure, whatever the learning rate and the clipping.
+  Its state has one structure, whatever schedule and clipping. The learning
+  rate is in it and not in the program, which is compiled once for all of them.
 
   Args:
     name: a name of `OPTIMIZERS`.
-    learning_rate: number above 0, or an optax schedule of the step.
+    learning_rate: number above 0.
+    schedule: f(step), what it is multiplied by; None: 1.
     clip_norm: a gradient whose norm, over all parameters, is larger is scaled
       down to it; 0: none is.
 
@@ -41,7 +47,7 @@ def make_optimizer(
     raise ValueError(
       f'Unknown optimizer {name!r}; choose one of {sorted(OPTIMIZERS)}.'
     )
-  if not callable(learning_rate) and not 0 < learning_rate < math.inf:
+  if not 0 < learning_rate < math.inf:
     raise ValueError(
       f'learning_rate must be above 0, got {learning_rate}; 1e-4 is usual.'
     )
@@ -49,9 +55,12 @@ def make_optimizer(
     raise ValueError(
       f'clip_norm must be at least 0, got {clip_norm}; 0 clips nothing.'
     )
-  if not callable(learning_rate):
-    learning_rate = optax.constant_schedule(learning_rate)
-  return optax.chain(
-    optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
-    OPTIMIZERS[name](learning_rate),
-  )
+  schedule = schedule or optax.constant_schedule(1.0)
+
+  def make(learning_rate):
+    return optax.chain(
+      optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
+      OPTIMIZERS[name](lambda step: learning_rate * schedule(step)),
+    )
+
+  return optax.inject_hyperparams(make)(float(learning_rate))

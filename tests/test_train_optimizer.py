@@ -13,8 +13,10 @@ from aubal_jax import train_optimizer
 def test_structure_of_the_optimizer_is_of_its_name_alone():
   """So the file of a checkpoint need not tell schedules and clipping."""
   plain = train_optimizer.make_optimizer('adam', 1.0)
-  rate = schedules.make_schedule('cosine', 1.0, num_steps=9, warmup_steps=3)
-  clipped = train_optimizer.make_optimizer('adam', rate, clip_norm=1.0)
+  schedule = schedules.make_schedule('cosine', 1.0, num_steps=9, warmup_steps=3)
+  clipped = train_optimizer.make_optimizer(
+    'adam', 1.0, schedule=schedule, clip_norm=1.0
+  )
   one, other = (x.init({'w': jnp.zeros(3)}) for x in (plain, clipped))
   assert jax.tree.structure(one) == jax.tree.structure(other)
 
@@ -32,10 +34,25 @@ def test_every_optimizer_descends(name):
 
 def test_optimizer_takes_a_schedule():
   optimizer = train_optimizer.make_optimizer(
-    'sgd', optax.constant_schedule(0.5)
+    'sgd', 0.5, schedule=optax.linear_schedule(1.0, 0.0, 4)
   )
-  updates, _ = optimizer.update(jnp.ones(1), optimizer.init(jnp.ones(1)))
-  np.testing.assert_array_equal(updates, [-0.5])
+  state = optimizer.init(jnp.ones(1))
+  for rate in (0.5, 0.375, 0.25, 0.125, 0.0):
+    updates, state = optimizer.update(jnp.ones(1), state, jnp.ones(1))
+    np.testing.assert_array_equal(updates, [-rate])
+
+
+def test_learning_rates_share_a_program():
+  """The compilation of one is found in the cache by the others."""
+
+  def program(learning_rate):
+    optimizer = train_optimizer.make_optimizer('adam', learning_rate)
+    state = optimizer.init(jnp.ones(2))
+    assert state.hyperparams['learning_rate'] == np.float32(learning_rate)
+    args = jnp.ones(2), state, jnp.ones(2)
+    return jax.jit(optimizer.update).lower(*args).as_text()
+
+  assert program(0.1) == program(1)
 
 
 def test_bad_optimizers_are_refused():

@@ -143,7 +143,10 @@ def test_a_curve_with_all_options_is_that_of_one_device(num_devices):
   options = {
     'optimizer': train_optimizer.make_optimizer(
       'sgd',
-      schedules.make_schedule('cosine', 0.5, num_steps=8, warmup_steps=2),
+      0.5,
+      schedule=schedules.make_schedule(
+        'cosine', 1.0, num_steps=8, warmup_steps=2
+      ),
       clip_norm=0.5,
     ),
     'averaged': True,

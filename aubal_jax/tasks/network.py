@@ -84,7 +84,12 @@ def pixels(described: dict) -> images.Pixels:
 
 
 def make_network(
-  described: dict, *, learning_rate=1.0, clip_norm=0.0, remat=False
+  described: dict,
+  *,
+  learning_rate=1.0,
+  schedule=None,
+  clip_norm=0.0,
+  remat=False,
 ):
   """Returns the model and the optimiser; without those, of the same shapes."""
   model = models.make_model(
@@ -96,7 +101,10 @@ def make_network(
     remat=remat,
   )
   optimizer = train_optimizer.make_optimizer(
-    described['optimizer'], learning_rate, clip_norm=clip_norm
+    described['optimizer'],
+    learning_rate,
+    schedule=schedule,
+    clip_norm=clip_norm,
   )
   return model, optimizer
 

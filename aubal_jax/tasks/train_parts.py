@@ -52,20 +52,30 @@ def make_parts(inputs) -> Parts:
   del settings['rows'], settings['frozen'], settings['backend']
   settings = augment.Settings(**settings)
   described = network.describe(config, dataset.label_names)
-  learning_rate = schedules.make_schedule(
+  rate = config.train.learning_rate
+  schedule = schedules.make_schedule(
     config.train.schedule,
-    config.train.learning_rate,
+    1.0,
     num_steps=inputs.num_steps,
     warmup_steps=config.train.warmup_steps,
   )
   model, optimizer = network.make_network(
     described,
-    learning_rate=learning_rate,
+    learning_rate=rate,
+    schedule=schedule,
     clip_norm=config.train.clip_norm,
     remat=config.train.remat,
   )
   step = _make_step(config, model, optimizer, dataset, plan, settings)
-  return Parts(plan, settings, described, learning_rate, model, optimizer, step)
+  return Parts(
+    plan,
+    settings,
+    described,
+    lambda step: rate * schedule(step),
+    model,
+    optimizer,
+    step,
+  )
 
 
 def _load_plan(path, dataset):
