@@ -4,6 +4,7 @@ import csv
 import pathlib
 import time
 
+import jax
 import numpy as np
 import pytest
 
@@ -201,6 +202,17 @@ def test_only_what_is_missing_is_run(config, tmp_path, ran, monkeypatch):
   config.train.num_steps = 3
   run(config, path)
   assert len(ran) == 19 and {r['num_steps'] for r in rows_of(path)} == {3}
+
+
+def test_a_night_of_cells_does_not_fill_the_memory(
+  config, tmp_path, ran, monkeypatch
+):
+  cleared = []
+  monkeypatch.setattr(compare, '_LET_GO_EVERY', 3)
+  monkeypatch.setattr(jax, 'clear_caches', lambda: cleared.append(len(ran)))
+  config.compare.seeds = 4
+  run(config, tmp_path / 'run')
+  assert cleared == [3, 6] and len(ran) == 8
 
 
 def test_failures_are_rows(config, tmp_path, ran, monkeypatch, capsys):

@@ -1,9 +1,14 @@
 """Bounds by diversity, and the clusters of content they may come from."""
 
+import time
+
 import numpy as np
 import pytest
 
+from aubal_jax import config as config_lib
 from aubal_jax import diversity
+from aubal_jax import files
+from aubal_jax import tasks
 from aubal_jax.balancing import solve as solve_lib
 
 # Labelset 0: 6 images of a; 1: 4 images of a, b, c, c; 2: 2 images of b.
@@ -114,3 +119,61 @@ def test_no_more_clusters_than_distinct_rows():
 def test_bad_features_are_named(features, words):
   with pytest.raises(ValueError, match=words):
     diversity.find_clusters(features)
+
+
+@pytest.fixture(name='config')
+def fixture_config(tmp_path):
+  """A table: ten images of `a` by one subject, ten of `b` by ten."""
+  c = config_lib.default()
+  c.task = 'balance'
+  c.data.name = 'labels'
+  c.data.path = str(tmp_path / 'table.csv')
+  lines = ['path,subject,a,b,c']
+  lines += [f'{i}.png,s0,1,0,0' for i in range(10)]
+  lines += [f'{i}.png,s{i},0,1,0' for i in range(10)]
+  lines += [f'{i}.png,s{i},0,0,1' for i in range(60)]
+  (tmp_path / 'table.csv').write_text('\n'.join(lines) + '\n')
+  c.balance.optimizer = 'newton'
+  c.balance.diversity = 'group'
+  return c
+
+
+def growth_of(config, path):
+  tasks.run_task(config, path, started=time.perf_counter())
+  largest = files.read_json(path / 'labelsets.json')['largest']
+  return {''.join(one['labels']): one['growth'] for one in largest}
+
+
+def test_the_balance_task_bounds_by_groups(config, tmp_path):
+  found = growth_of(config, tmp_path / 'group')
+  # 1 + 10 + 60 pairs of 80 images: a may grow to 10 * 80 / 71 images.
+  assert found['a'] == 1.1
+  assert found['b'] > 2
+  config.balance.diversity = 'none'
+  assert growth_of(config, tmp_path / 'none')['a'] > 2
+
+
+def test_the_balance_task_bounds_by_content(config, tmp_path):
+  labels = np.repeat(np.eye(3, dtype='u1'), [10, 10, 60], axis=0)
+  features = np.random.default_rng(0).normal(size=(80, 2)).astype('f4')
+  features[:10] = 9.0  # One picture, ten times.
+  config.data.path = str(tmp_path / 'table.npz')
+  np.savez(
+    config.data.path, labels=labels, features=features, label_names=[*'abc']
+  )
+  config.balance.diversity = 'content'
+  config.balance.num_clusters = 40
+  found = growth_of(config, tmp_path / 'run')
+  # At most 1 + 10 + 60 pairs, at least 1 + 1 + 39.
+  assert 1.1 <= found['a'] <= 10 * 80 / 41 / 10
+  assert found['b'] > 2
+
+
+def test_what_bounds_need_is_told(config, tmp_path):
+  config.data.group_column = ''
+  config.data.label_columns = ('a', 'b', 'c')
+  with pytest.raises(ValueError, match=r'diversity=group.*data\.group_column'):
+    growth_of(config, tmp_path / 'run')
+  config.balance.diversity = 'content'
+  with pytest.raises(ValueError, match=r"has no features; save them as 'feat"):
+    growth_of(config, tmp_path / 'run')
