@@ -56,7 +56,9 @@ def write_page(path, record) -> None:
   parts.append('<h2>How to read this</h2>')
   parts += [f'<p>{words}</p>' for words in _READING]
   with files.write_atomically(path) as file:
-    file.write(page.document('Comparison', parts))
+    # Whole tables: a last method that has to be scrolled to is overlooked.
+    body = ['<div class="whole">', *parts, '</div>']
+    file.write(page.document('Comparison', body))
 
 
 def _lead(record) -> str:

@@ -122,6 +122,9 @@ def labels(name, context) -> str:
     for key in ('f1_per_label', 'f1_per_label_tuned')
   }
 
+  across = min(len(entries), _ACROSS)
+  rows = math.ceil(len(entries) / across)
+
   def make(figure, axes):
     for ax, entry in zip(axes, entries, strict=False):
       ax.axhline(0, color=svg.INK, linewidth=0.8)
@@ -143,6 +146,8 @@ def labels(name, context) -> str:
       ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 3)))
       ax.xaxis.set_major_formatter(lambda x, _: f'{x:g}')
       ax.minorticks_off()
+    for ax in axes[max(len(entries) - across, 0) : len(entries)]:
+      ax.tick_params(labelbottom=True)
     _hide(axes[len(entries) :])
     figure.supxlabel(
       'share of the training images that show the label', fontsize=9
@@ -150,8 +155,6 @@ def labels(name, context) -> str:
     figure.supylabel('F1 less that of none', fontsize=9)
     _legend(figure, axes)
 
-  across = min(len(entries), _ACROSS)
-  rows = math.ceil(len(entries) / across)
   return svg.draw(
     f'labels-{name}', make, height=0.9 + 1.45 * rows, width=9.0, rows=rows,
     columns=across, sharex=True, sharey=True,

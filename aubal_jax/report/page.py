@@ -91,7 +91,8 @@ h3 { font-size: 1rem; margin: 1.1rem 0 .3rem; }
   outline: 1px solid var(--grid); }
 .thumbs figcaption { font-size: .7rem; line-height: 1.25; max-height: 2.5em;
   overflow: hidden; overflow-wrap: anywhere; }
-.snug table { width: auto; } .heat .scroll { max-height: none; }
+.snug table { width: auto; }
+.heat .scroll, .whole .scroll { max-height: none; }
 .heat thead th { writing-mode: vertical-rl; text-align: left;
   padding: .4rem .1rem; font-weight: 500; }
 .heat td { position: relative; isolation: isolate; text-align: center;
