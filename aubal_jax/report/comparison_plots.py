@@ -49,21 +49,24 @@ def critical_difference(name, entries, average, difference, bars) -> str:
     for place, i in enumerate(order):
       is_left = place < left
       down = place if is_left else k - 1 - place
-      y, edge = -top - 0.5 * down, (0.6 if is_left else k + 0.4)
-      ax.plot(
-        [average[i], average[i], edge], [0, y, y], color=svg.INK, linewidth=0.7
-      )
-      ax.text(
-        edge + (-0.1 if is_left else 0.1), y,
-        f'{svg.shorten(entries[i])}  {average[i]:.2f}' if is_left
-        else f'{average[i]:.2f}  {svg.shorten(entries[i])}',
-        horizontalalignment='right' if is_left else 'left',
-        verticalalignment='center',
-      )  # fmt: skip
+      edge = 0.6 if is_left else k + 0.4
+      _lead_out(ax, entries[i], average[i], edge, -top - 0.5 * down, is_left)
     ax.set_xlim(0.4, max(k, 1 + difference) + 0.6)
     ax.set_ylim(-top - 0.5 * left, 1.8)
 
   return svg.draw(f'ranks-{name}', make, height=height)
+
+
+def _lead_out(ax, entry, rank, edge, y, is_left):
+  """Draws the line from a rank to its name at the edge."""
+  ax.plot([rank, rank, edge], [0, y, y], color=svg.INK, linewidth=0.7)
+  parts = [svg.shorten(entry), f'{rank:.2f}']
+  ax.text(
+    edge + (-0.1 if is_left else 0.1), y,
+    '  '.join(parts if is_left else parts[::-1]),
+    horizontalalignment='right' if is_left else 'left',
+    verticalalignment='center',
+  )  # fmt: skip
 
 
 def dots(name, context) -> str:
@@ -112,40 +115,14 @@ def labels(name, context) -> str:
 
   A panel for each entry; lines are means over thirds of the labels.
   """
-  from matplotlib import ticker
-
   base = {c['data']: c for c in context['cells'] if c['entry'] == 'none'}
   entries = [e for e in context['entries'] if e != 'none']
-  points = {
-    (entry, key): _label_points(context, base, entry, key)
-    for entry in entries
-    for key in ('f1_per_label', 'f1_per_label_tuned')
-  }
-
   across = min(len(entries), _ACROSS)
   rows = math.ceil(len(entries) / across)
 
   def make(figure, axes):
     for ax, entry in zip(axes, entries, strict=False):
-      ax.axhline(0, color=svg.INK, linewidth=0.8)
-      for key, color, label in (
-        ('f1_per_label', svg.BEFORE, 'F1 at .5'),
-        ('f1_per_label_tuned', svg.AFTER, _TUNED),
-      ):
-        found = points[entry, key]
-        ax.plot(
-          *zip(*found, strict=True) if found else ([], []),
-          'o', markersize=2.6, alpha=0.5, color=color, markeredgewidth=0,
-        )  # fmt: skip
-        ax.plot(
-          *_thirds(found), color=color, linewidth=1.8, marker='o',
-          markersize=3.5, label=label,
-        )  # fmt: skip
-      ax.set_xscale('log')
-      ax.set_title(svg.shorten(entry), fontsize=8.5)
-      ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 3)))
-      ax.xaxis.set_major_formatter(lambda x, _: f'{x:g}')
-      ax.minorticks_off()
+      _draw_labels(ax, context, base, entry)
     for ax in axes[max(len(entries) - across, 0) : len(entries)]:
       ax.tick_params(labelbottom=True)
     _hide(axes[len(entries) :])
@@ -159,6 +136,31 @@ def labels(name, context) -> str:
     f'labels-{name}', make, height=0.9 + 1.45 * rows, width=9.0, rows=rows,
     columns=across, sharex=True, sharey=True,
   )  # fmt: skip
+
+
+def _draw_labels(ax, context, base, entry):
+  """Draws the labels of one entry, at .5 and at tuned thresholds."""
+  from matplotlib import ticker
+
+  ax.axhline(0, color=svg.INK, linewidth=0.8)
+  for key, color, label in (
+    ('f1_per_label', svg.BEFORE, 'F1 at .5'),
+    ('f1_per_label_tuned', svg.AFTER, _TUNED),
+  ):
+    found = _label_points(context, base, entry, key)
+    ax.plot(
+      *zip(*found, strict=True) if found else ([], []),
+      'o', markersize=2.6, alpha=0.5, color=color, markeredgewidth=0,
+    )  # fmt: skip
+    ax.plot(
+      *_thirds(found), color=color, linewidth=1.8, marker='o',
+      markersize=3.5, label=label,
+    )  # fmt: skip
+  ax.set_xscale('log')
+  ax.set_title(svg.shorten(entry), fontsize=8.5)
+  ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 3)))
+  ax.xaxis.set_major_formatter(lambda x, _: f'{x:g}')
+  ax.minorticks_off()
 
 
 def _label_points(context, base, entry, key) -> list[tuple[float, float]]:
