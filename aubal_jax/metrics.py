@@ -283,11 +283,17 @@ def roc_auc(probability, label, known=None):
   Returns:
     L floats; None for a label without a positive or without a negative.
   """
-  from sklearn import metrics as sk_metrics
+  return _per_label(_auc, probability, label, known, needs_negative=True)
 
-  return _per_label(
-    sk_metrics.roc_auc_score, probability, label, known, needs_negative=True
-  )
+
+def _auc(label, probability):
+  """Returns the share of pairs in the right order, ties half (Mann-Whitney)."""
+  from scipy import stats
+
+  positives = np.count_nonzero(label)
+  above = stats.rankdata(probability)[label].sum()
+  above -= positives * (positives + 1) / 2
+  return above / (positives * (len(label) - positives))
 
 
 def average_precision(probability, label, known=None):

@@ -85,20 +85,19 @@ def test_weights_are_duplicates_and_padding_is_nothing(model):
   options = {'num_entries': 120}
   twice = np.repeat(np.arange(40), counts)
   by_rows = train(model, features[twice], targets[twice], 1.0, **options)
-  by_weight = train(model, features, targets, counts[:, None], **options)
-  filled = train(
+  fill = (0, len(twice) - 40)
+  by_weight = train(
     model,
-    np.pad(features, ((0, 24), (0, 0))),
-    np.pad(targets, ((0, 24), (0, 0))),
-    np.pad(counts, (0, 24))[:, None],
+    np.pad(features, (fill, (0, 0)), constant_values=7),
+    np.pad(targets, (fill, (0, 0)), constant_values=1),
+    np.pad(counts, fill)[:, None],
     **options,
   )
-  for other in (by_rows, filled):
-    jax.tree.map(
-      lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
-      by_weight,
-      other,
-    )
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+    by_rows,
+    by_weight,
+  )
 
 
 @pytest.mark.parametrize('model', models.MODELS)
@@ -232,7 +231,8 @@ def test_a_plan_is_trained_on_row_by_row(recorded, monkeypatch, model):
     return plans[-1]
 
   monkeypatch.setattr(resampling, 'resample', resample)
-  result = cell('random', data=data, model=model, num_steps=20)
+  num_steps = 200 if model == 'logistic' else 20
+  result = cell('random', data=data, model=model, num_steps=num_steps)
   assert [t['plan']['rows'] for t in result['trials']] == [*map(len, plans)]
   for plan, (split, _, test) in zip(plans, recorded, strict=True):
     scaler = preprocessing.StandardScaler().fit(data.features[split.train])
@@ -251,7 +251,7 @@ def test_a_plan_is_trained_on_row_by_row(recorded, monkeypatch, model):
       np.float32(known[split.train].sum()),
       jax.random.key(int(entropy.generate_state(3)[2]))[None],
       learning_rate=fit.LEARNING_RATES[model],
-      num_steps=20,
+      num_steps=num_steps,
     )
     expected = fit.predict(
       models.make_model(model, 8), params, features[split.test]
@@ -298,22 +298,51 @@ def test_result_of_a_cell():
 
 def test_equal_cells_are_equal_and_seeds_matter():
   def found(**options):
-    trials = cell('random', fraction=0.5, model='mlp', **options)['trials']
-    return [t['scores'] for t in trials]
+    return [
+      {**trial, 'seconds': None}
+      for trial in cell('random', fraction=0.5, **options)['trials']
+    ]
 
-  assert found() == found()
-  assert found() != found(seeds=[1])
-  assert found(seeds=2)[::2] == found()
+  both = found(seeds=2)
+  assert both == found(seeds=2)
+  assert [t['seed'] for t in both] == [0, 1, 0, 1]
+  assert found()[0]['plan'] == both[0]['plan'] != both[1]['plan']
 
 
-@pytest.mark.parametrize('method', ['mlsmote', 'remedial', 'aubal:l1'])
-def test_methods_of_every_kind(method):
-  options = {'upper': 3.0} if method.startswith('aubal') else None
-  fraction = None if method == 'remedial' else 0.25
-  result = cell(method, fraction=fraction, options=options)
-  assert result['upper'] == (3.0 if options else None)
-  for trial in result['trials']:
+@pytest.mark.parametrize(
+  ('method', 'fraction'), [('mlsmote', 0.25), ('remedial', None)]
+)
+def test_methods_that_make_rows_and_labels(method, fraction):
+  for trial in cell(method, fraction=fraction, num_steps=9)['trials']:
     assert trial['plan']['rows'] > trial['num_train']
+
+
+def test_what_the_resampler_is_given(monkeypatch):
+  data = synthetic_table.load(num_rows=120)
+  calls = []
+
+  def resample(labels, method, *, rows, **settings):
+    calls.append((labels, method, rows, settings))
+    return plan_lib.unchanged(rows)
+
+  monkeypatch.setattr(resampling, 'resample', resample)
+  options = {'upper': 3.0, 'lam': 7.0}
+  result = cell(
+    'aubal:log', data=data, fraction=0.5, options=options, num_steps=9
+  )
+  assert (result['method'], result['upper']) == ('aubal:log', 3.0)
+  assert len({settings['seed'] for *_, settings in calls}) == 2
+  for labels, method, rows, settings in calls:
+    assert method == 'aubal'
+    np.testing.assert_array_equal(labels, data.labels[rows])
+    np.testing.assert_allclose(settings['features'].mean(axis=0), 0, atol=1e-6)
+    del settings['features'], settings['seed']
+    assert settings == {
+      'objective': 'log',
+      'fraction': 0.5,
+      'label_names': data.label_names,
+      **options,
+    }
 
 
 def test_a_loss_is_trained_with_on_the_rows_as_they_are():

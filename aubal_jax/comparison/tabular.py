@@ -22,7 +22,7 @@ from aubal_jax.comparison import scores
 from aubal_jax.data import dataset as dataset_lib
 from aubal_jax.models import tabular
 
-_ROWS_STEP = 128  # Rows are filled up to a multiple: methods share programs.
+_ROWS_STEP = 64  # Rows are filled up to a multiple: methods share programs.
 
 
 def run_cell(
