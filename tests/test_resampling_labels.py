@@ -241,6 +241,8 @@ def test_ml_rus_of_rows_without_a_minority_label():
   labels = table([AB], [4])
   plan = aubal.resample(labels, 'ml_rus', fraction=0.5, reading='no_minority')
   assert len(plan) == 2  # No label is in the minority: any row may go.
+  plan = aubal.resample(labels, 'ml_rus', fraction=0.9, reading='no_minority')
+  assert len(plan) == 1  # Of four rows .9 are four, but one stays.
 
 
 @pytest.mark.parametrize(('fraction', 'added'), [(0.25, 2), (2.5, 25)])

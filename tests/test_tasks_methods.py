@@ -85,6 +85,16 @@ def test_what_the_method_did_is_told(config, tmp_path, capsys):
   assert 'that of <code>lp_ros</code>: 10 rows added.' in page
 
 
+def test_a_method_that_finds_nothing_to_do_says_so(config, tmp_path, capsys):
+  config.data.path = str(tmp_path / 'unlike.npy')
+  np.save(config.data.path, np.array([[1, 0], [0, 1], [1, 1]]))
+  for method in ('lp_ros', 'none'):
+    config.balance.method = method
+    run(config, tmp_path / method)
+    said = 'Note: lp_ros finds nothing to change' in capsys.readouterr().out
+    assert said == (method == 'lp_ros')
+
+
 def test_a_method_without_an_amount_says_so(config, tmp_path):
   config.balance.method, config.balance.fraction = 'remedial', 0.25
   with pytest.raises(ValueError, match='remedial has no amount'):

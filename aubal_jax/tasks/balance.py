@@ -252,6 +252,11 @@ def _plan_json(inputs, plan, labelsets, after) -> dict:
     f'{uneven["mean_ir"]:.2f}, CVIR {uneven["cvir"]:.2f}',
     flush=True,
   )
+  as_it_is = plan.labels is None and not (
+    content['added'] + content['left_out']
+  )
+  if as_it_is and content['method'] != 'none':
+    print(f'Note: {content["method"]} finds nothing to change in these labels.')
   return content
 
 
