@@ -30,11 +30,15 @@ GOLDEN = pathlib.Path(__file__).parent / 'golden' / 'first_step.json'
 @pytest.fixture(name='curves', scope='module')
 def fixture_curves():
   """Of tiny_steps.tell_curves, in a process that has eight devices."""
+  flags = (
+    '--xla_force_host_platform_device_count=8',
+    '--xla_backend_optimization_level=0',  # Compiles sooner.
+  )
   program = 'from tests import tiny_steps; tiny_steps.tell_curves()'
   told = subprocess.run(
     [sys.executable, '-c', program],
     cwd=pathlib.Path(__file__).parent.parent,
-    env=os.environ | {'XLA_FLAGS': '--xla_force_host_platform_device_count=8'},
+    env=os.environ | {'XLA_FLAGS': ' '.join(flags)},
     stdout=subprocess.PIPE,
     check=True,
     timeout=300,

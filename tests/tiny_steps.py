@@ -43,9 +43,13 @@ def make_model(wide):
   )
 
 
-@functools.cache
 def make_state(wide=False):
   """Returns the state of all runs before the first step, as host arrays."""
+  return _make_state(wide)
+
+
+@functools.cache  # Of one signature, that nothing is made twice.
+def _make_state(wide):
   optimizer = train_optimizer.make_optimizer('adam', 1e-3)
   state = train_step.create_state(
     make_model(wide), optimizer, jax.random.key(0), (SIDE, SIDE, 1)
@@ -53,9 +57,13 @@ def make_state(wide=False):
   return jax.tree.map(np.asarray, state)
 
 
-@functools.cache
 def make_tiny(num_devices, wide=False):
   """Returns state, step function, and a list with an entry for each trace."""
+  return _make_tiny(num_devices, wide)
+
+
+@functools.cache
+def _make_tiny(num_devices, wide):
   traces = []
 
   def loss(logits, labels, known, axis_name=None):
