@@ -144,16 +144,6 @@ def from_first(make: Callable[[], Any]) -> Any:
   return pickle.loads(small or _broadcast(np.zeros(size, np.uint8)).tobytes())
 
 
-@contextlib.contextmanager
-def first_ahead() -> Iterator[None]:
-  """Has process 0 do what is inside before the others, as they may share it."""
-  if not is_first():
-    from_first(lambda: None)
-  yield
-  if is_first():
-    from_first(lambda: None)
-
-
 def _get(key: str) -> bytes:
   """Waits for a key as long as it takes; `ending_together` ends the wait."""
   from jax.errors import JaxRuntimeError

@@ -169,8 +169,6 @@ def test_a_process_alone_needs_no_others():
   assert (hosts.index(), hosts.count()) == (0, 1)
   assert hosts.from_first(lambda: 3) == 3
   hosts.check_same({'seed': 1})
-  with hosts.first_ahead():
-    pass
   hosts.start('no')
   with pytest.raises(KeyError), hosts.ending_together():
     raise KeyError
