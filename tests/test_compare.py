@@ -1,6 +1,7 @@
 """The comparison of methods: its cells, what goes on, what fails."""
 
 import csv
+import functools
 import pathlib
 import time
 
@@ -15,6 +16,8 @@ from aubal_jax import preemption
 from aubal_jax import tasks
 from aubal_jax import train_log
 from aubal_jax import train_step
+from aubal_jax.comparison import bounds
+from aubal_jax.data import dataset as dataset_lib
 from aubal_jax.tasks import compare
 from aubal_jax.tasks import compare_images
 from aubal_jax.tasks import compare_tables
@@ -335,6 +338,8 @@ def test_folds_are_test_splits_that_share_no_group(config, tmp_path, ran):
     assert not used & {*groups[test]}
     assert own.config.data.fold == cell.fold
   assert len(np.unique(np.concatenate(tests))) == 60
+  pinned = {(c.fold, r.pinned['compare']['the table']) for c, r in runs.items()}
+  assert len(pinned) == len({table for _, table in pinned}) == 2
   path = run(config, tmp_path / 'run')
   assert [
     [(t['seed'], t['fold']) for t in row['trials']] for row in rows_of(path)
@@ -419,6 +424,51 @@ def test_tables_have_all_seeds_and_folds_in_a_cell(tables, tmp_path, capsys):
     places = [(t['seed'], t['repeat'], t['fold']) for t in row['trials']]
     assert sorted(places) == [(s, 0, f) for s in (0, 1) for f in (0, 1)]
   assert 'drawn' not in capsys.readouterr().out.casefold()  # No faces are.
+
+
+def test_tables_are_bounded_by_diversity(tables, tmp_path, monkeypatch):
+  asked = []
+
+  def find_upper(dataset, rows, features, **settings):
+    asked.append(settings)
+    assert len(rows) < len(features) == len(dataset)
+    return 1.9
+
+  monkeypatch.setattr(bounds, 'find_upper', find_upper)
+  tables.compare.methods = ('aubal:l1',)
+  tables.compare.diversities = ('none', 'content')
+  tables.compare.uppers = (5.0,)
+  tables.balance.num_clusters = 7
+  path = run(tables, tmp_path / 'run')
+  kind = {'kind': 'content', 'num_clusters': 7, 'lower': 1.0, 'upper': 5.0}
+  assert asked == [kind] * 4  # Two tables of two folds.
+  plain, bounded = (
+    [t['plan'] for t in row['trials']] for row in rows_of(path)[:2]
+  )
+  assert [p['rows'] for p in plain] == [p['rows'] for p in bounded]
+  assert plain != bounded
+
+
+def test_bounds_by_diversity_are_of_the_rows_that_train():
+  labels = np.repeat(np.eye(2, dtype='u1'), 8, axis=0)
+  features = np.arange(16.0)[:, None] * [1.0, -1.0]
+  features[:8] = 0.0  # One picture, eight times.
+  split = np.full(16, 'train')
+  table = dataset_lib.Dataset(
+    labels,
+    labels < 2,
+    ('a', 'b'),
+    split,
+    split,
+    groups=np.array([*'x' * 12, *'wxyz']),
+  )
+  rows = np.r_[2:8, 10:16]
+  find = functools.partial(bounds.find_upper, table, rows, features, upper=10.0)
+  assert find(kind='none') == 10.0
+  # Of 6 + 6 rows a is shown by x alone, b by w, x, y and z: r = 12 / 5.
+  np.testing.assert_allclose(find(kind='group'), [10 * 2.4 / 6, 10.0])
+  a, b = find(kind='content', num_clusters=12)
+  assert a < 4 and b == 10.0
 
 
 def test_a_table_more_is_the_same_comparison(tables, tmp_path, monkeypatch):
