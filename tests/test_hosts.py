@@ -34,8 +34,8 @@ def fixture_start(tmp_path):
   file = tmp_path / 'settings.py'
   file.write_text(test_faults.SETTINGS)
 
-  def start(path, *extra):
-    """`extra`: settings of process 1 alone."""
+  def start(path, *extra, both=()):
+    """`extra`: settings of process 1 alone; `both`: of both."""
     port = free_port()
     environment = os.environ | {
       'XLA_FLAGS': '--xla_force_host_platform_device_count=2'
@@ -45,12 +45,14 @@ def fixture_start(tmp_path):
       command = [
         *(sys.executable, '-m', 'aubal_jax.main', f'--config={file}'),
         f'--workdir={path}',
+        f'--config.data.cache_dir={tmp_path / "cache"}',  # Made by both.
         '--config.distributed.start=address',
         f'--config.distributed.address=127.0.0.1:{port}',
         '--config.distributed.num_processes=2',
         f'--config.distributed.process_id={number}',
         f'--config.train.num_steps={NUM_STEPS}',
         '--config.train.log_every_steps=2',
+        *both,
         *(extra if number else ()),
       ]
       pair.append(
@@ -133,6 +135,27 @@ def test_two_processes_are_one_and_a_signal_stops_and_resumes_both(
   assert statuses == [0, 0], said
   assert 'steps 1 to' not in said[0][0]
   assert test_faults.report_of(path) == test_faults.report_of(two)
+
+
+def test_a_search_of_two_processes_is_that_of_one(start, tmp_path):
+  config = test_faults.make_config()
+  config.task, config.train.num_steps = 'search', 4
+  config.search.losses, config.search.optimizers = ('bce',), ('sgd',)
+  config.search.learning_rates, config.search.batch_sizes = ('0.1,1.0',), (8,)
+  one = test_faults.run(config, tmp_path / 'one')
+  both = ['--config.task=search', '--config.train.num_steps=4']
+  for name in ('losses', 'optimizers', 'learning_rates', 'batch_sizes'):
+    both.append(f'--config.search.{name}={tuple(config.search[name])}')
+  statuses, said = end(start(tmp_path / 'two', both=both))
+  assert statuses == [0, 0], said
+  rows, others = (
+    files.read_json(path / 'search.json')['rows']
+    for path in (one, tmp_path / 'two')
+  )
+  assert [row['cell'] for row in rows] == [row['cell'] for row in others]
+  for row, other in zip(rows, others, strict=True):
+    assert row['step'] == other['step'] and other['status'] == ''
+    np.testing.assert_allclose(row['f1_macro'], other['f1_macro'], atol=1e-5)
 
 
 @pytest.mark.parametrize(
