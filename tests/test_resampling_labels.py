@@ -1,5 +1,7 @@
 """Methods that look at labels alone, by hand and replayed row by row."""
 
+import fractions
+
 import hypothesis
 import numpy as np
 import pytest
@@ -131,12 +133,21 @@ def test_ml_ros_by_hand(patterns, counts, live_mean, expected):
   assert sizes(plan, labels) == expected
 
 
+def exact_mean_ir(counts):
+  """MeanIR without rounding, which decides ties."""
+  ratios = [fractions.Fraction(int(counts.max()), int(c)) for c in counts if c]
+  return sum(ratios) / len(ratios) if ratios else fractions.Fraction(1)
+
+
 def replay_ml_ros(labels, added, budget, live_mean):
   """Asserts that `added` is what the rounds of ML-ROS can clone, in order."""
   counts = labels.sum(axis=0, dtype=int)
-  mean = labelsets_lib.mean_ir(counts)
-  ratio = labelsets_lib.irlbl(counts)
-  waiting = [label for label in range(labels.shape[1]) if ratio[label] > mean]
+  mean = exact_mean_ir(counts)
+  waiting = [
+    label
+    for label in np.flatnonzero(counts)
+    if fractions.Fraction(int(counts.max()), int(counts[label])) > mean
+  ]
   added = iter(added)
   while waiting and budget:
     for label in [*waiting]:
@@ -146,8 +157,8 @@ def replay_ml_ros(labels, added, budget, live_mean):
       assert labels[row, label]
       counts += labels[row]
       budget -= 1
-      level = labelsets_lib.mean_ir(counts) if live_mean else mean
-      if counts.max() / counts[label] <= level:
+      level = exact_mean_ir(counts) if live_mean else mean
+      if int(counts.max()) <= level * int(counts[label]):
         waiting.remove(label)
   assert next(added, None) is None
 

@@ -11,6 +11,7 @@ from aubal_jax import losses
 from aubal_jax import plan as plan_lib
 from aubal_jax import resampling
 from aubal_jax.comparison import fit
+from aubal_jax.comparison import folds
 from aubal_jax.comparison import scores
 from aubal_jax.comparison import tabular
 from aubal_jax.data import synthetic_table
@@ -232,12 +233,13 @@ def test_a_plan_is_trained_on_row_by_row(recorded, monkeypatch, model):
 
   monkeypatch.setattr(resampling, 'resample', resample)
   num_steps = 200 if model == 'logistic' else 20
-  result = cell('random', data=data, model=model, num_steps=num_steps)
+  result = cell('random', data=data, model=model, num_steps=num_steps, seeds=2)
   assert [t['plan']['rows'] for t in result['trials']] == [*map(len, plans)]
-  for plan, (split, _, test) in zip(plans, recorded, strict=True):
+  for k, (plan, found) in enumerate(zip(plans, recorded, strict=True)):
+    split, _, test = found
     scaler = preprocessing.StandardScaler().fit(data.features[split.train])
     features = scaler.transform(data.features).astype(np.float32)
-    entropy = np.random.SeedSequence([0, split.repeat, split.fold])
+    entropy = np.random.SeedSequence([k % 2, split.repeat, split.fold])
     weights = known[plan.source] & np.where(
       plan.partner[:, None] >= 0, known[plan.partner], True
     )
@@ -352,8 +354,21 @@ def test_a_loss_is_trained_with_on_the_rows_as_they_are():
   for one, other in zip(plain['trials'], same['trials'], strict=True):
     assert one['scores'] == pytest.approx(other['scores'], abs=0.02)
     assert one['plan'] == other['plan']
-  rarer = cell('loss:bce_weighted', num_steps=50)['trials'][0]['scores']
-  assert rarer['f1_macro'] != plain['trials'][0]['scores']['f1_macro']
+
+
+def test_a_loss_knows_the_training_rows_of_its_split(monkeypatch):
+  data = synthetic_table.load(num_rows=120)
+  calls, train = [], fit.fit
+  monkeypatch.setattr(
+    fit, 'fit', lambda *args, **kw: calls.append(kw) or train(*args, **kw)
+  )
+  cell('loss:class_balanced', data=data, num_steps=9)
+  assert len(calls) == 2
+  for settings, split in zip(calls, folds.draw(data, repeats=1), strict=True):
+    known = settings['losses'][settings['which']].keywords
+    counts = data.labels[split.train].sum(axis=0)
+    np.testing.assert_array_equal(known['counts'], counts)
+    np.testing.assert_allclose(known['frequency'], counts / 48)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from aubal_jax import binary_table
 from aubal_jax import plan as plan_lib
 
 
-class Resampler(typing.NamedTuple):
+class Method(typing.NamedTuple):
   """Where a method is, and what it takes.
 
   Attributes:
@@ -40,23 +40,23 @@ class Resampler(typing.NamedTuple):
 
 RESAMPLERS = types.MappingProxyType(
   {
-    'aubal': Resampler('aubal'),
-    'none': Resampler('no_change', takes_fraction=False),
-    'random': Resampler('at_random'),
-    'lp_ros': Resampler('lp_ros'),
-    'lp_rus': Resampler('lp_rus'),
-    'ml_ros': Resampler('ml_ros'),
-    'ml_rus': Resampler('ml_rus'),
-    'mlsmote': Resampler('mlsmote', needs_features=True),
-    'smote': Resampler('smote', needs_features=True),
-    'remedial': Resampler('remedial', takes_fraction=False),
-    'mlsol': Resampler('mlsol', needs_features=True),
-    'mlenn': Resampler('mlenn', needs_features=True, takes_fraction=False),
-    'mltl': Resampler('mltl', needs_features=True, takes_fraction=False),
-    'inverse_frequency': Resampler('inverse_frequency', is_sampler=True),
-    'repeat_factor': Resampler('repeat_factor', is_sampler=True),
-    'greedy_spread': Resampler('greedy_spread'),
-    'calibration': Resampler('calibration', is_sampler=True),
+    'aubal': Method('aubal'),
+    'none': Method('no_change', takes_fraction=False),
+    'random': Method('at_random'),
+    'lp_ros': Method('lp_ros'),
+    'lp_rus': Method('lp_rus'),
+    'ml_ros': Method('ml_ros'),
+    'ml_rus': Method('ml_rus'),
+    'mlsmote': Method('mlsmote', needs_features=True),
+    'smote': Method('smote', needs_features=True),
+    'remedial': Method('remedial', takes_fraction=False),
+    'mlsol': Method('mlsol', needs_features=True),
+    'mlenn': Method('mlenn', needs_features=True, takes_fraction=False),
+    'mltl': Method('mltl', needs_features=True, takes_fraction=False),
+    'inverse_frequency': Method('inverse_frequency', is_sampler=True),
+    'repeat_factor': Method('repeat_factor', is_sampler=True),
+    'greedy_spread': Method('greedy_spread'),
+    'calibration': Method('calibration', is_sampler=True),
   }
 )
 
@@ -128,7 +128,7 @@ def resample(
   )
 
 
-def _entry(method: str) -> Resampler:
+def _entry(method: str) -> Method:
   if method not in RESAMPLERS:
     near = difflib.get_close_matches(str(method), RESAMPLERS, 1)
     hint = f' Did you mean {near[0]!r}?' if near else ''

@@ -7,6 +7,10 @@ from scipy import sparse
 
 from aubal_jax import labelsets as labelsets_lib
 
+# Ratios that differ by less, relatively, are one: IRLbl at MeanIR is neither
+# above nor below it.
+ROUNDING = 1e-9
+
 
 def class_counts(labels: sparse.csr_array) -> np.ndarray:
   """Returns int64[L], rows with each label."""
@@ -15,12 +19,14 @@ def class_counts(labels: sparse.csr_array) -> np.ndarray:
 
 def minority(counts: np.ndarray) -> np.ndarray:
   """Returns bool[L], labels with IRLbl above MeanIR; absent ones are not."""
-  return labelsets_lib.irlbl(counts) > labelsets_lib.mean_ir(counts)
+  mean = labelsets_lib.mean_ir(counts)
+  return labelsets_lib.irlbl(counts) > mean * (1 + ROUNDING)
 
 
 def majority(counts: np.ndarray) -> np.ndarray:
   """Returns bool[L], labels with IRLbl below MeanIR; absent ones are not."""
-  return labelsets_lib.irlbl(counts) < labelsets_lib.mean_ir(counts)
+  mean = labelsets_lib.mean_ir(counts)
+  return labelsets_lib.irlbl(counts) < mean * (1 - ROUNDING)
 
 
 def members(labels: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from aubal_jax import plan as plan_lib
 from aubal_jax.resampling import amounts
 from aubal_jax.resampling import bags
 
-_BLOCK_ENTRIES = 1 << 20  # Counts held at a time: 8 MB.
+_BLOCK_ENTRIES = 1 << 20  # Counts held at a time, 8 MB; or of one round.
 
 
 def make_plan(
@@ -71,4 +71,4 @@ def _reached(counts, label, mean):
   if mean is None:
     present = counts[-1] > 0
     mean = (highest[:, np.newaxis] / counts[:, present]).mean(axis=1)
-  return own <= mean
+  return own <= mean * (1 + bags.ROUNDING)

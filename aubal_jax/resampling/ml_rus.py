@@ -59,7 +59,7 @@ def make_plan(
 def _delete_from_bags(labels, number: int, rng) -> np.ndarray:
   """Returns bool[N], whether a row is left."""
   counts = bags.class_counts(labels)
-  mean = labelsets_lib.mean_ir(counts)
+  least = labelsets_lib.mean_ir(counts) * (1 - bags.ROUNDING)
   starts, members = bags.members(labels)
   # Each bag's members in a drawn order; the next that is left is deleted.
   waiting = {
@@ -76,6 +76,6 @@ def _delete_from_bags(labels, number: int, rng) -> np.ndarray:
       kept[row] = False
       number -= 1
       counts[labels.indices[labels.indptr[row] : labels.indptr[row + 1]]] -= 1
-      if counts[label] == 0 or counts.max() / counts[label] >= mean:
+      if counts[label] == 0 or counts.max() / counts[label] >= least:
         del waiting[label]
   return kept
