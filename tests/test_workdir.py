@@ -83,6 +83,8 @@ def test_a_stage_beside_the_line_stands_alone(tmp_path, config, stage):
   config.train.learning_rate = 4.0
   config.balance.method = 'random'
   workdir.refuse_other(tmp_path / 'other', pin(config))
+  if stage == 'compare':
+    return  # Each of its cells pins what it reads.
   own = {'optimizers': 'max_seconds', 'frontier': 'num_points'}
   config[stage][own.get(stage, 'near_empty')] = 9
   config.balance.lam = 3.0
