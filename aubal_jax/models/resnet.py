@@ -10,6 +10,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from aubal_jax.models import convolution
 from aubal_jax.models import pool
 
 # stem -> side of the first convolution's kernel.
@@ -29,6 +30,7 @@ def _conv(module, filters, size, stride, name):
     kernel_init=_HE,
     dtype=module.dtype,
     param_dtype=module.param_dtype,
+    conv_general_dilated=convolution.convolve,
     name=name,
   )
 
