@@ -20,6 +20,7 @@ from aubal_jax.comparison import fit
 from aubal_jax.comparison import folds as folds_lib
 from aubal_jax.comparison import scores
 from aubal_jax.data import dataset as dataset_lib
+from aubal_jax.data import plan_rows
 from aubal_jax.models import tabular
 
 _ROWS_STEP = 64  # Rows are filled up to a multiple: methods share programs.
@@ -249,10 +250,9 @@ def _entries(dataset, split, plan):
   A row that the plan repeats weighs as often. One that it has with several
   labels has their mean as target, which is the same cross entropy.
   """
-  made = plan.partner >= 0
-  labels = dataset.labels[plan.source] if plan.labels is None else plan.labels
-  known = dataset.known[plan.source]
-  known[made] &= dataset.known[plan.partner[made]]
+  made, rows = plan.partner >= 0, np.arange(len(plan))
+  labels = plan_rows.labels_of(plan, dataset.labels, rows)
+  known = plan_rows.known_of(plan, dataset.known, rows)
   place = np.searchsorted(split.train, plan.source)
   place[made] = len(split.train) + np.arange(made.sum())
   add = sparse.csr_array(
