@@ -2,10 +2,8 @@
 
 config.json says what made the folder. A stage that writes pins the settings it
 reads and the table it read them for, so a folder never holds stages of two
-runs; what later stages made of files that change is no longer done.
-
-Most stages are a line, each reading the files of the one before. The others
-stand beside it: they read the table alone, and nothing reads their files.
+runs; what later stages made of files that change is no longer done. Which
+they are, see `stages`.
 """
 
 from __future__ import annotations
@@ -21,160 +19,7 @@ import sys
 from collections.abc import Iterator
 
 from aubal_jax import files
-
-_TABLE = (
-  'seed',
-  'data.name',
-  'data.path',
-  'data.path_column',
-  'data.split_column',
-  'data.group_column',
-  'data.label_columns',
-  'data.feature_columns',
-  'data.unknown_codes',
-  'data.validation_fraction',
-  'data.test_fraction',
-  'data.stratify',
-  'data.num_folds',
-  'data.fold',
-  'data.num_train',
-  'data.num_validation',
-  'data.num_test',
-  'data.sources',
-  'data.unlabelled',
-  'data.unknown',
-  'data.image_dir',
-  'data.tfds_dir',
-  'aff_wild2.',
-  'emotionet.',
-  'ck_plus.',
-  'disfa.',
-  'bp4d.',
-  'actor_study.',
-)
-_PIXELS = ('data.image_size', 'data.channels', 'data.resize', 'data.crop')
-_PROBLEM = (
-  'balance.objective',
-  'balance.target',
-  'balance.lam',
-  'balance.lower',
-  'balance.upper',
-  'balance.image_cost',
-  'balance.budget',
-  'balance.tol',
-  'balance.max_steps',
-)
-
-# The stages in their order; every other one stands beside this line.
-LINE = ('balance', 'train', 'evaluate', 'report')
-
-# The settings each stage reads, as beginnings of their names. What no result
-# depends on (threads, how often to log or save) is not among them.
-READS = {
-  'balance': (*_TABLE, 'balance.'),
-  'train': (
-    *_TABLE,
-    *_PIXELS,
-    'augment.',
-    'model.',
-    'loss.',
-    'train.batch_size',
-    'train.optimizer',
-    'train.learning_rate',
-    'train.schedule',
-    'train.warmup_steps',
-    'train.clip_norm',
-    'train.ema_decay',
-    'train.patience',
-    'train.dtype',
-    'train.batch_norm_momentum',
-    'train.eval_every_steps',
-  ),
-  'evaluate': (*_TABLE, *_PIXELS, 'model.', 'train.dtype'),
-  'report': (*_TABLE, *_PIXELS, 'augment.'),
-  'inspect': (*_TABLE, *_PIXELS, 'inspect.'),
-  'optimizers': (*_TABLE, *_PROBLEM, 'balance.num_devices', 'optimizers.'),
-  'frontier': (
-    *_TABLE,
-    *_PROBLEM,
-    'balance.optimizer',
-    'balance.polish',
-    'frontier.',
-  ),
-  'compare': (),  # Each of its cells pins what it reads.
-}
-
-# What each stage writes. solution.json is there for some plans only.
-WRITES = {
-  'balance': ('labelsets.json', 'rows.csv', 'plan.npz'),
-  'train': ('checkpoints', 'metrics.jsonl'),
-  'evaluate': ('report.json',),
-  'report': ('report.html',),
-  'inspect': ('inspect.json', 'inspect.html'),
-  'optimizers': ('optimizers.csv', 'optimizers.json', 'optimizers.png'),
-  'frontier': ('frontier.csv', 'frontier.png'),
-  'compare': ('result.json',),
-}
-
-# Stands for a setting of a stage that the task at hand cannot tell.
-NOT_KNOWN = object()
-
-# More steps go on from where fewer ended; a cell is run anew with more seeds.
-_MAY_GROW = (
-  *('balance.max_steps', 'train.num_steps'),
-  *('compare.seeds', 'compare.repeats'),
-)
-
-# What the task predict writes, whose record is a file of its own: it needs no
-# more of a run than a copy of checkpoints/.
-PREDICTIONS = (
-  'predictions.csv',
-  'predictions.csv.partial',
-  'predictions.json',
-  'submission',
-)
-
-# What training writes beside that, where it is asked to.
-LOGS = ('tensorboard', 'profile')
-
-# What the task search writes: its cells are folders of runs of their own.
-SEARCH = ('search.csv', 'search.json', 'search.png', 'search')
-
-# What the task compare writes beside them; as above.
-COMPARISON = ('compare.json', 'compare.csv', 'compare.html', 'cells')
-
-# All that is written into the folder; config.json, which vouches for the rest,
-# is deleted last.
-CONTENTS = (
-  *(name for names in WRITES.values() for name in names),
-  'solution.json',
-  *LOGS,
-  *SEARCH,
-  *COMPARISON,
-  *PREDICTIONS,
-  'config.json',
-)
-
-
-def pin(config, *, fingerprint: str, num_steps: int) -> dict[str, dict]:
-  """Returns, for each stage, the settings its result depends on.
-
-  Args:
-    config: the configuration.
-    fingerprint: of the labels, their splits and the rows' names.
-    num_steps: optimiser steps, whichever setting gives them.
-  """
-  flat = flatten(config.to_dict())
-  pinned = {}
-  for stage, prefixes in READS.items():
-    pinned[stage] = {k: v for k, v in flat.items() if k.startswith(prefixes)}
-    pinned[stage]['the table'] = fingerprint
-  if flat['balance.features'] == 'pixels':  # Then these decide who is near.
-    pinned['balance'] |= {k: v for k, v in flat.items() if k in _PIXELS}
-  if flat['balance.redraw_each_epoch']:  # The plan is as long as training.
-    pinned['balance']['rows drawn'] = num_steps * flat['train.batch_size']
-  pinned['train']['train.num_steps'] = num_steps
-  return pinned
+from aubal_jax import stages as stages_lib
 
 
 def check_folder(path) -> pathlib.Path:
@@ -193,7 +38,7 @@ def check_folder(path) -> pathlib.Path:
       f'--workdir={path} cannot be made: {above} is not a folder that may be '
       'written to.'
     )
-  held = [name for name in CONTENTS if (path / name).exists()]
+  held = [name for name in stages_lib.CONTENTS if (path / name).exists()]
   if held and not isinstance(_read(path).get('stages'), dict):
     raise ValueError(
       f'{path} holds {held[0]}, but no config.json that says which run it is '
@@ -221,7 +66,11 @@ def locked(path: pathlib.Path, *, name: str = '.lock') -> Iterator[None]:
     f'Another run is at work in {path}; wait for it, or name another --workdir'
   )
   with files.locked(path / name, busy):
-    mine = {*CONTENTS} - {*PREDICTIONS} if name == '.lock' else {*PREDICTIONS}
+    mine = (
+      {*stages_lib.CONTENTS} - {*stages_lib.PREDICTIONS}
+      if name == '.lock'
+      else {*stages_lib.PREDICTIONS}
+    )
     for written in sorted(mine):
       for left in path.glob(f'.{written}.*.tmp'):
         left.unlink()
@@ -235,7 +84,7 @@ def refuse_other(path: pathlib.Path, pinned: dict[str, dict]) -> None:
     old = entry['settings']
     for name in {*old, *pinned[stage]}:
       was, now = old.get(name), pinned[stage].get(name)
-      if now is NOT_KNOWN or was == now:
+      if now is stages_lib.NOT_KNOWN or was == now:
         continue
       # A cosine is drawn over all steps: more of them change every one.
       cosine = old.get('train.schedule') == 'cosine'
@@ -251,10 +100,10 @@ def refuse_other(path: pathlib.Path, pinned: dict[str, dict]) -> None:
 
 
 def _grew(name, was, now) -> bool:
-  return name in _MAY_GROW and None not in (was, now) and now > was
+  return name in stages_lib.MAY_GROW and None not in (was, now) and now > was
 
 
-def clear(path: pathlib.Path, names=CONTENTS) -> None:
+def clear(path: pathlib.Path, names=stages_lib.CONTENTS) -> None:
   """Deletes what a run wrote into the folder, and nothing else."""
   for name in names:
     if (path / name).is_dir():
@@ -268,7 +117,11 @@ def begin(path: pathlib.Path, stage: str, pinned: dict, config) -> None:
 
   What later stages made of the files before is no longer done.
   """
-  later = LINE[LINE.index(stage) + 1 :] if stage in LINE else ()
+  later = (
+    stages_lib.LINE[stages_lib.LINE.index(stage) + 1 :]
+    if stage in stages_lib.LINE
+    else ()
+  )
   stages = {k: v for k, v in _stages(path).items() if k not in later}
   stages[stage] = {'done': False, 'settings': pinned[stage]}
   _write(path, stages, config)
@@ -288,28 +141,23 @@ def has_begun(path: pathlib.Path, stage: str) -> bool:
 
 def is_done(path: pathlib.Path, stage: str, pinned: dict) -> bool:
   """Whether `stage` and those before it are done, their files included."""
-  if stage not in READS:
-    raise ValueError(f'stage must be one of {[*READS]}; it is {stage!r}.')
+  if stage not in stages_lib.READS:
+    raise ValueError(
+      f'stage must be one of {[*stages_lib.READS]}; it is {stage!r}.'
+    )
   stages = _stages(path)
-  wanted = LINE[: LINE.index(stage) + 1] if stage in LINE else (stage,)
+  wanted = (
+    stages_lib.LINE[: stages_lib.LINE.index(stage) + 1]
+    if stage in stages_lib.LINE
+    else (stage,)
+  )
   for name in wanted:
     entry = stages.get(name, {'done': False})
     if not entry['done'] or entry['settings'] != pinned[name]:
       return False
-    if not all((path / file).exists() for file in WRITES[name]):
+    if not all((path / file).exists() for file in stages_lib.WRITES[name]):
       return False
   return True
-
-
-def flatten(tree: dict, prefix: str = '') -> dict:
-  """Returns {'a.b': value} of a nested configuration; tuples as lists."""
-  flat = {}
-  for name, value in tree.items():
-    if isinstance(value, dict):
-      flat |= flatten(value, f'{prefix}{name}.')
-    else:
-      flat[prefix + name] = list(value) if isinstance(value, tuple) else value
-  return flat
 
 
 def _read(path: pathlib.Path) -> dict:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from aubal_jax import config as config_lib
-from aubal_jax import workdir
+from aubal_jax import stages
 
 ROOT = pathlib.Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
@@ -29,7 +29,7 @@ def test_every_config_loads_and_documents_its_command(path):
     config.balance.lamb = 1.0
   assert f'--config=configs/{path.name}' in module.__doc__
   for flag in re.findall(r'--config\.([\w.]+)=', module.__doc__):
-    assert flag in workdir.flatten(config.to_dict()), flag
+    assert flag in stages.flatten(config.to_dict()), flag
 
 
 def test_every_key_is_explained():
@@ -45,5 +45,5 @@ def test_every_key_is_read_somewhere():
     for path in (ROOT / 'aubal_jax').rglob('*.py')
     if path.name != 'config.py'
   )
-  for key in workdir.flatten(config_lib.default().to_dict()):
+  for key in stages.flatten(config_lib.default().to_dict()):
     assert re.search(rf'\b{key.split(".")[-1]}\b', sources), key

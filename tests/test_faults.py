@@ -18,6 +18,7 @@ import time
 import pytest
 
 from aubal_jax import files
+from aubal_jax import stages as stages_lib
 from aubal_jax import tasks
 from aubal_jax import workdir
 
@@ -236,7 +237,7 @@ def test_a_checkpoint_that_finds_no_room_is_said_and_saved_again(
 
 def test_a_plan_cut_off_is_said_and_made_again(config, tmp_path, straight):
   path = run(config, tmp_path / 'run')
-  workdir.clear(path, workdir.WRITES['train'])
+  workdir.clear(path, stages_lib.WRITES['train'])
   os.truncate(path / 'plan.npz', 100)
   with pytest.raises(
     ValueError, match=r'not a whole plan .*delete it'

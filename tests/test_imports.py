@@ -32,7 +32,8 @@ MAY_IMPORT = {
   'models': set(),
   'bootstrap': {'metrics'},
   'plan': {'files'},
-  'workdir': {'files'},
+  'stages': set(),
+  'workdir': {'files', 'stages'},
   'balancing': {'binary_table', 'files', 'labelsets', 'plan'},
   # Of balancing its method aubal alone, when it is called.
   'resampling': {'balancing', 'binary_table', 'labelsets', 'plan'},

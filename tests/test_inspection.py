@@ -10,8 +10,8 @@ import pytest
 
 from aubal_jax import config as config_lib
 from aubal_jax import files
+from aubal_jax import stages
 from aubal_jax import tasks
-from aubal_jax import workdir
 from aubal_jax.report import findings
 from aubal_jax.report import inspection
 from tests import test_report
@@ -78,7 +78,7 @@ def test_nothing_wrong_is_said(config, tmp_path, capsys):
   assert 'Nothing wrong was found.' in page.whole_text()
   assert page.tags.count('img') == 4 * 3  # Three labels, and none.
   assert {p.name for p in (tmp_path / 'run').iterdir()} == {
-    *workdir.WRITES['inspect'],
+    *stages.WRITES['inspect'],
     'config.json',
   }
 
@@ -140,7 +140,7 @@ def test_equal_data_give_equal_files(config, tmp_path):
   spoil(tmp_path / 'data', write_set(tmp_path / 'data'))
   for name in ('one', 'two'):
     run(config, tmp_path / name)
-  for name in workdir.WRITES['inspect']:
+  for name in stages.WRITES['inspect']:
     first = (tmp_path / 'one' / name).read_bytes()
     assert first == (tmp_path / 'two' / name).read_bytes()
 

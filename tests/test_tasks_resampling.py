@@ -12,8 +12,8 @@ from aubal_jax import labelsets as labelsets_lib
 from aubal_jax import plan as plan_lib
 from aubal_jax import report
 from aubal_jax import resampling
+from aubal_jax import stages
 from aubal_jax import tasks
-from aubal_jax import workdir
 from aubal_jax.data import embedding
 from aubal_jax.tasks import balance
 from aubal_jax.tasks import datasets
@@ -146,7 +146,7 @@ def test_a_plan_that_differs_anywhere_is_another_plan(tmp_path, name):
 def test_a_plan_by_pixels_depends_on_how_they_are_made(config):
   for name in ('pixels', 'table'):
     config.balance.features = name
-    pinned = workdir.pin(config, fingerprint='', num_steps=1)['balance']
+    pinned = stages.pin(config, fingerprint='', num_steps=1)['balance']
     assert ('data.image_size' in pinned) == (name == 'pixels')
 
 

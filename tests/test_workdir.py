@@ -5,6 +5,7 @@ import pytest
 
 from aubal_jax import config as config_lib
 from aubal_jax import files
+from aubal_jax import stages as stages_lib
 from aubal_jax import workdir
 
 
@@ -14,12 +15,12 @@ def fixture_config():
 
 
 def pin(config, fingerprint='f00', num_steps=10):
-  return workdir.pin(config, fingerprint=fingerprint, num_steps=num_steps)
+  return stages_lib.pin(config, fingerprint=fingerprint, num_steps=num_steps)
 
 
 def finish(path, config, *stages, **facts):
-  for stage in stages or workdir.LINE:
-    for name in workdir.WRITES[stage]:
+  for stage in stages or stages_lib.LINE:
+    for name in stages_lib.WRITES[stage]:
       path.mkdir(parents=True, exist_ok=True)
       (path / name).touch()
     workdir.finish(path, stage, pin(config, **facts), config)
@@ -28,9 +29,9 @@ def finish(path, config, *stages, **facts):
 def test_stages_are_done_in_order(tmp_path, config):
   path = workdir.check_folder(tmp_path / 'run')
   assert not path.exists()  # Nothing is written before a stage writes.
-  for stage in workdir.READS:
+  for stage in stages_lib.READS:
     assert not workdir.is_done(path, stage, pin(config))
-  assert {*workdir.READS} == {*workdir.WRITES} > {*workdir.LINE}
+  assert {*stages_lib.READS} == {*stages_lib.WRITES} > {*stages_lib.LINE}
   finish(path, config, 'train')
   assert not workdir.is_done(path, 'train', pin(config))  # Not balanced.
   finish(path, config, 'balance')
@@ -50,21 +51,25 @@ def test_stages_are_done_in_order(tmp_path, config):
 
 @pytest.mark.parametrize(
   ('stage', 'name'),
-  [(stage, name) for stage in workdir.WRITES for name in workdir.WRITES[stage]],
+  [
+    (stage, name)
+    for stage in stages_lib.WRITES
+    for name in stages_lib.WRITES[stage]
+  ],
 )
 def test_a_stage_whose_file_is_gone_is_not_done(tmp_path, config, stage, name):
-  finish(tmp_path, config, *workdir.READS)
-  last = 'report' if stage in workdir.LINE else stage
+  finish(tmp_path, config, *stages_lib.READS)
+  last = 'report' if stage in stages_lib.LINE else stage
   assert workdir.is_done(tmp_path, last, pin(config))
   (tmp_path / name).unlink()
-  line = workdir.LINE
+  line = stages_lib.LINE
   behind = line[line.index(stage) :] if stage in line else (stage,)
-  for other in workdir.READS:
+  for other in stages_lib.READS:
     assert workdir.is_done(tmp_path, other, pin(config)) != (other in behind)
 
 
 @pytest.mark.parametrize(
-  'stage', [stage for stage in workdir.READS if stage not in workdir.LINE]
+  'stage', [stage for stage in stages_lib.READS if stage not in stages_lib.LINE]
 )
 def test_a_stage_beside_the_line_stands_alone(tmp_path, config, stage):
   finish(tmp_path, config, stage)
@@ -154,7 +159,7 @@ def test_clear_deletes_what_a_run_wrote_and_config_json_last(
   finish(tmp_path, config)
   (tmp_path / 'checkpoints').unlink()
   (tmp_path / 'checkpoints/7').mkdir(parents=True)
-  assert workdir.CONTENTS[-1] == 'config.json'
+  assert stages_lib.CONTENTS[-1] == 'config.json'
   monkeypatch.setattr(workdir.shutil, 'rmtree', lambda path: 1 / 0)
   with pytest.raises(ZeroDivisionError):
     workdir.clear(tmp_path)
@@ -187,11 +192,11 @@ def test_config_json_says_what_made_the_folder(tmp_path, config):
 
 
 def test_every_prefix_names_settings(config):
-  names = workdir.flatten(config.to_dict())
-  for prefixes in workdir.READS.values():
+  names = stages_lib.flatten(config.to_dict())
+  for prefixes in stages_lib.READS.values():
     for prefix in prefixes:
       assert any(name.startswith(prefix) for name in names), prefix
-  assert names.keys() >= set(workdir._MAY_GROW)
+  assert names.keys() >= set(stages_lib.MAY_GROW)
 
 
 def test_a_folder_that_cannot_be_is_named(tmp_path):

@@ -9,6 +9,7 @@ import types
 from aubal_jax import config as config_lib
 from aubal_jax import hosts
 from aubal_jax import preemption
+from aubal_jax import stages
 from aubal_jax import workdir
 from aubal_jax.tasks import balance
 from aubal_jax.tasks import compare
@@ -26,7 +27,7 @@ from aubal_jax.tasks import train
 def _run_all(inputs) -> None:
   """Runs every stage of the line that is not done yet."""
   inputs.need_images()
-  for stage in workdir.LINE:
+  for stage in stages.LINE:
     preemption.stop_if_requested()
     if inputs.is_done(stage):
       print(f'{stage}: done before.', flush=True)
@@ -130,7 +131,7 @@ def _folder(path):
 
 def _settings_of_all(config, inputs) -> dict:
   """Returns what must be the same on all hosts."""
-  settings = workdir.flatten(config.to_dict())
+  settings = stages.flatten(config.to_dict())
   for name in ('distributed.process_id', 'data.cache_dir'):
     del settings[name]
   return {**settings, 'the table': inputs.dataset.fingerprint()}

@@ -9,6 +9,7 @@ import numpy as np
 
 from aubal_jax import hosts
 from aubal_jax import plan as plan_lib
+from aubal_jax import stages
 from aubal_jax import train_log
 from aubal_jax import workdir
 from aubal_jax.comparison import cells as cells_lib
@@ -159,4 +160,4 @@ def _make_predict(inputs):
 def tidy(inputs) -> None:
   """Deletes the checkpoints of a finished cell, unless they are to stay."""
   if not inputs.config.compare.keep_checkpoints:
-    workdir.clear(inputs.path, workdir.WRITES['train'][:1])
+    workdir.clear(inputs.path, stages.WRITES['train'][:1])

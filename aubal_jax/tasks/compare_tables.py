@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from aubal_jax import workdir
+from aubal_jax import stages
 from aubal_jax.comparison import cells as cells_lib
 from aubal_jax.tasks import balance
 from aubal_jax.tasks import datasets
@@ -69,7 +69,7 @@ def _inputs_of(inputs, cell, table):
   config = inputs.config.copy_and_resolve_references()
   other = inputs.within(inputs.path / 'cells' / cell.name, config)
   other.dataset = table
-  flat = workdir.flatten(config.to_dict())
+  flat = stages.flatten(config.to_dict())
   other.pinned['compare'] = {
     key: value for key, value in flat.items() if key.startswith(_READS)
   } | {'the table': table.fingerprint()}

@@ -13,6 +13,7 @@ import numpy as np
 
 from aubal_jax import hosts
 from aubal_jax import progress
+from aubal_jax import stages as stages_lib
 from aubal_jax import workdir
 from aubal_jax.tasks import datasets
 
@@ -72,7 +73,7 @@ class Inputs:
     rows = len(self.dataset.rows('train'))
     epochs = config.train.num_epochs * rows / config.train.batch_size
     self.num_steps = config.train.num_steps or max(math.ceil(epochs), 1)
-    self.pinned = workdir.pin(
+    self.pinned = stages_lib.pin(
       config,
       fingerprint=self.dataset.fingerprint(),
       num_steps=self.num_steps,
@@ -82,10 +83,10 @@ class Inputs:
       self.pinned['compare'] = {}  # Each cell pins the table that it is of.
     if config.task == 'inspect':  # Which images are bad is not known yet.
       for stage in {*self.pinned} - {'inspect'}:
-        self.pinned[stage]['the table'] = workdir.NOT_KNOWN
-      self.pinned['train']['train.num_steps'] = workdir.NOT_KNOWN
+        self.pinned[stage]['the table'] = stages_lib.NOT_KNOWN
+      self.pinned['train']['train.num_steps'] = stages_lib.NOT_KNOWN
       if config.balance.redraw_each_epoch:
-        self.pinned['balance']['rows drawn'] = workdir.NOT_KNOWN
+        self.pinned['balance']['rows drawn'] = stages_lib.NOT_KNOWN
 
   def within(self, path, config) -> Inputs:
     """Returns the inputs of another run on the same data set and images.
@@ -97,7 +98,7 @@ class Inputs:
     other = copy.copy(self)
     other.path, other.config = path, config
     other.num_steps = config.train.num_steps
-    other.pinned = workdir.pin(
+    other.pinned = stages_lib.pin(
       config,
       fingerprint=self.pinned['train']['the table'],
       num_steps=other.num_steps,

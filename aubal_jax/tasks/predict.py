@@ -9,6 +9,7 @@ import pathlib
 import numpy as np
 
 from aubal_jax import preemption
+from aubal_jax import stages
 from aubal_jax import workdir
 
 _NAME = 'predictions.csv'
@@ -49,7 +50,7 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
   thresholds = _thresholds(config, described, thresholds, which, step)
   watch.lap('reading the checkpoint')
   if overwrite:
-    workdir.clear(path, workdir.PREDICTIONS)
+    workdir.clear(path, stages.PREDICTIONS)
   print(
     f'predict: {len(source.names):,} images of {inputs}, with the {which} '
     f'checkpoint, of step {step:,}',

@@ -8,8 +8,8 @@ import numpy as np
 
 from aubal_jax import files
 from aubal_jax import plan as plan_lib
+from aubal_jax import stages
 from aubal_jax import train_log
-from aubal_jax import workdir
 
 _NUM_STRIPS = 8
 _NUM_AUGMENTED = 3
@@ -36,7 +36,7 @@ def run(inputs) -> None:
     metrics=metrics,
     report=_read(path / 'report.json'),
     title=_title(config),
-    settings=workdir.flatten(config.to_dict()),
+    settings=stages.flatten(config.to_dict()),
   )
   inputs.finish('report')
   print(f'report: {path / "report.html"}', flush=True)

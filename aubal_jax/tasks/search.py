@@ -24,6 +24,7 @@ from aubal_jax import files
 from aubal_jax import hosts
 from aubal_jax import preemption
 from aubal_jax import progress
+from aubal_jax import stages
 from aubal_jax import train_log
 from aubal_jax import workdir
 from aubal_jax.report import search as report
@@ -253,7 +254,7 @@ def _take_plan(inputs, cell_inputs) -> None:
   """Copies what balancing has written into the folder of a cell."""
   if cell_inputs.is_done('balance'):
     return
-  for name in (*workdir.WRITES['balance'], 'solution.json'):
+  for name in (*stages.WRITES['balance'], 'solution.json'):
     if (inputs.path / name).exists():
       content = (inputs.path / name).read_bytes()
       with files.write_atomically(cell_inputs.path / name, 'wb') as file:

@@ -9,6 +9,7 @@ import numpy as np
 
 from aubal_jax import hosts
 from aubal_jax import preemption
+from aubal_jax import stages
 from aubal_jax import workdir
 from aubal_jax.tasks import logs
 
@@ -116,7 +117,7 @@ def _open_checkpoints(inputs):
     return
   if not workdir.has_begun(path, 'train'):
     # Of another run, or of a plan that is no more.
-    workdir.clear(path, (*workdir.WRITES['train'], *workdir.LOGS))
+    workdir.clear(path, (*stages.WRITES['train'], *stages.LOGS))
   with checkpoint.open_checkpoints(
     path / 'checkpoints', keep_checkpoints=inputs.config.train.keep_checkpoints
   ) as checkpoints:
