@@ -26,7 +26,13 @@ def as_table(table, name: str) -> np.ndarray | sparse.csr_array:
     ValueError: not two axes.
   """
   if not sparse.issparse(table):
-    table = np.asarray(table)
+    try:
+      table = np.asarray(table)
+    except ValueError as error:
+      raise ValueError(
+        f'{name} must be a table with two axes [rows, labels]; its rows differ '
+        'in length.'
+      ) from error
   if table.ndim != 2:
     raise ValueError(
       f'{name} must be a table with two axes [rows, labels]; it has shape '

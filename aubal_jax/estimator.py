@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 from scipy import sparse
 from sklearn import base
@@ -9,6 +11,11 @@ from sklearn import utils
 from sklearn.utils import validation
 
 from aubal_jax import resampling
+
+# What `resample` is given from elsewhere.
+_OWN = (
+  *('labels', 'method', 'fraction', 'seed', 'features', 'rows', 'label_names'),
+)
 
 
 class Resampler(base.BaseEstimator):
@@ -101,28 +108,53 @@ class Resampler(base.BaseEstimator):
     return tags
 
   def _needs_features(self) -> bool:
-    entry = resampling.RESAMPLERS.get(self.method)
+    known = isinstance(self.method, str)
+    entry = resampling.RESAMPLERS.get(self.method) if known else None
     return entry is not None and entry.needs_features
+
+  def _options(self) -> dict:
+    options = {} if self.options is None else self.options
+    if not isinstance(options, dict):
+      raise ValueError(
+        f'options must be a dict of arguments, or None; it is {options!r}.'
+      )
+    for name in options:
+      if not isinstance(name, str) or name in _OWN:
+        raise ValueError(
+          f'options must name further arguments of the method, not {name!r}.'
+        )
+    return options
+
+  def _seed(self) -> int:
+    seed = self.random_state
+    if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
+      return int(seed)
+    if not isinstance(seed, (bool, float)):
+      with contextlib.suppress(ValueError):
+        state = utils.check_random_state(seed)
+        return int(state.randint(np.iinfo(np.int32).max))
+    raise ValueError(
+      'random_state must be a whole number from 0, a RandomState or None; it '
+      f'is {seed!r}.'
+    )
 
   def _choose(self, X, y):
     """Sets the plan; returns X and y as tables with rows, and the seed."""
     X = self._validated(X)
     y = _label_table(y)
     validation.check_consistent_length(X, y)
-    seed = self.random_state
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-      seed = utils.check_random_state(seed).randint(np.iinfo(np.int32).max)
+    options, seed = self._options(), self._seed()
     self.plan_ = resampling.resample(
       y.to_numpy() if _is_frame(y) else y,
       self.method,
       fraction=self.fraction,
-      seed=int(seed),
+      seed=seed,
       features=_dense(X) if self._needs_features() else None,
       label_names=[str(name) for name in y.columns] if _is_frame(y) else (),
-      **(self.options or {}),
+      **options,
     )
     self.sample_indices_ = self.plan_.source
-    return X, y, int(seed)
+    return X, y, seed
 
   def _validated(self, X):
     """Returns X as a data frame, array or CSR; notes its columns."""
@@ -154,7 +186,11 @@ def _label_table(y):
     )
   if sparse.issparse(y):
     return y.tocsr()
-  y = y if _is_frame(y) else np.asarray(y)
+  if not _is_frame(y):
+    try:
+      y = np.asarray(y)
+    except ValueError:  # Rows of different lengths.
+      y = np.asarray(y, object)
   if y.ndim != 2:
     raise ValueError(
       f'y must be a 0/1 table [rows, labels]; it has shape {y.shape}. Sets of '

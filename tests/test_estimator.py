@@ -269,6 +269,15 @@ def test_a_grid_search_goes_over_methods_and_amounts():
     ({'method': 'mlsmote'}, {'X': np.full((60, 2), np.nan)}, 'contains NaN'),
     ({'method': 'mlsmote'}, {'X': [['a']] * 60}, 'compatible with .*strings'),
     ({'method': 'smote'}, {'X': np.zeros((60, 2, 2))}, 'dim 3'),
+    ({}, {'y': [[1], [1, 0]] * 30}, r'y must be .* \(60,\)\. .*Binarizer'),
+    ({'method': ['smote']}, {}, 'method must be one of'),
+    ({'options': {'seed': 3}}, {}, "options .* not 'seed'"),
+    ({'options': {'rows': np.arange(60) + 9}}, {}, "options .* not 'rows'"),
+    ({'options': {'method': 'none'}}, {}, "options .* not 'method'"),
+    ({'options': {1: 2}}, {}, 'options .* not 1'),
+    ({'options': 'upper'}, {}, "options must be a dict.*'upper'"),
+    ({'random_state': True}, {}, 'random_state must be .* True'),
+    ({'random_state': 1.5}, {}, 'random_state must be .* 1.5'),
   ],
 )
 def test_what_is_wrong_is_told(settings, change, message):

@@ -190,6 +190,7 @@ def test_labels_that_are_all_alike_leave_nothing_to_even_out(method, labels):
     assert plan.source.tolist() == [*range(6)]
 
 
+ONE = np.zeros((3, 1))
 TABLE = np.repeat([[1, 0], [0, 1], [1, 1], [0, 0]], [40, 12, 6, 2], axis=0)
 
 
@@ -289,6 +290,32 @@ def test_the_configuration_checks_what_methods_read(name, value, message):
     ({'method': 'calibration', 'cap': 1.0}, 'cap must be above 1'),
     ({'method': 'calibration', 'num_epochs': 0}, 'num_epochs must be'),
     ({'method': 'repeat_factor', 'num_epochs': 1.5}, 'num_epochs must be'),
+    ({'method': 'repeat_factor', 'num_epochs': True}, 'num_epochs must be'),
+    ({'method': 'ML-ROS'}, "method must be .*'ML-ROS'.*mean 'ml_ros'"),
+    ({'method': ['ml_ros']}, 'method must be one of'),
+    ({'fraction': True}, 'fraction must be .* from 0.*True'),
+    ({'seed': True}, 'seed must be a whole number'),
+    ({'rows': [0, 1, -1]}, 'rows must be from 0.*-1'),
+    ({'rows': np.array([0, 1, 2**63], np.uint64)}, 'rows must be from 0'),
+    ({'label_names': ['a']}, 'label_names must be .* 2'),
+    ({'label_names': 'ab'}, "label_names must be .* 2.*'ab'"),
+    ({'label_names': [0, 1]}, 'label_names must be .* 2'),
+    ({'label_names': 7}, 'label_names must be .* 2'),
+    ({'label_names': None}, 'label_names must be .* 2'),
+    ({'labels': [[1, 0], [1], [0, 1]]}, 'labels must be a table with two axes'),
+    ({'method': 'aubal', 'uper': 2.0}, "aubal has no option 'uper'.*'upper'"),
+    ({'method': 'aubal', 'rng': 1}, "aubal has no option 'rng'"),
+    ({'method': 'aubal', 'counts': [1]}, "aubal has no option 'counts'"),
+    ({'method': 'aubal', 'fraction': 99}, 'fraction is 99, .*300.*upper'),
+    ({'method': 'repeat_factor', 'threshold': 'a'}, "threshold must be .*'a'"),
+    ({'method': 'calibration', 'cap': 'a'}, "cap must be .*'a'"),
+    ({'method': 'mlenn', 'features': ONE, 'threshold': None}, 'threshold must'),
+    ({'method': 'mltl', 'features': ONE, 'threshold': 'a'}, 'threshold must'),
+    (
+      {'method': 'mlsmote', 'features': sparse.csr_array(ONE)},
+      'features must be dense',
+    ),
+    ({'method': 'random', 'fraction': 1e15}, 'random .*memory.*fraction'),
   ],
 )
 def test_what_cannot_be_done_is_told(arguments, message):

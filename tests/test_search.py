@@ -20,6 +20,7 @@ from aubal_jax.report import search as report
 from aubal_jax.tasks import evaluate
 from aubal_jax.tasks import inputs as inputs_lib
 from aubal_jax.tasks import search
+from aubal_jax.tasks import search_grid
 from aubal_jax.tasks import train
 from tests import test_tasks
 
@@ -259,7 +260,7 @@ def test_another_search_in_the_folder_is_refused(config, tmp_path):
 def test_the_metric_orders_the_rows(metric, tmp_path, capsys):
   rows = [
     dict.fromkeys(search._FIELDS)
-    | search.Cell('bce', 'sgd', rate, 4)._asdict()
+    | search_grid.Cell('bce', 'sgd', rate, 4)._asdict()
     | {'cell': f'{rate}', 'step': 1, 'num_steps': 1, 'status': ''}
     | {name: rate if name == metric else -rate for name in train.SCORES}
     | {'curve': {'step': [1], metric: [rate]}}

@@ -20,6 +20,8 @@ from scipy import sparse
 from aubal_jax import binary_table
 from aubal_jax import plan as plan_lib
 
+_MOST = np.iinfo(np.int64).max
+
 
 class Method(typing.NamedTuple):
   """Where a method is, and what it takes.
@@ -107,18 +109,31 @@ def resample(
       f'rows must be whole numbers, one for each row of labels: {num_rows}; it '
       f'is {rows.dtype}{list(rows.shape)}.'
     )
-  if not isinstance(seed, (int, np.integer)) or seed < 0:
+  if rows.min() < 0 or rows.max() > _MOST:
+    raise ValueError(
+      f'rows must be from 0 to {_MOST}; they are from {rows.min()} to '
+      f'{rows.max()}.'
+    )
+  if not _is_whole(seed) or seed < 0:
     raise ValueError(f'seed must be a whole number, at least 0; it is {seed}.')
+  _check_names(label_names, labels.shape[1])
   _check_fraction(method, entry, fraction)
   make_plan = importlib.import_module(f'{__name__}.{entry.module}').make_plan
   _check_options(method, make_plan, options)
-  plan = make_plan(
-    labels,
-    fraction=fraction,
-    rng=np.random.default_rng(seed),
-    features=features if entry.needs_features else None,
-    **options,
-  )
+  try:
+    plan = make_plan(
+      labels,
+      fraction=fraction,
+      rng=np.random.default_rng(seed),
+      features=features if entry.needs_features else None,
+      **options,
+    )
+  except (MemoryError, OverflowError) as error:
+    raise ValueError(
+      f'{method} of {num_rows:,} rows with {labels.shape[1]:,} labels does not '
+      f'fit in memory ({error}). Take fewer rows or labels, a smaller '
+      'fraction, or a method that makes no new labels.'
+    ) from error
   partner = np.where(plan.partner < 0, -1, rows[plan.partner])
   return dataclasses.replace(
     plan,
@@ -129,8 +144,9 @@ def resample(
 
 
 def _entry(method: str) -> Method:
-  if method not in RESAMPLERS:
-    near = difflib.get_close_matches(str(method), RESAMPLERS, 1)
+  if not isinstance(method, str) or method not in RESAMPLERS:
+    written = str(method).lower().replace('-', '_')
+    near = difflib.get_close_matches(written, RESAMPLERS, 1)
     hint = f' Did you mean {near[0]!r}?' if near else ''
     raise ValueError(
       f'method must be one of {[*RESAMPLERS]}; it is {method!r}.{hint}'
@@ -146,6 +162,24 @@ def _as_csr(labels) -> sparse.csr_array:
   return table
 
 
+def _is_whole(number) -> bool:
+  whole = isinstance(number, (int, np.integer))
+  return whole and not isinstance(number, bool)
+
+
+def _check_names(names, num_labels: int) -> None:
+  try:
+    good = not isinstance(names, str) and len(names) in (0, num_labels)
+    good = good and all(isinstance(name, str) for name in names)
+  except TypeError:
+    good = False
+  if not good:
+    raise ValueError(
+      f'label_names must be the names of all {num_labels} labels, or (); it is '
+      f'{names!r}.'
+    )
+
+
 def _check_fraction(method, entry, fraction) -> None:
   if fraction is None:
     return
@@ -154,7 +188,9 @@ def _check_fraction(method, entry, fraction) -> None:
       f'{method} has no amount to choose; leave fraction out (it is '
       f'{fraction}).'
     )
-  if not isinstance(fraction, numbers.Real) or not 0 <= fraction < np.inf:
+  is_number = isinstance(fraction, numbers.Real)
+  is_number = is_number and not isinstance(fraction, bool)
+  if not is_number or not 0 <= fraction < np.inf:
     raise ValueError(
       f'fraction must be a number from 0, a share of the rows; it is '
       f'{fraction!r}.'
@@ -162,11 +198,16 @@ def _check_fraction(method, entry, fraction) -> None:
 
 
 def _check_options(method, make_plan, options) -> None:
-  taken = inspect.signature(make_plan).parameters.values()
-  if any(one.kind is one.VAR_KEYWORD for one in taken):
+  if not options:
     return
-  shared = ('labels', 'fraction', 'rng', 'features')
-  known = [one.name for one in taken if one.name not in shared]
+  known = [*inspect.signature(make_plan).parameters]
+  shared = ['labels', 'fraction', 'rng', 'features']
+  if 'settings' in known:  # aubal's, which are handed on.
+    from aubal_jax.balancing import solve as solve_lib
+
+    known += inspect.signature(solve_lib.solve).parameters
+    shared += ['settings', 'patterns', 'counts']
+  known = [name for name in known if name not in shared]
   for name in options:
     if name not in known:
       raise ValueError(f'{method} has no option {name!r}; it has {known}.')

@@ -33,4 +33,12 @@ def make_plan(
     num_rows = labels.shape[0]
     settings['budget'] = num_rows + round(fraction * num_rows)
     settings.setdefault('budget_exactly', True)
-  return solve_lib.balance(labels, seed=rng, **settings)[0]
+  try:
+    return solve_lib.balance(labels, seed=rng, **settings)[0]
+  except ValueError as error:
+    if fraction is None or not str(error).startswith('budget '):
+      raise
+    raise ValueError(
+      f'fraction is {fraction}, which makes a budget of {settings["budget"]:,} '
+      f'images: {error} A larger upper lets more be added.'
+    ) from error

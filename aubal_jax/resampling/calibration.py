@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+
 import numpy as np
 from scipy import linalg
 from scipy import sparse
@@ -61,8 +63,8 @@ def find_weights(labels, *, cap: float = CAP) -> tuple[np.ndarray, bool]:
   Raises:
     ValueError: cap is not above 1.
   """
-  if not 1 < cap < np.inf:
-    raise ValueError(f'cap must be above 1, the mean weight; it is {cap}.')
+  if not isinstance(cap, numbers.Real) or not 1 < cap < np.inf:
+    raise ValueError(f'cap must be above 1, the mean weight; it is {cap!r}.')
   found = labelsets_lib.find_labelsets(labels)
   share = found.counts / found.counts.sum()
   present = np.flatnonzero(found.class_counts)

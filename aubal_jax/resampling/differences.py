@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+
 import numpy as np
 from scipy import sparse
 
@@ -32,9 +34,9 @@ def adjusted_hamming(
 
 def check_threshold(threshold: float) -> None:
   """Raises ValueError if a threshold of `adjusted_hamming` is out of range."""
-  if not 0 <= threshold <= 1:
+  if not isinstance(threshold, numbers.Real) or not 0 <= threshold <= 1:
     raise ValueError(
-      f'threshold must be from 0 to 1, a share of labels; it is {threshold}.'
+      f'threshold must be from 0 to 1, a share of labels; it is {threshold!r}.'
     )
 
 

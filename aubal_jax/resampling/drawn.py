@@ -39,7 +39,8 @@ def epochs(repeats: Callable[[], np.ndarray], num_epochs: int) -> plan_lib.Plan:
   Raises:
     ValueError: num_epochs is not a whole number above 0.
   """
-  if not isinstance(num_epochs, (int, np.integer)) or num_epochs < 1:
+  whole = isinstance(num_epochs, (int, np.integer))
+  if isinstance(num_epochs, bool) or not whole or num_epochs < 1:
     raise ValueError(
       f'num_epochs must be a whole number, at least 1; it is {num_epochs!r}.'
     )

@@ -1,6 +1,7 @@
 """Nearest neighbours, exactly: all distances, a block of rows at a time."""
 
 import numpy as np
+from scipy import sparse
 
 _BLOCK_ENTRIES = 1 << 22  # Distances held at a time: 32 MB.
 
@@ -20,6 +21,11 @@ def check(features, num_rows: int) -> np.ndarray:
     raise ValueError(
       'features must be given, float[N, F]: this method looks in them for the '
       'nearest neighbours of rows.'
+    )
+  if sparse.issparse(features):
+    raise ValueError(
+      'features must be dense, float[N, F]; they are sparse. Pass '
+      'features.toarray().'
     )
   features = np.asarray(features)
   if features.ndim != 2 or len(features) != num_rows:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+
 import numpy as np
 
 from aubal_jax import plan as plan_lib
@@ -41,9 +43,10 @@ def make_plan(
     ValueError: the threshold is not a share, or num_epochs is below 1.
   """
   del features
-  if threshold is not None and not 0 < threshold <= 1:
+  is_number = isinstance(threshold, numbers.Real)
+  if threshold is not None and not (is_number and 0 < threshold <= 1):
     raise ValueError(
-      f'threshold must be a share of the rows, in (0, 1]; it is {threshold}.'
+      f'threshold must be a share of the rows, in (0, 1]; it is {threshold!r}.'
     )
   shares = bags.class_counts(labels) / labels.shape[0]
   present = shares > 0

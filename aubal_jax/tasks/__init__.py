@@ -21,6 +21,7 @@ from aubal_jax.tasks import optimizers
 from aubal_jax.tasks import predict
 from aubal_jax.tasks import report
 from aubal_jax.tasks import search
+from aubal_jax.tasks import search_grid
 from aubal_jax.tasks import train
 
 
@@ -68,7 +69,7 @@ _CHECKS = types.MappingProxyType(
     'train': train.check,
     'optimizers': optimizers.check,
     'frontier': frontier.check,
-    'search': search.check,
+    'search': search_grid.check,
     'compare': compare.check,
   }
 )

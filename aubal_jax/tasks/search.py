@@ -11,14 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import importlib.util
-import itertools
-import math
 import shlex
 import sys
 import time
 import traceback
-import typing
 
 from aubal_jax import files
 from aubal_jax import hosts
@@ -29,6 +25,7 @@ from aubal_jax import train_log
 from aubal_jax import workdir
 from aubal_jax.report import search as report
 from aubal_jax.tasks import balance
+from aubal_jax.tasks import search_grid
 from aubal_jax.tasks import train
 
 _FIELDS = (
@@ -36,94 +33,6 @@ _FIELDS = (
   *train.SCORES,
   *('step', 'num_steps', 'status'),
 )
-
-
-class Cell(typing.NamedTuple):
-  """One choice of the grid."""
-
-  loss: str
-  optimizer: str
-  learning_rate: float
-  batch_size: int
-
-  @property
-  def name(self) -> str:
-    """Of its folder."""
-    return (
-      f'{self.loss}-{self.optimizer}-lr{self.learning_rate}-b{self.batch_size}'
-    )
-
-  def settings(self) -> dict:
-    """Returns what it sets, by the full names of the configuration."""
-    return {
-      'loss.name': self.loss,
-      'train.optimizer': self.optimizer,
-      'train.learning_rate': self.learning_rate,
-      'train.batch_size': self.batch_size,
-    }
-
-
-def check(config) -> None:
-  """Raises ValueError for what is wrong whatever the table."""
-  from aubal_jax import losses
-  from aubal_jax import train_optimizer
-
-  train.check(config)
-  for key, choices in (
-    ('losses', losses.LOSSES),
-    ('optimizers', train_optimizer.OPTIMIZERS),
-  ):
-    for name in _values(config, key):
-      if name not in choices:
-        raise ValueError(
-          f'search.{key} must hold names of {[*choices]}; it holds {name!r}.'
-        )
-  for key, kind, words in (
-    ('learning_rates', float, 'numbers above 0'),
-    ('batch_sizes', int, 'whole numbers of at least 1'),
-  ):
-    for value in _values(config, key):
-      try:
-        good = 0 < kind(value) < math.inf
-      except ValueError:
-        good = False
-      if not good:
-        raise ValueError(f'search.{key} must hold {words}; it holds {value!r}.')
-  if config.search.metric not in train.SCORES:
-    raise ValueError(
-      f'search.metric must be one of {[*train.SCORES]}; it is '
-      f'{config.search.metric!r}.'
-    )
-  if not importlib.util.find_spec('matplotlib'):
-    raise ValueError(
-      'config.task=search needs matplotlib for its plot, which is not '
-      'installed: pip install matplotlib'
-    )
-
-
-def _values(config, key: str) -> list[str]:
-  """Returns what a setting holds, as text; the text 'a,b' is two values.
-
-  Raises:
-    ValueError: it holds nothing.
-  """
-  given = ','.join(map(str, config.search[key])).split(',')
-  values = list(dict.fromkeys(v for v in map(str.strip, given) if v))
-  if not values:
-    raise ValueError(f'search.{key} must hold at least one value; it is empty.')
-  return values
-
-
-def _grid(config) -> list[Cell]:
-  choices = (
-    _values(config, 'losses'),
-    _values(config, 'optimizers'),
-    map(float, _values(config, 'learning_rates')),
-    map(int, _values(config, 'batch_sizes')),
-  )
-  return list(
-    dict.fromkeys(itertools.starmap(Cell, itertools.product(*choices)))
-  )
 
 
 def run(inputs) -> None:
@@ -138,7 +47,7 @@ def run(inputs) -> None:
 
   from aubal_jax import train_step
 
-  config, cells = inputs.config, _grid(inputs.config)
+  config, cells = inputs.config, search_grid.make_grid(inputs.config)
   inputs.need_images()
   if not len(inputs.dataset.rows('validation')):
     raise ValueError(
@@ -201,7 +110,7 @@ def _tell_grid(cells, num_steps) -> None:
   )
 
 
-def _train_all(inputs, cells, total) -> dict[Cell, str]:
+def _train_all(inputs, cells, total) -> dict[search_grid.Cell, str]:
   """Trains one after the other; returns what went wrong with some.
 
   Args:
@@ -306,7 +215,9 @@ def _conclude(inputs, rows, metric) -> None:
     report.draw(file, rows, metric=metric)
   print(f'search: {inputs.path / "search.png"}')
   if rows[0][metric] is not None:
-    best = Cell(**{name: rows[0][name] for name in Cell._fields})
+    best = search_grid.Cell(
+      **{name: rows[0][name] for name in search_grid.Cell._fields}
+    )
     print(
       f'The best one, evaluated on the test split:\n  {_command(inputs, best)}'
     )
