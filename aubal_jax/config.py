@@ -1,5 +1,6 @@
 """Every setting, with its meaning and unit. Locked: a misspelt key raises."""
 
+import difflib
 import math
 
 import ml_collections
@@ -290,6 +291,7 @@ def check(config) -> None:
     if _get(config, key) not in choices:
       raise ValueError(
         f'{key} must be one of {[*choices]}; it is {_get(config, key)!r}.'
+        + _suggestion(_get(config, key), choices)
       )
   for key, least in _LEAST.items():
     if not least <= _get(config, key) < math.inf:
@@ -307,6 +309,12 @@ def check(config) -> None:
       f'train.num_epochs must be above 0 where train.num_steps is 0; it is '
       f'{epochs}.'
     )
+
+
+def _suggestion(value, choices) -> str:
+  written = str(value).lower().replace('-', '_')
+  near = difflib.get_close_matches(written, map(str, choices), 1)
+  return f' Did you mean {near[0]!r}?' if near else ''
 
 
 _LACKING = object()

@@ -94,6 +94,21 @@ def test_what_is_no_method_is_told(method):
     assert word in str(caught.value)
 
 
+@pytest.mark.parametrize(
+  ('method', 'meant'),
+  [
+    ('ML-ROS', 'ml_ros'),
+    ('mlros', 'ml_ros'),
+    ('aubal', 'aubal:l1'),
+    ('aubal:relativ', 'aubal:relative'),
+    ('loss:focl', 'loss:focal'),
+  ],
+)
+def test_a_method_that_may_be_meant_is_named(method, meant):
+  with pytest.raises(ValueError, match=rf'Did you mean {meant!r}\?$'):
+    cells.check_method(method, **CHECKED)
+
+
 def test_seeds_and_folds_are_trials_of_one_result():
   found = grid(('none', 'ml_ros'), augment_rows=('added',), seeds=(0, 1))
   results = [

@@ -238,6 +238,9 @@ def test_the_configuration_knows_every_method():
     config_lib.check(c)
   for method in resampling.RESAMPLERS:
     assert repr(method) in str(e.value)
+  c.balance.method = 'ML-ROS'
+  with pytest.raises(ValueError, match=r"'ML-ROS'\. Did you mean 'ml_ros'\?"):
+    config_lib.check(c)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import re
 import typing
@@ -81,10 +82,16 @@ def check_method(method: str, *, objectives, losses) -> None:
     return
   names = [name for name in resampling.RESAMPLERS if name != 'aubal']
   if method not in names:
+    whole = [f'aubal:{name}' for name in sorted(objectives)]
+    whole += [f'loss:{name}' for name in sorted(losses)]
+    written = method.lower().replace('-', '_')
+    # Of those that are as near, the first.
+    near = difflib.get_close_matches(written, [*names, *whole], 1)
+    hint = f' Did you mean {near[0]!r}?' if near else ''
     raise ValueError(
       f'compare.methods must hold names of {names}, aubal:OBJECTIVE (one of '
       f'{sorted(objectives)}) or loss:NAME (one of {sorted(losses)}); it holds '
-      f'{method!r}.'
+      f'{method!r}.{hint}'
     )
 
 
