@@ -117,6 +117,15 @@ def test_the_fraction_of_aubal_is_its_budget(config, tmp_path):
   config.balance.budget_growth = 1.2
   with pytest.raises(ValueError, match=r'fraction is 0.25, .* balance.budget'):
     run(config, tmp_path / 'other')
+  config.balance.update(fraction=99.0, budget_growth=0.0)
+  with pytest.raises(ValueError, match=r'^balance.fraction is 99.*most.*upper'):
+    run(config, tmp_path / 'other')
+
+
+def test_neighbours_by_pixels_want_images(config, tmp_path):
+  config.balance.update(method='mlsmote', features='pixels')
+  with pytest.raises(ValueError, match=r'balance.features=pixels.*no images'):
+    run(config, tmp_path / 'run')
 
 
 def test_rows_are_drawn_anew_for_each_epoch(config, tmp_path):

@@ -102,7 +102,16 @@ def _make_plan(inputs, rows, labelsets):
 
   settings = solve_settings(config) | _budget_of_fraction(config, len(rows))
   settings['upper'] = bounds.find_upper(inputs, labelsets)
-  solution = solve_lib.solve(labelsets.patterns, labelsets.counts, **settings)
+  try:
+    solution = solve_lib.solve(labelsets.patterns, labelsets.counts, **settings)
+  except ValueError as error:
+    if not config.balance.fraction or not str(error).startswith('budget '):
+      raise
+    raise ValueError(
+      f'balance.fraction is {config.balance.fraction}, which makes a budget of '
+      f'{settings["budget"]:,} images: {error} A larger balance.upper lets '
+      'more be added.'
+    ) from error
   _print_solution(solution)
   plan = plan_lib.spread(
     labelsets.index,

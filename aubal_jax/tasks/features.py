@@ -16,7 +16,11 @@ def find_features(inputs, rows):
   from aubal_jax.data import embedding
 
   if inputs.config.balance.features == 'pixels':
-    inputs.need_images()
+    if inputs.dataset.load_images is None:
+      raise ValueError(
+        'balance.features=pixels, but this data set has no images; take the '
+        'features of its table: --config.balance.features=table'
+      )
     # One host alone asks, so the images cannot be opened for all of them.
     return embedding.pixels(inputs.some_images, rows)
   if inputs.dataset.features is None:
