@@ -155,6 +155,10 @@ def test_columns_of_a_table(tmp_path):
       r"no column 'waight'.*Did you mean 'weight'.*data\.feature_columns",
     ),
     (
+      {'feature_columns': ('size,weight',)},
+      r"'size,weight'.*data\.feature_columns=\('size','weight'\)",
+    ),
+    (
       {'feature_columns': 'size'},
       r"data\.feature_columns must be a tuple .*not 'size'",
     ),

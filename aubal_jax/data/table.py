@@ -75,9 +75,16 @@ class Table:
       raise ValueError(
         f'{self.header}: there is no column {name!r}; the '
         f'columns are {listing(map(repr, self.columns))}.'
-        f'{suggestion(name, self.columns)} Set {key} to the column.'
+        f'{suggestion(name, self.columns)} {self._set(name, key)}'
       )
     return self.columns[name]
+
+  def _set(self, name: str, key: str) -> str:
+    names = tuple(map(str.strip, name.split(',')))
+    if len(names) < 2 or not {*names} <= {*self.columns}:
+      return f'Set {key} to the column.'
+    several = ','.join(map(repr, names))
+    return f'Several are named by "--config.{key}=({several})".'
 
   def optional(self, name: str, default: str, key: str) -> Column | None:
     """Returns the column `name`, or None.
