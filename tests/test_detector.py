@@ -153,7 +153,8 @@ def test_damage_is_named(tmp_path, fake, many):
 
 def test_a_kill_keeps_finished_parts(tmp_path, fake, many, monkeypatch):
   def find_until(image):
-    if image.mean() >= 6:
+    del image
+    if parts(tmp_path / 'cache'):  # The first one that was begun.
       raise KeyboardInterrupt
     return []
 
@@ -161,7 +162,7 @@ def test_a_kill_keeps_finished_parts(tmp_path, fake, many, monkeypatch):
   detector._make_detector.cache_clear()
   with pytest.raises(KeyboardInterrupt):
     find(many, cache_dir=str(tmp_path / 'cache'))
-  assert [p.name[:7] for p in parts(tmp_path / 'cache')] == ['000000-']
+  assert len(parts(tmp_path / 'cache')) == 1
 
 
 def test_bad_arguments(tmp_path, monkeypatch):
