@@ -86,6 +86,7 @@ def test_dropped_rows_have_no_part(grouped):
     (9, {'repeats': 0}, r'compare\.repeats must be at least 1 .* 0 and 2'),
     (9, {'num_folds': 1}, r'compare\.folds at least 2; they are 5 and 1'),
     (3, {}, r'3 rows are too few for compare\.folds=2: .*Give more rows'),
+    (9, {'num_folds': 10}, r'9 rows are too few for compare\.folds=10'),
   ],
 )
 def test_what_cannot_be_drawn(num_rows, options, message):

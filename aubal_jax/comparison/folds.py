@@ -66,7 +66,7 @@ def draw(
     unit = 'groups'
   units = int(number.max(initial=-1)) + 1
   # A training fold leaves at least one unit to train on, one to validate.
-  if units - -(-units // num_folds) < 2:
+  if units < num_folds or units - -(-units // num_folds) < 2:
     raise ValueError(
       f'{units} {unit} are too few for compare.folds={num_folds}: each fold '
       'must leave two or more to train on and to validate. Give more rows.'

@@ -104,12 +104,18 @@ def load_table(config, path: str):
     return synthetic_table.load(seed=config.seed)
   from aubal_jax.data import labels
 
-  return labels.load(
-    path,
-    tfds_dir=data.tfds_dir,
-    feature_columns=tuple(data.feature_columns),
-    **_columns(data),
-  )
+  try:
+    return labels.load(
+      path,
+      tfds_dir=data.tfds_dir,
+      feature_columns=tuple(data.feature_columns),
+      **_columns(data),
+    )
+  except FileNotFoundError as error:
+    if path not in table_paths(config):
+      raise
+    told = str(error).replace('data.path', 'compare.data')
+    raise FileNotFoundError(told) from error
 
 
 def draw(config):
