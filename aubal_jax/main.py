@@ -9,13 +9,15 @@ import os
 import platform
 import sys
 import time
-import traceback
 
 _STARTED = time.perf_counter()
 
 from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
+
+from aubal_jax import preemption  # noqa: E402
+from aubal_jax import user_errors  # noqa: E402
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Python file with get_config(), such as configs/paper.py.'
@@ -38,10 +40,8 @@ def main(argv) -> None:
     _fail(f'--config={file}: there is no such file in {os.getcwd()}.')
   _prepare_environment()
   from aubal_jax import hosts
-  from aubal_jax import preemption
   from aubal_jax import tasks
 
-  preemption.install()
   with hosts.ending_together():
     try:
       tasks.run_task(
@@ -55,7 +55,7 @@ def main(argv) -> None:
     except OSError as error:
       _fail(_describe(error))
     except ValueError as error:
-      if not _is_ours(error):
+      if not user_errors.is_ours(error):
         raise
       _fail(str(error))
 
@@ -68,13 +68,6 @@ def _describe(error: OSError) -> str:
     f'{error.filename or "a file"}: {error.strerror}. When that is mended, '
     'the same command goes on.'
   )
-
-
-def _is_ours(error: ValueError) -> bool:
-  """Whether one of our own checks raised it; what a library raises is a bug."""
-  last = traceback.extract_tb(error.__traceback__)[-1]
-  home = os.path.dirname(os.path.abspath(__file__))
-  return last.filename.startswith(home) and last.line.startswith('raise ')
 
 
 def _prepare_environment() -> None:
@@ -106,6 +99,8 @@ def _parse_flags(argv: list[str]) -> list[str]:
   try:
     return app.parse_flags_with_usage(argv)
   except SystemExit as error:  # --help ends well; absl ends the rest with 1.
+    if preemption.requested():
+      raise
     wrong = error.code and not any(a.startswith('--help') for a in argv)
     raise SystemExit(2 if wrong else 0) from None
   except BrokenPipeError:
@@ -122,6 +117,7 @@ def _parse_flags(argv: list[str]) -> list[str]:
 
 def run() -> None:
   """Entry point of `aubal_jax` and of `python -m aubal_jax`."""
+  preemption.install()
   app.run(main, flags_parser=_parse_flags)
 
 

@@ -502,6 +502,21 @@ def test_a_table_without_groups_has_no_bounds_by_group(tables, tmp_path):
   assert not (tmp_path / 'run').exists()
 
 
+def test_what_a_method_cannot_do_is_a_line(tables, tmp_path, capsys):
+  tables.compare.data = (str(tmp_path / 'one.npz'),)
+  tables.compare.methods = ('none', 'ml_rus')
+  tables.compare.fractions = (1.5,)
+  with pytest.raises(SystemExit) as caught:
+    run(tables, tmp_path / 'run')
+  assert caught.value.code == 1
+  told = capsys.readouterr().err.splitlines()
+  assert len(told) == 2 and 'the same command tries again' in told[1]
+  assert told[0] == (
+    'compare: one-ml_rus-logistic-f1.5 failed: fraction must be below 1 where '
+    'rows are deleted; it is 1.5.'
+  )
+
+
 def test_what_no_table_is_compared_by_is_told(tables, tmp_path):
   bare = tmp_path / 'bare.npz'
   np.savez(bare, labels=np.eye(4, dtype='u1'))
@@ -515,7 +530,7 @@ def test_what_no_table_is_compared_by_is_told(tables, tmp_path):
   with pytest.raises(ValueError, match=r'two tables that are called one'):
     run(tables, tmp_path / 'run')
   tables.compare.data = (str(tmp_path / 'none.npz'),)
-  with pytest.raises(FileNotFoundError, match=r'none\.npz'):
+  with pytest.raises(FileNotFoundError, match=r'none\.npz.*Set compare\.data'):
     run(tables, tmp_path / 'run')
   assert not (tmp_path / 'run').exists()
 

@@ -63,6 +63,19 @@ def test_a_users_error_is_one_message_and_status_2(arguments, words, tmp_path):
   assert not (tmp_path / 'run').exists()
 
 
+@pytest.mark.parametrize(
+  ('name', 'status'), [('SIGINT', 130), ('SIGTERM', 143)]
+)
+def test_a_signal_before_anything_is_done(name, status, tmp_path):
+  config = tmp_path / 'config.py'
+  config.write_text(
+    f'import os, signal\nos.kill(os.getpid(), signal.{name})\n'
+    'from aubal_jax import config\nget_config = config.default\n'
+  )
+  done = run(f'--config={config}', f'--workdir={tmp_path / "run"}')
+  assert (done.returncode, done.stderr) == (status, '')
+
+
 def test_balancing_a_table_from_another_folder(tmp_path):
   table = tmp_path / 'labels.csv'
   table.write_text('a,b\n' + '1,0\n' * 20 + '0,1\n' * 5 + '1,1\n' * 2)

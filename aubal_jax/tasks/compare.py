@@ -22,6 +22,7 @@ from aubal_jax import files
 from aubal_jax import hosts
 from aubal_jax import preemption
 from aubal_jax import progress
+from aubal_jax import user_errors
 from aubal_jax import workdir
 from aubal_jax.comparison import cells as cells_lib
 from aubal_jax.comparison import record as record_lib
@@ -199,6 +200,8 @@ def _run_one(inputs, cell) -> str | None:
     except FloatingPointError as error:
       return f'failed: {error}'
     except Exception as error:  # One cell's: a method that cannot, or a bug.
+      if isinstance(error, ValueError) and user_errors.is_ours(error):
+        return f'failed: {error}'
       traceback.print_exc()
       first = str(error).partition('\n')[0]
       return f'failed: {type(error).__name__}: {first}'
