@@ -1,6 +1,6 @@
 r"""The paper's grid search: loss, optimiser, learning rate, batch; table, plot.
 
-On the synthetic faces, eight cells of 375 steps: an hour and a quarter on 2 cores.
+On the synthetic faces, eight cells of 375 steps: 75 minutes on 2 cores.
 
   python -m aubal_jax.main --config=configs/search.py --workdir=runs/search
 
