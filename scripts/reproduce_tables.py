@@ -33,6 +33,13 @@ from aubal_jax import train_log
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 JOINT = ROOT / 'aubal_jax/data/table1_joint.json'
+# What is read of each file, so that another's is told apart.
+_OF_A_RUN = {
+  'labelsets': ('label_names', 'class_counts', 'images'),
+  'solution': ('class_counts_after', 'images_after', 'trace'),
+  'report': ('label_names', 'per_label', 'split', 'step'),
+}
+_OF_A_JOINT = ('label_names', 'labelsets', 'sources')
 CONFIGS = {'non-aug': 'paper_non_aug', 'aug-1': 'paper'}
 
 
@@ -110,6 +117,24 @@ def _in_words(found):
   )
 
 
+def _checked(content, keys):
+  """Returns the content of a JSON file that has these keys, or None."""
+  good = isinstance(content, dict) and {*keys} <= {*content}
+  return content if good else None
+
+
+def _check_pair(runs):
+  """Raises ValueError where two runs are not of the same labels."""
+  names = {
+    kind: run['labelsets']['label_names']
+    for kind, run in runs.items()
+    if run['labelsets'] is not None
+  }
+  if len({*map(tuple, names.values())}) > 1:
+    told = ', '.join(f'{kind} has {found}' for kind, found in names.items())
+    raise ValueError(f'The two runs must have the same labels; {told}.')
+
+
 def read_run(path, kind):
   """Returns the files of a folder, None for what is not there, and notes.
 
@@ -130,7 +155,11 @@ def read_run(path, kind):
   for name in ('labelsets', 'solution', 'report'):
     file = path / f'{name}.json'
     if file.exists():
-      run[name] = files.read_json(file)
+      run[name] = _checked(files.read_json(file), _OF_A_RUN[name])
+      if run[name] is None:
+        raise ValueError(
+          f'{file} is not that of a run; name the folder of a finished one.'
+        )
     elif (kind, name) != ('non-aug', 'solution'):
       notes.append(
         f'{kind}: {file} is missing; finish the run with python -m '
@@ -229,6 +258,7 @@ def reproduce(out, joint, folders):
   """Returns the Markdown of all tables; writes it, JSON and pictures."""
   found = {kind: read_run(path, kind) for kind, path in folders.items()}
   runs = {kind: run for kind, (run, _) in found.items()}
+  _check_pair(runs)
   notes = [note for _, told in found.values() for note in told]
   first, (names, columns, trace) = table1(joint)
   own = paper_tables.table1_of_runs(runs)
@@ -263,7 +293,11 @@ def main(argv=None):
       parser.error(f'{flag} is unknown; --config.KEY=VALUE goes with --data.')
   folders = {'non-aug': arguments.non_aug, 'aug-1': arguments.aug}
   try:
-    joint = files.read_json(arguments.joint)
+    joint = _checked(files.read_json(arguments.joint), _OF_A_JOINT)
+    if not joint or not joint['labelsets']:
+      raise ValueError(
+        f'{arguments.joint} is not what scripts/reconstruct_table1.py writes.'
+      )
     if arguments.data:
       for kind, name in CONFIGS.items():
         folders[kind] = folders[kind] or pathlib.Path('runs', name)

@@ -204,12 +204,34 @@ def test_errors_are_one_message(script, runs, tmp_path, capsys):
   (aug / 'report.json').write_text('{')
   assert script.main([f'--aug={aug}', f'--out={tmp_path / "out"}']) == 2
   assert 'report.json is damaged' in capsys.readouterr().err
+  for content in ('[]', '{}', '{"split": "test"}'):
+    (aug / 'report.json').write_text(content)
+    assert script.main([f'--aug={aug}', f'--out={tmp_path / "out"}']) == 2
+    assert 'report.json is not that of a run' in capsys.readouterr().err
+  joint = tmp_path / 'joint.json'
+  for content in ('[]', '{}', '{"labelsets": []}'):
+    joint.write_text(content)
+    arguments = [f'--joint={joint}', f'--out={tmp_path / "out"}']
+    assert script.main(arguments) == 2
+    assert 'joint.json is not what' in capsys.readouterr().err
   assert not (tmp_path / 'out').exists()
   for flags in (['--config.seed=1'], ['--data=x', '--seed=1']):
     with pytest.raises(SystemExit) as stop:
       script.main(flags)
     assert stop.value.code == 2
     assert 'goes with --data' in capsys.readouterr().err
+
+
+def test_runs_of_other_labels_are_no_pair(script, runs, tmp_path, capsys):
+  aug, non_aug = runs
+  path = non_aug / 'labelsets.json'
+  content = json.loads(path.read_text()) | {'label_names': ['AU01', 'frown']}
+  path.write_text(json.dumps(content))
+  arguments = [f'--aug={aug}', f'--non_aug={non_aug}']
+  assert script.main([*arguments, f'--out={tmp_path / "out"}']) == 2
+  said = capsys.readouterr().err
+  assert 'must have the same labels' in said and 'frown' in said
+  assert not (tmp_path / 'out').exists()
 
 
 def _run_here(command, check):
