@@ -18,6 +18,7 @@ MAY_IMPORT = {
   'config': set(),
   'files': set(),
   'progress': set(),
+  'user_errors': set(),
   'preemption': set(),
   'hosts': {'preemption'},
   'row_keys': set(),

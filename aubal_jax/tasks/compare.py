@@ -15,7 +15,6 @@ import gc
 import math
 import sys
 import time
-import traceback
 
 from aubal_jax import diversity
 from aubal_jax import files
@@ -197,14 +196,8 @@ def _run_one(inputs, cell) -> str | None:
       result = run_cell(inputs, cell)
     except OSError:
       raise
-    except FloatingPointError as error:
-      return f'failed: {error}'
     except Exception as error:  # One cell's: a method that cannot, or a bug.
-      if isinstance(error, ValueError) and user_errors.is_ours(error):
-        return f'failed: {error}'
-      traceback.print_exc()
-      first = str(error).partition('\n')[0]
-      return f'failed: {type(error).__name__}: {first}'
+      return user_errors.tell_failure(error)
     if hosts.is_first():
       files.write_json(path / 'result.json', result)
     inputs.finish('compare')

@@ -14,7 +14,6 @@ import csv
 import shlex
 import sys
 import time
-import traceback
 
 from aubal_jax import files
 from aubal_jax import hosts
@@ -22,6 +21,7 @@ from aubal_jax import preemption
 from aubal_jax import progress
 from aubal_jax import stages
 from aubal_jax import train_log
+from aubal_jax import user_errors
 from aubal_jax import workdir
 from aubal_jax.report import search as report
 from aubal_jax.tasks import balance
@@ -150,12 +150,8 @@ def _train_one(inputs, cell) -> str | None:
       train.run(cell_inputs)
     except OSError:
       raise
-    except FloatingPointError as error:
-      return f'failed: {error}'
     except Exception as error:  # One cell's: no room for its batch, or a bug.
-      traceback.print_exc()
-      first = str(error).partition('\n')[0]
-      return f'failed: {type(error).__name__}: {first}'
+      return user_errors.tell_failure(error)
   return None
 
 
