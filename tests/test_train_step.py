@@ -132,7 +132,7 @@ def test_images_are_scaled_to_one():
 
 
 def test_one_compiled_step_whatever_the_state_comes_from(tmp_path):
-  state, step, traces = tiny_steps.make_tiny(4)
+  state, step, traces = tiny_steps.make_anew(4)
   batches = tiny_steps.make_batches()
   with checkpoint.open_checkpoints(tmp_path) as checkpoints:
     for _ in range(3):
