@@ -88,23 +88,12 @@ def run_cell(
   resample = functools.partial(
     resampling.resample, method=resampler, fraction=fraction, **chosen
   )
-  drawn = []
-  for split in splits:
-    features = standardise(dataset.features, split.train)
-    of_split = resample
-    if diversity != 'none':
-      upper = bounds.find_upper(
-        dataset,
-        split.train,
-        features,
-        kind=diversity,
-        num_clusters=num_clusters,
-        **{key: chosen[key] for key in ('lower', 'upper') if key in chosen},
-      )
-      of_split = functools.partial(resample, upper=upper)
-    drawn.append(
-      [_draw(dataset, split, features, seed, of_split) for seed in seeds]
+  drawn = [
+    _draw_split(
+      dataset, split, seeds, resample, chosen, diversity, num_clusters
     )
+    for split in splits
+  ]
   num_rows = max(
     len(split.train) + sum(len(one.made) for one in some)
     for split, some in zip(splits, drawn, strict=True)
@@ -126,16 +115,7 @@ def run_cell(
     )
     seconds = (time.perf_counter() - started) / len(some)
     trials += [
-      {
-        'seed': seed,
-        'repeat': split.repeat,
-        'fold': split.fold,
-        'num_train': len(split.train),
-        'num_test': len(split.test),
-        **scores.score(dataset, split, p[split.validation], p[split.test]),
-        'plan': scores.describe(one.plan, dataset.labels),
-        'seconds': {'resample': one.seconds, 'train': seconds},
-      }
+      _trial(dataset, split, seed, one, p, seconds)
       for seed, one, p in zip(seeds, some, probability, strict=True)
     ]
   return {
@@ -192,6 +172,24 @@ class _Drawn(typing.NamedTuple):
   seconds: float
 
 
+def _draw_split(
+  dataset, split, seeds, resample, chosen, diversity, num_clusters
+) -> list[_Drawn]:
+  """Resamples the training part of a split with every seed."""
+  features = standardise(dataset.features, split.train)
+  if diversity != 'none':
+    upper = bounds.find_upper(
+      dataset,
+      split.train,
+      features,
+      kind=diversity,
+      num_clusters=num_clusters,
+      **{key: chosen[key] for key in ('lower', 'upper') if key in chosen},
+    )
+    resample = functools.partial(resample, upper=upper)
+  return [_draw(dataset, split, features, seed, resample) for seed in seeds]
+
+
 def _draw(dataset, split, features, seed, resample) -> _Drawn:
   """Resamples the training part of a split."""
   started = time.perf_counter()
@@ -210,6 +208,21 @@ def _draw(dataset, split, features, seed, resample) -> _Drawn:
   targets, weights = _entries(dataset, split, plan)
   key = jax.random.key(of_model)
   return _Drawn(plan, made, targets, weights, key, seconds)
+
+
+def _trial(dataset, split, seed, drawn, probability, seconds) -> dict:
+  """Returns what result.json says of one seed of a split."""
+  validation, test = probability[split.validation], probability[split.test]
+  return {
+    'seed': seed,
+    'repeat': split.repeat,
+    'fold': split.fold,
+    'num_train': len(split.train),
+    'num_test': len(split.test),
+    **scores.score(dataset, split, validation, test),
+    'plan': scores.describe(drawn.plan, dataset.labels),
+    'seconds': {'resample': drawn.seconds, 'train': seconds},
+  }
 
 
 def standardise(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
