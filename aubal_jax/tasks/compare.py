@@ -26,6 +26,7 @@ from aubal_jax import workdir
 from aubal_jax.comparison import cells as cells_lib
 from aubal_jax.comparison import record as record_lib
 from aubal_jax.report import comparison as report
+from aubal_jax.tasks import cells as cells_tasks
 from aubal_jax.tasks import compare_images
 from aubal_jax.tasks import compare_tables
 from aubal_jax.tasks import datasets
@@ -119,7 +120,7 @@ def run(inputs) -> None:
     SystemExit: some failed; their rows say why. Or a signal came.
   """
   runs = _make_runs(inputs)
-  hosts.from_first(lambda: _refuse_others(runs.values()))
+  hosts.from_first(lambda: cells_tasks.refuse_others(runs.values()))
   left = [cell for cell, own in runs.items() if not own.is_done('compare')]
   print(
     f'compare: {len(runs):,} cells, {len(runs) - len(left):,} of them done '
@@ -132,20 +133,7 @@ def run(inputs) -> None:
   failures = _run_all(runs, left)
   hosts.from_first(lambda: _conclude(inputs, runs, failures))
   inputs.watch.lap('comparing')
-  if failures:
-    print(
-      f'Warning: failed: {", ".join(cell.name for cell in failures)}; the same '
-      'command tries again.',
-      file=sys.stderr,
-    )
-    raise SystemExit(1)
-
-
-def _refuse_others(runs) -> None:
-  """Raises ValueError where a folder holds what is not of this comparison."""
-  for own in runs:
-    workdir.check_folder(own.path)
-    workdir.refuse_other(own.path, own.pinned)
+  cells_tasks.end_with(failures)
 
 
 def _run_all(runs, left) -> dict:

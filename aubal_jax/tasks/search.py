@@ -25,6 +25,7 @@ from aubal_jax import user_errors
 from aubal_jax import workdir
 from aubal_jax.report import search as report
 from aubal_jax.tasks import balance
+from aubal_jax.tasks import cells as cells_tasks
 from aubal_jax.tasks import search_grid
 from aubal_jax.tasks import train
 
@@ -57,7 +58,7 @@ def run(inputs) -> None:
   for cell in cells:
     train_step.check_batch_size(cell.batch_size, jax.device_count())
   runs = {cell: _run_of(inputs, cell) for cell in cells}
-  hosts.from_first(lambda: _refuse_others(runs.values()))
+  hosts.from_first(lambda: cells_tasks.refuse_others(runs.values()))
   _tell_grid(cells, inputs.num_steps)
   if inputs.is_done('balance'):
     print('balance: done before.', flush=True)
@@ -72,13 +73,7 @@ def run(inputs) -> None:
   )
   hosts.from_first(lambda: _conclude(inputs, rows, config.search.metric))
   inputs.watch.lap('comparing')
-  if failures:
-    print(
-      f'Warning: failed: {", ".join(cell.name for cell in failures)}; the same '
-      'command tries again.',
-      file=sys.stderr,
-    )
-    raise SystemExit(1)
+  cells_tasks.end_with(failures)
 
 
 def _run_of(inputs, cell):
@@ -90,13 +85,6 @@ def _run_of(inputs, cell):
     section, name = key.split('.')
     config[section][name] = value
   return inputs.within(inputs.path / 'search' / cell.name, config)
-
-
-def _refuse_others(runs) -> None:
-  """Raises ValueError where a folder holds what is not of this search."""
-  for cell_inputs in runs:
-    workdir.check_folder(cell_inputs.path)
-    workdir.refuse_other(cell_inputs.path, cell_inputs.pinned)
 
 
 def _tell_grid(cells, num_steps) -> None:
