@@ -12,11 +12,11 @@ TensorFlow, albumentations or flax.
 import importlib
 
 _HOMES = {
-  'Labelsets': 'aubal_jax.labelsets',
-  'find_labelsets': 'aubal_jax.labelsets',
-  'imbalance': 'aubal_jax.labelsets',
-  'Plan': 'aubal_jax.plan',
-  'Resampler': 'aubal_jax.estimator',
+  'Labelsets': 'aubal_jax.tables.labelsets',
+  'find_labelsets': 'aubal_jax.tables.labelsets',
+  'imbalance': 'aubal_jax.tables.labelsets',
+  'Plan': 'aubal_jax.tables.plan',
+  'Resampler': 'aubal_jax.resampling.estimator',
   'Solution': 'aubal_jax.balancing.solve',
   'balance': 'aubal_jax.balancing.solve',
   'frontier': 'aubal_jax.balancing.frontier',

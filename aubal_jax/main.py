@@ -16,8 +16,8 @@ from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
-from aubal_jax import preemption  # noqa: E402
-from aubal_jax import user_errors  # noqa: E402
+from aubal_jax.runs import errors  # noqa: E402
+from aubal_jax.runs import preemption  # noqa: E402
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Python file with get_config(), such as configs/paper.py.'
@@ -39,12 +39,12 @@ def main(argv) -> None:
   if not os.path.exists(file):
     _fail(f'--config={file}: there is no such file in {os.getcwd()}.')
   _prepare_environment()
-  from aubal_jax import hosts
-  from aubal_jax import tasks
+  from aubal_jax import commands
+  from aubal_jax.runs import hosts
 
   with hosts.ending_together():
     try:
-      tasks.run_task(
+      commands.run_task(
         _CONFIG.value,
         _WORKDIR.value,
         overwrite=_OVERWRITE.value,
@@ -55,7 +55,7 @@ def main(argv) -> None:
     except OSError as error:
       _fail(_describe(error))
     except ValueError as error:
-      if not user_errors.is_ours(error):
+      if not errors.is_ours(error):
         raise
       _fail(str(error))
 

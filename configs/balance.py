@@ -7,11 +7,11 @@ The table may be .csv, .npz (an array `labels`) or .npy. The plan is plan.npz:
 train on the rows `source`, augment those marked `augment`.
 """
 
-from aubal_jax import config
+from aubal_jax import settings
 
 
 def get_config():
-  c = config.default()
+  c = settings.default()
   c.task = 'balance'
   c.data.name = 'labels'
   return c

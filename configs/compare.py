@@ -13,11 +13,11 @@ Paths and names with a colon (aubal:OBJECTIVE, loss:NAME) want both kinds of
 quotes.
 """
 
-from aubal_jax import config
+from aubal_jax import settings
 
 
 def get_config():
-  c = config.default()
+  c = settings.default()
   c.task = 'compare'
   c.compare.data = ('synthetic',)
   c.compare.methods = (

@@ -21,11 +21,11 @@ Names with a colon (aubal:OBJECTIVE, loss:NAME) want both kinds of quotes. Folds
 and bounds by group go by the table's column `subject`, where it has one.
 """
 
-from aubal_jax import config
+from aubal_jax import settings
 
 
 def get_config():
-  c = config.default()
+  c = settings.default()
   c.task = 'compare'
   c.data.image_size = 48
   c.compare.models = ('resnet8_16',)

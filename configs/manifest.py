@@ -7,11 +7,11 @@ The table has a column of image paths, relative to the table, and one column of
 0, 1 or blank for each label; columns `split` and `subject` may be there too.
 """
 
-from aubal_jax import config
+from aubal_jax import settings
 
 
 def get_config():
-  c = config.default()
+  c = settings.default()
   c.data.name = 'manifest'
   c.train.num_epochs = 10.0  # Passes over the training split, for any plan.
   return c

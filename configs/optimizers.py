@@ -10,10 +10,10 @@ A minute and a half on 2 cores.
       --config.optimizers.variants=adam,newton,ipm --workdir=runs/three
 """
 
-from aubal_jax import config
+from aubal_jax import settings
 
 
 def get_config():
-  c = config.default()
+  c = settings.default()
   c.task = 'optimizers'
   return c

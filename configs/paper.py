@@ -15,11 +15,11 @@ counts it as absent, as the paper did. Decoded crops are kept in
 data.cache_dir: 12.5 kB an image.
 """
 
-from aubal_jax import config
+from aubal_jax import settings
 
 
 def get_config():
-  c = config.default()
+  c = settings.default()
   c.data.name = 'merge'
   c.data.sources = ('aff_wild2', 'emotionet', 'ck_plus', 'actor_study')
   c.data.label_columns = (

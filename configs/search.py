@@ -11,10 +11,10 @@ On the synthetic faces, eight cells of 375 steps: 75 minutes on 2 cores.
       --config.search.batch_sizes=32,64 --workdir=runs/mine
 """
 
-from aubal_jax import config
+from aubal_jax import settings
 
 
 def get_config():
-  c = config.default()
+  c = settings.default()
   c.task = 'search'
   return c

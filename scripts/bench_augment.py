@@ -12,8 +12,8 @@ import time
 import jax
 import numpy as np
 
-from aubal_jax import augment_device
-from aubal_jax.data import augment
+from aubal_jax.batches import augment
+from aubal_jax.batches import augment_device
 
 _BATCH = 64
 _SETTINGS = augment.Settings()

@@ -139,8 +139,8 @@ def _ours(patterns, counts, solver, tol):
 
 
 def _rival(patterns, counts, solver, tol):
-  from aubal_jax.balancing import rivals
   from aubal_jax.balancing.instance import make_instance
+  from aubal_jax.experiments.solvers import rivals
 
   before = held()
   for _ in range(2):

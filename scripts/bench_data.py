@@ -24,9 +24,9 @@ import time
 
 import numpy as np
 
-from aubal_jax.data import images
-from aubal_jax.data import store
-from aubal_jax.data import workers
+from aubal_jax.media import images
+from aubal_jax.media import store
+from aubal_jax.runs import workers
 
 HEADER = 'AU1,AU2,AU4,AU6,AU12,AU15,AU20,AU25'
 BATCH = 64
@@ -50,7 +50,7 @@ def seconds_of(function):
 
 def scan(folder, scale):
   """Times the reader of Aff-Wild2 on a tree that is made first."""
-  from aubal_jax.data import readers
+  from aubal_jax.datasets import readers
 
   rng = np.random.default_rng(0)
   num_frames = int(400_000 * scale) // 60
@@ -73,8 +73,8 @@ def scan(folder, scale):
 
 def manifest(folder, scale):
   """Times reading, checking and grouping a large table."""
-  from aubal_jax import labelsets
-  from aubal_jax.data import labels
+  from aubal_jax.datasets import labels
+  from aubal_jax.tables import labelsets
 
   rng = np.random.default_rng(0)
   num_rows = int(1_000_000 * scale)

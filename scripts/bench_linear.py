@@ -14,8 +14,8 @@ from sklearn import linear_model
 from sklearn import pipeline
 from sklearn import preprocessing
 
-from aubal_jax import metrics
-from aubal_jax.data import synthetic
+from aubal_jax.datasets.drawn import synthetic
+from aubal_jax.scoring import metrics
 
 
 def main():

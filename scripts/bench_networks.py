@@ -19,23 +19,21 @@ def ours(model_name, side):
   """Returns kind, batch -> function that does it once, as the trainer does."""
   import jax
 
-  from aubal_jax import evaluate
-  from aubal_jax import losses
-  from aubal_jax import models
-  from aubal_jax import train_optimizer
-  from aubal_jax import train_step
+  from aubal_jax.network import inference
+  from aubal_jax.network import losses
+  from aubal_jax.network import models
+  from aubal_jax.network import optimizer as optimizer_lib
+  from aubal_jax.network import step as step_lib
 
   model = models.make_model(model_name, LABELS)
-  optimizer = train_optimizer.make_optimizer('adam', 1e-4)
-  step = train_step.make_train_step(
-    model, optimizer, losses.make_loss('soft_f1')
-  )
+  optimizer = optimizer_lib.make_optimizer('adam', 1e-4)
+  step = step_lib.make_train_step(model, optimizer, losses.make_loss('soft_f1'))
   key = jax.random.key(0)
 
   def make(kind, batch):
-    state = train_step.create_state(model, optimizer, key, (side, side, 1))
+    state = step_lib.create_state(model, optimizer, key, (side, side, 1))
     if kind == 'inference':
-      run = evaluate.make_predict(model)(state.params, state.batch_stats)
+      run = inference.make_predict(model)(state.params, state.batch_stats)
       return lambda: np.asarray(run(batch['image']))
 
     def once():
@@ -55,7 +53,7 @@ def linen(model_name, side):
   import optax
   from flax import linen as nn
 
-  from aubal_jax import models
+  from aubal_jax.network import models
 
   like = models.make_model(model_name, LABELS)  # Sizes alone are taken of it.
 
@@ -146,7 +144,7 @@ def torch(model_name, side):
   import torch
   from torch import nn
 
-  from aubal_jax import models
+  from aubal_jax.network import models
 
   like = models.make_model(model_name, LABELS)
 

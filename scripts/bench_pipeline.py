@@ -38,8 +38,8 @@ WAITING = 0.02
 
 def batches(num, *, seed, pack=None, **options):
   """Returns the batches of `pipeline.train_batches`, all rows augmented."""
-  from aubal_jax import plan
-  from aubal_jax.data import pipeline
+  from aubal_jax.batches import pipeline
+  from aubal_jax.tables import plan
 
   rows = np.arange(NUM_IMAGES)
   return pipeline.train_batches(
@@ -68,8 +68,8 @@ def on_device(num, *, seed):
 
   import jax
 
-  from aubal_jax import augment_device
-  from aubal_jax.data import augment
+  from aubal_jax.batches import augment
+  from aubal_jax.batches import augment_device
 
   made = jax.jit(
     functools.partial(
@@ -184,11 +184,11 @@ def rate(name, num):
 
 def waiting(arguments):
   """Trains with the trainer; returns shares of steps that waited."""
-  from aubal_jax import config as config_lib
-  from aubal_jax import tasks
-  from aubal_jax import train_log
+  from aubal_jax import commands
+  from aubal_jax import settings as settings_lib
+  from aubal_jax.network import log as log_lib
 
-  config = config_lib.default()
+  config = settings_lib.default()
   config.data.num_train = 1024
   config.data.num_validation = config.data.num_test = 64
   config.augment.rows = 'all'
@@ -199,8 +199,8 @@ def waiting(arguments):
   with tempfile.TemporaryDirectory() as folder:
     for task in ('balance', 'train'):
       config.task = task
-      tasks.run_task(config, folder, started=time.perf_counter())
-    lines = train_log.read_lines(pathlib.Path(folder, 'metrics.jsonl'))
+      commands.run_task(config, folder, started=time.perf_counter())
+    lines = log_lib.read_lines(pathlib.Path(folder, 'metrics.jsonl'))
   # The first step compiles, the second finds what was made meanwhile.
   return [line['input_wait_fraction'] for line in lines[2:] if 'loss' in line]
 

@@ -212,11 +212,11 @@ def first_step(arguments):
   import orbax.checkpoint  # noqa: F401
   import tensorflow  # noqa: F401
 
-  from aubal_jax import config as config_lib
-  from aubal_jax import tasks
+  from aubal_jax import commands
+  from aubal_jax import settings
 
   imported, seconds = time.perf_counter(), []
-  config = config_lib.default()
+  config = settings.default()
   config.task, config.data.cache_dir = arguments.task, 'crops'
   config.data.num_train, config.data.num_validation = 512, 64
   config.data.num_test = 64
@@ -231,7 +231,7 @@ def first_step(arguments):
 
   if arguments.task == 'train':
     threading.Thread(target=watch, daemon=True).start()
-  tasks.run_task(config, 'run', started=started)
+  commands.run_task(config, 'run', started=started)
   return {'imports': imported - started, 'first_step': sum(seconds)}
 
 
@@ -301,15 +301,15 @@ def hold(arguments):
 
   import jax
 
-  from aubal_jax import losses
-  from aubal_jax import models
-  from aubal_jax import plan
-  from aubal_jax import train
-  from aubal_jax import train_optimizer
-  from aubal_jax import train_step
-  from aubal_jax.data import images
-  from aubal_jax.data import pipeline
-  from aubal_jax.data import store
+  from aubal_jax.batches import pipeline
+  from aubal_jax.media import images
+  from aubal_jax.media import store
+  from aubal_jax.network import loop as loop_lib
+  from aubal_jax.network import losses
+  from aubal_jax.network import models
+  from aubal_jax.network import optimizer as optimizer_lib
+  from aubal_jax.network import step as step_lib
+  from aubal_jax.tables import plan
 
   most, done = [0], threading.Event()
 
@@ -323,14 +323,14 @@ def hold(arguments):
   pixels = images.Pixels(image_size=arguments.side)
   read, _ = store.open_images(crops, rows, pixels, cache_dir=arguments.cache)
   model = models.make_model(arguments.model, bench_networks.LABELS)
-  optimizer = train_optimizer.make_optimizer('adam', 1e-4)
+  optimizer = optimizer_lib.make_optimizer('adam', 1e-4)
   shape = arguments.side, arguments.side, 1
   labels = np.zeros((len(crops), bench_networks.LABELS), np.uint8)
   labels[::3] = 1
   num_steps = 20
-  train.train(
-    train_step.create_state(model, optimizer, jax.random.key(0), shape),
-    train_step.make_train_step(model, optimizer, losses.make_loss('soft_f1')),
+  loop_lib.train(
+    step_lib.create_state(model, optimizer, jax.random.key(0), shape),
+    step_lib.make_train_step(model, optimizer, losses.make_loss('soft_f1')),
     pipeline.train_batches(
       plan.Plan(rows, np.ones(len(rows), bool), np.full(len(rows), -1), ()),
       read,

@@ -193,14 +193,14 @@ def lower(config, num_labels):
   import jax
   import numpy as np
 
-  from aubal_jax import augment_device
-  from aubal_jax import losses
-  from aubal_jax import train_step
-  from aubal_jax.data import augment
-  from aubal_jax.tasks import network
+  from aubal_jax.batches import augment
+  from aubal_jax.batches import augment_device
+  from aubal_jax.network import bundle
+  from aubal_jax.network import losses
+  from aubal_jax.network import step as step_lib
 
-  described = network.describe(config, range(num_labels))
-  model, optimizer = network.make_network(
+  described = bundle.describe(config, range(num_labels))
+  model, optimizer = bundle.make_network(
     described,
     learning_rate=config.train.learning_rate,
     clip_norm=config.train.clip_norm,
@@ -210,7 +210,7 @@ def lower(config, num_labels):
   on_device = settings.pop('backend') == 'device'
   del settings['rows'], settings['frozen']
   settings = augment.Settings(**settings)
-  step = train_step.make_train_step(
+  step = step_lib.make_train_step(
     model,
     optimizer,
     losses.make_loss(
@@ -223,11 +223,11 @@ def lower(config, num_labels):
     sync_batch_norm=config.model.sync_batch_norm,
   )
   state = jax.eval_shape(
-    lambda: network.first_state(model, optimizer, described)
+    lambda: bundle.first_state(model, optimizer, described)
   )
   size = config.train.batch_size
   shapes = {
-    'image': ((size, *network.pixels(described).shape), np.uint8),
+    'image': ((size, *bundle.pixels(described).shape), np.uint8),
     'label': ((size, num_labels), np.uint8),
     'known': ((size, num_labels), np.bool_),
   }

@@ -6,8 +6,8 @@ Rieger, Pahl, Seuss, FG 2020, arXiv 2003.08751. A table is a dict of `title`,
 
 import numpy as np
 
-from aubal_jax import labelsets as labelsets_lib
-from aubal_jax.data import action_units
+from aubal_jax.datasets import action_units
+from aubal_jax.tables import labelsets as labelsets_lib
 
 # The baseline, and the set that was balanced: columns of every table.
 KINDS = ('non-aug', 'aug-1')

@@ -29,7 +29,7 @@ import numpy as np
 from scipy import optimize
 from scipy import sparse
 
-from aubal_jax.data import action_units
+from aubal_jax.datasets import action_units
 
 SOURCES = ('AffWild', 'EmotioNet', 'CK+', 'Actor Study')
 IMAGES = np.array([232842, 20160, 10724, 58825])

@@ -28,8 +28,8 @@ import numpy as np
 import paper_tables
 import reconstruct_table1
 
-from aubal_jax import files
-from aubal_jax import train_log
+from aubal_jax.network import log as log_lib
+from aubal_jax.runs import files
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 JOINT = ROOT / 'aubal_jax/data/table1_joint.json'
@@ -175,7 +175,7 @@ def read_run(path, kind):
 
 def _validated(path, step):
   """Returns the scores of validation that training logged, or None."""
-  for line in train_log.read_lines(path) if path.exists() else ():
+  for line in log_lib.read_lines(path) if path.exists() else ():
     if line['step'] == step and 'awc' in line:
       return line
   return None

@@ -4,13 +4,13 @@
   python scripts/to_manifest.py fer_plus --folder=FERPlus --out=fer_plus.csv
 
 Then train with --config.data.name=manifest --config.data.path=raf_au.csv. What
-the folders hold: see aubal_jax/data/converters.py.
+the folders hold: see aubal_jax/datasets/converters/manifests.py.
 """
 
 import argparse
 import sys
 
-from aubal_jax.data import converters
+from aubal_jax.datasets.converters import manifests
 
 
 def main():
@@ -40,7 +40,7 @@ def main():
     one.add_argument('--folder', required=True, help='of the data set')
     one.add_argument('--out', required=True, help='the .csv to write')
   options = vars(parser.parse_args())
-  convert = getattr(converters, options.pop('name'))
+  convert = getattr(manifests, options.pop('name'))
   try:
     print(*convert(**options), sep='\n')
   except (OSError, ValueError) as error:

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from aubal_jax import config as config_lib
-from aubal_jax import stages
+from aubal_jax import settings
+from aubal_jax.runs import stages
 
 ROOT = pathlib.Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
@@ -33,7 +33,7 @@ def test_every_config_loads_and_documents_its_command(path):
 
 
 def test_every_key_is_explained():
-  source = (ROOT / 'aubal_jax/config.py').read_text()
+  source = (ROOT / 'aubal_jax/settings.py').read_text()
   for line in source.splitlines():
     if re.match(r'\s*c\.\w+(\.\w+)* = ', line) and 'ConfigDict' not in line:
       assert '  # ' in line, line
@@ -45,5 +45,5 @@ def test_every_key_is_read_somewhere():
     for path in (ROOT / 'aubal_jax').rglob('*.py')
     if path.name != 'config.py'
   )
-  for key in stages.flatten(config_lib.default().to_dict()):
+  for key in stages.flatten(settings.default().to_dict()):
     assert re.search(rf'\b{key.split(".")[-1]}\b', sources), key

@@ -11,55 +11,53 @@ import aubal_jax
 
 ROOT = pathlib.Path(aubal_jax.__file__).parent
 
-# What a module (or a folder) may import of ours; anything it lists, it and its
-# inner modules may use. Everything may be used by `tasks` and `main`.
+# What each room may import of ours beside itself: one direction.
 MAY_IMPORT = {
-  '__init__': set(),
-  'config': set(),
-  'files': set(),
-  'progress': set(),
-  'user_errors': set(),
-  'preemption': set(),
-  'hosts': {'preemption'},
-  'row_keys': set(),
-  'grouping': {'row_keys'},
-  'binary_table': set(),
-  'labelsets': {'binary_table', 'grouping'},
-  'metrics': set(),
-  'losses': {'masked_means', 'rebalanced_losses'},
-  'masked_means': set(),
-  'rebalanced_losses': {'masked_means'},
-  'schedules': set(),
-  'models': set(),
-  'bootstrap': {'metrics'},
-  'plan': {'files'},
-  'stages': set(),
-  'workdir': {'files', 'stages'},
-  'balancing': {'binary_table', 'files', 'labelsets', 'plan'},
-  # Of balancing its method aubal alone, when it is called.
-  'resampling': {'balancing', 'binary_table', 'labelsets', 'plan'},
-  'estimator': {'resampling'},
-  'data': {'files', 'plan', 'progress'},
-  'augment_device': {'data'},
-  'checkpoint_files': set(),
-  'checkpoint_manager': set(),
-  'checkpoint': {'checkpoint_files', 'checkpoint_manager'},
-  'train_log': {'files', 'progress'},
-  'profiling': set(),
-  'tensorboard': {'files'},
-  'train': {'checkpoint', 'train_log', 'train_step'},
-  'train_optimizer': set(),
-  'train_step': {'models'},
-  'evaluate': {'bootstrap', 'data', 'metrics', 'models'},
-  'predict': {'data', 'files', 'progress'},
-  'report': {'files', 'labelsets'},
-  'diversity': set(),
-  'comparison': {
-    *('data', 'diversity', 'files', 'labelsets', 'losses', 'metrics'),
-    *('models', 'plan', 'resampling'),
+  'runs': set(),
+  'settings': set(),
+  'tables': {'runs'},
+  'balancing': {'runs', 'tables'},
+  'resampling': {'runs', 'tables', 'balancing'},
+  'media': {'runs'},
+  'datasets': {'runs', 'tables', 'media'},
+  'batches': {'runs', 'tables'},
+  'scoring': {'runs'},
+  'network': {'runs', 'media', 'batches'},
+  'report': {'runs', 'tables'},
+  'stages': {
+    *('runs', 'tables', 'balancing', 'resampling', 'media', 'datasets'),
+    *('batches', 'scoring', 'network', 'report'),
+  },
+  'serving': {'runs', 'tables', 'media', 'datasets', 'network'},
+  'inspection': {'runs', 'tables', 'media', 'datasets', 'report'},
+  'experiments': {
+    *('runs', 'tables', 'balancing', 'resampling', 'datasets', 'batches'),
+    *('scoring', 'network', 'report', 'stages'),
+  },
+  'commands': {
+    *('runs', 'settings', 'stages', 'serving', 'inspection', 'experiments'),
+  },
+  'main': {'runs', 'commands'},
+  '__main__': {'main'},
+  '__init__': set(),  # Its names are imported when they are first used.
+}
+
+# Package -> the rooms that may import it; more may once it is there.
+HEAVY_HOMES = {
+  'tensorflow': {'batches', 'datasets', 'media'},
+  'tensorflow_datasets': {'datasets'},
+  'albumentations': {'batches'},
+  'flax': {'network', 'experiments', 'stages'},
+  'orbax': {'network'},
+  'sklearn': {'balancing', 'resampling', 'scoring'},
+  'jax': {
+    *('runs', 'balancing', 'batches', 'network', 'stages', 'serving'),
+    'experiments',
   },
 }
-ABOVE = {'tasks', 'main', '__main__'}
+
+# Imported by what needs it, when it is called.
+AT_CALL = {('jax', 'runs'), ('sklearn', 'balancing'), ('sklearn', 'scoring')}
 
 
 def imports_of(path):
@@ -75,41 +73,36 @@ def imports_of(path):
         yield f'{node.module}.{alias.name}', top
 
 
-def modules():
-  paths = sorted(ROOT.rglob('*.py'))
-  return [(p, p.relative_to(ROOT).with_suffix('').parts[0]) for p in paths]
+def imports():
+  """Yields (file, room, imported name, at top level) over the package."""
+  for path in sorted(ROOT.rglob('*.py')):
+    inner = path.relative_to(ROOT)
+    for name, top in imports_of(path):
+      yield str(inner), inner.with_suffix('').parts[0], name, top
 
 
-def name_of(value):
-  return getattr(value, 'name', value)
+def test_imports_point_one_way():
+  rooms = {
+    p.relative_to(ROOT).with_suffix('').parts[0] for p in ROOT.rglob('*.py')
+  }
+  assert rooms == {*MAY_IMPORT}
+  wrong = [
+    f'{file} imports {name}'
+    for file, room, name, _ in imports()
+    if name.startswith('aubal_jax.')
+    and name.split('.')[1] not in MAY_IMPORT[room] | {room}
+  ]
+  assert not wrong, '\n'.join(wrong)
 
 
-def test_every_module_has_its_place():
-  assert {home for _, home in modules()} == {*MAY_IMPORT, *ABOVE}
-
-
-@pytest.mark.parametrize(
-  ('path', 'home'), modules(), ids=lambda x: getattr(x, 'name', x)
-)
-def test_imports_point_one_way(path, home):
-  for name, _ in imports_of(path):
-    parts = name.split('.')
-    if parts[0] == 'aubal_jax' and home not in ABOVE:
-      assert parts[1] in MAY_IMPORT[home] | {home}, f'{path} imports {name}'
-
-
-@pytest.mark.parametrize(
-  ('path', 'home'), modules(), ids=lambda x: getattr(x, 'name', x)
-)
-def test_heavy_packages_stay_where_they_belong(path, home):
-  for name, top in imports_of(path):
-    package = name.split('.')[0]
-    if package in ('tensorflow', 'tensorflow_datasets', 'albumentations'):
-      assert home == 'data', f'{path} imports {package}'
-    if package == 'jax':
-      barred = {'labelsets', 'plan', 'resampling', 'data', 'files', 'main'}
-      assert home not in barred, f'{path} imports jax'
-      assert not top or home != 'workdir', f'{path} imports jax at once'
+def test_heavy_packages_stay_where_they_belong():
+  wrong = [
+    f'{file} imports {name}'
+    for file, room, name, top in imports()
+    if room not in HEAVY_HOMES.get(name.split('.')[0], {room})
+    or (top and (name.split('.')[0], room) in AT_CALL)
+  ]
+  assert not wrong, '\n'.join(wrong)
 
 
 def loaded(statement):

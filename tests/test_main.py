@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from aubal_jax import files
-from tests import test_tasks
+from aubal_jax.runs import files
+from tests.stages import test_line
 
 ROOT = pathlib.Path(__file__).parent.parent
 COMMAND = (sys.executable, '-m', 'aubal_jax.main')
@@ -70,7 +70,7 @@ def test_a_signal_before_anything_is_done(name, status, tmp_path):
   config = tmp_path / 'config.py'
   config.write_text(
     f'import os, signal\nos.kill(os.getpid(), signal.{name})\n'
-    'from aubal_jax import config\nget_config = config.default\n'
+    'from aubal_jax import settings\nget_config = settings.default\n'
   )
   done = run(f'--config={config}', f'--workdir={tmp_path / "run"}')
   assert (done.returncode, done.stderr) == (status, '')
@@ -155,7 +155,7 @@ def test_a_raw_lambda_can_be_asked_for(tmp_path):
 
 def test_a_librarys_value_error_is_a_bug_with_its_traceback(tmp_path):
   code = (
-    'import sys, aubal_jax.tasks as t\n'
+    'import sys, aubal_jax.commands as t\n'
     'def run_task(*_, **__): int("x")\n'
     't.run_task = run_task\n'
     'from aubal_jax import main\nmain.run()'
@@ -174,7 +174,7 @@ def test_a_librarys_value_error_is_a_bug_with_its_traceback(tmp_path):
 def start_training(tmp_path, name, num_steps):
   table = tmp_path / 'data/table.csv'
   if not table.exists():
-    test_tasks.write_manifest(tmp_path / 'data')
+    test_line.write_manifest(tmp_path / 'data')
   arguments = [
     f'--config={ROOT}/configs/manifest.py',
     f'--config.data.path={table}',

@@ -18,12 +18,12 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from aubal_jax import files
-from aubal_jax import labelsets as labelsets_lib
 from aubal_jax.balancing import arguments
 from aubal_jax.balancing import iterations
 from aubal_jax.balancing import prepare as prepare_lib
 from aubal_jax.balancing import sweep
+from aubal_jax.runs import files
+from aubal_jax.tables import labelsets as labelsets_lib
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from scipy import sparse
 
-from aubal_jax import binary_table
 from aubal_jax.balancing import arguments
 from aubal_jax.balancing import iterations
 from aubal_jax.balancing import objective as objective_lib
@@ -13,6 +12,7 @@ from aubal_jax.balancing import relax
 from aubal_jax.balancing.instance import Budget
 from aubal_jax.balancing.instance import Instance
 from aubal_jax.balancing.instance import make_instance
+from aubal_jax.tables import binary_table
 
 # Every name of an optimizer: projected gradients, primal-dual steps (piecewise
 # linear objectives only) and the exact ones.

@@ -9,14 +9,14 @@ import jax
 import numpy as np
 from scipy import sparse
 
-from aubal_jax import binary_table
-from aubal_jax import labelsets as labelsets_lib
-from aubal_jax import plan as plan_lib
 from aubal_jax.balancing import iterations
 from aubal_jax.balancing import prepare
 from aubal_jax.balancing import record
 from aubal_jax.balancing import relax
 from aubal_jax.balancing import rounding
+from aubal_jax.tables import binary_table
+from aubal_jax.tables import labelsets as labelsets_lib
+from aubal_jax.tables import plan as plan_lib
 
 VARIANTS = prepare.VARIANTS
 RELAXATIONS = tuple(relax.RELAXATIONS)

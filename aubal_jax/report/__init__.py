@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from aubal_jax import files
+from aubal_jax.report import lead
 from aubal_jax.report import page
 from aubal_jax.report import scores
 from aubal_jax.report import sections
-from aubal_jax.report import summary
+from aubal_jax.runs import files
 
 
 def describe_plan(plan, labels):
@@ -58,7 +58,7 @@ def write_page(
     contact: contact sheet entries, dicts of `original` uint8[H, W, C] (C 1 or
       3), `augmented` (a list of the same), `labels` (names) and `name`.
     metrics: the lines of metrics.jsonl, dicts; see train_log.TrainLog.
-    report: content of report.json; see evaluate.summarise.
+    report: content of report.json; see `summary.summarise`.
     title: of the page.
     settings: names and values to list at the end, such as the configuration.
 
@@ -75,12 +75,12 @@ def write_page(
       images = images[0], solution['images_after']
   parts = [f'<h1>{page.text(title)}</h1>']
   if labelsets is not None:
-    words = summary.describe_balance(labelsets, solution, after, images)
+    words = lead.describe_balance(labelsets, solution, after, images)
     parts.append(f'<p class="lead">{words}</p>')
   if report is not None:
-    words = summary.describe_scores(report)
+    words = lead.describe_scores(report)
     parts.append(f'<p class="lead">{words}</p>')
-  parts.append(summary.tiles(labelsets, solution, after, images, report))
+  parts.append(lead.tiles(labelsets, solution, after, images, report))
 
   def add(there, name, make, *arguments, task, otherwise=None):
     if there:

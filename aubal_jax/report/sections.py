@@ -2,9 +2,9 @@
 
 import math
 
-from aubal_jax import labelsets as labelsets_lib
 from aubal_jax.report import page
 from aubal_jax.report import plots
+from aubal_jax.tables import labelsets as labelsets_lib
 
 _FOLD_ABOVE = 30  # Labels; a longer picture waits folded.
 

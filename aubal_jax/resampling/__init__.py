@@ -17,8 +17,8 @@ import typing
 import numpy as np
 from scipy import sparse
 
-from aubal_jax import binary_table
-from aubal_jax import plan as plan_lib
+from aubal_jax.tables import binary_table
+from aubal_jax.tables import plan as plan_lib
 
 _MOST = np.iinfo(np.int64).max
 

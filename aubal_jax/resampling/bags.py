@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from aubal_jax import labelsets as labelsets_lib
+from aubal_jax.tables import labelsets as labelsets_lib
 
 # Ratios that differ by less, relatively, are one: IRLbl at MeanIR is neither
 # above nor below it.

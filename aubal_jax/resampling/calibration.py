@@ -8,9 +8,9 @@ import numpy as np
 from scipy import linalg
 from scipy import sparse
 
-from aubal_jax import labelsets as labelsets_lib
-from aubal_jax import plan as plan_lib
 from aubal_jax.resampling import drawn
+from aubal_jax.tables import labelsets as labelsets_lib
+from aubal_jax.tables import plan as plan_lib
 
 CAP = 10.0
 _RIDGES = 10.0 ** -np.arange(1, 7)  # Each starts from the one before.

@@ -7,7 +7,7 @@ import numbers
 import numpy as np
 from scipy import sparse
 
-from aubal_jax import plan as plan_lib
+from aubal_jax.tables import plan as plan_lib
 
 
 def adjusted_hamming(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from aubal_jax import plan as plan_lib
+from aubal_jax.tables import plan as plan_lib
 
 
 def draw(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from aubal_jax import plan as plan_lib
 from aubal_jax.resampling import amounts
 from aubal_jax.resampling import bags
+from aubal_jax.tables import plan as plan_lib
 
 _BLOCK_ROWS = 256
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from aubal_jax import labelsets as labelsets_lib
-from aubal_jax import plan as plan_lib
 from aubal_jax.resampling import amounts
 from aubal_jax.resampling import water_filling
+from aubal_jax.tables import labelsets as labelsets_lib
+from aubal_jax.tables import plan as plan_lib
 
 
 def make_plan(labels, *, fraction, rng, features=None) -> plan_lib.Plan:

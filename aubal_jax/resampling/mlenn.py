@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from aubal_jax import plan as plan_lib
 from aubal_jax.resampling import bags
 from aubal_jax.resampling import differences
 from aubal_jax.resampling import neighbours as neighbours_lib
+from aubal_jax.tables import plan as plan_lib
 
 
 def make_plan(

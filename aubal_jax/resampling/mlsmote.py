@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from aubal_jax import plan as plan_lib
 from aubal_jax.resampling import pairs as pairs_lib
+from aubal_jax.tables import plan as plan_lib
 
 COMBINES = ('ranking', 'union', 'intersection')
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from aubal_jax import plan as plan_lib
 from aubal_jax.resampling import bags
 from aubal_jax.resampling import neighbours as neighbours_lib
+from aubal_jax.tables import plan as plan_lib
 
 # Kinds of an entry that has its label's rarer value, by the share of the k
 # neighbours that have the other one; MAJORITY has the frequent value itself.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aubal_jax import plan as plan_lib
+from aubal_jax.tables import plan as plan_lib
 
 
 def make_plan(labels, *, fraction, rng, features=None) -> plan_lib.Plan:

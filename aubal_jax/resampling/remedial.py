@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from aubal_jax import labelsets as labelsets_lib
-from aubal_jax import plan as plan_lib
 from aubal_jax.resampling import bags
+from aubal_jax.tables import labelsets as labelsets_lib
+from aubal_jax.tables import plan as plan_lib
 
 _ROUNDING = 1e-9  # By which a row's SCUMBLE is not above the mean.
 

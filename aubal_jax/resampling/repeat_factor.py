@@ -6,9 +6,9 @@ import numbers
 
 import numpy as np
 
-from aubal_jax import plan as plan_lib
 from aubal_jax.resampling import bags
 from aubal_jax.resampling import drawn
+from aubal_jax.tables import plan as plan_lib
 
 
 def make_plan(

@@ -1,0 +1,149 @@
+"""Augments in worker processes, where one process is not enough.
+
+A worker imports neither TensorFlow nor JAX, and ends when its parent does.
+Images go there and back through memory both see; what is drawn depends on
+(seed, epoch, row) alone, so a worker that died is replaced and its batch made
+again, with the same result.
+"""
+
+import contextlib
+import multiprocessing
+import queue
+from collections.abc import Iterator
+from multiprocessing import shared_memory
+
+import numpy as np
+
+from aubal_jax.batches import augment
+from aubal_jax.runs import workers
+
+_TRIES = 2  # Of a batch whose worker dies.
+
+
+@contextlib.contextmanager
+def start(
+  settings: augment.Settings, *, seed: int, num_processes: int
+) -> Iterator:
+  """Starts worker processes; yields the function that has them augment.
+
+      with start(augment.Settings(), seed=0, num_processes=2) as augmented:
+        images = augmented(images, epochs, rows)
+
+  The function takes uint8[B, H, W, C], epochs int[B] or int, and rows int[B],
+  and returns what `augment.augment` makes of them with the parameters of
+  `augment.draw`. It may be called from several threads; each call is the work
+  of one worker. It raises ChildProcessError where two workers die over one
+  batch, and what the work itself raises.
+
+  Args:
+    settings: ranges of the augmentations.
+    seed: of everything drawn.
+    num_processes: how many, 1 or more.
+
+  Raises:
+    ValueError: num_processes is below 1.
+  """
+  if num_processes < 1:
+    raise ValueError(f'num_processes must be at least 1; got {num_processes}.')
+  idle = queue.SimpleQueue()
+  started = [_Worker(settings, seed) for _ in range(num_processes)]
+  for worker in started:
+    idle.put(worker)
+
+  def augmented(images, epochs, rows):
+    worker = idle.get()
+    try:
+      for _ in range(_TRIES):
+        with contextlib.suppress(EOFError, ConnectionError):
+          return worker.run(images, epochs, rows)
+        worker.restart()
+    finally:
+      idle.put(worker)
+    raise ChildProcessError(
+      f'{_TRIES} augmentation workers died over one batch; they may have run '
+      'out of memory. The same command goes on; train.num_processes=0 augments '
+      'without workers.'
+    )
+
+  try:
+    yield augmented
+  finally:
+    for worker in started:
+      worker.stop()
+
+
+class _Worker:
+  """A process, the pipe to it, and the memory both see."""
+
+  def __init__(self, settings, seed):
+    self._arguments = settings, seed
+    self._memory = None
+    self._begin()
+
+  def _begin(self):
+    context = multiprocessing.get_context('spawn')
+    self._pipe, there = context.Pipe()
+    self._process = context.Process(
+      target=_serve, args=(there, *self._arguments), daemon=True
+    )
+    self._process.start()
+    there.close()
+
+  def run(self, images, epochs, rows):
+    """Returns the images as the worker augments them."""
+    if self._memory is None or self._memory.size < images.nbytes:
+      self._release()
+      self._memory = shared_memory.SharedMemory(create=True, size=images.nbytes)
+    shared = np.ndarray(images.shape, images.dtype, self._memory.buf)
+    shared[...] = images
+    self._pipe.send((self._memory.name, images.shape, epochs, rows))
+    failure = self._pipe.recv()
+    if failure is not None:
+      raise failure
+    return shared.copy()
+
+  def restart(self):
+    """Replaces a process that died."""
+    self._process.kill()  # Or that is about to.
+    self._process.join()
+    self._pipe.close()
+    self._begin()
+
+  def stop(self):
+    """Ends the process and gives the memory back."""
+    self._process.kill()
+    self._process.join()
+    self._pipe.close()
+    self._release()
+
+  def _release(self):
+    if self._memory is not None:
+      self._memory.close()
+      self._memory.unlink()
+      self._memory = None
+
+
+def _serve(pipe, settings, seed):
+  """Augments what the pipe names, until it is closed."""
+  import cv2
+
+  workers.follow_parent()
+  cv2.setNumThreads(1)
+  name, memory = None, None
+  while True:
+    try:
+      wanted, shape, epochs, rows = pipe.recv()
+    except EOFError:
+      return
+    if wanted != name:
+      if memory is not None:
+        memory.close()
+      name, memory = wanted, shared_memory.SharedMemory(wanted)
+    images = np.ndarray(shape, np.uint8, memory.buf)
+    try:
+      drawn = augment.draw(settings, seed=seed, epochs=epochs, rows=rows)
+      images[...] = augment.augment(images, drawn)
+    except ValueError as error:
+      pipe.send(error)
+    else:
+      pipe.send(None)

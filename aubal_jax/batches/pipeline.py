@@ -1,0 +1,311 @@
+"""Plan and images to batches: training by tf.data, evaluation by NumPy.
+
+What a training row looks like depends on (seed, epoch, row) alone, and which
+rows a step sees on (seed, step) alone. So neither the number of threads nor a
+restart changes anything, and a run resumes from the number of its step.
+"""
+
+import contextlib
+import functools
+import weakref
+from collections.abc import Callable
+from collections.abc import Iterator
+
+import numpy as np
+
+from aubal_jax.batches import augment
+from aubal_jax.batches import augment_processes
+from aubal_jax.batches import plan_rows
+
+# Finished batches that wait for the training step.
+_PREFETCH = 2
+# What is in a batch.
+_DTYPES = {
+  'image': np.uint8,
+  'label': np.uint8,
+  'known': np.bool_,
+  'augment': np.uint32,
+}
+_MAY_BE_ZERO = ('num_steps', 'start_step', 'shard_index', 'num_processes')
+# Keeps the permutations apart from whatever else is seeded with (seed, epoch).
+_ORDER_STREAM = 0x0BDE5
+
+
+def row_stream(
+  num_rows: int, *, batch_size: int, seed: int
+) -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
+  """Returns the function step -> (epoch int64[B], row int64[B]).
+
+  Position p = step * B + j holds row permutation(seed, epoch)[p mod M] of
+  epoch p // M, so batches run across the borders of epochs and every epoch
+  shows each of the M rows exactly once.
+
+  Raises:
+    ValueError: num_rows or batch_size below 1, seed below 0.
+  """
+  for name, value, least in (
+    ('num_rows', num_rows, 1),
+    ('batch_size', batch_size, 1),
+    ('seed', seed, 0),
+  ):
+    if value < least:
+      raise ValueError(f'{name} must be at least {least}; got {value}.')
+
+  @functools.lru_cache(maxsize=2)
+  def permutation(epoch):
+    source = np.random.SeedSequence([seed, epoch, _ORDER_STREAM])
+    return np.random.Generator(np.random.PCG64(source)).permutation(num_rows)
+
+  def rows_of(step):
+    position = step * batch_size + np.arange(batch_size, dtype=np.int64)
+    epoch, offset = np.divmod(position, num_rows)
+    row = np.empty_like(position)
+    for e in range(epoch[0], epoch[-1] + 1):
+      here = epoch == e
+      row[here] = permutation(e)[offset[here]]
+    return epoch, row
+
+  return rows_of
+
+
+def train_batches(
+  plan,
+  images,
+  labels: np.ndarray,
+  known: np.ndarray,
+  *,
+  batch_size: int,
+  seed: int,
+  num_steps: int,
+  start_step: int = 0,
+  augment_rows: str = 'added',
+  frozen: bool = False,
+  settings: augment.Settings | None = None,
+  num_workers: int = 2,
+  num_processes: int = 0,
+  pack: Callable | None = None,
+  shard_index: int = 0,
+  shard_count: int = 1,
+) -> Iterator[dict[str, np.ndarray]]:
+  """Yields the batches of steps start_step .. start_step + num_steps - 1.
+
+  A batch is a dict: 'image' uint8[B, H, W, C], 'label' uint8[B, L] and 'known'
+  bool[B, L], with B = batch_size / shard_count. A row with a partner is
+  s + U (ref - s), one U for all of it, rounded; then it is augmented. Close the
+  iterator (`close()`, or let go of it) to stop early.
+
+  Args:
+    plan: a Plan: source int[M], augment bool[M], partner int[M] (-1: none),
+      labels uint8[M, L] or None, share float[M] or None.
+    images: uint8[N, H, W, C], or anything that gives uint8[R, H, W, C] when
+      indexed by, or called with, int[R] table rows; used from many threads.
+    labels: uint8[N, L] of the table's rows.
+    known: bool[N, L]; what a row of the plan has, `plan_rows.known_of` says.
+    batch_size: rows a step, over all shards.
+    seed: of the order and of everything drawn, >= 0.
+    num_steps: how many batches.
+    start_step: the first batch's step, >= 0.
+    augment_rows: 'added' (rows with plan.augment), 'all' or 'none'.
+    frozen: draw epoch 0's parameters in every epoch.
+    settings: ranges of the augmentations; None: the defaults.
+    num_workers: threads that make batches.
+    num_processes: processes that augment for these threads; 0: the threads do.
+    pack: `augment_device.pack`: images stay as they are, and batches hold
+      'augment' uint32[B, P], the parameters for the device. None: they are
+      augmented here.
+    shard_index: which contiguous share of each batch to make.
+    shard_count: number of shares; must divide batch_size.
+
+  Raises:
+    ValueError: on a bad argument, at once. What fails inside a worker is
+      raised as it was there, on reaching its batch.
+  """
+  _check(
+    plan,
+    labels,
+    known,
+    augment_rows=augment_rows,
+    batch_size=batch_size,
+    num_steps=num_steps,
+    start_step=start_step,
+    num_workers=num_workers,
+    num_processes=num_processes,
+    shard_index=shard_index,
+    shard_count=shard_count,
+  )
+  rows_of = row_stream(len(plan.source), batch_size=batch_size, seed=seed)
+  share = batch_size // shard_count
+  mine = slice(shard_index * share, (shard_index + 1) * share)
+  settings = settings or augment.Settings()
+  which = {
+    'added': plan.augment,
+    'all': np.ones_like(plan.augment),
+    'none': np.zeros_like(plan.augment),
+  }[augment_rows]
+
+  draw = functools.partial(_draw, settings, seed)
+  stack = contextlib.ExitStack()
+  if num_processes and which.any() and pack is None:
+    augmented = stack.enter_context(
+      augment_processes.start(settings, seed=seed, num_processes=num_processes)
+    )
+  else:
+
+    def augmented(image, epochs, rows):
+      return augment.augment(image, draw(epochs, rows))
+
+  def make(step):
+    epoch, row = (values[mine] for values in rows_of(step))
+    image = plan_rows.images_of(plan, images, row, seed=seed)
+    chosen = which[row]
+    epochs = 0 if frozen else epoch[chosen]
+    if pack is None and chosen.any():
+      image[chosen] = augmented(image[chosen], epochs, row[chosen])
+    label = plan_rows.labels_of(plan, labels, row)
+    made = image, label, plan_rows.known_of(plan, known, row)
+    if pack is None:
+      return made
+    return *made, pack(draw(epochs, row[chosen]), share, chosen)
+
+  names = ['image', 'label', 'known'] + ['augment'] * (pack is not None)
+  threads = max(num_workers, num_processes)
+  return _run(make, names, start_step, num_steps, threads, stack.close)
+
+
+def eval_batches(
+  images, rows: np.ndarray, *, batch_size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  """Yields (image uint8[B, H, W, C], mask bool[B]), each row once, in order.
+
+  Where rows run out the last batch is filled with zeros and mask is False.
+
+  Args:
+    images: as in `train_batches`.
+    rows: int[R] table rows.
+    batch_size: B.
+
+  Raises:
+    ValueError: batch_size below 1.
+  """
+  if batch_size < 1:
+    raise ValueError(f'batch_size must be at least 1; got {batch_size}.')
+  rows = np.asarray(rows, np.int64)
+
+  def batches():
+    for start in range(0, len(rows), batch_size):
+      image = plan_rows.read(images, rows[start : start + batch_size])
+      missing = batch_size - len(image)
+      mask = np.arange(batch_size) < len(image)
+      if missing:
+        padding = np.zeros((missing, *image.shape[1:]), np.uint8)
+        image = np.concatenate([image, padding])
+      yield image, mask
+
+  return batches()
+
+
+def _check(plan, labels, known, *, augment_rows, **numbers):
+  """Raises ValueError on what train_batches cannot work with."""
+  if augment_rows not in ('added', 'all', 'none'):
+    raise ValueError(
+      f"augment_rows must be 'added', 'all' or 'none'; got {augment_rows!r}."
+    )
+  for name, value in numbers.items():
+    least = 0 if name in _MAY_BE_ZERO else 1
+    if value < least:
+      raise ValueError(f'{name} must be at least {least}; got {value}.')
+  if numbers['batch_size'] % numbers['shard_count']:
+    raise ValueError(
+      'batch_size must be a multiple of shard_count; got '
+      f'{numbers["batch_size"]} and {numbers["shard_count"]}.'
+    )
+  if numbers['shard_index'] >= numbers['shard_count']:
+    raise ValueError(
+      'shard_index must be below shard_count; got '
+      f'{numbers["shard_index"]} and {numbers["shard_count"]}.'
+    )
+  if not len(plan.source):
+    raise ValueError('plan must have at least one row; got none.')
+  if labels.shape != known.shape:
+    raise ValueError(
+      'labels and known must have the same shape; got '
+      f'{labels.shape} and {known.shape}.'
+    )
+  if plan.labels is not None and plan.labels.shape[1:] != labels.shape[1:]:
+    raise ValueError(
+      f'plan must have the {labels.shape[1]} labels of the table; its own '
+      f'labels have shape {list(plan.labels.shape)}.'
+    )
+  last = max(plan.source.max(), plan.partner.max())
+  if last >= len(labels):
+    raise ValueError(
+      f'plan must name rows of the table, which has {len(labels)}; got row '
+      f'{last}. Was it made from another table?'
+    )
+
+
+def _draw(settings, seed, epochs, rows):
+  return augment.draw(settings, seed=seed, epochs=epochs, rows=rows)
+
+
+def _run(make, names, start_step, num_steps, num_workers, close):
+  """Returns an iterator over make(step) as dicts, made by tf.data threads.
+
+  Once it is done with, or let go of, it calls close().
+  """
+  # Here, as the import takes seconds that evaluation need not wait for.
+  import tensorflow as tf
+
+  # The devices are JAX's; TensorFlow would take all their memory.
+  tf.config.set_visible_devices([], 'GPU')
+
+  # All that is worth letting go of: TensorFlow keeps `attempt` for ever.
+  held = {'make': make, 'failures': {}}
+  dtypes = [_DTYPES[name] for name in names]
+
+  def attempt(step):
+    try:
+      return held['make'](int(step))
+    except Exception as error:
+      # Raised below, whole: TensorFlow would hand on only its text.
+      held.get('failures', {})[int(step)] = error
+      return tuple(np.empty(0, dtype) for dtype in dtypes)
+
+  @tf.autograph.experimental.do_not_convert  # It has nothing to convert.
+  def batch(step):
+    # Not stateful: equal steps give equal batches.
+    return tf.numpy_function(attempt, [step], dtypes, stateful=False)
+
+  dataset = (
+    tf.data.Dataset.range(start_step, start_step + num_steps)
+    .map(batch, num_parallel_calls=num_workers, deterministic=True)
+    .prefetch(_PREFETCH)
+  )
+  options = tf.data.Options()
+  options.autotune.enabled = False  # All numbers are given.
+  # Else no more threads than cores, too few where reading waits for a disk.
+  options.threading.private_threadpool_size = num_workers
+  held['iterator'] = dataset.with_options(options).as_numpy_iterator()
+  batches = _read(held, names, start_step)
+  # TensorFlow's iterator must go before the interpreter does, else its threads
+  # wait for ever for a dead one.
+  weakref.finalize(batches, _end, held, close)
+  return batches
+
+
+def _end(held, close):
+  """Lets go of TensorFlow's iterator, then of what its threads use."""
+  held.clear()
+  close()
+
+
+def _read(held, names, step):
+  """Yields the arrays of held's iterator as dicts, or raises its failure."""
+  try:
+    while (arrays := next(held['iterator'], None)) is not None:
+      if step in held['failures']:
+        raise held['failures'][step]
+      yield dict(zip(names, arrays, strict=True))
+      step += 1
+  finally:
+    held.clear()

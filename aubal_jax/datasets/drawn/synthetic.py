@@ -1,0 +1,141 @@
+"""A made-up data set: drawn faces with the imbalance of the paper's Table I.
+
+The labels follow table1_joint.json, which scripts/reconstruct_table1.py
+writes; faces.py draws the pictures, one at a time, when they are asked for.
+"""
+
+import json
+import pathlib
+
+import numpy as np
+
+from aubal_jax.datasets import action_units
+from aubal_jax.datasets import dataset
+from aubal_jax.datasets.drawn import faces
+
+_JOINT = pathlib.Path(__file__).with_name('table1_joint.json')
+_ROWS_PER_SUBJECT = 12
+_LEAST_SUBJECTS = 20  # In a split, where it has that many rows.
+_LEAST_INTENSITY = 0.6
+
+
+def joint() -> tuple[np.ndarray, np.ndarray]:
+  """Returns patterns uint8[S, 8] and counts int64[S] of all four sources."""
+  table = json.loads(_JOINT.read_text(encoding='utf-8'))
+  patterns = [[int(bit) for bit in row[0]] for row in table['labelsets']]
+  counts = [sum(row[1]) for row in table['labelsets']]
+  return np.array(patterns, np.uint8), np.array(counts, np.int64)
+
+
+def draw_labels(num_rows: int, rng: np.random.Generator) -> np.ndarray:
+  """Returns uint8[num_rows, 8] labels in the ratios of Table I.
+
+  Systematic sampling: the labelsets lie on a line, each as long as its count,
+  and evenly spaced points pick from it. They lie in the order of a Gray code
+  whose first bit is the rarest AU, so the images of a rare AU lie together
+  and its number differs from its share of `num_rows` by less than one; that
+  of the k-th rarest by less than 2^(k - 2) + 1.
+  """
+  patterns, counts = joint()
+  rarest = np.argsort(counts @ patterns, kind='stable')
+  gray = np.bitwise_xor.accumulate(patterns[:, rarest], axis=1)
+  order = np.lexsort(gray.T[::-1])
+  ends = np.cumsum(counts[order])
+  points = (np.arange(num_rows) + rng.random()) / max(num_rows, 1) * ends[-1]
+  picked = order[np.searchsorted(ends, points, side='right')]
+  return patterns[rng.permutation(picked)]
+
+
+def _check(sizes, seed, image_size, channels):
+  """Raises ValueError on arguments of `load` that make no data set."""
+  for name, size in sizes.items():
+    if size < 0:
+      raise ValueError(f'num_{name} must be 0 or more, not {size}.')
+  if not any(sizes.values()):
+    raise ValueError(
+      'num_train, num_validation and num_test are all 0; give one of them '
+      'some images.'
+    )
+  if seed < 0:
+    raise ValueError(f'seed must be 0 or more, not {seed}.')
+  if image_size < 16:
+    raise ValueError(
+      f'image_size must be 16 pixels or more, not {image_size}; a smaller '
+      'face shows no action unit.'
+    )
+  if channels not in (1, 3):
+    raise ValueError(
+      f'channels must be 1 (grey) or 3 (grey, three times), not {channels}.'
+    )
+
+
+def load(
+  *,
+  num_train: int,
+  num_validation: int,
+  num_test: int,
+  seed: int,
+  image_size: int = 112,
+  channels: int = 1,
+) -> dataset.Dataset:
+  """Returns drawn faces with the eight AUs, as rare as in Table I.
+
+  Each split has its own subjects, about one to twelve images. A picture is a
+  function of (seed, split, number within the split) alone, whatever else is
+  asked for with it; nothing is kept in memory.
+
+  Args:
+    num_train: images in the training split.
+    num_validation: images in the validation split.
+    num_test: images in the test split.
+    seed: of labels, subjects and pictures.
+    image_size: height and width in pixels, at least 16.
+    channels: 1, or 3 for the same grey three times.
+
+  Raises:
+    ValueError: a size is negative or all are 0, image_size is below 16, or
+      channels is neither 1 nor 3.
+  """
+  sizes = {'train': num_train, 'validation': num_validation, 'test': num_test}
+  _check(sizes, seed, image_size, channels)
+  labels, people, split, ids, groups, keys = [], [], [], [], [], []
+  for part, (name, size) in enumerate(sizes.items()):
+    labels.append(draw_labels(size, np.random.default_rng([seed, part, 0])))
+    num_people = min(size, max(_LEAST_SUBJECTS, -(-size // _ROWS_PER_SUBJECT)))
+    first = len(people)
+    for person in range(num_people):
+      rng = np.random.default_rng([seed, part, 1, person])
+      people.append(faces.make_subject(rng))
+    for number in range(size):
+      person = number * num_people // size
+      group = f'subject{first + person:03d}'
+      split.append(name)
+      groups.append(group)
+      ids.append(f'{name}/{group}/{number:06d}.png')
+      keys.append((part, number, first + person))
+  labels = np.concatenate(labels)
+
+  def load_images(rows):
+    rows = np.asarray(rows)
+    images = np.empty((len(rows), image_size, image_size, channels), np.uint8)
+    for image, row in zip(images, rows, strict=True):
+      part, number, person = keys[row]
+      rng = np.random.default_rng([seed, part, 2, number])
+      intensity = labels[row] * rng.uniform(_LEAST_INTENSITY, 1, 8)
+      face = faces.draw_face(people[person], intensity, rng, image_size)
+      image[...] = face[:, :, None]
+    return images
+
+  return dataset.Dataset(
+    labels=labels,
+    known=np.ones(labels.shape, bool),
+    label_names=action_units.CODES,
+    split=np.array(split),
+    ids=np.array(ids),
+    groups=np.array(groups),
+    load_images=load_images,
+    notes=(
+      'Drawn faces; their labels follow a joint distribution with the '
+      'marginals of Table I of arXiv 2003.08751.',
+    ),
+  )

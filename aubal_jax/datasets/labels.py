@@ -1,0 +1,289 @@
+"""Labels without images: a table of 0, 1 and unknown, enough for balancing.
+
+Which cells mean what, everywhere in this package: 0, 1 (also 0.0 and 1.0, as
+tables with gaps are often saved) and true, false in any case; and the unknown
+codes, where -1 also stands for -1.0 and blank for NaN. Any other cell is an
+error.
+"""
+
+import dataclasses
+import os
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from aubal_jax.datasets import dataset
+from aubal_jax.datasets import splits
+from aubal_jax.tables import features as features_lib
+from aubal_jax.tables.files import arff
+from aubal_jax.tables.files import arrays
+from aubal_jax.tables.files import table
+
+UNKNOWN_CODES = ('', '-1', '9', '999')
+SUFFIXES = table.SUFFIXES
+TFDS = 'tfds:'  # What a path that names a set of TFDS begins with.
+RESERVED = ('path', 'split', 'subject')  # No labels unless asked for.
+
+_UNKNOWN, _BAD = 2, 3  # Beside 0 and 1.
+_MEANINGS = {'0': 0, 'false': 0, '1': 1, 'true': 1}
+
+
+def load(
+  path: os.PathLike | str,
+  *,
+  path_column: str = 'path',
+  split_column: str = 'split',
+  group_column: str = 'subject',
+  label_columns: Sequence[str] = (),
+  unknown_codes: Sequence[str] = UNKNOWN_CODES,
+  feature_columns: Sequence[str] = (),
+  tfds_dir: str = '',
+) -> dataset.Dataset:
+  """Reads a labels-only table; every row trains unless a split says otherwise.
+
+  Args:
+    path: a .csv or .parquet (see `table.read`), an .npz with the array `labels`
+      [N, L] and maybe `label_names` [L] and `features` [N, F], an .npy with the
+      labels alone, an .arff (see `arff.read`), or 'tfds:NAME', a set of
+      TensorFlow Datasets.
+    path_column: a column of a .csv or .parquet that names the rows; no label;
+      may be absent.
+    split_column: such a column of splits; may be absent.
+    group_column: such a column of groups; may be absent.
+    label_columns: the labels to take, in order; () takes all.
+    unknown_codes: cells that mean "unknown".
+    feature_columns: such columns that are features, numbers; no labels.
+    tfds_dir: folder of prepared TFDS sets; '' is TFDS's own.
+
+  Returns:
+    The data set, without images. A feature that is missing is the mean of its
+    column, and there is a note.
+
+  Raises:
+    FileNotFoundError: there is no such file.
+    ValueError: the file breaks a rule; names it, the line and the column.
+  """
+  if str(path).startswith(TFDS):
+    return _load_tfds(str(path).removeprefix(TFDS), tfds_dir, label_columns)
+  path = table.check_exists(path)
+  suffix = path.suffix.lower()
+  split = groups = ids = None
+  notes = ()
+  if suffix in ('.csv', '.parquet'):
+    rows = table.read(path)
+    split, groups, notes = given_split(rows, split_column, group_column)
+    names = rows.optional(path_column, 'path', 'data.path_column')
+    features = features_lib.of_columns(rows, feature_columns)
+    special = (path_column, split_column, group_column, *feature_columns)
+    labels, known, label_names = parse(
+      rows, label_columns, unknown_codes, special
+    )
+    both = [name for name in label_names if name in feature_columns]
+    if both:
+      raise ValueError(
+        f'data.feature_columns and data.label_columns both hold {both[0]!r}. '
+        'Take it out of one of them.'
+      )
+    ids = None if names is None else names.cells()
+  elif suffix in SUFFIXES:
+    names = _check_names(label_columns, ())
+    rows = arff.read(path, names) if suffix == '.arff' else arrays.read(path)
+    labels, known, label_names = parse(
+      rows, names or [*rows.columns], unknown_codes, ()
+    )
+    features = rows.features
+  else:
+    raise ValueError(
+      f'{path}: labels are read from {", ".join(SUFFIXES)}, not from '
+      f'{path.suffix or "a file without a suffix"!r}. Convert the table.'
+    )
+  features, filled = features_lib.finish(path, features)
+  found = _dataset(
+    str(path), labels, known, label_names, split, ids, groups, notes + filled
+  )
+  return dataclasses.replace(found, features=features)
+
+
+def _load_tfds(name, tfds_dir, label_columns) -> dataset.Dataset:
+  """Returns the labels of a set of TensorFlow Datasets."""
+  from aubal_jax.datasets.tfds import sets
+
+  labels, known, label_names, split, ids = sets.read_labels(
+    name, data_dir=tfds_dir, label_columns=tuple(label_columns)
+  )
+  where = f'{TFDS}{name}'
+  return _dataset(where, labels, known, label_names, split, ids, None, ())
+
+
+def _dataset(where, labels, known, label_names, split, ids, groups, notes):
+  """Returns the data set; all rows train where there are no splits."""
+  if split is None:
+    split = np.full(len(labels), 'train', splits.DTYPE)
+  else:
+    notes += splits.check_groups(split, groups)
+    splits.check_sizes(split, where)
+  if ids is None:
+    ids = np.arange(len(labels)).astype(str)
+  notes += splits.check_labels(labels, known, label_names, split)
+  return dataset.Dataset(
+    labels, known, label_names, split, ids, groups, None, notes
+  )
+
+
+def parse(
+  rows: table.Table,
+  label_columns: Sequence[str],
+  unknown_codes: Sequence[str],
+  special: Sequence[str],
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+  """Converts the label columns of a table.
+
+  Args:
+    rows: the table, N rows.
+    label_columns: L names in order; () takes all that are neither in `special`
+      nor called like one of RESERVED, in any case.
+    unknown_codes: cells that mean "unknown".
+    special: the columns that are no labels.
+
+  Returns:
+    uint8[N, L] labels (0 where unknown), bool[N, L] known, L names.
+
+  Raises:
+    ValueError: a column does not exist, or a cell is none of the above.
+  """
+  special = {*special, *RESERVED}
+  names = _check_names(label_columns, rows.columns) or tuple(
+    name
+    for name in rows.columns
+    if name not in special and name.casefold() not in RESERVED
+  )
+  if not names:
+    raise ValueError(
+      f'{rows.header}: there is no label column, only '
+      f'{table.listing(map(repr, rows.columns))}. Add one column for each '
+      'label.'
+    )
+  meanings = _meanings(unknown_codes)
+  if rows.header_line and all(_normal(n) in meanings for n in rows.columns):
+    raise table.no_header_error(rows.path, rows.header_line, rows.columns)
+  cells = np.empty((len(rows), len(names)), np.uint8)
+  for k, name in enumerate(names):
+    column = rows.column(name, 'data.label_columns')
+    of_value = [meanings.get(_normal(cell), _BAD) for cell in column.values]
+    cells[:, k] = np.array(of_value, np.uint8)[column.codes]
+  bad = np.argwhere(cells == _BAD)
+  if len(bad):
+    found = []
+    for row, k in bad[: table.SHOWN]:
+      column = rows.columns[names[k]]
+      cell = table.quote(column.values[column.codes[row]])
+      found.append(f'column {names[k]!r} holds {cell}')
+    raise rows.error(
+      bad[: table.SHOWN, 0], found, len(bad), _rule(unknown_codes)
+    )
+  return (cells == 1).astype(np.uint8), cells != _UNKNOWN, names
+
+
+def given_split(
+  rows: table.Table, split_column: str, group_column: str
+) -> tuple[np.ndarray | None, np.ndarray | None, tuple[str, ...]]:
+  """Returns the splits and the groups of a table, None where absent, and notes.
+
+  A row whose group is blank is a group of its own, called by its line (or row).
+
+  Raises:
+    ValueError: a column other than 'split' and 'subject' is asked for and not
+      there, or a cell names no split.
+  """
+  column = rows.optional(split_column, 'split', 'data.split_column')
+  split = None if column is None else splits.parse(rows, split_column)
+  column = rows.optional(group_column, 'subject', 'data.group_column')
+  if column is None:
+    return split, None, ()
+  groups = column.cells()
+  blank = np.flatnonzero(groups == '')
+  if not len(blank):
+    return split, groups, ()
+  prefix = f'{rows.unit} '
+  while any(value.startswith(prefix) for value in column.values):
+    prefix = f'_{prefix}'  # The name of no other group.
+  groups = groups.astype(object)
+  groups[blank] = [f'{prefix}{line}' for line in rows.lines[blank]]
+  return (
+    split,
+    groups.astype(np.str_),
+    (
+      f'{len(blank)} of {len(rows)} rows have a blank {group_column!r}: each '
+      f'is a group of its own ({rows.unit} '
+      f'{table.listing(rows.lines[blank], table.SHOWN)} of {rows.path}).',
+    ),
+  )
+
+
+def _check_names(label_columns, choices):
+  """Returns the names as text, whatever a command line made of them.
+
+  Raises ValueError on a text, a double, a blank, or several in one.
+  """
+  if isinstance(label_columns, str | int | float):
+    raise ValueError(
+      'data.label_columns must be a tuple of distinct column names, () for '
+      f'all, not {label_columns!r}.'
+    )
+  names = tuple(map(str, label_columns))
+  if len(set(names)) != len(names):
+    raise ValueError(
+      'data.label_columns must be a tuple of distinct column names, () for '
+      f'all, not {names!r}.'
+    )
+  if any(not name.strip() for name in names):
+    raise ValueError(
+      f'data.label_columns must not hold a blank name, as {names!r} does. '
+      'Leave the setting out, or set it to (), to take all columns.'
+    )
+  for name in names:
+    parts = [part.strip() for part in name.split(',')]
+    if name not in choices and all(part in choices for part in parts):
+      form = ','.join(map(repr, parts))
+      raise ValueError(
+        f'data.label_columns holds {name!r}, which is several names in one '
+        f'text. Write --config.data.label_columns="({form})".'
+      )
+  return names
+
+
+def _normal(cell):
+  """Returns the cell as compared: 1.0 is 1, True is true, NaN is blank."""
+  cell = str(cell).strip().casefold()
+  if cell == 'nan':
+    return ''
+  return re.sub(r'^([+-]?\d+)\.0*$', r'\1', cell)
+
+
+def _meanings(unknown_codes):
+  """Returns normal cell -> 0, 1 or _UNKNOWN; raises ValueError on a clash."""
+  if isinstance(unknown_codes, str | int | float):
+    what = 'the text ' if isinstance(unknown_codes, str) else ''
+    raise ValueError(
+      "data.unknown_codes must be a tuple such as ('', '9'), not "
+      f'{what}{unknown_codes!r}.'
+    )
+  codes = {_normal(code): code for code in unknown_codes}
+  clash = [code for cell, code in codes.items() if cell in _MEANINGS]
+  if clash:
+    raise ValueError(
+      f'data.unknown_codes must not hold {str(clash[0])!r}, which is a label. '
+      f'Remove it from {tuple(map(str, unknown_codes))!r}.'
+    )
+  return _MEANINGS | dict.fromkeys(codes, _UNKNOWN)
+
+
+def _rule(unknown_codes):
+  """Returns what a label may be, and the mend."""
+  return (
+    'A label is 0, 1 or one of data.unknown_codes '
+    f'{tuple(map(str, unknown_codes))!r}. Correct it, add it to '
+    'data.unknown_codes if it means unknown, or name the label columns in '
+    'data.label_columns if this is none.'
+  )

@@ -1,0 +1,196 @@
+"""The data set that `config.data` names."""
+
+from __future__ import annotations
+
+import os
+
+SYNTHETIC = 'synthetic'  # The table that is drawn, in `compare.data`.
+
+
+def load(config):
+  """Returns the `Dataset` of a configuration; no image is opened.
+
+  Raises:
+    FileNotFoundError, ValueError: a setting, a file or a folder has to be
+      mended.
+  """
+  data = config.data
+  if config.task == 'compare' and table_paths(config):
+    return load_table(config, table_paths(config)[0])
+  if data.name == 'synthetic':
+    from aubal_jax.datasets.drawn import synthetic
+
+    return synthetic.load(
+      num_train=data.num_train,
+      num_validation=data.num_validation,
+      num_test=data.num_test,
+      seed=config.seed,
+      image_size=data.image_size,
+      channels=data.channels,
+    )
+  if data.name == 'synthetic_table':
+    return load_table(config, SYNTHETIC)
+  if data.name == 'labels':
+    return load_table(config, _path(config))
+  from aubal_jax.datasets import annotations
+  from aubal_jax.datasets import merge
+
+  if data.name == 'merge':
+    if len({*data.sources}) < len(data.sources):
+      raise ValueError(
+        f'data.sources names a set twice: {tuple(data.sources)}. Name it once.'
+      )
+    found = merge.merge(
+      {name: _read_set(config, name) for name in data.sources},
+      label_columns=tuple(data.label_columns),
+      unlabelled=data.unlabelled,
+    )
+    where = 'the merged sets'
+  elif data.name == 'manifest':
+    from aubal_jax.datasets import manifest
+
+    where = _path(config)
+    found = manifest.read(
+      where,
+      image_dir=data.image_dir,
+      # To `inspect` missing images are something to count.
+      unreadable='drop' if config.task == 'inspect' else data.unreadable,
+      **_columns(data),
+    )
+  elif data.name == 'tfds':
+    from aubal_jax.datasets.tfds import sets
+
+    return sets.load(
+      _path(config),
+      data_dir=data.tfds_dir,
+      label_columns=tuple(data.label_columns),
+      draw=draw(config),
+      pixels=pixels(config),
+    )
+  else:
+    where = _folder(config, data.name)
+    found = annotations.select_labels(
+      _read_set(config, data.name), tuple(data.label_columns), where
+    )
+  return annotations.to_dataset(
+    found,
+    where=where,
+    draw=draw(config),
+    pixels=pixels(config),
+    by_column=data.name == 'manifest',
+  )
+
+
+def table_paths(config) -> list[str]:
+  """Returns `compare.data`, each once; [] where images are compared on.
+
+  The text 'a,b' is two, and an empty one is the table that is drawn.
+  """
+  given = ','.join(map(str, config.compare.data)).split(',')
+  paths = [path.strip() or SYNTHETIC for path in given]
+  return [*dict.fromkeys(paths)] if len(config.compare.data) else []
+
+
+def load_table(config, path: str):
+  """Returns the `Dataset` of a table of features; it is one of `table_paths`.
+
+  Raises:
+    FileNotFoundError, ValueError: it has to be mended.
+  """
+  data = config.data
+  if path == SYNTHETIC:
+    from aubal_jax.datasets.drawn import synthetic_table
+
+    return synthetic_table.load(seed=config.seed)
+  from aubal_jax.datasets import labels
+
+  try:
+    return labels.load(
+      path,
+      tfds_dir=data.tfds_dir,
+      feature_columns=tuple(data.feature_columns),
+      **_columns(data),
+    )
+  except FileNotFoundError as error:
+    if path not in table_paths(config):
+      raise
+    told = str(error).replace('data.path', 'compare.data')
+    raise FileNotFoundError(told) from error
+
+
+def draw(config):
+  """Returns how splits are drawn: a `splits.Draw`."""
+  from aubal_jax.datasets import splits
+
+  data = config.data
+  return splits.Draw(
+    validation_fraction=data.validation_fraction,
+    test_fraction=data.test_fraction,
+    num_folds=data.num_folds,
+    fold=data.fold,
+    stratify=data.stratify,
+    seed=config.seed,
+  )
+
+
+def pixels(config):
+  """Returns what an image becomes: an `images.Pixels`."""
+  from aubal_jax.media import images
+
+  names = ('image_size', 'channels', 'resize', 'crop')
+  return images.Pixels(**{name: config.data[name] for name in names})
+
+
+def _columns(data) -> dict:
+  """Returns which columns of a table are what."""
+  return {
+    'path_column': data.path_column,
+    'split_column': data.split_column,
+    'group_column': data.group_column,
+    'label_columns': tuple(data.label_columns),
+    'unknown_codes': tuple(data.unknown_codes),
+  }
+
+
+def _path(config) -> str:
+  if not config.data.path:
+    raise ValueError(
+      'data.path is empty; say which table to read: '
+      '--config.data.path=table.csv'
+    )
+  return config.data.path
+
+
+def _folder(config, name: str) -> str:
+  """Returns where the data set called `name` is."""
+  path = config[name].path
+  if not path and config.data.path:
+    merged = config.data.name == 'merge'
+    path = os.path.join(config.data.path, name) if merged else config.data.path
+  if not path:
+    raise ValueError(
+      f'{name}.path is empty; say where the data set is: '
+      f'--config.{name}.path=FOLDER'
+    )
+  return path
+
+
+def _read_set(config, name: str):
+  """Returns the `Annotations` of a data set with a reader of its own."""
+  import dataclasses
+
+  import numpy as np
+
+  from aubal_jax.datasets import readers
+  from aubal_jax.datasets import splits
+
+  if name not in readers.READERS:
+    raise ValueError(
+      f'data.sources must hold names of {[*readers.READERS]}; it has {name!r}.'
+    )
+  options = {key: config[name][key] for key in readers.READERS[name][1]}
+  found = readers.read(name, _folder(config, name), **options)
+  if config[name].split == 'train':
+    split = np.full(len(found), 'train', splits.DTYPE)
+    found = dataclasses.replace(found, split=split)
+  return found

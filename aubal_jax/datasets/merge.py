@@ -1,0 +1,142 @@
+"""Several data sets as one table, over the union of their labels.
+
+What a set does not label is unknown there, not absent; the paper's own reading,
+absent, is an option.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from aubal_jax.datasets import annotations
+from aubal_jax.datasets import dataset as dataset_lib
+from aubal_jax.tables.files import table as table_lib
+
+UNLABELLED = ('unknown', 'absent')
+
+
+def merge(
+  sets: Mapping[str, annotations.Annotations],
+  *,
+  label_columns: tuple[str, ...] = (),
+  unlabelled: str = 'unknown',
+) -> annotations.Annotations:
+  """Puts data sets one below the other.
+
+  Rows are called 'set/id' and groups 'set/group', so that those of two sets
+  never meet; a row without a group is one of its own where another set has
+  groups. Either all sets have splits, or none.
+
+  Args:
+    sets: name -> what its reader found, in order.
+    label_columns: labels to take, in order; () takes the union, sorted.
+    unlabelled: what an entry is that its set does not label: 'unknown', or
+      'absent', which also takes the unknown codes of the sets as absent.
+
+  Raises:
+    ValueError: there is no set, some have splits and some not, no set has a
+      label that is asked for, or `unlabelled` is neither.
+  """
+  if not sets:
+    raise ValueError(
+      "data.sources is empty; name the sets to merge: ('ck_plus', 'disfa')."
+    )
+  if unlabelled not in UNLABELLED:
+    raise ValueError(
+      f'data.unlabelled must be one of {[*UNLABELLED]}, not {unlabelled!r}.'
+    )
+  union = sorted(
+    {name for found in sets.values() for name in found.label_names}
+  )
+  names = tuple(label_columns) or tuple(union)
+  for name in names:
+    if name not in union:
+      raise ValueError(
+        f'data.label_columns names {name!r}, which none of '
+        f'{", ".join(sets)} labels; they label {", ".join(union)}.'
+        f'{table_lib.suggestion(name, union)}'
+      )
+  splits = [found.split is not None for found in sets.values()]
+  if any(splits) and not all(splits):
+    lacking = [n for n, found in sets.items() if found.split is None]
+    raise ValueError(
+      f'{", ".join(lacking)} has no official split, and other merged sets '
+      f'have; set {lacking[0]}.split to train.'
+    )
+  parts = [
+    _over(found, names, name, unlabelled) for name, found in sets.items()
+  ]
+  starts = np.cumsum([0, *map(len, parts)])
+
+  def place(row):
+    part = int(np.searchsorted(starts, row, side='right')) - 1
+    found, local = parts[part], int(row - starts[part])
+    return found.place(local) if found.place else str(found.ids[local])
+
+  def joined(field):
+    return np.concatenate([getattr(part, field) for part in parts])
+
+  return annotations.Annotations(
+    files=joined('files'),
+    labels=joined('labels'),
+    known=joined('known'),
+    label_names=names,
+    ids=joined('ids'),
+    groups=joined('groups'),
+    split=joined('split') if all(splits) else None,
+    reasons=joined('reasons'),
+    sources=joined('sources'),
+    notes=tuple(
+      note if note.startswith(dataset_lib.WARNING) else f'{name}: {note}'
+      for name, found in sets.items()
+      for note in found.notes
+    ),
+    place=place,
+  )
+
+
+def _over(found, names, source, unlabelled):
+  """Returns the rows over other labels, with names that carry the source."""
+  labels = np.zeros((len(found), len(names)), np.uint8)
+  known = np.full(labels.shape, unlabelled == 'absent')
+  for k, name in enumerate(names):
+    if name in found.label_names:
+      column = found.label_names.index(name)
+      labels[:, k] = found.labels[:, column]
+      if unlabelled == 'unknown':
+        known[:, k] = found.known[:, column]
+  groups = found.ids if found.groups is None else found.groups
+  return dataclasses.replace(
+    found,
+    labels=labels,
+    known=known,
+    label_names=names,
+    ids=np.char.add(f'{source}/', found.ids),
+    groups=np.char.add(f'{source}/', groups),
+    reasons=np.where(found.dropped, found.reasons, ''),
+    sources=np.full(len(found), source),
+  )
+
+
+def table_of_sources(data: dataset_lib.Dataset) -> dict[str, dict]:
+  """Returns the left half of Table I: per source, images that show each label.
+
+  Args:
+    data: with `sources`.
+
+  Returns:
+    source -> `images` (rows that are used), `dropped`, and `class_counts`, one
+    a label; the counts are of all splits together.
+  """
+  table = {}
+  for source in dict.fromkeys(data.sources.tolist()):
+    rows = data.sources == source
+    used = rows & (data.split != dataset_lib.DROPPED)
+    table[source] = {
+      'images': int(used.sum()),
+      'dropped': int(rows.sum() - used.sum()),
+      'class_counts': data.labels[used].sum(axis=0, dtype=np.int64).tolist(),
+      'known': data.known[used].sum(axis=0, dtype=np.int64).tolist(),
+    }
+  return table

@@ -1,0 +1,249 @@
+"""Aff-Wild2, the videos of the ABAW competitions: an AU row for each frame.
+
+  annotations/AU_Set/Training_Set/<video>[_left|_right].txt         2020
+  .../AU_Detection_Challenge/Train_Set/<video>[_left|_right].txt    from 2021
+  .../MTL_Challenge/train_set.txt                                   multi-task
+  cropped_aligned/<video>[_left|_right]/00001.jpg
+
+and `Validation_Set`, `validation_set.txt` beside. The first line of a file
+names the AUs, in any order; line k + 2 is frame k, whose image is k + 1. A row
+with any -1 (or -5) is not annotated. A multi-task file has a row for each
+image: `video/00001.jpg`, valence, arousal, expression, then twelve AUs, which
+the header names one by one or together as `aus`. Expression and VA sets beside
+are passed over. Folders may lie deeper (`folders.DEPTH`), and the images in
+`cropped_aligned...` or `batch1`, `batch2`.
+"""
+
+import os
+import re
+import types
+
+import numpy as np
+
+from aubal_jax.datasets import annotations
+from aubal_jax.datasets import splits
+from aubal_jax.datasets.readers import aff_wild2_rows
+from aubal_jax.datasets.readers import folders
+from aubal_jax.runs import progress
+from aubal_jax.tables.files import table
+
+_FOLDERS = types.MappingProxyType(
+  {'2020': ('AU_Set',), '2022': ('AU_Detection_Challenge', 'AU_Set')}
+)
+_IMAGES = r'cropped_aligned.*|batch[ _-]?\d+'
+
+
+def read(folder: str, release: str = '2020') -> annotations.Annotations:
+  """Reads the AU annotations and looks which frames have an image.
+
+  Args:
+    folder: what holds the annotations and the images, see above.
+    release: '2020' has eight AUs, '2022' (2021 and later) twelve.
+
+  Returns:
+    A row for each row of the files; splits are the official ones, groups the
+    videos. A frame without an AU that is wanted, or without image, has a
+    reason.
+
+  Raises:
+    FileNotFoundError: annotations or images are not there; says what is.
+    ValueError: a file breaks a rule; names it, the line and the content.
+  """
+  if release not in aff_wild2_rows.LABELS:
+    raise ValueError(
+      f'aff_wild2.release must be one of {[*aff_wild2_rows.LABELS]}, not '
+      f'{release!r}.'
+    )
+  label_names = aff_wild2_rows.LABELS[release]
+  of_file = _annotation_files(folder, release)
+  parts = [aff_wild2_rows.read(path, label_names) for _, path in of_file]
+  videos = [video for part in parts for video in part.videos]
+  frames = [frame for part in parts for frame in part.frames]
+  files, notes = _find_images(folder, videos, frames)
+  annotated = np.concatenate([part.annotated for part in parts])
+  starts = np.cumsum([0, *map(len, parts)])
+
+  def place(row):
+    number = int(np.searchsorted(starts, row, side='right')) - 1
+    return f'{parts[number].path}:{row - starts[number] + 2}'
+
+  return annotations.Annotations(
+    files=files,
+    labels=np.concatenate([part.labels for part in parts]),
+    known=np.repeat(annotated[:, None], len(label_names), axis=1),
+    label_names=label_names,
+    ids=np.array(
+      [f'{v}/{k:05d}.jpg' for v, k in zip(videos, frames, strict=True)]
+    ),
+    groups=_groups(videos),
+    split=np.repeat(
+      np.array([split for split, _ in of_file], splits.DTYPE), np.diff(starts)
+    ),
+    reasons=np.where(
+      annotated, np.where(files == '', 'no image', ''), 'not annotated'
+    ),
+    notes=notes,
+    place=place,
+  )
+
+
+def _groups(videos):
+  """Returns str[N]: the persons of a video are one group with it.
+
+  Where the name of a video itself ends so, it at most joins another one, which
+  never parts what belongs together.
+  """
+  of_video = {v: re.sub('_(left|right)$', '', v) for v in {*videos}}
+  return np.array([of_video[video] for video in videos])
+
+
+def _annotation_files(folder, release):
+  """Returns the (split, path) of each file to read, in a fixed order."""
+  hint = f'aff_wild2.release is {release!r}: '
+  hint += (
+    "set it to '2022' for the annotations of 2021 and later."
+    if release == '2020'
+    else "set it to '2020' for the annotations of that year."
+  )
+  try:
+    root = folders.find_folder(
+      folder, _FOLDERS[release], skip=_IMAGES, hint=hint
+    )
+  except FileNotFoundError:
+    found = _multi_task_files(folder) if release == '2022' else []
+    if not any(split == 'train' for split, _ in found):
+      raise
+    return sorted(_of_split(folder, found).items())
+  of_split = _of_split(
+    root,
+    [
+      (_split(entry.name), entry.path)
+      for entry in folders.entries(root)
+      if entry.is_dir() and _split(entry.name)
+    ],
+  )
+  found = [
+    (split, entry.path)
+    for split, path in sorted(of_split.items())
+    for entry in folders.entries(path)
+    if entry.is_file() and entry.name.lower().endswith('.txt')
+  ]
+  if not any(split == 'train' for split, _ in found):
+    raise folders.missing(root, 'folder Training_Set or Train_Set with .txt')
+  return found
+
+
+def _multi_task_files(folder):
+  """Returns (split, path) of the highest multi-task files, [] for none."""
+  for level in folders.levels(folder, skip=_IMAGES):
+    found = [
+      (_split(stem), entry.path)
+      for entries in map(folders.entries, level)
+      for entry in entries
+      for stem, suffix in [os.path.splitext(entry.name)]
+      if suffix.lower() == '.txt' and _split(stem) and entry.is_file()
+    ]
+    if found:
+      return found
+  return []
+
+
+def _of_split(root, found):
+  """Returns split -> path; ValueError where two paths are of one split."""
+  of_split = {}
+  for split, path in found:
+    if split in of_split:
+      raise folders.ambiguous(root, of_split[split], path)
+    of_split[split] = path
+  return of_split
+
+
+def _split(name):
+  """Returns the split that 'Training_Set' or 'train_set' is of, or None."""
+  found = re.fullmatch('([a-z]+)[ _-]set(_annotations)?', name.casefold())
+  return found and splits.SPLIT_NAMES.get(found[1])
+
+
+def _find_images(folder, videos, frames):
+  """Returns the file of each row, '' where there is none, and notes."""
+  found = _video_folders(folder)
+  wanted = [video for video in dict.fromkeys(videos) if video in found]
+  report = progress.Progress(len(wanted), 'Looking for images of videos')
+  numbered = {}
+  for video in wanted:
+    numbered[video] = _numbered(found[video])
+    report.update()
+  if not any(numbered.values()):
+    raise FileNotFoundError(
+      f'{folder}: none of the annotated videos '
+      f'({table.listing(dict.fromkeys(videos), table.SHOWN)}) has a folder of '
+      f'images; the image folders are {table.listing(found, table.SHOWN)}. '
+      'Unpack the cropped images into cropped_aligned.'
+    )
+  files = np.array(
+    [
+      numbered[video].get(frame, '') if video in numbered else ''
+      for video, frame in zip(videos, frames, strict=True)
+    ]
+  )
+  return files, _image_notes(found, numbered, videos, files)
+
+
+def _image_notes(found, numbered, videos, files):
+  """Returns notes on videos without images, and on images without a row."""
+  annotated = dict.fromkeys(videos)
+  bare = [video for video in annotated if not numbered.get(video)]
+  other = [video for video in found if video not in annotated]
+  held = sum(map(len, numbered.values()))
+  spare = held - len(np.unique(files[files != '']))
+  notes = []
+  if bare:
+    notes.append(
+      f'{len(bare)} of {len(annotated)} annotated videos have no image '
+      f'({table.listing(bare, table.SHOWN)}).'
+    )
+  if other:
+    notes.append(
+      f'{len(other)} of {len(found)} image folders have no annotation '
+      f'({table.listing(other, table.SHOWN)}).'
+    )
+  if spare:
+    notes.append(
+      f'{spare:,} of {held:,} images of annotated videos have no row.'
+    )
+  return tuple(notes)
+
+
+def _video_folders(folder):
+  """Returns video -> the folder of its images."""
+  roots = [
+    path
+    for level in folders.levels(folder, skip=_IMAGES)
+    for path in level
+    if folders.matches(_IMAGES, path)
+  ]
+  if not roots:
+    raise folders.missing(folder, 'folder cropped_aligned with the images')
+  inside = [e for root in roots for e in folders.entries(root) if e.is_dir()]
+  parts = [e for e in inside if folders.matches(_IMAGES, e.path)]
+  inside += [e for p in parts for e in folders.entries(p.path) if e.is_dir()]
+  found = {}
+  for entry in inside:
+    if not folders.matches(_IMAGES, entry.path):
+      if entry.name in found:
+        raise folders.ambiguous(folder, found[entry.name], entry.path)
+      found[entry.name] = entry.path
+  return dict(sorted(found.items()))
+
+
+def _numbered(folder):
+  """Returns frame number -> image file."""
+  numbered = {}
+  for name, path in folders.list_images(folder).items():
+    if name.isascii() and name.isdigit():
+      other = numbered.setdefault(int(name), path)
+      if other != path:
+        raise ValueError(
+          f'{other} and {path} are two images of one frame. Remove one.'
+        )
+  return numbered

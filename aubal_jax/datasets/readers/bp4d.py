@@ -1,0 +1,112 @@
+"""BP4D (Zhang et al. 2014): 41 subjects in 8 tasks, AUs coded frame by frame.
+
+  AUCoding/AU_OCC/F001_T1.csv     one file for each subject and task
+  F001/T1/2440.jpg                the images, at any depth
+
+The first line of a file has the AU of each column, the first column the frame;
+0 is absent, 1 present, and 9 (or -1, 999) unknown. Only AUS are read: the
+others have few codes or none. A file has the coded frames alone, the images of
+all other frames are no rows. Numbers of images may have zeros before, and
+folders may be called `F001_T1` too.
+"""
+
+import re
+
+import numpy as np
+
+from aubal_jax.datasets import annotations
+from aubal_jax.datasets.readers import folders
+from aubal_jax.datasets.readers import frames
+from aubal_jax.tables.files import table
+
+AUS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+_CLIP = r'[FM]\d{3}_T\d+'
+_IMAGES = r'(?:.*/)?([FM]\d{3}[/_]T\d+)(?:/|/.*\D|_|_.*\D)'
+_UNKNOWN = 2  # Beside 0 and 1.
+
+
+def read(folder: str) -> annotations.Annotations:
+  """Reads the coding and looks which frames have an image.
+
+  Args:
+    folder: what holds AUCoding and the images, see above.
+
+  Returns:
+    A row for each row of the files; groups are the subjects.
+
+  Raises:
+    FileNotFoundError: codes or images are not there; says what is.
+    ValueError: a file breaks a rule; names it, the line and the content.
+  """
+  root = folders.find_folder(
+    folder, ('AU_OCC', 'AUCoding'), skip=r'[FM]\d{3}.*'
+  )
+  paths = {
+    frames.clip_name(entry.name[:-4]): entry.path
+    for entry in folders.entries(root)
+    if re.fullmatch(rf'{_CLIP}\.csv', entry.name, re.I | re.A)
+  }
+  if not paths:
+    raise folders.missing(root, 'file such as F001_T1.csv')
+  images = frames.find_images(folder, _IMAGES)
+  if not images:
+    raise folders.missing(folder, 'image such as F001/T1/2440.jpg')
+  tables, files, ids, groups = [], [], [], []
+  for clip, path in paths.items():
+    rows, cells = _read_file(path)
+    found = frames.only_place(images.get(clip, {}))
+    numbers = rows.frames.tolist()
+    files += [found.get(number, '') for number in numbers]
+    ids += [f'{clip}/{number}' for number in numbers]
+    groups += [clip.partition('/')[0]] * len(numbers)
+    tables.append((rows, cells))
+  cells, files = np.concatenate([c for _, c in tables]), np.array(files)
+  known = cells != _UNKNOWN
+  starts = np.cumsum([0, *(len(c) for _, c in tables)])
+
+  def place(row):
+    number = int(np.searchsorted(starts, row, side='right')) - 1
+    rows, _ = tables[number]
+    return f'{rows.path}:{rows.lines[row - starts[number]]}'
+
+  return annotations.Annotations(
+    files=files,
+    labels=(cells == 1).astype(np.uint8),
+    known=known,
+    label_names=tuple(f'AU{au:02d}' for au in AUS),
+    ids=np.array(ids),
+    groups=np.array(groups),
+    reasons=np.where(
+      known.any(1), np.where(files == '', 'no image', ''), 'not annotated'
+    ),
+    place=place,
+  )
+
+
+def _read_file(path):
+  """Returns the `Rows` of a file and uint8[R, 12], 0, 1 or _UNKNOWN."""
+  rows = frames.read_rows(path)
+  names = [
+    re.sub(r'^(AU)?[ _]*0*(?=\d)', '', n, flags=re.I) for n in rows.names
+  ]
+  for au in AUS:
+    if names[1:].count(str(au)) != 1:
+      raise ValueError(
+        f'{path}: {names[1:].count(str(au))} columns are called {au}, in '
+        f'{table.listing(map(table.quote, rows.names))}. The first line has '
+        'the AU of each column after the first: correct it.'
+      )
+  take = [names.index(str(au), 1) for au in AUS]
+  cells = rows.values[:, take]
+  unknown = np.isin(cells, frames.UNKNOWN)
+  bad = np.argwhere(~unknown & (cells != 0) & (cells != 1))
+  if len(bad):
+    at = {}
+    for row, k in bad.tolist():
+      at.setdefault(row, k)
+    raise rows.error(
+      [*at],
+      lambda row: f'AU {AUS[at[row]]} is {cells[row, at[row]]}',
+      'A code is 0, 1, or 9, -1 or 999 for unknown. Correct it.',
+    )
+  return rows, np.where(unknown, _UNKNOWN, cells).astype(np.uint8)

@@ -1,0 +1,295 @@
+r"""Any set of TensorFlow Datasets by name: labels, splits and images.
+
+Only sets that were prepared are read, and nothing is downloaded. To prepare
+one (ours have a licence and a folder, see `aubal_jax.datasets.tfds.builders`):
+
+  python -c "import tensorflow_datasets as tfds; tfds.load('celeb_a')"
+
+Rows are in the order of the files, split by split, always the same. Row k of
+a split is what `tfds.load(name, split='train[k:k+1]')` gives.
+"""
+
+import dataclasses
+import itertools
+import os
+from collections.abc import Callable
+from collections.abc import Sequence
+from concurrent import futures
+
+import numpy as np
+
+from aubal_jax.datasets import annotations
+from aubal_jax.datasets import dataset
+from aubal_jax.datasets import splits
+from aubal_jax.datasets.tfds import feature_labels
+from aubal_jax.datasets.tfds import record_files
+from aubal_jax.media import images as images_lib
+from aubal_jax.runs import progress
+from aubal_jax.tables.files import table
+
+_GROUPS = ('group', 'subject', 'video')  # Features; the first that is there.
+_BATCH = 256  # Images that are held before they are decoded.
+
+
+def load(
+  name: str,
+  *,
+  data_dir: str = '',
+  label_columns: Sequence[str] = (),
+  draw: splits.Draw,
+  pixels: images_lib.Pixels,
+) -> dataset.Dataset:
+  """Reads the labels of a prepared set; images are decoded when asked for.
+
+  Args:
+    name: of the set, such as 'celeb_a', 'voc/2007' or 'celeb_a:2.1.0'.
+    data_dir: folder of prepared sets; '' is TFDS's own.
+    label_columns: see `feature_labels.select`; () leaves out labels that no row
+      knows.
+    draw: how splits are drawn, where there is none but train.
+    pixels: what an image becomes; its crop must be 'none'.
+
+  Raises:
+    ValueError: the set is not prepared, has no image or no train split, the
+      labels are not plain, or its files are damaged.
+  """
+  if pixels.crop != 'none':
+    raise ValueError(
+      f'data.crop={pixels.crop!r} is for image files; images of a TFDS set are '
+      "taken whole. Set data.crop='none'."
+    )
+  builder = record_files.open_builder(name, data_dir)
+  image_path, notes = _find_image(builder)
+  found, parts = _annotate(builder, label_columns)
+  found = dataclasses.replace(found, notes=(*found.notes, *notes))
+  data = annotations.to_dataset(
+    found, where=record_files.where(builder), draw=draw, pixels=pixels
+  )
+  load_images = _LoadImages(builder, image_path, parts, pixels, found.place)
+  return dataclasses.replace(data, files=None, load_images=load_images)
+
+
+def read_labels(
+  name: str, *, data_dir: str = '', label_columns: Sequence[str] = ()
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], np.ndarray, np.ndarray]:
+  """Reads the labels alone, of a set with or without images.
+
+  Args:
+    name: of the set.
+    data_dir: folder of prepared sets; '' is TFDS's own.
+    label_columns: see `feature_labels.select`.
+
+  Returns:
+    uint8[N, L] labels, bool[N, L] known, L names, str[N] splits ('train',
+    'validation' or 'test') and str[N] ids.
+
+  Raises:
+    ValueError: as `load`.
+  """
+  found, parts = _annotate(
+    record_files.open_builder(name, data_dir), label_columns
+  )
+  return (
+    found.labels,
+    found.known,
+    found.label_names,
+    _split(parts),
+    found.ids,
+  )
+
+
+def _annotate(builder, label_columns):
+  """Returns the `Annotations` of a set, without files, and its parts."""
+  name = builder.info.full_name
+  where = record_files.where(builder)
+  columns, label_names = feature_labels.select(
+    feature_labels.find_sources(builder.info.features, builder.info.metadata),
+    label_columns,
+    where,
+  )
+  parts, notes = record_files.find_parts(builder)
+  group, texts = _find_texts(builder.info.features)
+  labels, known, cells = _read(builder, parts, columns, texts)
+  rows = [f'{p.name}[{k}]' for p in parts for k in range(p.size)]
+  ids = np.array([f'{name}/{row}' for row in cells.get('id', rows)], np.str_)
+  groups = None
+  if any(cells.get(group, ())):  # A blank one is a group of its own.
+    groups = np.array(
+      [cell or f'row {k}' for k, cell in enumerate(cells[group])], np.str_
+    )
+  split = _split(parts)
+  found = annotations.Annotations(
+    files=np.full(len(ids), ''),
+    labels=labels,
+    known=known,
+    label_names=label_names,
+    ids=ids,
+    groups=groups,
+    split=split if len(np.unique(split)) > 1 else None,
+    notes=notes,
+    place=lambda row: f'{where}, {rows[row]}',
+  )
+  return (found if label_columns else _scored(found)), parts
+
+
+def _scored(found):
+  """Returns the rows with those labels alone that any row knows."""
+  scored = found.known.any(0)
+  if scored.all() or not scored.any():
+    return found
+  names = np.array(found.label_names)
+  note = f'Left out labels that no row knows: {table.listing(names[~scored])}.'
+  return dataclasses.replace(
+    found,
+    labels=found.labels[:, scored],
+    known=found.known[:, scored],
+    label_names=tuple(names[scored].tolist()),
+    notes=(*found.notes, note),
+  )
+
+
+def _find_texts(features):
+  """Returns the feature of groups, or '', and the features that are texts."""
+  whole = [
+    name
+    for name in (*_GROUPS, 'id')
+    if name in features
+    and features[name].shape == ()
+    and (
+      features[name].np_dtype == np.object_
+      or np.issubdtype(features[name].np_dtype, np.integer)
+    )
+  ]
+  group = next((name for name in whole if name != 'id'), '')
+  return group, [name for name in (group, 'id') if name in whole]
+
+
+def _read(builder, parts, columns, texts):
+  """Returns uint8[N, L] labels, bool[N, L] known, and the texts by name."""
+  sources = {source.path: source for source, _ in columns}
+  beside = {source.known for source in sources.values()} - {''}
+  paths = [*sources, *sorted(beside), *texts]
+  num_rows = sum(part.size for part in parts)
+  labels = np.zeros((num_rows, len(columns)), np.uint8)
+  known = np.zeros((num_rows, len(columns)), bool)
+  cells = {path: [] for path in texts}
+  report = progress.Progress(num_rows, 'Reading labels')
+  for part in parts:
+    where = f'{record_files.where(builder)}, split {part.name!r}'
+    row = part.start
+    for batch in record_files.read_batches(builder, part, paths):
+      parsed = {
+        path: feature_labels.parse(
+          source,
+          batch[path],
+          batch.get(source.known),
+          where,
+          row - part.start,
+        )
+        for path, source in sources.items()
+      }
+      here = slice(row, row + len(batch[paths[0]]))
+      for position, (source, k) in enumerate(columns):
+        labels[here, position] = parsed[source.path][0][:, k]
+        known[here, position] = parsed[source.path][1][:, k]
+      for path in texts:
+        cells[path] += map(_text, batch[path])
+      row = here.stop
+      report.update(here.stop - here.start)
+  return labels, known, cells
+
+
+def _text(value):
+  """Returns a text, or a number, as str."""
+  return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _split(parts):
+  """Returns str[N], the split of each row."""
+  names = np.array([part.split for part in parts], splits.DTYPE)
+  return np.repeat(names, [part.size for part in parts])
+
+
+def _find_image(builder):
+  """Returns the path of the image feature, and notes.
+
+  Raises:
+    ValueError: there is none.
+  """
+  import tensorflow_datasets as tfds
+
+  found = [
+    path
+    for path, (feature, repeats) in feature_labels.flatten(
+      builder.info.features
+    ).items()
+    if type(feature) is tfds.features.Image
+    and not repeats
+    and np.issubdtype(feature.np_dtype, np.unsignedinteger)
+  ]
+  if not found:
+    raise ValueError(
+      f'{record_files.where(builder)} has no images, only the features '
+      f'{[*builder.info.features]}. To balance its labels alone, set '
+      'data.name=labels and '
+      f'data.path=tfds:{builder.info.full_name.rpartition("/")[0]}'
+    )
+  path = 'image' if 'image' in found else found[0]
+  others = [other for other in found if other != path]
+  note = f'Images are the feature {path!r}; left out: {table.listing(others)}.'
+  return path, (note,) if others else ()
+
+
+@dataclasses.dataclass(frozen=True)
+class _LoadImages:
+  """Maps int[R] rows, in any order and with doubles, to their images."""
+
+  builder: object
+  image_path: str
+  parts: tuple[record_files.Part, ...]
+  pixels: images_lib.Pixels
+  place: Callable[[int], str]
+
+  def __call__(self, rows: np.ndarray) -> np.ndarray:
+    """Returns uint8[R, H, W, C].
+
+    Raises:
+      ValueError: an image cannot be decoded, or the files are damaged; says
+        which row.
+    """
+    rows = np.asarray(rows, np.int64)
+    order = np.argsort(rows, kind='stable')
+    wanted, first = np.unique(rows[order], return_index=True)
+    spans = np.split(order, first)[1:]  # Where each wanted row is asked for.
+    made = np.empty((len(rows), *self.pixels.shape), np.uint8)
+    report = progress.Progress(len(wanted), 'Reading images')
+    stream = zip(wanted, spans, self._contents(wanted), strict=True)
+    with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+      # A few at a time, as the files may not fit into memory together.
+      for batch in iter(lambda: list(itertools.islice(stream, _BATCH)), []):
+        numbers, places, contents = zip(*batch, strict=True)
+        images = pool.map(self._decode, numbers, contents)
+        for place, image in zip(places, images, strict=True):
+          made[place] = image
+        report.update(len(batch))
+    return made
+
+  def _contents(self, wanted):
+    """Yields the files of the images of ascending rows, undecoded."""
+    for part in self.parts:
+      ends = (part.start, part.start + part.size)
+      rows = wanted[slice(*np.searchsorted(wanted, ends))] - part.start
+      yield from record_files.read_images(
+        self.builder, part, self.image_path, rows
+      )
+
+  def _decode(self, row, contents):
+    try:
+      image = images_lib.decode(contents, self.pixels.channels)
+    except ValueError as error:
+      raise ValueError(
+        f'{self.place(row)}: the image cannot be read: {error}. Prepare the '
+        'set again from whole files.'
+      ) from None
+    image = images_lib.fit(image, self.pixels.image_size, self.pixels.resize)
+    return image.reshape(self.pixels.shape)

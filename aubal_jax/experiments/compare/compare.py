@@ -1,0 +1,211 @@
+"""Every method in the same line, and what can be said of them.
+
+A cell is a method with its settings on a data set: cells/NAME, whose
+result.json is written last. On tables of features it has all seeds and folds;
+on images it is one training, an ordinary run in a folder of its own, and cells
+that differ in seed and fold alone are one row of the result. All have the
+splits and the number of optimiser steps in common. The same command runs what
+is missing, and what failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import math
+import sys
+import time
+
+from aubal_jax.balancing import diversity
+from aubal_jax.datasets import loading
+from aubal_jax.experiments import cells as cells_tasks
+from aubal_jax.experiments.compare import compare_page as report
+from aubal_jax.experiments.compare import grid as cells_lib
+from aubal_jax.experiments.compare import image_cells
+from aubal_jax.experiments.compare import record as record_lib
+from aubal_jax.experiments.compare import table_cells
+from aubal_jax.runs import errors
+from aubal_jax.runs import files
+from aubal_jax.runs import hosts
+from aubal_jax.runs import preemption
+from aubal_jax.runs import progress
+from aubal_jax.runs import workdir
+from aubal_jax.stages import train
+
+_AUGMENT_ROWS = ('added', 'all', 'none')
+_LET_GO_EVERY = 10  # Cells on images.
+
+
+def check(config) -> None:
+  """Raises ValueError for what is wrong whatever the data."""
+  from aubal_jax.balancing import objective
+  from aubal_jax.network import losses
+
+  train.check(config)
+  for method in _values(config, 'methods'):
+    cells_lib.check_method(
+      method, objectives=objective.OBJECTIVES, losses=losses.LOSSES
+    )
+  for key, choices in (
+    ('models', _models(config)),
+    ('augment_rows', _AUGMENT_ROWS),
+    ('diversities', diversity.KINDS),
+  ):
+    for name in _values(config, key):
+      if name not in choices:
+        raise ValueError(
+          f'compare.{key} must hold names of {[*choices]}; it holds {name!r}.'
+        )
+  for key, least in (('fractions', 0), ('uppers', config.balance.lower)):
+    for value in _values(config, key):
+      try:
+        good = least <= float(value) < math.inf
+      except ValueError:
+        good = False
+      if not good:
+        raise ValueError(
+          f'compare.{key} must hold numbers of at least {least}; it holds '
+          f'{value!r}.'
+        )
+
+
+def _models(config):
+  """Returns the names of the models there are."""
+  if loading.table_paths(config):
+    from aubal_jax.network.models import tabular as models
+  else:
+    from aubal_jax.network import models
+  return models.MODELS
+
+
+def _values(config, key: str) -> list[str]:
+  """Returns what a setting holds, as text; the text 'a,b' is two values.
+
+  Raises:
+    ValueError: it holds nothing.
+  """
+  given = ','.join(map(str, config.compare[key])).split(',')
+  values = list(dict.fromkeys(v for v in map(str.strip, given) if v))
+  if key == 'models' and not values:
+    tables = loading.table_paths(config)
+    return [*_models(config)] if tables else [config.model.name]
+  if not values:
+    raise ValueError(
+      f'compare.{key} must hold at least one value; it is empty.'
+    )
+  return values
+
+
+def _make_runs(inputs) -> dict:
+  """Returns cell -> its `Inputs`."""
+  config, paths = inputs.config, loading.table_paths(inputs.config)
+  grid = {
+    key: _values(config, key) for key in ('methods', 'models', 'diversities')
+  }
+  for key in ('fractions', 'uppers'):
+    grid[key] = [float(value) for value in _values(config, key)]
+  if paths:
+    tables = table_cells.load(config, paths)
+    return table_cells.make_inputs(inputs, grid, tables)
+  grid['augment_rows'] = _values(config, 'augment_rows')
+  return image_cells.make_inputs(inputs, grid)
+
+
+def run(inputs) -> None:
+  """Runs every cell that is not done yet, and compares them all.
+
+  Raises:
+    ValueError: data lack what a comparison needs, or a cell's folder is of
+      another comparison.
+    SystemExit: some failed; their rows say why. Or a signal came.
+  """
+  runs = _make_runs(inputs)
+  hosts.from_first(lambda: cells_tasks.refuse_others(runs.values()))
+  left = [cell for cell, own in runs.items() if not own.is_done('compare')]
+  print(
+    f'compare: {len(runs):,} cells, {len(runs) - len(left):,} of them done '
+    'before',
+    flush=True,
+  )
+  inputs.begin('compare')
+  if left and left[0].kind == cells_lib.IMAGES:
+    inputs.share_images(runs.values())
+  failures = _run_all(runs, left)
+  hosts.from_first(lambda: _conclude(inputs, runs, failures))
+  inputs.watch.lap('comparing')
+  cells_tasks.end_with(failures)
+
+
+def _run_all(runs, left) -> dict:
+  """Runs one after the other; returns what went wrong with some."""
+  failures = {}
+  start = time.monotonic()
+  for i, cell in enumerate(left):
+    preemption.stop_if_requested()
+    line = f'compare: cell {len(runs) - len(left) + i + 1} of {len(runs)}, '
+    line += cell.name
+    if i:
+      seconds = (time.monotonic() - start) / i * (len(left) - i)
+      line += f'; about {progress.duration(seconds)} left in all'
+    print(line, flush=True)
+    failure = _run_one(runs[cell], cell)
+    if failure is not None:
+      failures[cell] = failure
+      print(f'compare: {cell.name} {failure}', file=sys.stderr, flush=True)
+    if cell.kind == cells_lib.IMAGES and (i + 1) % _LET_GO_EVERY == 0:
+      _forget_programs()
+  return failures
+
+
+def _forget_programs() -> None:
+  """Lets go of compiled programs, of which each training has its own.
+
+  Those of a cell are 45 MB and some 700 to 2,000 pieces of mapped memory, of
+  which Linux gives a process 65,530. They are read from disk when needed again.
+  """
+  import jax
+
+  jax.clear_caches()
+  gc.collect()
+
+
+def _run_one(inputs, cell) -> str | None:
+  """Runs a cell; returns what went wrong, or None.
+
+  What is wrong with the disk is wrong for all of them, and raised.
+  """
+  on_images = cell.kind == cells_lib.IMAGES
+  run_cell = (image_cells if on_images else table_cells).run_cell
+  path = inputs.path
+  lock = workdir.locked(path) if hosts.is_first() else contextlib.nullcontext()
+  with lock:
+    inputs.begin('compare')
+    try:
+      result = run_cell(inputs, cell)
+    except OSError:
+      raise
+    except Exception as error:  # One cell's: a method that cannot, or a bug.
+      return errors.tell_failure(error)
+    if hosts.is_first():
+      files.write_json(path / 'result.json', result)
+    inputs.finish('compare')
+    if on_images:
+      image_cells.tidy(inputs)
+  return None
+
+
+def _conclude(inputs, runs, failures) -> None:
+  """Writes and prints what the cells come to."""
+  results = []
+  for cell, own in runs.items():
+    if cell in failures:
+      results.append(cell.described() | {'status': failures[cell]})
+    else:
+      results.append(files.read_json(own.path / 'result.json'))
+  record = record_lib.make_record(cells_lib.merge(results))
+  files.write_json(inputs.path / 'compare.json', record)
+  record_lib.write_csv(inputs.path / 'compare.csv', record)
+  report.write_page(inputs.path / 'compare.html', record)
+  for line in report.lines(record):
+    print(line)
+  print(f'compare: {inputs.path / "compare.html"}', flush=True)

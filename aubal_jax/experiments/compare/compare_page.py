@@ -1,0 +1,276 @@
+"""compare.html, and what a comparison prints."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import textwrap
+
+from aubal_jax.experiments.compare import conclusions
+from aubal_jax.experiments.compare import page_differences as differences
+from aubal_jax.experiments.compare import page_plots as plots
+from aubal_jax.experiments.compare import page_tables as tables
+from aubal_jax.experiments.compare import page_words as wording
+from aubal_jax.report import page
+from aubal_jax.runs import files
+
+_WIDTH = 98
+# What is printed of a table, and in what the paired tests of the page open.
+_PRINTED = ('f1_macro', 'f1_macro_tuned', 'f1_micro', 'auc_macro', 'map')
+_OPEN = 2  # Of more contexts than this only the first is open.
+_F1 = ('f1_macro', 'f1_macro_tuned')
+_READING = (
+  'Thresholds are .5, or tuned on a part of the training images that is never '
+  'resampled; both are of one net.',
+  'Seeds of one split are averaged first. Splits of repeated k-fold share '
+  'images, so the variance of their mean is s&sup2; (1 / J + n<sub>test</sub> '
+  '/ n<sub>train</sub>), as Nadeau and Bengio have it (2003), not s&sup2; / J. '
+  'n<sub>train</sub> is without the images that tune thresholds.',
+  'A paired test is the corrected resampled t-test over the splits that both '
+  'have. Over all data sets it is of the mean of their differences, with the '
+  'degrees of freedom of Welch and Satterthwaite.',
+  'Ranks: Demsar (2006), each data set one block; F is that of Iman and '
+  'Davenport, as Friedman&rsquo;s own &chi;&sup2; is too timid with few data '
+  'sets.',
+)
+
+
+def write_page(path, record) -> None:
+  """Writes compare.html: the answer in words, then tables and pictures.
+
+  Args:
+    path: of the page, written whole or not at all.
+    record: from comparison.record.make_record, or the content of compare.json.
+  """
+  found, rows = record['statistics'], record['rows']
+  contexts, scores = found['contexts'], found['scores']
+  bad = [row for row in rows if row['status']]
+  parts = ['<h1>Comparison of resampling methods</h1>', _lead(record)]
+  parts += [_answer(answer) for answer in conclusions.conclude(record)]
+  if found['effects']:
+    parts += _crossed(found)
+  if contexts:
+    parts += _sections(contexts, scores, found['alpha'])
+  if bad:
+    parts += ['<h2>Cells that failed</h2>', tables.failed(bad)]
+  parts.append('<h2>How to read this</h2>')
+  parts += [f'<p>{words}</p>' for words in _READING]
+  with files.write_atomically(path) as file:
+    # Whole tables: a last method that has to be scrolled to is overlooked.
+    body = ['<div class="whole">', *parts, '</div>']
+    file.write(page.document('Comparison', body))
+
+
+def _lead(record) -> str:
+  """Returns what was compared."""
+  cells = [c for x in record['statistics']['contexts'] for c in x['cells']]
+  data = [*dict.fromkeys(c['data'] for c in cells)]
+  num_failed = sum(bool(row['status']) for row in record['rows'])
+  words = f'{page.count(len(record["rows"]), "cell")}, {num_failed} failed'
+  if cells:
+    splits = max(c['num_splits'] for c in cells)
+    trials = max(c['num_trials'] for c in cells)
+    methods = {c['method'] for c in cells}
+    words = (
+      f'{page.count(len(methods), "method")} on {page.text(", ".join(data))}: '
+      f'{words}; {page.count(splits, "split")} with '
+      f'{page.count(trials // splits, "seed")} each.'
+    )
+  return f'<p class="lead">{words}</p>'
+
+
+def _answer(answer) -> str:
+  """Returns one heading of the answer with what can be said, and cannot."""
+  told = ''.join(f'<li>{page.text(words)}</li>' for words in answer.can)
+  untold = ''.join(
+    f'<li class="odd">{page.text(words)}</li>' for words in answer.cannot
+  )
+  heading = answer.heading or 'What this cannot say'
+  return (
+    f'<h3>{page.text(heading)}</h3>\n<ul class="findings">{told}{untold}</ul>'
+  )
+
+
+def _sections(contexts, scores, alpha) -> list[str]:
+  """Returns the sections that every comparison has, empty ones left out."""
+
+  def each(title, make):
+    content = [(wording.context_name(c, contexts), make(c)) for c in contexts]
+    content = [(name, html) for name, html in content if html]
+    if len(content) > _OPEN:
+      inner = [
+        page.fold(name, html, is_open=not i)
+        for i, (name, html) in enumerate(content)
+      ]
+    else:
+      inner = [f'<h3>{page.text(name)}</h3>\n{html}' for name, html in content]
+    return '\n'.join([f'<h2>{title}</h2>', *inner]) if inner else ''
+
+  names = {id(c): str(i) for i, c in enumerate(contexts)}
+  return [
+    each('Scores', lambda c: tables.scores(c, scores, alpha)),
+    each('Ranks over data sets', lambda c: _ranks(c, scores, names[id(c)])),
+    each(
+      'Against plain training and random rows',
+      lambda c: _tests(c, scores, alpha),
+    ),
+    each('What tuned thresholds leave', differences.shares),
+    each('At an equal number of rows', lambda c: _budgets(c, alpha)),
+    each('F1 macro on each data set', lambda c: _dots(c, names[id(c)])),
+    each('Rare and frequent labels', lambda c: _labels(c, names[id(c)])),
+    each('Imbalance, rows and seconds', tables.imbalance),
+  ]
+
+
+def _ranks(context, scores, name) -> str:
+  if len(context['data']) < 2:
+    return ''
+  parts = []
+  for row in context['ranks']:
+    if row['score'] in _F1 and row['friedman'] is not None:
+      title = tables.TITLES[row['score']]
+      picture = plots.critical_difference(
+        f'{name}-{row["score"]}',
+        row['entries'],
+        row['average'],
+        row['critical_difference'],
+        row['bars'],
+      )
+      parts.append(
+        page.plot(
+          picture,
+          alt=f'Average ranks in {title}; the numbers are in the table.',
+          caption=f'{title}. What a blue bar joins is not told apart.',
+        )
+      )
+  return '\n'.join([*parts, differences.ranks(context, scores)])
+
+
+def _tests(context, scores, alpha) -> str:
+  """Returns the paired tests, those in F1 macro unfolded."""
+  opened, folded = [], []
+  for reference, score in itertools.product(('none', 'random'), scores):
+    if any(t['reference'] == reference for t in context['tests']):
+      table = differences.tests(context, score, reference, alpha)
+      (opened if score in _F1 else folded).append(table)
+  if folded:
+    opened.append(page.fold('The other scores', '\n'.join(folded)))
+  return '\n'.join(opened)
+
+
+def _budgets(context, alpha) -> str:
+  return '\n'.join(
+    differences.budgets(context, score, alpha)
+    for score in _F1
+    if any(pair['score'] == score for pair in context['pairs'])
+  )
+
+
+def _dots(context, name) -> str:
+  return page.plot(
+    plots.dots(name, context),
+    alt='F1 macro of each method with intervals; the tables have the numbers.',
+    caption='Lines: 95 % intervals, which are of a score alone; paired '
+    'differences vary less. Dashed: <code>none</code>.',
+  )
+
+
+def _labels(context, name) -> str:
+  if context['entries'] == ['none'] or 'none' not in context['entries']:
+    return ''
+  return page.plot(
+    plots.labels(name, context),
+    alt='F1 of each label less that of none, against how frequent it is.',
+    caption='A dot is a label of a data set; a line joins the means of the '
+    'rarest third of the labels, the middle and the most frequent.',
+  )
+
+
+def _crossed(found) -> list[str]:
+  """Returns the section of the factors of a crossed experiment."""
+  rows, alpha = found['effects'], found['alpha']
+  title = 'What each factor gives'
+  if any(row['factor'] == 'augment_rows' for row in rows):
+    title = 'What augmentation gives, and what balancing gives'
+  parts = [f'<h2>{title}</h2>']
+  for model in dict.fromkeys(row['model'] for row in rows):
+    parts.append(f'<h3>{page.text(model)}</h3>')
+    asked = dict.fromkeys((row['factor'], row['reference']) for row in rows)
+    parts += [
+      differences.effects(rows, model, factor, reference, alpha)
+      for factor, reference in sorted(asked, key=lambda x: x[0] == 'entry')
+    ]
+    mine = [c for c in found['contexts'] if c['model'] == model]
+    parts += _crossed_plots(mine, model)
+  return parts
+
+
+def _crossed_plots(contexts, model) -> list[str]:
+  """Returns scores against augmented rows, where there are several."""
+  parts = []
+  for fraction in dict.fromkeys(c['fraction'] for c in contexts):
+    mine = [c for c in contexts if c['fraction'] == fraction]
+    for data, score in itertools.product(mine[0]['data'], _F1):
+      here = [
+        c | {'cells': [x for x in c['cells'] if x['data'] == data]}
+        for c in mine
+      ]
+      if len(here) > 1:
+        title = f'{data}: {tables.TITLES[score]}'
+        if fraction is not None:
+          title += f', fraction {fraction:g}'
+        name = f'{model}-{fraction}-{data}-{score}'
+        parts.append(
+          page.plot(
+            plots.crossed(re.sub(r'\W', '-', name), here, score),
+            alt=f'{title}, against the rows that are augmented.',
+            caption=f'{page.text(title)}, with 95 % intervals, which are of a '
+            'score alone.',
+          )
+        )
+  return parts
+
+
+def lines(record) -> list[str]:
+  """Returns what is printed: a table of each context, and the answer."""
+  found = record['statistics']
+  contexts, printed = found['contexts'], []
+  for context in contexts:
+    printed += ['', *_table(context, contexts, found)]
+  for answer in conclusions.conclude(record):
+    printed += ['', f'{answer.heading or "Beside that"}:']
+    for words in (*answer.can, *answer.cannot):
+      printed += textwrap.wrap(f'- {words}', _WIDTH, subsequent_indent='  ')
+  failed = [row for row in record['rows'] if row['status']]
+  printed += [f'{r["data"]}, {r["method"]}: {r["status"]}' for r in failed]
+  return printed[1:]
+
+
+def _table(context, contexts, found) -> list[str]:
+  """Returns the lines of one table, the mean over the data sets."""
+  where = wording.whole(context)
+  entries = context['overall']
+  if where is not None:
+    entries = [c for c in context['cells'] if c['data'] == where]
+  scores = [s for s in _PRINTED if s in found['scores']]
+  sides = {
+    (t['entry'], score): wording.verdict(t, found['alpha'])
+    for score in scores
+    for t in wording.tests_of(context, where, score, 'none')
+  }
+  name = wording.context_name(context, contexts)
+  head = ' '.join(f'{tables.TITLES[s]:<14}' for s in scores)
+  printed = [
+    f'{name}: {", ".join(context["data"])}; mean ± 95 %, + above none, - below',
+    f'{"":24} {head}'.rstrip(),
+  ]
+  for entry in entries:
+    cells = []
+    for score in scores:
+      mean, half = entry['scores'][score].values()
+      text = '-' if mean is None else f'{mean:.3f}'
+      text += '' if half is None else f' ±{half:.3f}'.replace('±0.', '±.')
+      mark = {1: '+', -1: '-', 0: ''}[sides.get((entry['entry'], score), 0)]
+      cells.append(f'{text + mark:<14}')
+    printed.append(f'{entry["entry"]:24} {" ".join(cells)}'.rstrip())
+  return printed

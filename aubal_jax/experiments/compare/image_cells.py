@@ -1,0 +1,163 @@
+"""Cells of a comparison on images: each is the run of a training of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import numpy as np
+
+from aubal_jax.datasets import loading
+from aubal_jax.experiments.compare import grid as cells_lib
+from aubal_jax.experiments.compare import images as images_lib
+from aubal_jax.network import log as log_lib
+from aubal_jax.runs import hosts
+from aubal_jax.runs import stages
+from aubal_jax.runs import workdir
+from aubal_jax.stages import balance
+from aubal_jax.stages import train
+from aubal_jax.tables import plan as plan_lib
+
+
+def make_inputs(inputs, grid) -> dict:
+  """Returns cell -> its `Inputs`, which share the images.
+
+  Args:
+    inputs: of the comparison.
+    grid: all the choices of `cells.make_grid`, but for what is compared on.
+
+  Raises:
+    ValueError: there are no images, a split lacks, or folds are all alike.
+  """
+  config = inputs.config
+  inputs.need_images()
+  sets = _sets(inputs)
+  for fold, dataset in sets.items():
+    images_lib.split_of(dataset, fold)
+  found = cells_lib.make_grid(
+    [config.data.name],
+    cells_lib.IMAGES,
+    seeds=range(config.seed, config.seed + config.compare.seeds),
+    folds=[*sets],
+    **grid,
+  )
+  if inputs.dataset.groups is None and any(
+    cell.diversity == 'group' for cell in found
+  ):
+    raise ValueError(
+      'compare.diversities holds group, but this data set has no groups; name '
+      'their column in data.group_column.'
+    )
+  return {cell: _inputs_of(inputs, cell, sets[cell.fold]) for cell in found}
+
+
+def _sets(inputs) -> dict:
+  """Returns fold -> the data set with its splits; None of what has but one."""
+  config, dataset = inputs.config, inputs.dataset
+  if not config.data.num_folds:
+    return {None: dataset}
+  if config.data.unknown == 'drop':
+    raise ValueError(
+      'compare with data.num_folds cannot drop rows with unknown labels: they '
+      'would be others in every fold. Set data.unknown to absent.'
+    )
+  other = config.copy_and_resolve_references()
+  sets = {}
+  for fold in range(config.data.num_folds):
+    other.data.fold = fold
+    split = loading.load(other).split
+    split = np.where(dataset.split == 'dropped', 'dropped', split)
+    sets[fold] = dataclasses.replace(dataset, split=split)
+  if (sets[0].split == sets[1].split).all():
+    raise ValueError(
+      f'data.num_folds is {len(sets)}, but this data set has splits of its '
+      "own; set it to 0, or set data.split_column=''."
+    )
+  return sets
+
+
+def _inputs_of(inputs, cell, dataset):
+  """Returns the `Inputs` of a cell."""
+  config = inputs.config.copy_and_resolve_references()
+  config.task = 'run'
+  config.train.num_steps = config.compare.num_steps or inputs.num_steps
+  config.seed = cell.seed
+  config.model.name = cell.model
+  config.augment.rows = cell.augment_rows
+  kind, _, name = cell.method.partition(':')
+  config.balance.method = 'none' if kind == 'loss' else kind
+  config.balance.fraction = cell.fraction or 0.0
+  if kind == 'loss':
+    config.loss.name = name
+  elif kind == 'aubal':
+    config.balance.objective = name
+    config.balance.upper = cell.upper
+    config.balance.diversity = cell.diversity
+  if cell.fold is not None:
+    config.data.fold = cell.fold
+  other = inputs.within(inputs.path / 'cells' / cell.name, config)
+  other.dataset = dataset
+  fingerprint = dataset.fingerprint()
+  for stage in other.pinned:
+    other.pinned[stage]['the table'] = fingerprint
+  other.pinned['compare'] = other.pinned['balance'] | other.pinned['train']
+  return other
+
+
+def run_cell(inputs, cell) -> dict:
+  """Balances, trains and scores; returns the content of result.json."""
+  seconds = None
+  if not inputs.is_done('balance'):
+    start = time.perf_counter()
+    hosts.from_first(lambda: balance.run(inputs))
+    seconds = time.perf_counter() - start
+  if not inputs.is_done('train'):
+    train.run(inputs)
+  plan, lines = hosts.from_first(
+    lambda: (
+      plan_lib.load(inputs.path / 'plan.npz'),
+      log_lib.read_lines(inputs.path / 'metrics.jsonl'),
+    )
+  )
+  trained = images_lib.seconds_of(
+    lines,
+    num_steps=inputs.num_steps,
+    batch_size=inputs.config.train.batch_size,
+  )
+  trial = images_lib.make_trial(
+    inputs.dataset,
+    cell.fold,
+    plan,
+    _make_predict(inputs),
+    seed=cell.seed,
+    seconds={'resample': seconds, 'train': trained},
+  )
+  return cell.described() | {
+    'num_steps': inputs.num_steps,
+    'label_names': [*inputs.dataset.label_names],
+    'trials': [trial],
+  }
+
+
+def _make_predict(inputs):
+  """Returns int[R] rows -> float[R, L], of the best state that was saved."""
+  from aubal_jax.network import bundle
+  from aubal_jax.network import inference
+
+  config, dataset = inputs.config, inputs.dataset
+  described = bundle.describe(config, dataset.label_names)
+  model, _ = bundle.make_network(described)
+  state = hosts.from_first(
+    lambda: bundle.restore(inputs.path / 'checkpoints', described)[1]
+  )
+  predict = inference.make_predict(model)
+  images = inputs.images()
+  return lambda rows: inference.predict_rows(
+    predict, state, images, rows, batch_size=config.evaluate.batch_size
+  )
+
+
+def tidy(inputs) -> None:
+  """Deletes the checkpoints of a finished cell, unless they are to stay."""
+  if not inputs.config.compare.keep_checkpoints:
+    workdir.clear(inputs.path, stages.WRITES['train'][:1])

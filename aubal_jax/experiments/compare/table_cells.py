@@ -1,0 +1,111 @@
+"""Cells of a comparison on tables of features: each has all seeds and folds."""
+
+from __future__ import annotations
+
+import os
+
+from aubal_jax.datasets import loading
+from aubal_jax.experiments.compare import grid as cells_lib
+from aubal_jax.runs import stages
+from aubal_jax.stages import balance
+from aubal_jax.stages import resample
+
+# What a cell reads beside its own choices, as beginnings of names.
+_READS = (
+  *('seed', 'data.label_columns', 'data.feature_columns'),
+  *('data.unknown_codes', 'balance.'),
+  *('compare.seeds', 'compare.repeats', 'compare.folds', 'compare.num_steps'),
+)
+
+
+def load(config, paths) -> dict:
+  """Returns name -> table, in the order of the paths.
+
+  Raises:
+    FileNotFoundError, ValueError: a file has to be mended; two have one name.
+  """
+  tables = {}
+  for path in paths:
+    name = os.path.splitext(os.path.basename(path))[0]
+    if name in tables:
+      raise ValueError(
+        f'compare.data names two tables that are called {name}, the last of '
+        f'them {path}; rename a file, or name it once.'
+      )
+    table = loading.load_table(config, path)
+    if table.features is None:
+      raise ValueError(
+        f'{path} has no features to compare methods on. Save them as '
+        "'features' [N, F] beside 'labels' in an .npz, or name their columns "
+        'in data.feature_columns.'
+      )
+    tables[name] = table
+  return tables
+
+
+def make_inputs(inputs, grid, tables) -> dict:
+  """Returns cell -> its `Inputs`.
+
+  Args:
+    inputs: of the comparison.
+    grid: all the choices of `cells.make_grid`, but for what is compared on.
+    tables: from `load`.
+
+  Raises:
+    ValueError: growth is to be bounded by groups that a table does not have.
+  """
+  found = cells_lib.make_grid([*tables], cells_lib.TABLE, **grid)
+  for cell in found:
+    if cell.diversity == 'group' and tables[cell.data].groups is None:
+      raise ValueError(
+        f'compare.diversities holds group, but {cell.data} has no groups; name '
+        'their column in data.group_column, or take content.'
+      )
+  return {cell: _inputs_of(inputs, cell, tables[cell.data]) for cell in found}
+
+
+def _inputs_of(inputs, cell, table):
+  """Returns the `Inputs` of a cell."""
+  config = inputs.config.copy_and_resolve_references()
+  other = inputs.within(inputs.path / 'cells' / cell.name, config)
+  other.dataset = table
+  flat = stages.flatten(config.to_dict())
+  other.pinned['compare'] = {
+    key: value for key, value in flat.items() if key.startswith(_READS)
+  } | {'the table': table.fingerprint()}
+  return other
+
+
+def run_cell(inputs, cell) -> dict:
+  """Resamples, trains and scores; returns the content of result.json."""
+  from aubal_jax.experiments.compare import tabular
+
+  config = inputs.config
+  first = config.seed
+  steps = config.compare.num_steps
+  result = tabular.run_cell(
+    inputs.dataset,
+    cell.method,
+    fraction=cell.fraction,
+    model=cell.model,
+    seeds=range(first, first + config.compare.seeds),
+    repeats=config.compare.repeats,
+    folds=config.compare.folds,
+    options=_options(config, cell),
+    diversity=cell.diversity,
+    num_clusters=config.balance.num_clusters,
+    name=cell.data,
+    **({'num_steps': steps} if steps else {}),
+  )
+  return result | cell.described()
+
+
+def _options(config, cell) -> dict:
+  """Returns the options of the cell's resampler that `config.balance` names."""
+  kind, _, _ = cell.method.partition(':')
+  if kind == 'aubal':
+    settings = balance.solve_settings(config)
+    for name in ('objective', 'budget', 'budget_growth', 'budget_exactly'):
+      del settings[name]
+    return settings | {'upper': cell.upper}
+  return resample.options_of(config, cell.method)

@@ -1,0 +1,317 @@
+"""A cell of a comparison on a table of features: one method, all its trials."""
+
+from __future__ import annotations
+
+import functools
+import time
+import typing
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from scipy import sparse
+
+from aubal_jax import resampling
+from aubal_jax.batches import plan_rows
+from aubal_jax.datasets import dataset as dataset_lib
+from aubal_jax.experiments.compare import bounds
+from aubal_jax.experiments.compare import fit
+from aubal_jax.experiments.compare import folds as folds_lib
+from aubal_jax.experiments.compare import scores
+from aubal_jax.network import losses as losses_lib
+from aubal_jax.network.models import tabular
+from aubal_jax.tables import plan as plan_lib
+
+_ROWS_STEP = 64  # Rows are filled up to a multiple: methods share programs.
+
+
+def run_cell(
+  dataset: dataset_lib.Dataset,
+  method: str,
+  *,
+  fraction: float | None,
+  model: str,
+  seeds: int | Sequence[int] = 3,
+  repeats: int = 5,
+  folds: int = 2,
+  num_steps: int = 300,
+  options: Mapping | None = None,
+  diversity: str = 'none',
+  num_clusters: int = 0,
+  name: str = '',
+) -> dict:
+  """Resamples, trains and scores a method in every fold, with every seed.
+
+  Folds, validation rows and the standardisation of features depend on the split
+  alone; from the seed (and the split) come resampling and the first parameters.
+  Neighbours are looked for among standardised features.
+
+  Args:
+    dataset: a table with features.
+    method: a name of `resampling.RESAMPLERS`; 'aubal:OBJECTIVE'; or
+      'loss:NAME', a name of `losses.LOSSES` on the rows as they are.
+    fraction: rows to add or to delete, see `resampling.resample`; of no meaning
+      to a loss.
+    model: a name of `models.tabular.MODELS`.
+    seeds: how many, or which.
+    repeats: divisions into folds.
+    folds: folds of each.
+    num_steps: optimiser steps, the same for all.
+    options: further options of the resampler, such as `upper`.
+    diversity: what bounds the growth of `aubal`, a name of `diversity.KINDS`.
+    num_clusters: of content, see `diversity.find_clusters`.
+    name: of the data, for the result.
+
+  Returns:
+    The content of result.json.
+
+  Raises:
+    ValueError: the table has no features, a name is not known, or the
+      resampler refuses an argument.
+  """
+  if dataset.features is None:
+    raise ValueError(
+      f'{name or "The table"} has no features to compare methods on. Save them '
+      "as 'features' [N, F] beside 'labels' in an .npz, or name their columns "
+      'in data.feature_columns.'
+    )
+  seeds = range(seeds) if isinstance(seeds, int) else seeds
+  net = tabular.make_model(model, dataset.labels.shape[1])
+  splits = folds_lib.draw(dataset, repeats=repeats, num_folds=folds)
+  resampler, loss, chosen = parse_method(method, options)
+  if loss is None:
+    losses = (fit.bce,)
+  else:
+    losses = tuple(_make_loss(dataset, split, loss) for split in splits)
+    fraction = None
+  resample = functools.partial(
+    resampling.resample, method=resampler, fraction=fraction, **chosen
+  )
+  drawn = [
+    _draw_split(
+      dataset, split, seeds, resample, chosen, diversity, num_clusters
+    )
+    for split in splits
+  ]
+  num_rows = max(
+    len(split.train) + sum(len(one.made) for one in some)
+    for split, some in zip(splits, drawn, strict=True)
+  )
+  trials = []
+  for k, (split, some) in enumerate(zip(splits, drawn, strict=True)):
+    started = time.perf_counter()
+    probability = _train(
+      dataset,
+      split,
+      some,
+      net,
+      num_rows=-(-num_rows // _ROWS_STEP) * _ROWS_STEP,
+      losses=losses,
+      which=min(k, len(losses) - 1),
+      rotate=model == 'logistic',
+      learning_rate=fit.LEARNING_RATES[model],
+      num_steps=num_steps,
+    )
+    seconds = (time.perf_counter() - started) / len(some)
+    trials += [
+      _trial(dataset, split, seed, one, p, seconds)
+      for seed, one, p in zip(seeds, some, probability, strict=True)
+    ]
+  return {
+    'data': name,
+    'kind': 'table',
+    'method': method,
+    'fraction': fraction,
+    'model': model,
+    'augment_rows': None,
+    'upper': chosen.get('upper'),
+    'diversity': diversity,
+    'num_steps': num_steps,
+    'label_names': list(dataset.label_names),
+    'trials': trials,
+  }
+
+
+def parse_method(
+  method: str, options: Mapping | None = None
+) -> tuple[str, str | None, dict]:
+  """Returns the resampler, the loss (None: binary cross entropy), its options.
+
+  Examples:
+    >>> parse_method('aubal:l1', {'upper': 3.0})
+    ('aubal', None, {'objective': 'l1', 'upper': 3.0})
+    >>> parse_method('loss:focal')
+    ('none', 'focal', {})
+  """
+  kind, colon, detail = method.partition(':')
+  if colon and kind == 'loss':
+    return 'none', detail, {}
+  if colon and kind == 'aubal':
+    return kind, None, {'objective': detail, **(options or {})}
+  return method, None, dict(options or {})
+
+
+class _Drawn(typing.NamedTuple):
+  """A plan, as it is trained on.
+
+  Attributes:
+    plan: in rows of the table.
+    made: float64[E, F], features of the rows that have a partner.
+    targets: float64[R + E, L], of the R training rows and of those.
+    weights: float64[R + E, L].
+    key: JAX key, of the first parameters.
+    seconds: that resampling took.
+  """
+
+  plan: plan_lib.Plan
+  made: np.ndarray
+  targets: np.ndarray
+  weights: np.ndarray
+  key: jax.Array
+  seconds: float
+
+
+def _draw_split(
+  dataset, split, seeds, resample, chosen, diversity, num_clusters
+) -> list[_Drawn]:
+  """Resamples the training part of a split with every seed."""
+  features = standardise(dataset.features, split.train)
+  if diversity != 'none':
+    upper = bounds.find_upper(
+      dataset,
+      split.train,
+      features,
+      kind=diversity,
+      num_clusters=num_clusters,
+      **{key: chosen[key] for key in ('lower', 'upper') if key in chosen},
+    )
+    resample = functools.partial(resample, upper=upper)
+  return [_draw(dataset, split, features, seed, resample) for seed in seeds]
+
+
+def _draw(dataset, split, features, seed, resample) -> _Drawn:
+  """Resamples the training part of a split."""
+  started = time.perf_counter()
+  entropy = np.random.SeedSequence([seed, split.repeat, split.fold])
+  of_plan, of_features, of_model = map(int, entropy.generate_state(3))
+  plan = resample(
+    dataset.labels[split.train],
+    features=features[split.train],
+    rows=split.train,
+    seed=of_plan,
+    label_names=dataset.label_names,
+  )
+  made = plan.take(features, np.random.default_rng(of_features))
+  made = made[plan.partner >= 0]
+  seconds = time.perf_counter() - started
+  targets, weights = _entries(dataset, split, plan)
+  key = jax.random.key(of_model)
+  return _Drawn(plan, made, targets, weights, key, seconds)
+
+
+def _trial(dataset, split, seed, drawn, probability, seconds) -> dict:
+  """Returns what result.json says of one seed of a split."""
+  validation, test = probability[split.validation], probability[split.test]
+  return {
+    'seed': seed,
+    'repeat': split.repeat,
+    'fold': split.fold,
+    'num_train': len(split.train),
+    'num_test': len(split.test),
+    **scores.score(dataset, split, validation, test),
+    'plan': scores.describe(drawn.plan, dataset.labels),
+    'seconds': {'resample': drawn.seconds, 'train': seconds},
+  }
+
+
+def standardise(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+  """Returns float32[N, F], of mean 0 and deviation 1 over the rows given.
+
+  A feature that is constant there is 0 there.
+
+  Args:
+    features: float[N, F].
+    rows: int[R].
+  """
+  features = features.astype(np.float64)
+  mean, scale = features[rows].mean(axis=0), features[rows].std(axis=0)
+  # Nothing but rounding differs: no division by it.
+  constant = scale <= 1e-9 * np.abs(mean)
+  return ((features - mean) / np.where(constant, 1, scale)).astype(np.float32)
+
+
+def principal_axes(rows: np.ndarray) -> np.ndarray:
+  """Returns float32[F, F], the principal axes of rows [R, F] in its columns.
+
+  In these coordinates the optimum of the logistic model is the same one, but
+  the loss curves nearly along each by itself, which is how Adam scales its
+  steps: hundreds of them do what takes thousands in the features.
+  """
+  return _axes(np.ascontiguousarray(rows, np.float32).tobytes(), rows.shape)
+
+
+@functools.lru_cache(maxsize=32)  # The same for all methods.
+def _axes(rows, shape):
+  rows = np.frombuffer(rows, np.float32).reshape(shape)
+  return np.linalg.eigh(rows.T @ rows)[1]
+
+
+def _entries(dataset, split, plan):
+  """Returns targets and weights [R + E, L] that stand for a plan's rows.
+
+  A row that the plan repeats weighs as often. One that it has with several
+  labels has their mean as target, which is the same cross entropy.
+  """
+  made, rows = plan.partner >= 0, np.arange(len(plan))
+  labels = plan_rows.labels_of(plan, dataset.labels, rows)
+  known = plan_rows.known_of(plan, dataset.known, rows)
+  place = np.searchsorted(split.train, plan.source)
+  place[made] = len(split.train) + np.arange(made.sum())
+  add = sparse.csr_array(
+    (np.ones(len(plan)), (place, np.arange(len(plan)))),
+    shape=(len(split.train) + made.sum(), len(plan)),
+  )
+  weights = add @ known.astype(np.float64)
+  return (add @ (labels * known)) / np.maximum(weights, 1), weights
+
+
+def _make_loss(dataset, split, name):
+  """Returns a loss that knows the label frequencies of a training part."""
+  counts = dataset.labels[split.train].sum(axis=0, dtype=np.int64)
+  known = dataset.known[split.train].sum(axis=0)
+  return losses_lib.make_loss(
+    name, frequency=counts / np.maximum(known, 1), counts=counts
+  )
+
+
+def _train(
+  dataset, split, drawn, net, *, num_rows, rotate, **settings
+) -> np.ndarray:
+  """Returns float32[S, N, L], each seed's probabilities of the whole table."""
+  features = standardise(dataset.features, split.train)
+  train = len(split.train)
+  rows = np.zeros((num_rows, features.shape[1]), np.float32)
+  rows[:train] = features[split.train]
+  shape = (len(drawn), num_rows, dataset.labels.shape[1])
+  targets, weights = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+  start = train
+  for k, one in enumerate(drawn):
+    own = slice(start, start + len(one.made))
+    rows[own] = one.made
+    for into, values in ((targets, one.targets), (weights, one.weights)):
+      into[k, :train], into[k, own] = values[:train], values[train:]
+    start = own.stop
+  if rotate:
+    axes = principal_axes(rows[:train])
+    rows, features = rows @ axes, features @ axes
+  params = fit.fit(
+    net,
+    features=rows,
+    targets=targets,
+    weights=weights,
+    num_entries=np.float32(dataset.known[split.train].sum()),
+    keys=jax.numpy.stack([one.key for one in drawn]),
+    **settings,
+  )
+  return np.asarray(fit.predict(net, params, features))

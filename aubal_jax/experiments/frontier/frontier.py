@@ -1,0 +1,89 @@
+"""labels -> frontier.csv, frontier.png: how even the classes get for what."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+import numpy as np
+
+from aubal_jax.runs import progress
+from aubal_jax.stages import balance
+from aubal_jax.stages import problem
+
+_NUM_PRINTED = 8
+_COLUMNS = (
+  ('lambda', 'lam', '{:,.4g}'.format),
+  ('images', 'images', '{:,.0f}'.format),
+  ('added', 'added', '{:+,.0f}'.format),
+  ('f', 'value', '{:,.2f}'.format),
+  ('gap', 'gap', '{:.1e}'.format),
+  ('image price', 'image_price', '{:.3g}'.format),
+  ('MeanIR', 'mean_ir', '{:,.2f}'.format),
+  ('most/least', 'class_spread', '{:,.1f}'.format),
+)
+
+
+def check(_) -> None:
+  """Raises ValueError for what is wrong whatever the settings."""
+  if not importlib.util.find_spec('matplotlib'):
+    raise ValueError(
+      'config.task=frontier needs matplotlib for its plot, which is not '
+      'installed: pip install matplotlib'
+    )
+
+
+def run(inputs) -> None:
+  """Solves point after point, and writes them as a table and as a picture."""
+  config, path = inputs.config, inputs.path
+  if inputs.is_done('frontier'):
+    print(f'frontier: already done, see {path / "frontier.png"}', flush=True)
+    return
+  from aubal_jax.balancing import frontier as frontier_lib
+  from aubal_jax.experiments.frontier import frontier_plot as report
+
+  labelsets = problem.find_labelsets(inputs)
+  watch = progress.Progress(config.frontier.num_points, 'frontier: points')
+  found = frontier_lib.frontier(
+    labelsets,
+    over=config.frontier.over,
+    num_points=config.frontier.num_points,
+    on_progress=lambda _: watch.update(),
+    **balance.solve_settings(config),
+  )
+  _print_points(found, config.balance.tol)
+  inputs.begin('frontier')
+  found.save_csv(path / 'frontier.csv')
+  report.plot(found, path / 'frontier.png')
+  inputs.finish('frontier')
+  print(f'frontier: {path / "frontier.png"}', flush=True)
+  inputs.watch.lap('frontier')
+
+
+def _print_points(found, tol) -> None:
+  """Prints a few of the points, the chosen one among them and marked."""
+  print(
+    f'frontier: {len(found)} points over {found.over}, from '
+    f'{found.images_start:,} images with f {found.value_start:,.2f}; a few:\n'
+  )
+  columns = found.columns()
+  shown = [c for c in _COLUMNS if c[1] != 'lam' or found.over == 'lam']
+  places = np.linspace(0, len(found) - 1, min(_NUM_PRINTED, len(found)))
+  places = np.union1d(np.rint(places).astype(int), [found.chosen])
+  table = [[*(head for head, _, _ in shown), '']]
+  for k in places:
+    cells = [form(columns[name][k]) for _, name, form in shown]
+    table.append([*cells, '<- these settings' if k == found.chosen else ''])
+  widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+  for cells in table:
+    padded = zip(cells, widths, strict=True)
+    print('  '.join(f'{cell:>{width}}' for cell, width in padded).rstrip())
+  print(flush=True)
+  open_ = int((found.gap > tol).sum())
+  if open_:
+    print(
+      f'Warning: the certified gap of {open_} of {len(found)} points is above '
+      f'balance.tol, {found.gap.max():.1e} at most; a larger '
+      'balance.max_steps, or balance.optimizer=newton, closes it.',
+      file=sys.stderr,
+    )

@@ -1,0 +1,188 @@
+"""The picture of a frontier: imbalance against the images added."""
+
+from __future__ import annotations
+
+import io
+import pathlib
+
+import numpy as np
+
+from aubal_jax.runs import files
+
+_INK, _GRID = '#1b1f24', '#cfd5dc'
+_CURVE, _FLOOR, _MARK = '#0068a8', '#e9ecf0', '#b0005a'
+_RC = {
+  'axes.axisbelow': True,
+  'axes.edgecolor': _GRID,
+  'axes.grid': True,
+  'axes.labelcolor': _INK,
+  'axes.spines.right': False,
+  'axes.spines.top': False,
+  'axes.titlelocation': 'left',
+  'axes.titlesize': 10,
+  'axes.titleweight': 'bold',
+  'axes.unicode_minus': False,
+  'font.size': 9,
+  'grid.color': _GRID,
+  'grid.linewidth': 0.6,
+  'legend.fontsize': 8.5,
+  'legend.frameon': False,
+  'svg.fonttype': 'none',
+  'svg.hashsalt': 'frontier',
+  'text.color': _INK,
+  'text.parse_math': False,
+  'xtick.color': _GRID,
+  'xtick.labelcolor': _INK,
+  'ytick.color': _GRID,
+  'ytick.labelcolor': _INK,
+}
+# Equal frontiers give equal files.
+_NO_DATE = {
+  'png': {'Software': None},
+  'svg': {'Date': None},
+  'pdf': {'CreationDate': None},
+}
+
+
+def plot(frontier, path) -> None:
+  """Draws imbalance against the images added, with what each image is worth.
+
+  Above, the points and the certified floor below them; the point chosen is
+  marked. Along budgets it is the value f, below it no growth with so many
+  images can be; along lam it is the imbalance alone, below it none that varies
+  as little. Below, the price of an image, or lam. Relative to the start, where
+  it is above 0. Equal frontiers give equal files.
+
+  Args:
+    frontier: a Frontier, or whatever has its attributes over, objective,
+      chosen, value_start and the columns.
+    path: of the picture, .png, .svg or .pdf; written whole or not at all.
+
+  Raises:
+    ValueError: the path ends in something else.
+  """
+  import matplotlib
+  from matplotlib.figure import Figure
+
+  kind = pathlib.Path(path).suffix.removeprefix('.').lower()
+  if kind not in _NO_DATE:
+    raise ValueError(
+      f'path must end in one of {sorted(_NO_DATE)}; it is {str(path)!r}.'
+    )
+  picture = io.BytesIO()
+  with matplotlib.rc_context(_RC):
+    figure = Figure((7.2, 4.9), dpi=150, layout='constrained')
+    above, below = figure.subplots(
+      2, 1, sharex=True, gridspec_kw={'height_ratios': (3, 1)}
+    )
+    _draw_values(above, frontier)
+    _draw_price(below, frontier)
+    figure.savefig(picture, format=kind, metadata=_NO_DATE[kind])
+  with files.write_atomically(path, 'wb') as file:
+    file.write(picture.getvalue())
+
+
+def _draw_values(ax, frontier):
+  """Draws what is had for the images, the floor below it, and the choice."""
+  value, floor, name = _heights(frontier)
+  added, k = frontier.added, frontier.chosen
+  room = 0.12 * max(value.max() - value.min(), 0.01 * abs(value).max(), 1e-9)
+  bottom = floor.min() - room
+  if frontier.over == 'budget':
+    places, heights = _with_corners(frontier, floor)
+    ax.fill_between(
+      places, bottom, heights, color=_FLOOR, linewidth=0,
+      label='certified: with so many images nothing lies here',
+    )  # fmt: skip
+  else:
+    ax.plot(
+      added, floor, color=_GRID, linewidth=6, solid_capstyle='round',
+      label='certified floor at the same variance of growth',
+    )  # fmt: skip
+  ax.plot(added, value, color=_CURVE, marker='o', markersize=3.5, linewidth=1.4)
+  ax.plot(
+    added[k], value[k], 'o', color=_MARK, markersize=9,
+    markerfacecolor='none', markeredgewidth=1.8,
+    label=_describe(frontier, value[k]),
+  )  # fmt: skip
+  ax.set_ylim(bottom, value.max() + room)
+  ax.set_title(
+    f'What images buy: objective {frontier.objective}, certified within '
+    f'{max(frontier.gap.max(), 1e-16):.0e}'
+  )
+  ax.set_ylabel(name)
+  ax.yaxis.set_major_formatter(lambda y, _: f'{y:,.6g}')
+  ax.legend(loc='upper right')
+
+
+def _with_corners(frontier, floor):
+  """Returns the floor over images, with its corners between the points.
+
+  A bound holds for other budgets too, with the price of the images between: the
+  floor is the highest of these lines, and two of them meet between two points.
+  """
+  x = frontier.added
+  scale = 100 / frontier.value_start if _is_relative(frontier) else 1.0
+  price = scale * frontier.image_price
+  drop = price[:-1] - price[1:]
+  ahead = floor[:-1] - price[:-1] * np.diff(x)  # The left one's, at the right.
+  step = (floor[1:] - ahead) / np.where(drop > 0, drop, np.inf)
+  step = np.clip(step, 0.0, np.diff(x))
+  between = floor[1:] + price[1:] * step
+  corners = np.stack([x[1:] - step, between], axis=1)
+  points = np.stack([x, floor], axis=1)
+  order = np.argsort(np.append(np.arange(len(x)), np.arange(len(x) - 1) + 0.5))
+  return np.concatenate([points, corners])[order].T
+
+
+def _heights(frontier):
+  """Returns what is drawn, its floor, and what it is called."""
+  value, floor = frontier.value, frontier.lower_bound
+  name = 'objective f'
+  if frontier.over == 'lam':
+    spread = frontier.lam_effective * frontier.growth_var
+    value, floor, name = frontier.imbalance, floor - spread, 'imbalance'
+  start = frontier.value_start
+  if _is_relative(frontier):
+    return 100 * value / start, 100 * floor / start, f'{name}, % of the start'
+  return value - start, floor - start, f'{name}, less that of the start'
+
+
+def _is_relative(frontier) -> bool:
+  """Whether f has a natural zero, and more than that at the start."""
+  return frontier.objective != 'log' and frontier.value_start > 0
+
+
+def _describe(frontier, height) -> str:
+  """Returns what the legend says of the point chosen."""
+  k = frontier.chosen
+  figure = f'{height:.1f} %' if _is_relative(frontier) else f'{height:,.5g}'
+  return (
+    f'chosen: {frontier.added[k]:+,.0f} images, {figure}, '
+    f'MeanIR {frontier.mean_ir[k]:.2f}'
+  )
+
+
+def _draw_price(ax, frontier):
+  """Draws the price of an image, or lam, under the points."""
+  from matplotlib.ticker import MaxNLocator
+
+  added, k = frontier.added, frontier.chosen
+  name, heights = 'price of\nan image', frontier.image_price
+  if frontier.over == 'lam':
+    name, heights = 'lam', frontier.lam
+    ax.set_yscale('log')
+    ax.minorticks_off()
+    ax.yaxis.set_major_formatter(lambda y, _: f'{y:g}')
+  ax.plot(added, heights, color=_CURVE, marker='.', markersize=4, linewidth=1)
+  ax.plot(
+    added[k], heights[k], 'o', color=_MARK, markersize=7,
+    markerfacecolor='none', markeredgewidth=1.5,
+  )  # fmt: skip
+  ax.margins(y=0.15)
+  if np.ptp(added) < 1:  # Nothing pays: one point, and no range around it.
+    ax.set_xlim(added[k] - 10, added[k] + 10)
+  ax.set_ylabel(name)
+  ax.set_xlabel('images added')
+  ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+  ax.xaxis.set_major_formatter(lambda x, _: f'{x:,.0f}')

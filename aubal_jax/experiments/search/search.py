@@ -1,0 +1,229 @@
+"""The paper's grid search: loss, optimiser, learning rate and batch size.
+
+A cell of the grid is the folder of an ordinary run, search/CELL: all have the
+plan, the seed and the number of optimiser steps in common, each goes on from
+its own checkpoints, and the best is evaluated where it is. What is compared is
+the validation score of each one's best checkpoint; nothing of the test split
+is known when the best is chosen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import shlex
+import sys
+import time
+
+from aubal_jax.experiments import cells as cells_tasks
+from aubal_jax.experiments.search import grid as grid_lib
+from aubal_jax.experiments.search import search_plot as report
+from aubal_jax.network import log as log_lib
+from aubal_jax.runs import errors
+from aubal_jax.runs import files
+from aubal_jax.runs import hosts
+from aubal_jax.runs import preemption
+from aubal_jax.runs import progress
+from aubal_jax.runs import stages
+from aubal_jax.runs import workdir
+from aubal_jax.stages import balance
+from aubal_jax.stages import train
+
+_FIELDS = (
+  *('cell', 'loss', 'optimizer', 'learning_rate', 'batch_size'),
+  *train.SCORES,
+  *('step', 'num_steps', 'status'),
+)
+
+
+def run(inputs) -> None:
+  """Trains every cell that is not trained yet, and compares them all.
+
+  Raises:
+    ValueError: a batch cannot be shared, there is no validation split, or a
+      cell's folder is of another search.
+    SystemExit: some failed; their rows say why. Or a signal came.
+  """
+  import jax
+
+  from aubal_jax.network import step as step_lib
+
+  config, cells = inputs.config, grid_lib.make_grid(inputs.config)
+  inputs.need_images()
+  if not len(inputs.dataset.rows('validation')):
+    raise ValueError(
+      'A search compares scores on the validation split, which this data set '
+      'does not have; set config.data.validation_fraction.'
+    )
+  for cell in cells:
+    step_lib.check_batch_size(cell.batch_size, jax.device_count())
+  runs = {cell: _run_of(inputs, cell) for cell in cells}
+  hosts.from_first(lambda: cells_tasks.refuse_others(runs.values()))
+  _tell_grid(cells, inputs.num_steps)
+  if inputs.is_done('balance'):
+    print('balance: done before.', flush=True)
+  else:
+    hosts.from_first(lambda: balance.run(inputs))
+  left = [cell for cell in cells if not runs[cell].is_done('train')]
+  if left:
+    inputs.images()  # Read once, for all.
+  failures = _train_all(inputs, left, len(cells))
+  rows = hosts.from_first(
+    lambda: [_row(runs[cell], cell, failures.get(cell)) for cell in cells]
+  )
+  hosts.from_first(lambda: _conclude(inputs, rows, config.search.metric))
+  inputs.watch.lap('comparing')
+  cells_tasks.end_with(failures)
+
+
+def _run_of(inputs, cell):
+  """Returns the `Inputs` of a cell, whose data set and images are shared."""
+  config = inputs.config.copy_and_resolve_references()
+  config.task = 'run'
+  config.train.num_steps = inputs.num_steps  # Not epochs: equal for all.
+  for key, value in cell.settings().items():
+    section, name = key.split('.')
+    config[section][name] = value
+  return inputs.within(inputs.path / 'search' / cell.name, config)
+
+
+def _tell_grid(cells, num_steps) -> None:
+  sizes = [len({*values}) for values in zip(*cells, strict=True)]
+  words = ('losses', 'optimizers', 'learning rates', 'batch sizes')
+  print(
+    f'search: {len(cells):,} cells ('
+    + ' x '.join(f'{n} {word}' for n, word in zip(sizes, words, strict=True))
+    + f'), {num_steps:,} optimiser steps each',
+    flush=True,
+  )
+
+
+def _train_all(inputs, cells, total) -> dict[grid_lib.Cell, str]:
+  """Trains one after the other; returns what went wrong with some.
+
+  Args:
+    inputs: of the search.
+    cells: those to train.
+    total: all there are, for what is printed.
+  """
+  failures = {}
+  start, images = time.monotonic(), 0  # Time goes with images, not with steps.
+  for i, cell in enumerate(cells):
+    preemption.stop_if_requested()
+    line = f'search: cell {total - len(cells) + i + 1} of {total}, {cell.name}'
+    if images:
+      seconds = (time.monotonic() - start) / images
+      seconds *= sum(other.batch_size for other in cells[i:])
+      line += f'; about {progress.duration(seconds)} left in all'
+    print(line, flush=True)
+    failure = _train_one(inputs, cell)
+    if failure is not None:
+      failures[cell] = failure
+      print(f'search: {cell.name} {failure}', file=sys.stderr, flush=True)
+    images += cell.batch_size
+  return failures
+
+
+def _train_one(inputs, cell) -> str | None:
+  """Trains a cell; returns what went wrong, or None.
+
+  What is wrong with the disk is wrong for all of them, and raised.
+  """
+  cell_inputs = _run_of(inputs, cell)
+  path = cell_inputs.path
+  lock = workdir.locked(path) if hosts.is_first() else contextlib.nullcontext()
+  with lock:
+    hosts.from_first(lambda: _take_plan(inputs, cell_inputs))
+    try:
+      train.run(cell_inputs)
+    except OSError:
+      raise
+    except Exception as error:  # One cell's: no room for its batch, or a bug.
+      return errors.tell_failure(error)
+  return None
+
+
+def _take_plan(inputs, cell_inputs) -> None:
+  """Copies what balancing has written into the folder of a cell."""
+  if cell_inputs.is_done('balance'):
+    return
+  for name in (*stages.WRITES['balance'], 'solution.json'):
+    if (inputs.path / name).exists():
+      content = (inputs.path / name).read_bytes()
+      with files.write_atomically(cell_inputs.path / name, 'wb') as file:
+        file.write(content)
+  cell_inputs.finish('balance')
+
+
+def _row(cell_inputs, cell, failure) -> dict:
+  """Returns the row of a cell, with the course of its validation scores."""
+  from aubal_jax.network import checkpoint
+
+  row = dict.fromkeys(_FIELDS) | {'cell': cell.name, **cell._asdict()}
+  lines = log_lib.read_lines(cell_inputs.path / 'metrics.jsonl')
+  metric = cell_inputs.config.search.metric
+  seen = [line for line in lines if 'validation' in line]
+  row['curve'] = {
+    'step': [line['step'] for line in seen],
+    metric: [line['validation'][metric] for line in seen],
+  }
+  row['num_steps'] = lines[-1]['step'] if lines else 0
+  if failure is not None:
+    return row | {'status': failure}
+  with checkpoint.open_checkpoints(
+    cell_inputs.path / 'checkpoints', read_only=True
+  ) as checkpoints:
+    row['step'] = checkpoint.find_step(checkpoints, which='best')
+    found = checkpoints.metrics(row['step'])
+  return row | {name: found[name] for name in train.SCORES} | {'status': ''}
+
+
+def _conclude(inputs, rows, metric) -> None:
+  """Prints the table, best first, and what is done with the best; writes."""
+  rows = sorted(
+    rows, key=lambda row: (row[metric] is None, -(row[metric] or 0))
+  )
+  record = {'metric': metric, 'num_steps': inputs.num_steps, 'rows': rows}
+  print(f'\n{report.head(train.SCORES)}')
+  for row in rows:
+    print(report.line(row, train.SCORES))
+  print('\n' + report.wrapped(report.notes(record)))
+  with files.write_atomically(inputs.path / 'search.csv') as file:
+    writer = csv.DictWriter(
+      file, _FIELDS, extrasaction='ignore', lineterminator='\n'
+    )
+    writer.writeheader()
+    writer.writerows(rows)
+  files.write_json(inputs.path / 'search.json', record)
+  with files.write_atomically(inputs.path / 'search.png', 'wb') as file:
+    report.draw(file, rows, metric=metric)
+  print(f'search: {inputs.path / "search.png"}')
+  if rows[0][metric] is not None:
+    best = grid_lib.Cell(
+      **{name: rows[0][name] for name in grid_lib.Cell._fields}
+    )
+    print(
+      f'The best one, evaluated on the test split:\n  {_command(inputs, best)}'
+    )
+  sys.stdout.flush()
+
+
+def _command(inputs, cell) -> str:
+  """Returns the command that finishes the run of a cell: this one, changed."""
+  changed = {
+    'workdir': inputs.path / 'search' / cell.name,
+    'config.task': 'run',
+    'config.train.num_steps': inputs.num_steps,
+  }
+  changed |= {f'config.{k}': v for k, v in cell.settings().items()}
+  kept, given = [], iter(sys.argv[1:])
+  for argument in given:
+    name, equals, _ = argument.lstrip('-').partition('=')
+    ours = name in changed or name.startswith('config.search.')
+    if name.endswith('overwrite'):
+      continue
+    value = [] if equals else [next(given, '')]
+    if not ours:
+      kept += [argument, *value]
+  kept += [f'--{name}={value}' for name, value in changed.items()]
+  return shlex.join(['python', '-m', 'aubal_jax.main', *kept])

@@ -1,0 +1,143 @@
+"""The data set -> inspect.json, inspect.html."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from aubal_jax.datasets import dataset as dataset_lib
+from aubal_jax.runs import files
+from aubal_jax.tables import labelsets as labelsets_lib
+
+_SIDE = 112  # Pixels of a picture on the page.
+_PICTURES = 640  # On the page, so that it can be sent around.
+_LARGEST = 10  # Labelsets that are listed.
+_PRINTED = 10  # Findings that are printed.
+
+
+def run(inputs) -> None:
+  """Looks at every image and label, and writes what is odd.
+
+  It is done anew each time: image files may have changed unnoticed.
+  """
+  from aubal_jax.inspection import findings
+  from aubal_jax.inspection import inspection_page
+  from aubal_jax.inspection import survey
+
+  config, data, path = inputs.config, inputs.dataset, inputs.path
+  inputs.watch.lap('other')
+  seen = survey.look(data)
+  inputs.watch.lap('looking at images')
+  content = _content(config, data, seen)
+  content['findings'] = findings.find(content)
+  pictures = survey.thumbnails(
+    data, {row for entry in content['examples'] for row in entry['rows']}, _SIDE
+  )
+  inputs.begin('inspect')
+  files.write_json(path / 'inspect.json', content)
+  inspection_page.write_page(path / 'inspect.html', content, pictures)
+  inputs.finish('inspect')
+  _print(content, path / 'inspect.html')
+  inputs.watch.lap('inspect')
+
+
+def _content(config, data, seen) -> dict:
+  """Returns inspect.json but for the findings."""
+  from aubal_jax.inspection import label_survey
+  from aubal_jax.inspection import survey
+  from aubal_jax.inspection import survey_tables
+
+  num_labels = len(data.label_names)
+  has_images = data.load_images is not None
+  content = {
+    'settings': {
+      name: config.data[name]
+      for name in ('name', 'path', 'image_size', 'channels', 'resize', 'crop')
+    },
+    'rows': data.num_rows(),
+    'label_names': list(data.label_names),
+    'notes': list(data.notes),
+    'images': None,
+    'drops': survey_tables.describe_drops(data),
+    'duplicates': None,
+    'statistics': None,
+    'labels': label_survey.labels(data),
+    'pairs': label_survey.pairs(data),
+    'groups': label_survey.groups(data),
+    'labelsets': _labelsets(data, config.inspect.near_empty),
+    'examples': [],
+  }
+  if has_images:
+    content['images'] = survey_tables.describe_failures(data, seen)
+    content['duplicates'] = survey_tables.duplicates(data, seen)
+    content['statistics'] = survey_tables.statistics(
+      data, seen, image_size=config.data.image_size
+    )
+    count = min(config.inspect.images_per_label, _PICTURES // (num_labels + 1))
+    content['examples'] = survey.examples(
+      data, seen, count=count, seed=config.seed
+    )
+  return content
+
+
+def _labelsets(data, near_empty) -> dict:
+  """Returns how uneven train is, and what the other splits have beyond it."""
+  used = np.flatnonzero(data.split != dataset_lib.DROPPED)
+  split = data.split[used]
+  index = labelsets_lib.find_labelsets(data.labels[used]).index
+  train = labelsets_lib.find_labelsets(data.labels[used[split == 'train']])
+  uneven = labelsets_lib.imbalance(train)
+  is_new = ~np.isin(index, index[split == 'train'])
+  unseen = {}
+  for name in ('validation', 'test'):
+    new = is_new & (split == name)
+    unseen[name] = {
+      'labelsets': len(np.unique(index[new])),
+      'rows': int(new.sum()),
+    }
+  few = train.counts < near_empty
+  return {
+    'labelsets': len(train.counts),
+    'near_empty_below': near_empty,
+    'near_empty': int(few.sum()),
+    'near_empty_rows': int(train.counts[few].sum()),
+    'unseen': unseen,
+    **{
+      name: round(uneven[name], 4) if math.isfinite(uneven[name]) else None
+      for name in ('mean_ir', 'cvir', 'scumble', 'cardinality', 'density')
+    },
+    'largest': [
+      {
+        'labels': [data.label_names[k] for k in np.flatnonzero(pattern)],
+        'count': int(count),
+      }
+      for pattern, count in zip(
+        train.patterns[:_LARGEST], train.counts[:_LARGEST], strict=True
+      )
+    ],
+  }
+
+
+def _print(content, page) -> None:
+  """Prints the counts, the findings but for mere notes, and the page."""
+  rows, images = content['rows'], content['images']
+  parts = [f'{rows[name]:,} {name}' for name in rows if rows[name]]
+  seen = ''
+  if images:
+    seen = f'{images["readable"]:,} of {images["images"]:,} images readable, '
+  print(
+    f'inspect: {seen}{", ".join(parts)} rows, '
+    f'{len(content["label_names"]):,} label(s), '
+    f'{content["labelsets"]["labelsets"]:,} labelset(s) in train'
+  )
+  found = [x for x in content['findings'] if x['level'] != 'note']
+  for entry in found[:_PRINTED]:
+    names = [*entry['names'][:2], *['...'] * (len(entry['names']) > 2)]
+    some = f' ({", ".join(names)})' if names else ''
+    print(f'  {entry["level"]}: {entry["what"]}{some}')
+  if len(found) > _PRINTED:
+    print(f'  and {len(found) - _PRINTED} more, see the page')
+  if not found:
+    print('  nothing wrong was found')
+  print(f'inspect: {page}', flush=True)

@@ -1,0 +1,320 @@
+"""Reads image files of any size and kind into one uint8 array."""
+
+import dataclasses
+import os
+import stat
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from concurrent import futures
+
+import cv2
+import numpy as np
+
+from aubal_jax.media import crop as crop_lib
+from aubal_jax.media import jpeg
+from aubal_jax.media import pillow_images
+from aubal_jax.media import png
+
+RESIZES = ('stretch', 'pad', 'crop')
+CHUNK_IMAGES = 32  # Images a thread takes at a time.
+MAX_PIXELS = 100_000_000  # Of an image; more are refused, not decoded.
+MAX_BYTES = 1_000_000_000  # Of a file; more are not read into memory.
+
+# What cv2 prints about a broken file is raised here, with the file's name.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pixels:
+  """What an image file becomes: all of the preprocessing there is.
+
+  Attributes:
+    image_size: height and width of the result in pixels.
+    channels: 1 for grey, 3 for RGB.
+    resize: 'stretch' to the square; 'pad': the whole image, black beside it;
+      'crop': the square in the middle of the image.
+    crop: 'none', or what finds the face that is cut out: a name of
+      `crop.DETECTORS`; `resize` then has nothing to do.
+
+  Raises:
+    ValueError: one is out of range.
+  """
+
+  image_size: int = 112
+  channels: int = 1
+  resize: str = 'stretch'
+  crop: str = 'none'
+
+  def __post_init__(self):
+    check_options(self.image_size, self.channels, self.resize)
+    if self.crop not in ('none', *crop_lib.DETECTORS):
+      raise ValueError(
+        f'data.crop must be one of {["none", *crop_lib.DETECTORS]}, not '
+        f'{self.crop!r}.'
+      )
+
+  @property
+  def shape(self) -> tuple[int, int, int]:
+    """(height, width, channels) of the result."""
+    return self.image_size, self.image_size, self.channels
+
+
+def read(
+  paths: Sequence[str],
+  pixels: Pixels,
+  *,
+  landmarks: np.ndarray | None = None,
+  num_threads: int | None = None,
+  on_progress: Callable[[int], None] | None = None,
+) -> tuple[np.ndarray, dict[int, str]]:
+  """Reads, turns upright (EXIF), converts and resizes image files.
+
+  JPEG, PNG and `pillow_images.FORMATS`, told by their contents and not by
+  their names; see `decode`.
+
+  Args:
+    paths: R files.
+    pixels: what they become.
+    landmarks: float32[R, 5, 2], where `pixels.crop` says that faces are cut
+      out: pixel coordinates in the upright image, see `crop.align`.
+    num_threads: threads that decode; None: one for each CPU.
+    on_progress: called with the number of images read since the last call.
+
+  Returns:
+    uint8[R, image_size, image_size, channels], 0 where an image cannot be
+    read or has no landmarks (NaN), and position -> reason of those.
+
+  Raises:
+    ValueError: faces are to be cut out, and there are no landmarks.
+  """
+  if (pixels.crop != 'none') != (landmarks is not None):
+    raise ValueError('landmarks must be given where, and only where, crop is.')
+  images = np.zeros((len(paths), *pixels.shape), np.uint8)
+
+  def read_one(position):
+    if landmarks is not None and np.isnan(landmarks[position]).any():
+      raise ValueError(crop_lib.NO_FACE)
+    image = decode(read_contents(paths[position]), pixels.channels)
+    if landmarks is None:
+      image = fit(image, pixels.image_size, pixels.resize)
+    else:
+      image = crop_lib.align(image, landmarks[position], pixels.image_size)
+    images[position] = image.reshape(pixels.shape)
+
+  failures = _for_all(len(paths), read_one, num_threads, on_progress)
+  return images, failures
+
+
+def read_images(
+  paths: Sequence[str],
+  pixels: Pixels,
+  *,
+  landmarks: np.ndarray | None = None,
+  num_threads: int | None = None,
+  on_progress: Callable[[int], None] | None = None,
+  describe: Callable[[int], str] | None = None,
+) -> np.ndarray:
+  """Returns the images of `read`; one that cannot be read is an error.
+
+  Args:
+    paths: R files.
+    pixels: what they become.
+    landmarks: see `read`.
+    num_threads: threads that decode; None: one for each CPU.
+    on_progress: called with the number of images read since the last call.
+    describe: what an error calls the i-th path; None: the path.
+
+  Raises:
+    ValueError: files cannot be read; it names the first few and how many
+      there are.
+  """
+  images, failures = read(
+    paths,
+    pixels,
+    landmarks=landmarks,
+    num_threads=num_threads,
+    on_progress=on_progress,
+  )
+  if failures:
+    raise unreadable_error(failures, len(paths), describe or paths.__getitem__)
+  return images
+
+
+def unreadable_error(
+  failures: Mapping[int, str], total: int, describe: Callable[[int], str]
+) -> ValueError:
+  """Returns the error that names the first files that cannot be read.
+
+  Args:
+    failures: position -> reason.
+    total: how many files there are.
+    describe: position -> what the file is called.
+  """
+  shown = sorted(failures.items())[:5]
+  names = '; '.join(f'{describe(n)}: {reason}' for n, reason in shown)
+  return ValueError(
+    f'Cannot read {len(failures)} of {total} images: {names}'
+    f'{"; ..." if len(failures) > 5 else ""}. Mend or '
+    "remove the files, or set data.unreadable='drop' to go on without them."
+  )
+
+
+def check_options(image_size: int, channels: int, resize: str) -> None:
+  """Raises ValueError unless the three describe an image."""
+  if not isinstance(image_size, int | np.integer) or image_size < 1:
+    raise ValueError(
+      'data.image_size must be a whole number of pixels, 1 or more, not '
+      f'{image_size!r}.'
+    )
+  if channels not in (1, 3):
+    raise ValueError(
+      f'data.channels must be 1 (grey) or 3 (RGB), not {channels!r}.'
+    )
+  if resize not in RESIZES:
+    raise ValueError(
+      f'data.resize must be one of {list(RESIZES)}, not {resize!r}.'
+    )
+
+
+def decode(contents: bytes, channels: int) -> np.ndarray:
+  """Returns uint8[h, w] (grey) or uint8[h, w, 3] (RGB), upright.
+
+  Of 16 bits the high 8 are kept. Transparency is left out, the colours stay.
+  CMYK (in a JPEG with inverted inks, as Adobe writes it) and palettes become
+  RGB, profiles of colours are passed over. Of several pages or frames the
+  first is taken. Floats and 32 bits are refused, as they do not say which
+  number is white; so is what has more than `MAX_PIXELS`.
+
+  A PNG with a wrong checksum is refused. A JPEG is refused where its markers
+  are wrong or missing, where zeros stand for data, and where data run out
+  before the last blocks. Not noticed: JPEG damage after which the codes still
+  suffice for all blocks (the picture is then shifted or spotted, and libjpeg
+  may print 'Corrupt JPEG data' without a name), and, in a progressive JPEG,
+  damage that leaves the markers whole.
+
+  Raises:
+    ValueError: the contents are no image, cut short or damaged; says which.
+  """
+  if channels == 1:
+    return decode_as(contents, cv2.IMREAD_GRAYSCALE)
+  image = decode_as(contents, cv2.IMREAD_COLOR)
+  return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def decode_as(contents: bytes, flags: int) -> np.ndarray:
+  """Returns what `cv2.imdecode` does, colours blue first; checks as `decode`.
+
+  Args:
+    contents: of the file.
+    flags: IMREAD_GRAYSCALE, IMREAD_COLOR or, for what the file holds,
+      IMREAD_ANYDEPTH | IMREAD_ANYCOLOR.
+
+  Raises:
+    ValueError: see `decode`.
+  """
+  if not contents:
+    raise ValueError('the file is empty')
+  if contents.startswith(jpeg.START):
+    kind = jpeg
+  elif contents.startswith(png.START):
+    kind = png
+  else:
+    return pillow_images.decode(contents, flags, MAX_PIXELS)
+  wrong = kind.problem(contents)
+  if not wrong:
+    width, height = kind.size(contents)
+    if width * height > MAX_PIXELS:
+      wrong = pillow_images.too_large((width, height), MAX_PIXELS)
+  if wrong:
+    raise ValueError(wrong)
+  try:
+    image = cv2.imdecode(np.frombuffer(contents, np.uint8), flags)
+  except cv2.error as error:
+    raise ValueError(f'OpenCV refuses it: {error.err}') from None
+  if image is None:
+    raise ValueError('not an image that can be decoded')
+  if kind is jpeg and jpeg.looks_cut(image):
+    wrong = jpeg.verify(contents)
+    if wrong:
+      raise ValueError(wrong)
+  return image
+
+
+def fit(image: np.ndarray, image_size: int, resize: str) -> np.ndarray:
+  """Returns the image as a square of `image_size`, see `Pixels`."""
+  height, width = image.shape[:2]
+  if resize == 'crop':
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    image = image[top : top + side, left : left + side]
+  if resize != 'pad':
+    return _scale(image, image_size, image_size)
+  ratio = image_size / max(height, width)
+  image = _scale(
+    image, max(1, round(height * ratio)), max(1, round(width * ratio))
+  )
+  height, width = image.shape[:2]
+  top, left = (image_size - height) // 2, (image_size - width) // 2
+  square = np.zeros((image_size, image_size, *image.shape[2:]), np.uint8)
+  square[top : top + height, left : left + width] = image
+  return square
+
+
+def _scale(image, height, width):
+  """Shrinks by area first, then grows linearly: each axis as it needs."""
+  small = (min(width, image.shape[1]), min(height, image.shape[0]))
+  if small != (image.shape[1], image.shape[0]):
+    image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+  if small != (width, height):
+    image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+  return image
+
+
+def read_contents(path):
+  """Returns the bytes of a file; a failure is a ValueError with its reason."""
+  try:
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):  # To open a pipe would wait for ever.
+      raise ValueError('it is a folder, a pipe or a device, not a file')
+    if found.st_size > MAX_BYTES:
+      raise ValueError(
+        f'its {found.st_size / 1e9:.1f} GB are more than the '
+        f'{MAX_BYTES / 1e9:.0f} GB an image file may have'
+      )
+    with open(path, 'rb') as file:
+      return file.read()
+  except FileNotFoundError:
+    raise ValueError('there is no such file') from None
+  except OSError as error:
+    raise ValueError(error.strerror or str(error)) from None
+
+
+def _for_all(count, read_one, num_threads, on_progress):
+  """Calls read_one(position) in threads; returns position -> failure."""
+  if num_threads is not None and num_threads < 1:
+    raise ValueError(f'num_threads must be 1 or more, not {num_threads}.')
+
+  def read_chunk(chunk):
+    failures = {}
+    for position in chunk:
+      try:
+        read_one(position)
+      except ValueError as error:
+        failures[position] = str(error)
+    return len(chunk), failures
+
+  chunks = [
+    range(start, min(start + CHUNK_IMAGES, count))
+    for start in range(0, count, CHUNK_IMAGES)
+  ]
+  failures = {}
+  pool = futures.ThreadPoolExecutor(num_threads or os.cpu_count())
+  try:
+    for num_images, failed in pool.map(read_chunk, chunks):
+      failures.update(failed)
+      if on_progress:
+        on_progress(num_images)
+  finally:  # Ctrl-C ends after the chunks at hand, not after all of them.
+    pool.shutdown(cancel_futures=True)
+  return failures

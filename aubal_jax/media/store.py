@@ -1,0 +1,244 @@
+"""All images of a data set: held in memory, or in files mapped into memory.
+
+A cache is a folder of shards, each `SHARD_IMAGES` images in one .npy file that
+is written whole or not at all, named by the state of the image files. So it is
+built by several processes or runs at once, goes on after a kill where it was,
+makes anew what a changed file is in, and is shared by every run that wants the
+same pixels of the same files.
+"""
+
+import dataclasses
+import functools
+import json
+import os
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+
+from aubal_jax.media import caches
+from aubal_jax.media import crop
+from aubal_jax.media import images
+from aubal_jax.runs import files as files_lib
+from aubal_jax.runs import progress
+from aubal_jax.runs import workers
+
+SHARD_IMAGES = 256
+_FORMAT = 1  # Of the shards; another number is another cache.
+
+# Function int[R] rows -> uint8[R, H, W, C].
+Read = Callable[[np.ndarray], np.ndarray]
+
+
+def open_images(
+  data,
+  rows: np.ndarray,
+  pixels: images.Pixels,
+  *,
+  cache_dir: str = '',
+  num_processes: int = 0,
+  tell: Callable[[str], None] | None = None,
+) -> tuple[Read, dict[int, str]]:
+  """Reads the images of the given rows, once, and returns a way to them.
+
+  Args:
+    data: the data set.
+    rows: int[R], rows that have an image; all different.
+    pixels: what an image becomes.
+    cache_dir: folder of caches; '' holds the images in memory.
+    num_processes: that build a cache; 0: one for each CPU.
+    tell: called with a line for people about the cache.
+
+  Returns:
+    The function int[K] rows -> uint8[K, H, W, C], for any of `rows` in any
+    order, from any number of threads; and row -> reason of those that cannot
+    be read, whose images are black.
+
+  Raises:
+    ValueError: images that are no files cannot be read, they do not fit into
+      memory, or a shard is damaged.
+    OSError: the cache cannot be written.
+    ChildProcessError: a worker died.
+  """
+  rows = np.asarray(rows, np.int64)
+  if not cache_dir:
+    _check_memory(len(rows), pixels)
+  paths = None
+  if data.files is not None:
+    paths = [str(data.files[row]) for row in rows]
+  landmarks, failures = _landmarks(paths, pixels, cache_dir, num_processes)
+  load = _Load(paths, landmarks, pixels, data.load_images, rows)
+  if cache_dir:
+    folder = pathlib.Path(cache_dir, f'images-{_key(data, load)}')
+    read, failed, num_made = _open_cache(folder, load, num_processes)
+    if tell:
+      tell(
+        f'Images: {len(rows):,} in the cache {folder}, {num_made:,} of them '
+        'made now.'
+      )
+  else:
+    report = progress.Progress(len(rows), 'Reading images')
+    held, failed = load(on_progress=report.update)
+    read = held.__getitem__
+  failures = failed | failures  # Why there is no face comes first.
+  place = np.full(len(data), len(rows))  # Beyond: an error.
+  place[rows] = np.arange(len(rows))
+  return (
+    lambda wanted: read(place[wanted]),
+    {int(rows[position]): reason for position, reason in failures.items()},
+  )
+
+
+def _check_memory(count, pixels):
+  """Raises ValueError where so many images cannot be held in memory."""
+  needed = count * int(np.prod(pixels.shape))
+  there = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+  if needed > there:
+    raise ValueError(
+      f'{count:,} images of {needed / 1e9:.1f} GB do not fit into the '
+      f'{there / 1e9:.1f} GB of memory of this machine: set data.cache_dir to '
+      'a folder, from which they are read as they are needed.'
+    )
+
+
+def _landmarks(paths, pixels, cache_dir, num_processes):
+  """Returns float32[R, 5, 2], or None where nothing is cut out; failures."""
+  if pixels.crop == 'none':
+    return None, {}
+  if paths is None:
+    raise ValueError(
+      f'data.crop={pixels.crop!r} cuts faces out of image files, and this data '
+      "set is not made of files: set data.crop='none'."
+    )
+  from aubal_jax.media import detector
+
+  return detector.find_faces(
+    paths,
+    detector=pixels.crop,
+    cache_dir=cache_dir,
+    num_processes=num_processes,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Load:
+  """Makes images, and position -> reason of those that cannot be read."""
+
+  paths: list[str] | None
+  landmarks: np.ndarray | None
+  pixels: images.Pixels
+  load_images: Read | None
+  rows: np.ndarray
+
+  def part(self, start: int) -> '_Load':
+    """Returns what makes the shard that begins at `start`, and no more."""
+    some = slice(start, start + SHARD_IMAGES)
+    of_files = self.paths is not None
+    return _Load(
+      self.paths[some] if of_files else None,
+      None if self.landmarks is None else self.landmarks[some],
+      self.pixels,
+      None if of_files else self.load_images,
+      self.rows[some],
+    )
+
+  def __call__(self, num_threads=None, on_progress=None):
+    if self.paths is None:
+      return self.load_images(self.rows), {}
+    return images.read(
+      self.paths,
+      self.pixels,
+      landmarks=self.landmarks,
+      num_threads=num_threads,
+      on_progress=on_progress,
+    )
+
+
+def _key(data, load) -> str:
+  """Returns 16 hex digits that tell one cache from another."""
+  settings = [_FORMAT, SHARD_IMAGES, load.pixels]
+  if load.paths is None:
+    settings += [data.fingerprint(), load.rows.tobytes()]
+  if load.landmarks is not None:
+    settings += [crop.TEMPLATE.tolist(), load.landmarks.tobytes()]
+  return caches.key(repr(settings), load.paths or ())
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shard:
+  """One file of the cache and what makes it."""
+
+  file: pathlib.Path
+  load: _Load
+
+  @property
+  def reasons(self) -> pathlib.Path:
+    """The file beside it, that tells what could not be read; may be absent."""
+    return self.file.with_suffix('.json')
+
+
+def _open_cache(folder, load, num_processes):
+  """Makes the shards that are not there; returns a reader, failures, a count.
+
+  The count is that of the images in the shards that were made.
+  """
+  starts = range(0, len(load.rows), SHARD_IMAGES)
+  shards = []
+  for start in starts:
+    part = load.part(start)
+    name = f'{start // SHARD_IMAGES:06d}-{caches.state(part.paths or ())}.npy'
+    shards.append(_Shard(folder / name, part))
+  missing = [shard for shard in shards if not shard.file.exists()]
+  num_missing = sum(len(shard.load.rows) for shard in missing)
+  # In an order of its own: of two runs, each makes what the other has not.
+  np.random.default_rng().shuffle(missing)
+  report = progress.Progress(num_missing, 'Caching images')
+  if load.paths is None:  # What makes them cannot be sent to a process.
+    num_processes = 1
+  for shard, _ in workers.map_unordered(
+    _make, missing, num_processes=num_processes
+  ):
+    report.update(len(shard.load.rows))
+  failures = {}
+  for start, shard in zip(starts, shards, strict=True):
+    if shard.reasons.exists():
+      found = files_lib.read_json(shard.reasons)
+      failures |= {start + int(k): reason for k, reason in found.items()}
+  maps = [_map(shard) for shard in shards]
+  read = functools.partial(_read_maps, maps, load.pixels.shape)
+  return read, failures, num_missing
+
+
+def _make(shard):
+  """Writes one shard, after what could not be read."""
+  if shard.file.exists():  # By another run.
+    return
+  made, failures = shard.load(num_threads=1)
+  if failures:
+    caches.write(
+      shard.reasons, lambda file: file.write(json.dumps(failures).encode())
+    )
+  caches.write(shard.file, lambda file: np.save(file, made))
+
+
+def _map(shard):
+  """Returns uint8[n, H, W, C], mapped into memory."""
+  shape = (len(shard.load.rows), *shard.load.pixels.shape)
+  try:
+    mapped = np.load(shard.file, mmap_mode='r')
+    if mapped.shape != shape or mapped.dtype != np.uint8:
+      raise ValueError(f'it holds {mapped.dtype}{list(mapped.shape)}')
+  except (ValueError, EOFError, OSError) as error:
+    raise ValueError(
+      f'{shard.file} is damaged ({error}); delete it, and it is made again.'
+    ) from error
+  return np.asarray(mapped)  # A memmap is slow to index.
+
+
+def _read_maps(maps, shape, positions):
+  """Returns uint8[K, H, W, C], the images at the given positions."""
+  read = np.empty((len(positions), *shape), np.uint8)
+  for k, position in enumerate(positions.tolist()):
+    shard, offset = divmod(position, SHARD_IMAGES)
+    read[k] = maps[shard][offset]
+  return read

@@ -1,0 +1,165 @@
+"""The training loop: steps, their log, validation and checkpoints."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+
+from aubal_jax.network import checkpoint
+from aubal_jax.network import log as log_lib
+from aubal_jax.network import step as step_lib
+
+
+class Preempted(Exception):
+  """Training was asked to stop, and stopped; the message says at what step."""
+
+
+def train(
+  state: step_lib.TrainState,
+  step_fn: Callable,
+  batches: Iterator[Mapping[str, np.ndarray]],
+  *,
+  num_steps: int,
+  log_every_steps: int = 10,
+  eval_every_steps: int = 100,
+  checkpoint_every_steps: int = 50,
+  patience: int = 0,
+  steps_per_epoch: float | None = None,
+  learning_rate: float | Callable | None = None,
+  write_line: Callable[[dict], None] | None = None,
+  validate: Callable[[step_lib.TrainState], dict] | None = None,
+  checkpoints=None,
+  should_stop: Callable[[], bool] | None = None,
+) -> step_lib.TrainState:
+  """Trains up to step `num_steps`, or `patience`; returns the state then.
+
+  To go on after a stop: hand in the restored state, and batches that begin
+  with that of step `state.step` (counted from 0); the result is the straight
+  run's, bit for bit. While the devices are at step n, the host reads the
+  metrics of step n - 1 and makes the batch of step n + 1.
+
+  After the last step and every so many the state is evaluated and saved, in
+  this order, so that the metrics are saved with the state they are of. No
+  state is saved unless all of it is finite.
+
+  Args:
+    state: from `step.create_state` or `checkpoint.restore`; not changed.
+    step_fn: from `step.make_train_step`.
+    batches: dicts of image uint8[B, H, W, C], label uint8[B, L] and known
+      bool[B, L], all of one shape.
+    num_steps: step to train up to, those done before included.
+    log_every_steps: steps between log lines; the last step has one too.
+    eval_every_steps: steps between calls of `validate`.
+    checkpoint_every_steps: steps between checkpoints.
+    patience: stop, as after the last step, once so many validations in a row,
+      one after each `eval_every_steps`, brought no better F1 macro; 0: never.
+      The count is in the state, so a stopped run that goes on stops as well.
+    steps_per_epoch: B steps a pass over the plan takes; None: no 'epoch'.
+    learning_rate: number or schedule, for the log alone; None: left out.
+    write_line: takes the lines of metrics.jsonl, see `log.TrainLog`.
+    validate: state -> dict of JSON types with 'f1_macro', or None. All of it
+      is saved with the state; its numbers are logged.
+    checkpoints: from `checkpoint.open_checkpoints`, or None: nothing is saved.
+    should_stop: polled after every step.
+
+  Raises:
+    ValueError: a number is out of range, or the batches end early.
+    FloatingPointError: loss, gradient or state is no longer finite. The
+      newest checkpoint is of a state that was.
+    Preempted: `should_stop` said so; the state is saved.
+  """
+  for name, every in (
+    ('log_every_steps', log_every_steps),
+    ('eval_every_steps', eval_every_steps),
+    ('checkpoint_every_steps', checkpoint_every_steps),
+  ):
+    if every < 1:
+      raise ValueError(
+        f'{name} must be at least 1, got {every}; a number above num_steps'
+        ' means: after the last step alone.'
+      )
+  first, stale = int(state.step) + 1, int(state.stale)
+  # A copy: the step would donate the caller's own arrays.
+  state = jax.tree.map(np.array, state)
+  log = log_lib.TrainLog(
+    write_line,
+    every_steps=log_every_steps,
+    last_step=num_steps,
+    steps_per_epoch=steps_per_epoch,
+    learning_rate=learning_rate,
+  )
+  shape = None
+  for step in range(first, num_steps + 1):
+    if 0 < patience <= stale:
+      break
+    with log.waiting():
+      batch = _next_batch(batches, shape, step, num_steps)
+    shape = batch['image'].shape
+    state, metrics = step_fn(state, batch)
+    _settle(log, checkpoints)  # The step before, while this one runs.
+    log.running = step, metrics, shape[0]
+    if step == first:  # Its time is that of the compilation.
+      _settle(log, checkpoints)
+      log.start_clock((num_steps - first) * shape[0])
+    last = step == num_steps
+    stop = should_stop is not None and should_stop() and not last
+    evaluate = last or step % eval_every_steps == 0
+    evaluate = evaluate and validate is not None
+    if evaluate or last or stop or step % checkpoint_every_steps == 0:
+      _settle(log, checkpoints)
+      with log.paused():
+        found = validate(state) if evaluate else None
+        if found is not None:
+          log.write_validation(step, found)
+          if step % eval_every_steps == 0:
+            state = _count(state, found[checkpoint.BEST_METRIC])
+            stale = int(state.stale)
+        if checkpoints is not None:
+          checkpoint.save(checkpoints, state, found)
+    if stop:
+      if checkpoints is not None:
+        checkpoint.wait(checkpoints)
+      saved = 'nothing is' if checkpoints is None else 'the state is'
+      raise Preempted(
+        f'Stopped at step {step:,} of {num_steps:,}; {saved} saved.'
+      )
+  return state
+
+
+def _count(state, score):
+  """Returns the state after a validation, which may be the best so far."""
+  score = np.float32(score)
+  if score > state.best:
+    return state.replace(best=score, stale=np.int32(0))
+  return state.replace(stale=np.int32(state.stale + 1))
+
+
+def _next_batch(batches, shape, step, num_steps):
+  """Returns the next batch; raises ValueError unless it is like the others."""
+  batch = next(batches, None)
+  if batch is None:
+    raise ValueError(
+      f'batches ended before step {step:,} of {num_steps:,}: give an'
+      ' iterator that repeats, or a smaller num_steps.'
+    )
+  if shape is not None and batch['image'].shape != shape:
+    raise ValueError(
+      f'batches must all be of one shape, got images {batch["image"].shape}'
+      f' at step {step:,} after {shape}: fill up the last batch of an epoch.'
+    )
+  return batch
+
+
+def _settle(log, checkpoints):
+  """Waits for the running step; an error says which state is left."""
+  try:
+    log.settle()
+  except FloatingPointError as error:
+    kept = None if checkpoints is None else checkpoint.find_step(checkpoints)
+    raise FloatingPointError(
+      f'{error} No checkpoint was saved.'
+      if kept is None
+      else f'{error} The checkpoint of step {kept:,} is kept.'
+    ) from error

@@ -1,0 +1,221 @@
+"""The folder of a run: which stages are done, and under which settings.
+
+config.json says what made the folder. A stage that writes pins the settings it
+reads and the table it read them for, so a folder never holds stages of two
+runs; what later stages made of files that change is no longer done. Which
+they are, see `stages`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from aubal_jax.runs import files
+from aubal_jax.runs import stages as stages_lib
+
+
+def check_folder(path) -> pathlib.Path:
+  """Returns the folder's path; nothing is made yet.
+
+  Raises:
+    ValueError: there is no such folder to be had, or it holds a run that no
+      config.json of ours vouches for.
+  """
+  if not str(path):
+    raise ValueError('--workdir is empty; name a folder.')
+  path = pathlib.Path(path)
+  above = next(p for p in (path, *path.absolute().parents) if p.exists())
+  if not above.is_dir() or not os.access(above, os.W_OK):
+    raise ValueError(
+      f'--workdir={path} cannot be made: {above} is not a folder that may be '
+      'written to.'
+    )
+  held = [name for name in stages_lib.CONTENTS if (path / name).exists()]
+  if held and not isinstance(_read(path).get('stages'), dict):
+    raise ValueError(
+      f'{path} holds {held[0]}, but no config.json that says which run it is '
+      'of; name another --workdir, or delete the folder.'
+    )
+  return path
+
+
+@contextlib.contextmanager
+def locked(path: pathlib.Path, *, name: str = '.lock') -> Iterator[None]:
+  """Keeps a second run out of the folder, and removes what a kill left.
+
+  Where the folder is on NFS this holds between machines as well, if its server
+  keeps locks; else between the processes of one machine.
+
+  Args:
+    path: from `check_folder`.
+    name: of the lock; predictions have one of their own, so that they can be
+      made beside a run.
+
+  Raises:
+    ValueError: another process is at work there.
+  """
+  busy = (
+    f'Another run is at work in {path}; wait for it, or name another --workdir'
+  )
+  with files.locked(path / name, busy):
+    mine = (
+      {*stages_lib.CONTENTS} - {*stages_lib.PREDICTIONS}
+      if name == '.lock'
+      else {*stages_lib.PREDICTIONS}
+    )
+    for written in sorted(mine):
+      for left in path.glob(f'.{written}.*.tmp'):
+        left.unlink()
+    yield
+
+
+def refuse_other(path: pathlib.Path, pinned: dict[str, dict]) -> None:
+  """Raises ValueError with the settings that differ from the folder's."""
+  differ = {}
+  for stage, entry in _stages(path).items():
+    old = entry['settings']
+    for name in {*old, *pinned[stage]}:
+      was, now = old.get(name), pinned[stage].get(name)
+      if now is stages_lib.NOT_KNOWN or was == now:
+        continue
+      # A cosine is drawn over all steps: more of them change every one.
+      cosine = old.get('train.schedule') == 'cosine'
+      fixed = cosine and name == 'train.num_steps'
+      if fixed or not _grew(name, was, now):
+        differ[name] = f'  {name}: {was!r} there, {now!r} now'
+  if differ:
+    raise ValueError(
+      f'{path} holds a run under other settings:\n'
+      + '\n'.join(differ[name] for name in sorted(differ))
+      + '\nName another --workdir, or start anew with --overwrite.'
+    )
+
+
+def _grew(name, was, now) -> bool:
+  return name in stages_lib.MAY_GROW and None not in (was, now) and now > was
+
+
+def clear(path: pathlib.Path, names=stages_lib.CONTENTS) -> None:
+  """Deletes what a run wrote into the folder, and nothing else."""
+  for name in names:
+    if (path / name).is_dir():
+      shutil.rmtree(path / name)
+    else:
+      (path / name).unlink(missing_ok=True)
+
+
+def begin(path: pathlib.Path, stage: str, pinned: dict, config) -> None:
+  """Pins a stage's settings: it is about to write its files.
+
+  What later stages made of the files before is no longer done.
+  """
+  later = (
+    stages_lib.LINE[stages_lib.LINE.index(stage) + 1 :]
+    if stage in stages_lib.LINE
+    else ()
+  )
+  stages = {k: v for k, v in _stages(path).items() if k not in later}
+  stages[stage] = {'done': False, 'settings': pinned[stage]}
+  _write(path, stages, config)
+
+
+def finish(path: pathlib.Path, stage: str, pinned: dict, config) -> None:
+  """Pins a stage's settings, and marks it as done."""
+  stages = _stages(path)
+  stages[stage] = {'done': True, 'settings': pinned[stage]}
+  _write(path, stages, config)
+
+
+def has_begun(path: pathlib.Path, stage: str) -> bool:
+  """Whether files of `stage` in the folder are of the run that is pinned."""
+  return stage in _stages(path)
+
+
+def is_done(path: pathlib.Path, stage: str, pinned: dict) -> bool:
+  """Whether `stage` and those before it are done, their files included."""
+  if stage not in stages_lib.READS:
+    raise ValueError(
+      f'stage must be one of {[*stages_lib.READS]}; it is {stage!r}.'
+    )
+  stages = _stages(path)
+  wanted = (
+    stages_lib.LINE[: stages_lib.LINE.index(stage) + 1]
+    if stage in stages_lib.LINE
+    else (stage,)
+  )
+  for name in wanted:
+    entry = stages.get(name, {'done': False})
+    if not entry['done'] or entry['settings'] != pinned[name]:
+      return False
+    if not all((path / file).exists() for file in stages_lib.WRITES[name]):
+      return False
+  return True
+
+
+def _read(path: pathlib.Path) -> dict:
+  try:
+    record = files.read_json(path / 'config.json')
+  except FileNotFoundError:
+    return {}
+  except ValueError as error:
+    raise ValueError(
+      f'{path}/config.json is damaged; name another --workdir, or delete the '
+      'folder.'
+    ) from error
+  return record if isinstance(record, dict) else {}
+
+
+def _stages(path: pathlib.Path) -> dict:
+  return _read(path).get('stages', {})
+
+
+def _write(path, stages, config) -> None:
+  record = {
+    'config': config.to_dict(),
+    'command': sys.argv,
+    'python': platform.python_version(),
+    'versions': _versions(),
+    'devices': _devices(),
+    'revision': _revision(),
+    'stages': stages,
+  }
+  files.write_json(path / 'config.json', record)
+
+
+def _devices() -> list[str]:
+  """Returns the kinds of JAX's devices, if JAX has been needed at all."""
+  if 'jax' not in sys.modules:
+    return []
+  import jax
+
+  return [device.device_kind for device in jax.devices()]
+
+
+def _versions() -> dict:
+  names = ('aubal_jax', 'jax', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
+  names += ('tensorflow-cpu', 'tensorflow', 'albumentations')
+  found = {}
+  for name in names:
+    try:
+      found[name] = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+      found[name] = None
+  return found
+
+
+def _revision() -> str | None:
+  """Returns the git revision of the package's own checkout, if it is one."""
+  home = pathlib.Path(__file__).resolve().parent.parent
+  if not (home / '.git').exists() or not shutil.which('git'):
+    return None
+  command = ['git', '-C', str(home), 'rev-parse', 'HEAD']
+  answer = subprocess.run(command, capture_output=True, text=True, check=False)
+  return answer.stdout.strip() or None

@@ -1,0 +1,207 @@
+"""checkpoints/ and new images -> predictions.csv."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+
+import numpy as np
+
+from aubal_jax.runs import preemption
+from aubal_jax.runs import stages
+from aubal_jax.runs import workdir
+
+_NAME = 'predictions.csv'
+
+
+def run(config, path, watch, *, overwrite: bool = False) -> None:
+  """Predicts every image of a folder, a manifest or a split.
+
+  What the network is and how images are prepared, the checkpoint says; of the
+  configuration only `predict`, and where images and caches are, has a say.
+
+  Args:
+    config: any configuration; that of the run, where a split is predicted.
+    path: the folder of the run, with its checkpoints/.
+    watch: books the time.
+    overwrite: predict anew what was predicted before.
+
+  Raises:
+    ValueError, OSError: the user has to mend something.
+    SystemExit: a signal came; the rows so far are kept.
+  """
+  from aubal_jax.network import bundle
+  from aubal_jax.network import inference
+  from aubal_jax.serving import predictions as predict_lib
+  from aubal_jax.serving import submission
+
+  path = pathlib.Path(path)
+  described = bundle.read(path / 'checkpoints')
+  source, inputs = _source(config, described)
+  kind = config.predict.submission
+  if kind:
+    submission.check(source.names, described['label_names'])
+  watch.lap('looking for images')
+  model, state, which, thresholds = bundle.restore(
+    path / 'checkpoints', described
+  )
+  step = int(state.step)
+  thresholds = _thresholds(config, described, thresholds, which, step)
+  watch.lap('reading the checkpoint')
+  if overwrite:
+    workdir.clear(path, stages.PREDICTIONS)
+  print(
+    f'predict: {len(source.names):,} images of {inputs}, with the {which} '
+    f'checkpoint, of step {step:,}',
+    flush=True,
+  )
+  with preemption.deferred():
+    predict_lib.write_predictions(
+      path / _NAME,
+      source,
+      inference.make_predict(model)(state.params, state.batch_stats),
+      label_names=described['label_names'],
+      thresholds=thresholds,
+      batch_size=config.predict.batch_size,
+      about={
+        'inputs': inputs,
+        'checkpoint': {'step': step, 'weights': _digest(state)},
+        'pixels': described['pixels'],
+      },
+      should_stop=preemption.requested,
+    )
+  watch.lap('prediction')
+  preemption.stop_if_requested()
+  _tell(path / _NAME, described['label_names'])
+  if kind:
+    written = predict_lib.write_submission(
+      path / _NAME, path / 'submission', described['label_names'], kind
+    )
+    print(
+      f'predict: a submission of {len(written):,} files is in '
+      f'{path / "submission"}',
+      flush=True,
+    )
+  watch.lap('summary')
+
+
+def _source(config, described):
+  """Returns the images, and what they are called."""
+  from aubal_jax.datasets import folders
+  from aubal_jax.network import bundle
+  from aubal_jax.serving import sources
+
+  given = config.predict.path
+  if not given:
+    return _split(config, described)
+  if os.path.isdir(given):
+    names, paths = folders.list_folder(given)
+  elif os.path.exists(given):
+    names, paths = folders.list_table(
+      given,
+      path_column=config.data.path_column,
+      image_dir=config.data.image_dir,
+    )
+  else:
+    raise FileNotFoundError(
+      f'predict.path={given}: there is no such folder or table.'
+    )
+  source = sources.of_files(
+    names, paths, bundle.pixels(described), **_options(config)
+  )
+  return source, given
+
+
+def _options(config):
+  return {
+    'batch_size': config.predict.batch_size,
+    'cache_dir': config.data.cache_dir,
+    'num_processes': config.data.num_processes,
+  }
+
+
+def _split(config, described):
+  """Returns the images of a split of the data set that `config` names."""
+  from aubal_jax.datasets import loading
+  from aubal_jax.network import bundle
+  from aubal_jax.serving import sources
+
+  config = config.copy_and_resolve_references()
+  config.data.update(described['pixels'])
+  dataset = loading.load(config)
+  split = config.predict.split
+  if dataset.load_images is None:
+    raise ValueError(
+      'This data set has labels but no images to predict; set predict.path to '
+      'a folder or a table of images.'
+    )
+  if list(dataset.label_names) != described['label_names']:
+    raise ValueError(
+      f'The data set has the labels {[*dataset.label_names]}, but the '
+      f'checkpoint is of {described["label_names"]}; give the configuration '
+      'of the run, or set predict.path to a folder or a table of images.'
+    )
+  rows = dataset.rows(split)
+  if not len(rows):
+    raise ValueError(
+      f'The data set has no {split} split; it has {dataset.num_rows()} rows. '
+      'Set predict.split to another.'
+    )
+  name = f'the {split} split of {config.data.path or config.data.name}'
+  if dataset.files is None:
+    return sources.of_dataset(dataset, rows), name
+  source = sources.of_files(
+    dataset.ids[rows].tolist(),
+    dataset.files[rows].tolist(),
+    bundle.pixels(described),
+    **_options(config),
+  )
+  return source, name
+
+
+def _thresholds(config, described, tuned, which, step):
+  """Returns float64[L], those that `config` asks for."""
+  half = np.full(len(described['label_names']), 0.5)
+  if config.predict.thresholds == 'half':
+    return half
+  if tuned is None and which == 'best':
+    raise ValueError(
+      f'The checkpoint of step {step:,} was saved without tuned thresholds, '
+      'by an earlier version. Set predict.thresholds=half (.5 for every '
+      'label), or train anew.'
+    )
+  if tuned is None:
+    print(
+      'Note: no checkpoint was looked at on a validation split, so there are '
+      'no tuned thresholds: .5 is taken for every label.',
+      flush=True,
+    )
+  return half if tuned is None else tuned
+
+
+def _digest(state) -> str:
+  """Returns 16 hex digits that tell one set of weights from another."""
+  import jax
+
+  digest = hashlib.sha256()
+  for leaf in jax.tree.leaves((state.params, state.batch_stats)):
+    digest.update(np.ascontiguousarray(leaf).tobytes())
+  return digest.hexdigest()[:16]
+
+
+def _tell(path, label_names):
+  """Prints what the file holds."""
+  from aubal_jax.serving import predictions as predict_lib
+
+  statuses, positive = predict_lib.summarise(path, len(label_names))
+  good = statuses.pop(predict_lib.OK, 0)
+  total = good + sum(statuses.values())
+  print(f'predict: {total:,} images, {good:,} of them ok')
+  for status, count in statuses.items():
+    print(f'  {count:,} {status}')
+  if good:
+    width = max(map(len, label_names))
+    for name, count in zip(label_names, positive, strict=True):
+      print(f'  {name:{width}} positive in {count:,} ({count / good:.1%})')
+  print(f'predict: written to {path}', flush=True)

@@ -1,0 +1,295 @@
+"""labels -> labelsets.json, solution.json, plan.npz."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+
+import numpy as np
+
+from aubal_jax.runs import files
+from aubal_jax.stages import bounds
+from aubal_jax.stages import problem
+from aubal_jax.stages import resample
+from aubal_jax.stages import rows as rows_lib
+from aubal_jax.tables import labelsets as labelsets_lib
+from aubal_jax.tables import plan as plan_lib
+
+_NUM_LISTED_LABELSETS = 20
+
+
+def run(inputs) -> None:
+  """Finds the labelsets, solves, and writes the plan."""
+  dataset, path = inputs.dataset, inputs.path
+  labelsets = problem.find_labelsets(inputs)
+  rows = dataset.rows('train')
+  uneven = labelsets_lib.imbalance(labelsets)
+  print(
+    f'balance: {uneven["images"]:,} training images, {uneven["labels"]:,} '
+    f'label(s), {uneven["labelsets"]:,} labelset(s), MeanIR '
+    f'{uneven["mean_ir"]:.2f}',
+    flush=True,
+  )
+  plan, solution = _make_plan(inputs, rows, labelsets)
+  after = _counts_after(plan, rows, labelsets)
+  names = dataset.label_names
+  content = _labelsets_json(names, labelsets, uneven, after)
+  content['plan'] = _plan_json(inputs, plan, labelsets, after)
+  if dataset.sources is not None:
+    content['sources'] = rows_lib.tell_sources(dataset)
+  solved = None if solution is None else _solution_json(solution)
+  if not _is_same(plan, path / 'plan.npz'):
+    inputs.begin('balance')
+  files.write_json(path / 'labelsets.json', content)
+  if solved is None:
+    (path / 'solution.json').unlink(missing_ok=True)
+  else:
+    files.write_json(path / 'solution.json', solved)
+  rows_lib.write(path / 'rows.csv', dataset)
+  plan.save(path / 'plan.npz')
+  inputs.finish('balance')
+  inputs.watch.lap('balance')
+
+
+def _is_same(plan, path) -> bool:
+  """Whether the file holds this very plan, so that training on it stands."""
+  if not path.exists():
+    return False
+  try:
+    old = plan_lib.load(path)
+  except ValueError:
+    return False
+  names = ('source', 'augment', 'partner', 'labels', 'share')
+  return old.label_names == plan.label_names and all(
+    np.array_equal(getattr(old, name), getattr(plan, name)) for name in names
+  )
+
+
+def _counts_after(plan, rows, labelsets) -> np.ndarray:
+  """Returns int64[S], rows of the plan that show each labelset.
+
+  A row whose own labels are no labelset of the table is in none.
+
+  Args:
+    plan: the `Plan`.
+    rows: int[N], ascending, the table's rows that `labelsets` are of.
+    labelsets: the `Labelsets` of these rows.
+  """
+  num_labelsets = len(labelsets.counts)
+  shown = labelsets.index[np.searchsorted(rows, plan.source)].astype(np.int64)
+  if plan.labels is not None:
+    own = (plan.labels != labelsets.patterns[shown]).any(axis=1)
+    found = labelsets_lib.find_labelsets(
+      np.concatenate([labelsets.patterns, plan.labels[own]])
+    )
+    of_patterns, of_own = np.split(found.index, [num_labelsets])
+    first = np.full(len(found.counts), num_labelsets)
+    first[of_patterns[::-1]] = np.arange(num_labelsets)[::-1]
+    shown[own] = first[of_own]
+  return np.bincount(shown, minlength=num_labelsets + 1)[:num_labelsets]
+
+
+def _make_plan(inputs, rows, labelsets):
+  """Returns the plan and, where one is behind it, the solution."""
+  config, names = inputs.config, inputs.dataset.label_names
+  method = config.balance.method
+  if method not in ('aubal', 'random') or (
+    method == 'random' and config.balance.fraction
+  ):
+    return resample.make_plan(inputs, rows), None
+  from aubal_jax.balancing import solve as solve_lib
+
+  settings = solve_settings(config) | _budget_of_fraction(config, len(rows))
+  settings['upper'] = bounds.find_upper(inputs, labelsets)
+  try:
+    solution = solve_lib.solve(labelsets.patterns, labelsets.counts, **settings)
+  except ValueError as error:
+    if not config.balance.fraction or not str(error).startswith('budget '):
+      raise
+    raise ValueError(
+      f'balance.fraction is {config.balance.fraction}, which makes a budget of '
+      f'{settings["budget"]:,} images: {error} A larger balance.upper lets '
+      'more be added.'
+    ) from error
+  _print_solution(solution)
+  plan = plan_lib.spread(
+    labelsets.index,
+    solution.counts,
+    label_names=names,
+    rows=rows,
+    seed=config.seed,
+  )
+  if method == 'random':
+    added = int(plan.augment.sum())
+    plan = plan_lib.random(
+      rows, len(plan) - added, added, label_names=names, seed=config.seed
+    )
+    print(
+      f'balance: the plan is the control: {len(plan):,} rows, {added:,} of '
+      'them augmented, as many as that solution has, drawn evenly',
+      flush=True,
+    )
+  return plan, solution
+
+
+def _budget_of_fraction(config, num_rows: int) -> dict:
+  """Returns what `balance.fraction` means to aubal, as in `aubal.resample`."""
+  c = config.balance
+  if not c.fraction:
+    return {}
+  if c.budget or c.budget_growth:
+    raise ValueError(
+      f'balance.fraction is {c.fraction}, which is a budget; leave out '
+      'balance.budget and balance.budget_growth.'
+    )
+  budget = num_rows + round(c.fraction * num_rows)
+  return {'budget': budget, 'budget_exactly': True}
+
+
+def solve_settings(config) -> dict:
+  """Returns the arguments of `solve` that `config.balance` names.
+
+  Raises:
+    ValueError: more devices are asked for than there are.
+  """
+  import jax
+
+  settings = problem.settings_of(config)
+  for name in ('optimizer', 'polish', 'tol', 'max_steps'):
+    settings[name] = config.balance[name]
+  num_devices = config.balance.num_devices
+  devices = jax.local_devices()
+  if num_devices > len(devices):
+    raise ValueError(
+      f'balance.num_devices must be at most {len(devices)}, the devices that '
+      f'JAX sees; it is {num_devices}.'
+    )
+  settings['devices'] = devices[:num_devices] if num_devices > 1 else None
+  return settings
+
+
+def _gap_in_words(solution) -> str:
+  """Returns how far whole counts are from the bound; see `Solution.gap`."""
+  if solution.objective == 'log':
+    return f'{solution.rounded_gap:.2g} of a mean class count'
+  return f'{100 * solution.rounded_gap:.2g} %'
+
+
+def _print_solution(solution) -> None:
+  added = solution.images_after - solution.images_before
+  print(
+    f'balance: f from {solution.value_start:,.1f} to '
+    f'{solution.rounded_value:,.1f} with {abs(added):,} images '
+    f'{"more" if added >= 0 else "fewer"}; certified: no choice is better by '
+    f'more than {_gap_in_words(solution)} '
+    f'({solution.num_steps:,} steps, {solution.seconds:.2f} s and '
+    f'{solution.seconds_compile:.1f} s compiling)',
+    flush=True,
+  )
+  lost = (solution.class_counts_after == 0) & (solution.class_counts_before > 0)
+  if lost.any():
+    print(
+      f'Warning: {lost.sum()} label(s) lose all their positives; raise '
+      'balance.lower.',
+      file=sys.stderr,
+    )
+  if not solution.converged:
+    print(
+      f'Warning: the certified gap {solution.gap:.1e} is above balance.tol; '
+      'a larger balance.max_steps, or balance.optimizer=newton, closes it.',
+      file=sys.stderr,
+    )
+  if solution.empty_boxes:
+    print(
+      f'Warning: {solution.empty_boxes} labelsets have no whole number of '
+      'images between balance.lower and balance.upper; they got the nearest.',
+      file=sys.stderr,
+    )
+
+
+def _labelsets_json(names, labelsets, uneven, after) -> dict:
+  grown = np.argsort(-(after - labelsets.counts), kind='stable')
+
+  unknown = None if labelsets.known is None else ~labelsets.known
+
+  def listed_names(where):
+    return [names[i] for i in np.flatnonzero(where)]
+
+  def listed(order):
+    return [
+      {
+        'labels': listed_names(labelsets.patterns[s]),
+        'unknown': [] if unknown is None else listed_names(unknown[s]),
+        'count': int(labelsets.counts[s]),
+        'count_after': int(after[s]),
+        'growth': float(after[s] / labelsets.counts[s]),
+      }
+      for s in order[:_NUM_LISTED_LABELSETS]
+    ]
+
+  content = {name: _plain(value) for name, value in uneven.items()}
+  content['label_names'] = list(names)
+  content['absent'] = [names[i] for i in uneven['absent']]
+  content['largest'] = listed(np.arange(len(after)))
+  content['grown'] = listed(grown[after[grown] > labelsets.counts[grown]])
+  return content
+
+
+def _plan_json(inputs, plan, labelsets, after) -> dict:
+  """Returns what the plan is, and prints how uneven it is."""
+  if plan.labels is None:
+    uneven = labelsets_lib.imbalance(
+      dataclasses.replace(labelsets, counts=after)
+    )
+  else:
+    uneven = labelsets_lib.imbalance(plan.labels)
+  sources = np.unique(plan.source)
+  content = {
+    'method': inputs.config.balance.method,
+    'epochs': resample.num_epochs(inputs, len(labelsets.index)),
+    'rows': len(plan),
+    'added': int(plan.augment.sum()),
+    'mixed': int((plan.partner >= 0).sum()),
+    'left_out': len(labelsets.index) - len(sources),
+  }
+  for name in ('class_counts', 'mean_ir', 'cvir', 'scumble'):
+    content[name] = _plain(uneven[name])
+  print(
+    f'balance: the plan has {len(plan):,} rows, {content["added"]:,} of them '
+    f'added; {content["left_out"]:,} images are in none; MeanIR '
+    f'{uneven["mean_ir"]:.2f}, CVIR {uneven["cvir"]:.2f}',
+    flush=True,
+  )
+  as_it_is = plan.labels is None and not (
+    content['added'] + content['left_out']
+  )
+  if as_it_is and content['method'] != 'none':
+    print(f'Note: {content["method"]} finds nothing to change in these labels.')
+  return content
+
+
+def _solution_json(solution) -> dict:
+  """Returns solution.json: the figures, not the labelsets' own."""
+  content = {
+    name: _plain(value)
+    for name, value in vars(solution).items()
+    if name not in ('growth', 'counts')
+  }
+  for name in ('min', 'mean', 'max'):
+    content[f'growth_{name}'] = _plain(getattr(np, name)(solution.growth))
+  for when in ('before', 'after'):
+    counts = getattr(solution, f'class_counts_{when}')
+    content[f'mean_ir_{when}'] = _plain(labelsets_lib.mean_ir(counts))
+  return content
+
+
+def _plain(value):
+  """Returns NumPy values as JSON types; NaN as None."""
+  if isinstance(value, np.ndarray):
+    return [_plain(entry) for entry in value.tolist()]
+  if isinstance(value, np.generic):
+    return _plain(value.item())
+  if isinstance(value, float) and not math.isfinite(value):
+    return None
+  return value

@@ -1,0 +1,73 @@
+"""checkpoints/ -> report.json."""
+
+from __future__ import annotations
+
+from aubal_jax.runs import files
+from aubal_jax.runs import hosts
+from aubal_jax.runs import workdir
+
+
+def run(inputs) -> None:
+  """checkpoints/ -> report.json."""
+  from aubal_jax.network import bundle
+  from aubal_jax.network import inference
+  from aubal_jax.scoring import metrics
+  from aubal_jax.scoring import summary
+
+  config, dataset, path = inputs.config, inputs.dataset, inputs.path
+  inputs.need_images()
+  split = 'test' if len(dataset.rows('test')) else 'validation'
+  rows, tuning = dataset.rows(split), dataset.rows('validation')
+  if not len(rows):
+    raise ValueError(
+      'There is neither a test nor a validation split to evaluate on; set '
+      'config.data.validation_fraction, or name the splits in the table.'
+    )
+  if not hosts.from_first(lambda: workdir.has_begun(path, 'train')):
+    raise ValueError(
+      f'{path} has no checkpoints; run the train task there first '
+      '(--config.task=train, or --config.task=run for all stages).'
+    )
+  images = inputs.images()
+  described = bundle.describe(config, dataset.label_names)
+  model, _ = bundle.make_network(described)
+  state, which, thresholds = hosts.from_first(
+    lambda: bundle.restore(path / 'checkpoints', described)[1:]
+  )
+  predict = inference.make_predict(model)
+
+  def probabilities(rows):
+    return inference.predict_rows(
+      predict, state, images, rows, batch_size=config.evaluate.batch_size
+    )
+
+  if split != 'test' or not len(tuning):
+    thresholds = None
+  elif thresholds is None:  # The checkpoint was not validated.
+    thresholds = metrics.tune_thresholds(
+      probabilities(tuning), dataset.labels[tuning], dataset.known[tuning]
+    )
+  report = summary.summarise(
+    probabilities(rows),
+    dataset.labels[rows],
+    dataset.known[rows],
+    thresholds=thresholds,
+    label_names=dataset.label_names,
+    groups=None if dataset.groups is None else dataset.groups[rows],
+    split=split,
+    num_dropped=len(dataset.rows('dropped')),
+    seed=config.seed,
+  )
+  report = {'step': int(state.step), 'checkpoint': which, **report}
+  if hosts.is_first():
+    files.write_json(path / 'report.json', report)
+  inputs.finish('evaluate')
+  floor = report['floors']['all_positive']['f1_macro']
+  print(
+    f'evaluate: {split} split, {report["num_images"]:,} images: F1 macro '
+    f'{report["f1_macro"]:.3f} (tuned thresholds '
+    f'{report["tuned"]["f1_macro"]:.3f}, all-positive floor {floor:.3f}), '
+    f'accuracy {report["accuracy"]:.3f}, AWC {report["awc"]:.3f}',
+    flush=True,
+  )
+  inputs.watch.lap('evaluation')

@@ -1,0 +1,58 @@
+"""What training tells TensorBoard, beside metrics.jsonl."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from collections.abc import Iterator
+
+import numpy as np
+
+from aubal_jax.network import tensorboard
+from aubal_jax.runs import hosts
+
+_NUM_SHOWN = 32  # Images of the contact sheet.
+
+
+@contextlib.contextmanager
+def opened(
+  inputs, plan, images, settings, first: int
+) -> Iterator[tensorboard.EventLog | None]:
+  """Yields the `EventLog` to go on after step `first`; None: none is wanted."""
+  if not inputs.config.train.tensorboard or not hosts.is_first():
+    yield None
+    return
+  path = inputs.path / 'tensorboard'
+  with tensorboard.open_log(path, step=first) as log:
+    _write_sheet(log, inputs.config, plan, images, settings, first)
+    print(f'train: tensorboard --logdir {inputs.path}', flush=True)
+    yield log
+
+
+def _write_sheet(log, config, plan, images, settings, first):
+  """Writes rows of the plan, each beside its image as in epoch 0."""
+  from aubal_jax.batches import augment
+  from aubal_jax.batches import plan_rows
+
+  which = config.augment.rows
+  rows = np.flatnonzero(plan.augment | (which == 'all'))
+  if which == 'none' or not len(rows):
+    return
+  # From end to end, so that few labelsets do not fill it.
+  shown = np.linspace(0, len(rows) - 1, min(len(rows), _NUM_SHOWN))
+  rows = rows[shown.astype(int)]
+  before = plan_rows.images_of(plan, images, rows, seed=config.seed)
+  drawn = augment.draw(settings, seed=config.seed, epochs=0, rows=rows)
+  log.write_sheet(first, before, augment.augment(before.copy(), drawn))
+
+
+def beside(write_line: Callable[[dict], None] | None, log):
+  """Returns what writes a line of metrics.jsonl, and to the log if any."""
+  if log is None:
+    return write_line
+
+  def write(line):
+    write_line(line)
+    log.write_line(line)
+
+  return write

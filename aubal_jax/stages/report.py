@@ -1,0 +1,95 @@
+"""Everything in the folder -> report.html."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+
+from aubal_jax.network import log as log_lib
+from aubal_jax.runs import files
+from aubal_jax.runs import stages
+from aubal_jax.tables import plan as plan_lib
+
+_NUM_STRIPS = 8
+_NUM_AUGMENTED = 3
+
+
+def run(inputs) -> None:
+  """Draws the page from what there is; what is missing is named on it."""
+  from aubal_jax import report
+
+  config, dataset, path = inputs.config, inputs.dataset, inputs.path
+  plan, described, contact = None, None, ()
+  if (path / 'plan.npz').exists():
+    plan = plan_lib.load(path / 'plan.npz')
+    described = report.describe_plan(plan, dataset.labels)
+    if dataset.load_images is not None:
+      contact = _contact_sheet(config, dataset, plan, inputs.some_images)
+  metrics = log_lib.read_lines(path / 'metrics.jsonl')
+  report.write_page(
+    path / 'report.html',
+    labelsets=_read(path / 'labelsets.json'),
+    plan=described,
+    solution=_read(path / 'solution.json'),
+    contact=contact,
+    metrics=metrics,
+    report=_read(path / 'report.json'),
+    title=_title(config),
+    settings=stages.flatten(config.to_dict()),
+  )
+  inputs.finish('report')
+  print(f'report: {path / "report.html"}', flush=True)
+  inputs.watch.lap('report')
+
+
+def _title(config) -> str:
+  name = pathlib.PurePath(config.data.path).name or config.data.name
+  return f'Balance and training: {name}'
+
+
+def _read(path):
+  return files.read_json(path) if path.exists() else None
+
+
+def _contact_sheet(config, dataset, plan, some_images) -> list[dict]:
+  """Returns originals, each with what training makes of it.
+
+  The sources are those repeated most often, each of another labelset; the
+  pictures beside them are the very rows of the plan, as in epoch 0.
+  """
+  from aubal_jax.batches import augment
+  from aubal_jax.batches import plan_rows
+
+  settings = config.augment.to_dict()
+  which = settings.pop('rows')
+  del settings['frozen'], settings['backend']
+  shown = np.ones(len(plan), bool) if which == 'all' else plan.augment
+  if which == 'none' or not shown.any():
+    return []
+  entries = []
+  for source in _most_repeated(plan.source[shown], dataset.labels):
+    rows = np.flatnonzero(shown & (plan.source == source))[:_NUM_AUGMENTED]
+    original = some_images(np.array([source]))
+    parameters = augment.draw(
+      augment.Settings(**settings), seed=config.seed, epochs=0, rows=rows
+    )
+    before = plan_rows.images_of(plan, some_images, rows, seed=config.seed)
+    names = np.array(dataset.label_names)[dataset.labels[source] == 1]
+    entries.append(
+      {
+        'original': original[0],
+        'augmented': list(augment.augment(before, parameters)),
+        'labels': names.tolist(),
+        'name': str(dataset.ids[source]),
+      }
+    )
+  return entries
+
+
+def _most_repeated(source, labels) -> list[int]:
+  """Returns rows of distinct labelsets, the most repeated first."""
+  repeats = np.bincount(source, minlength=len(labels))
+  order = np.argsort(-repeats, kind='stable')[: np.count_nonzero(repeats)]
+  _, first = np.unique(labels[order], axis=0, return_index=True)
+  return order[np.sort(first)[:_NUM_STRIPS]].tolist()

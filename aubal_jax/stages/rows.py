@@ -1,0 +1,46 @@
+"""What became of every row: rows.csv, and counts of each merged set."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+
+from aubal_jax.runs import files
+
+
+def tell_sources(dataset) -> dict:
+  """Prints the left half of the paper's Table I for merged sets; returns it."""
+  from aubal_jax.datasets import merge
+
+  found = merge.table_of_sources(dataset)
+  total = {
+    'images': sum(entry['images'] for entry in found.values()),
+    'class_counts': np.sum([e['class_counts'] for e in found.values()], axis=0),
+  }
+  columns = [*found.items(), ('together', total)]
+  wide = max(len(name) for name in (*dataset.label_names, 'images'))
+  print(f'{"":{wide}} ' + ' '.join(f'{name:>11}' for name, _ in columns))
+  for k, name in enumerate(dataset.label_names):
+    counts = (f'{entry["class_counts"][k]:>11,}' for _, entry in columns)
+    print(f'{name:{wide}} ' + ' '.join(counts))
+  counts = (f'{entry["images"]:>11,}' for _, entry in columns)
+  print(f'{"images":{wide}} ' + ' '.join(counts), flush=True)
+  return found
+
+
+def write(path, dataset) -> None:
+  """Writes rows.csv: the split of every row, and why it was dropped."""
+  columns = {'row': np.arange(len(dataset)).astype(str), 'id': dataset.ids}
+  for name in ('sources', 'groups'):
+    if getattr(dataset, name) is not None:
+      columns[name.removesuffix('s')] = getattr(dataset, name)
+  columns['split'] = dataset.split
+  if dataset.reasons is not None:
+    columns['reason'] = dataset.reasons
+  with files.write_atomically(path) as file:
+    writer = csv.writer(file, lineterminator='\n')
+    writer.writerow(columns)
+    writer.writerows(
+      zip(*(values.tolist() for values in columns.values()), strict=True)
+    )

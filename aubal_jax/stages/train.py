@@ -1,0 +1,231 @@
+"""plan.npz -> checkpoints/, metrics.jsonl."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+
+import numpy as np
+
+from aubal_jax.runs import hosts
+from aubal_jax.runs import preemption
+from aubal_jax.runs import stages
+from aubal_jax.runs import workdir
+from aubal_jax.stages import logs
+
+# What validation finds of a state.
+SCORES = ('f1_macro', 'f1_micro', 'accuracy', 'awc')
+
+
+def check(config) -> None:
+  """Raises ValueError for what is wrong whatever the table."""
+  from aubal_jax.network import tensorboard
+
+  if config.train.tensorboard:
+    tensorboard.check_installed()
+
+
+def run(inputs) -> None:
+  """Trains up to the wanted number of steps, from the newest checkpoint."""
+  from aubal_jax.network import bundle
+  from aubal_jax.stages import train_parts
+
+  inputs.need_images()
+  parts = train_parts.make_parts(inputs)
+  inputs.watch.lap('making the network')
+  images = inputs.images()
+  with _open_checkpoints(inputs) as checkpoints:
+    # In a list, from which it is handed on: none but `train` holds it then.
+    held = [hosts.from_first(lambda: _newest(checkpoints, parts, inputs))]
+    inputs.watch.lap('making the network')
+    inputs.begin('train')
+    if hosts.is_first():
+      bundle.write(inputs.path / 'checkpoints', parts.described)
+    _tell_start(inputs, parts.plan, int(held[0].step))
+    state = _train(inputs, parts, held, images, checkpoints)
+  _tell_end(inputs, state)
+  inputs.finish('train')
+  inputs.watch.lap('training')
+
+
+def _train(inputs, parts, held, images, checkpoints):
+  """Takes the state out of `held`; returns that after the last step."""
+  from aubal_jax.network import loop as train_lib
+  from aubal_jax.network import profiling
+
+  config, path, plan = inputs.config, inputs.path, parts.plan
+  first = int(held[0].step)
+  num_profiled = config.train.profile_steps if hosts.is_first() else 0
+  with (
+    _open_metrics(path, first) as write_line,
+    logs.opened(inputs, plan, images, parts.settings, first) as log,
+    profiling.traced(
+      parts.step, path / 'profile', num_steps=num_profiled
+    ) as step,
+    _stopping_on_signals(),
+  ):
+    return train_lib.train(
+      held.pop(),
+      step,
+      _make_batches(inputs, plan, images, parts.settings, first),
+      num_steps=inputs.num_steps,
+      log_every_steps=config.train.log_every_steps,
+      eval_every_steps=config.train.eval_every_steps,
+      checkpoint_every_steps=config.train.checkpoint_every_steps,
+      patience=config.train.patience,
+      steps_per_epoch=len(plan) / config.train.batch_size,
+      learning_rate=parts.learning_rate,
+      write_line=logs.beside(write_line, log),
+      validate=_make_validate(parts.model, inputs.dataset, images, config, log),
+      checkpoints=checkpoints,
+      should_stop=hosts.signal_agreed(config.train.log_every_steps),
+    )
+
+
+def _tell_start(inputs, plan, first) -> None:
+  import jax
+
+  config, count = inputs.config, jax.device_count()
+  print(
+    f'train: {config.model.name} on {count} {jax.default_backend()} '
+    f'device{"s" if count > 1 else ""}, {len(plan):,} rows '
+    f'({int(plan.augment.sum()):,} augmented), steps {first + 1:,} to '
+    f'{inputs.num_steps:,}, batches of {config.train.batch_size}',
+    flush=True,
+  )
+
+
+def _tell_end(inputs, state) -> None:
+  """Says where training ended, if that was before the last step."""
+  if state.step < inputs.num_steps:
+    print(
+      f'train: stopped after step {int(state.step):,}: '
+      f'{inputs.config.train.patience} looks at validation brought no better '
+      f'F1 macro than {float(state.best):.3f}',
+      flush=True,
+    )
+
+
+@contextlib.contextmanager
+def _open_checkpoints(inputs):
+  """Opens checkpoints/ without those of another run; None on other hosts."""
+  from aubal_jax.network import checkpoint
+
+  path = inputs.path
+  if not hosts.is_first():
+    yield None
+    return
+  if not workdir.has_begun(path, 'train'):
+    # Of another run, or of a plan that is no more.
+    workdir.clear(path, (*stages.WRITES['train'], *stages.LOGS))
+  with checkpoint.open_checkpoints(
+    path / 'checkpoints', keep_checkpoints=inputs.config.train.keep_checkpoints
+  ) as checkpoints:
+    yield checkpoints
+
+
+def _newest(checkpoints, parts, inputs):
+  """Returns the newest saved state, or the first one, as host arrays."""
+  import jax
+
+  from aubal_jax.network import bundle
+  from aubal_jax.network import checkpoint
+
+  def first():
+    model, optimizer, seed = parts.model, parts.optimizer, inputs.config.seed
+    return bundle.first_state(model, optimizer, parts.described, seed=seed)
+
+  if checkpoint.find_step(checkpoints) is None:
+    state = first()
+  else:
+    state = checkpoint.restore(checkpoints, jax.eval_shape(first))
+  return jax.tree.map(np.asarray, state)
+
+
+def _open_metrics(path, step):
+  """Opens metrics.jsonl; None on other hosts."""
+  from aubal_jax.network import log as log_lib
+
+  if not hosts.is_first():
+    return contextlib.nullcontext()
+  return log_lib.open_metrics(path / 'metrics.jsonl', step=step)
+
+
+def _make_batches(inputs, plan, images, settings, first):
+  """Returns the iterator over the batches of the steps after `first`."""
+  import jax
+
+  from aubal_jax.batches import augment_device
+  from aubal_jax.batches import pipeline
+
+  config = inputs.config
+  on_device = config.augment.backend == 'device'
+  return pipeline.train_batches(
+    plan,
+    images,
+    inputs.dataset.labels,
+    inputs.dataset.known,
+    batch_size=config.train.batch_size,
+    seed=config.seed,
+    start_step=first,
+    num_steps=max(inputs.num_steps - first, 0),
+    augment_rows=config.augment.rows,
+    frozen=config.augment.frozen,
+    settings=settings,
+    num_workers=config.train.num_workers,
+    num_processes=config.train.num_processes,
+    pack=augment_device.pack if on_device else None,
+    shard_index=jax.process_index(),
+    shard_count=jax.process_count(),
+  )
+
+
+@contextlib.contextmanager
+def _stopping_on_signals():
+  """Lets a signal save and stop; then the process ends with its status."""
+  from aubal_jax.network import loop as train_lib
+
+  try:
+    with preemption.deferred():
+      yield
+  except train_lib.Preempted as stop:
+    print(stop, file=sys.stderr)
+    hosts.from_first(lambda: None)  # By whom the state is saved.
+    preemption.stop_if_requested()
+    raise
+
+
+def _make_validate(model, dataset, images, config, log=None):
+  """Returns state -> scores on the validation split, or None without one.
+
+  The tuned thresholds are beside them, for those who use the state.
+  """
+  from aubal_jax.network import inference
+  from aubal_jax.network import step as step_lib
+  from aubal_jax.scoring import metrics
+
+  rows = dataset.rows('validation')
+  if not len(rows):
+    return None
+  predict = inference.make_predict(model)
+  label, known = dataset.labels[rows], dataset.known[rows]
+
+  def validate(state):
+    probability = inference.predict_rows(
+      predict,
+      step_lib.evaluated(state),
+      images,
+      rows,
+      batch_size=config.evaluate.batch_size,
+    )
+    found = metrics.Confusion.from_probabilities(probability, label, known)
+    if log is not None:
+      names = dataset.label_names
+      log.write_curves(int(state.step), names, probability, label, known)
+    thresholds = metrics.tune_thresholds(probability, label, known)
+    return {
+      **{name: float(getattr(found, name)) for name in SCORES},
+      'thresholds': thresholds.tolist(),
+    }
+
+  return validate

@@ -1,0 +1,129 @@
+"""What a training run is made of, whatever state it goes on from."""
+
+from __future__ import annotations
+
+import functools
+import typing
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import numpy as np
+import optax
+
+from aubal_jax.batches import augment
+from aubal_jax.batches import augment_device
+from aubal_jax.network import bundle
+from aubal_jax.network import losses
+from aubal_jax.network import schedules
+from aubal_jax.network import step as step_lib
+from aubal_jax.runs import hosts
+from aubal_jax.tables import plan as plan_lib
+
+
+class Parts(typing.NamedTuple):
+  """What a run trains with, whatever it goes on from."""
+
+  plan: plan_lib.Plan
+  settings: augment.Settings
+  described: dict  # The network, see `bundle.describe`.
+  learning_rate: Callable  # Of the step.
+  model: nn.Module
+  optimizer: optax.GradientTransformation
+  step: Callable  # From `step.make_train_step`.
+
+
+def make_parts(inputs) -> Parts:
+  """Returns the parts.
+
+  Raises:
+    ValueError: there is no plan, or none of this data set; the devices cannot
+      share a batch; or patience has nothing to go by.
+  """
+  config, dataset = inputs.config, inputs.dataset
+  plan = hosts.from_first(lambda: _load_plan(inputs.path / 'plan.npz', dataset))
+  step_lib.check_batch_size(config.train.batch_size, jax.device_count())
+  if config.train.patience and not len(dataset.rows('validation')):
+    raise ValueError(
+      'train.patience stops by the validation split, which this data set does '
+      'not have; set it to 0, or config.data.validation_fraction.'
+    )
+  settings = config.augment.to_dict()
+  del settings['rows'], settings['frozen'], settings['backend']
+  settings = augment.Settings(**settings)
+  described = bundle.describe(config, dataset.label_names)
+  rate = config.train.learning_rate
+  schedule = schedules.make_schedule(
+    config.train.schedule,
+    1.0,
+    num_steps=inputs.num_steps,
+    warmup_steps=config.train.warmup_steps,
+  )
+  model, optimizer = bundle.make_network(
+    described,
+    learning_rate=rate,
+    schedule=schedule,
+    clip_norm=config.train.clip_norm,
+    remat=config.train.remat,
+  )
+  step = _make_step(config, model, optimizer, dataset, plan, settings)
+  return Parts(
+    plan,
+    settings,
+    described,
+    lambda step: rate * schedule(step),
+    model,
+    optimizer,
+    step,
+  )
+
+
+def _load_plan(path, dataset):
+  """Returns the plan, if it can be one of this data set.
+
+  Raises:
+    ValueError: there is none, or it is of other labels or rows.
+  """
+  if not path.exists():
+    raise ValueError(
+      f'{path} is not there; run the balance task first '
+      '(--config.task=balance, or --config.task=run for all stages).'
+    )
+  plan = plan_lib.load(path)
+  if plan.label_names != tuple(dataset.label_names):
+    raise ValueError(
+      f'{path} was made for the labels {plan.label_names}, but the data set '
+      f'has {tuple(dataset.label_names)}.'
+    )
+  rows = np.union1d(plan.source, plan.partner[plan.partner >= 0])
+  if not np.isin(rows, dataset.rows('train')).all():
+    raise ValueError(
+      f'{path} names rows that are not in the training split of this data '
+      'set; run the balance task again.'
+    )
+  return plan
+
+
+def _make_step(config, model, optimizer, dataset, plan, settings):
+  """Returns the training step."""
+  counts, frequency = _label_counts(dataset, plan)
+  return step_lib.make_train_step(
+    model,
+    optimizer,
+    losses.make_loss(
+      config.loss.name,
+      weights=config.loss.weights,
+      frequency=frequency,
+      counts=counts,
+    ),
+    ema_decay=config.train.ema_decay,
+    augment=functools.partial(augment_device.augment_images, settings=settings),
+    sync_batch_norm=config.model.sync_batch_norm,
+  )
+
+
+def _label_counts(dataset, plan):
+  """int[L], the positives of training; float[L], their share of the known."""
+  rows = np.unique(plan.source)
+  counts = dataset.labels[rows].sum(axis=0, dtype=np.int64)
+  return counts, counts / np.maximum(dataset.known[rows].sum(axis=0), 1)

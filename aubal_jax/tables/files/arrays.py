@@ -1,0 +1,113 @@
+"""Label tables that NumPy saved: .npz and .npy."""
+
+import pathlib
+import zipfile
+import zlib
+
+import numpy as np
+
+from aubal_jax.tables.files import table
+
+_MEMBERS = ('labels', 'label_names', 'patterns', 'counts', 'features')
+
+# What NumPy raises on a file that is damaged or something else.
+_UNREADABLE = (
+  ValueError,
+  EOFError,
+  OSError,
+  NotImplementedError,
+  RuntimeError,
+  zipfile.BadZipFile,
+  zlib.error,
+)
+
+
+def read(path: pathlib.Path) -> table.Table:
+  """Returns the table of an .npz or .npy file; rows are counted from 0.
+
+  An .npz holds `labels` [N, L], or labelsets: `patterns` [S, L] and `counts`
+  [S], or [K, S] of K sources, which are added up. Of those each pattern makes
+  as many rows as it is counted, one pattern after the other. Beside `labels`
+  there may be `features` [N, F], numbers, NaN where one is missing.
+
+  Raises:
+    ValueError: the file is damaged, or not of this form; names it.
+  """
+  mend = 'Save it with numpy.savez(path, labels=labels, label_names=names).'
+  try:
+    with open(path, 'rb') as file:
+      loaded = np.load(file, allow_pickle=False)
+      if isinstance(loaded, np.ndarray):
+        arrays = {'labels': loaded}
+      else:
+        members = [n for n in _MEMBERS if n in loaded]
+        arrays = {name: loaded[name] for name in members}
+        held = table.listing(map(repr, loaded.files))
+  except _UNREADABLE as error:
+    raise ValueError(
+      f'{path}: not readable by NumPy ({_reason(error)}). {mend}'
+    ) from None
+  if 'labels' not in arrays and {'patterns', 'counts'} <= {*arrays}:
+    arrays['labels'] = _rows_of_labelsets(path, **arrays)
+  if 'labels' not in arrays:
+    raise ValueError(f"{path}: there is no array 'labels', only {held}. {mend}")
+  labels = arrays['labels']
+  if labels.ndim != 2 or not labels.size:
+    raise ValueError(
+      f"{path}: 'labels' must be [N, L], one row for each image and one column "
+      f'for each label, not {list(labels.shape)}. {mend}'
+    )
+  num_labels = labels.shape[1]
+  width = len(str(num_labels - 1))
+  default = [f'label_{k:0{width}}' for k in range(num_labels)]
+  names = np.asarray(arrays.get('label_names', default)).astype(str)
+  if names.shape != (num_labels,) or len(set(names.tolist())) != num_labels:
+    raise ValueError(
+      f"{path}: 'label_names' must be {num_labels} distinct names, one for "
+      f"each column of 'labels', not {list(names.shape)}: "
+      f'{table.listing(names.ravel())}. {mend}'
+    )
+  distinct = np.unique(labels)  # NaN is the last of them.
+  texts = [str(value) for value in distinct]
+  columns = {
+    name: table.make_column(
+      texts, np.searchsorted(distinct, labels[:, k]).astype(np.int32)
+    )
+    for k, name in enumerate(names.tolist())
+  }
+  features = arrays.get('features')
+  if features is not None:
+    features = _checked_features(path, features, len(labels))
+  return table.Table(path, columns, np.arange(len(labels)), 0, features)
+
+
+def _checked_features(path, features, num_rows):
+  """Returns features as float64; raises ValueError unless they are [N, F]."""
+  if features.dtype.kind not in 'biuf' or features.shape[:-1] != (num_rows,):
+    raise ValueError(
+      f"{path}: 'features' must be numbers [{num_rows}, F], one row for each "
+      f"row of 'labels', not {features.dtype}{list(features.shape)}. Correct "
+      'it, or leave it out.'
+    )
+  return features.astype(np.float64)
+
+
+def _rows_of_labelsets(path, patterns, counts, **_):
+  """Returns labels [N, L], each of the patterns [S, L] as often as counted."""
+  whole = counts.dtype.kind in 'iu' and (counts >= 0).all()
+  if patterns.ndim != 2 or counts.shape[-1:] != patterns.shape[:1] or not whole:
+    raise ValueError(
+      f"{path}: 'counts' must be whole numbers, one for each row of 'patterns' "
+      f'[S, L]; they are {counts.dtype}{list(counts.shape)} and '
+      f'{list(patterns.shape)}.'
+    )
+  return np.repeat(patterns, counts.reshape(-1, len(patterns)).sum(0), axis=0)
+
+
+def _reason(error):
+  """Returns in our words why NumPy could not read a file."""
+  if isinstance(error, OSError) and error.strerror:
+    return error.strerror
+  if 'object arrays' in str(error).casefold():
+    return 'it holds Python objects, which are not loaded, for safety'
+  return 'it is damaged, or no file that NumPy saved'

@@ -1,0 +1,277 @@
+"""Labelsets: the distinct combinations of labels, and how uneven they are.
+
+The paper calls a labelset a "unique class group". Everything here is NumPy
+(and scipy.sparse for sparse tables), so it starts fast.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import itertools
+
+import numpy as np
+from scipy import sparse
+
+from aubal_jax.tables import binary_table
+from aubal_jax.tables import grouping
+
+_BLOCK_ENTRIES = 1 << 20  # Grouped at a time: they stay in the cache.
+_MIN_BLOCK_ROWS = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Labelsets:
+  """The distinct rows of a label table.
+
+  Attributes:
+    patterns: uint8[S, L], the distinct rows: dense where the table was dense,
+      `scipy.sparse.csr_array` where it was sparse.
+    counts: int64[S], rows that have each pattern, most frequent first.
+    index: int32[N] (int64 from 2^31 labelsets on), the labelset of each row:
+      `patterns[index] == labels`.
+    known: bool[S, L], where unknown labels were told apart from absent ones;
+      `known[index]` is the table's, and two labelsets may have one pattern.
+      Else None.
+  """
+
+  patterns: np.ndarray | sparse.csr_array
+  counts: np.ndarray
+  index: np.ndarray
+  known: np.ndarray | None = None
+
+  @property
+  def class_counts(self) -> np.ndarray:
+    """int64[L], rows with each label: z = P^T n, (1b) of the paper."""
+    patterns = sparse.csr_array(self.patterns)
+    return patterns.T.astype(np.int64) @ self.counts
+
+  @property
+  def sizes(self) -> np.ndarray:
+    """int64[S], labels in each labelset."""
+    return np.asarray(self.patterns.sum(axis=1, dtype=np.int64)).ravel()
+
+
+def find_labelsets(labels, known=None) -> Labelsets:
+  """Groups the rows of a 0/1 table by their exact combination of labels.
+
+  The order of labelsets does not depend on the order of rows: most frequent
+  first, ties by a number that the row alone makes. To 64 labels it is the row
+  read as a binary number, its first label the lowest bit; above, the sum
+  modulo 2^64 of a fixed random word for each label (should two labelsets share
+  it, of the next such words).
+
+  A table larger than memory is given in chunks, each a table [n, L] of any of
+  the kinds below; then the labelsets and the index are kept, and of a chunk
+  nothing. Chunks are: an iterator, or another iterable that is no array (no
+  `__array__`), no scipy sparse table and no list or tuple; and a list or tuple
+  whose first item is an array or sparse table with two axes. The result is
+  that of the whole table.
+
+  Args:
+    labels: 0/1 [N, L]; bool, integer or float, dense or scipy sparse; or
+      chunks of its rows.
+    known: bool [N, L], False where a label is unknown (and 0 in `labels`):
+      "unknown" is then a third value that tells labelsets apart. None: an
+      unknown label counts as absent. Dense, for a dense table.
+
+  Returns:
+    The `Labelsets` of the table. Patterns of chunks are dense or sparse as the
+    first chunk is.
+
+  Raises:
+    ValueError: `known` has another shape, or is False where a label is 1; or
+      `labels` has not two axes, or holds something but 0 and 1, or a
+      sparse one the same entry twice; or there is no chunk, or one has another
+      number of labels than the first. The message names the chunk, counted
+      from 0, and the row in it.
+
+  Examples:
+    >>> found = find_labelsets([[1, 0], [1, 1], [1, 0]])
+    >>> found.patterns.tolist(), found.counts.tolist(), found.index.tolist()
+    ([[1, 0], [1, 1]], [2, 1], [0, 1, 0])
+    >>> chunks = iter([[[1, 0], [1, 1]], [[1, 0]]])
+    >>> find_labelsets(chunks).index.tolist()
+    [0, 1, 0]
+    >>> table, known = [[1, 0], [1, 0]], [[True, True], [True, False]]
+    >>> find_labelsets(table, known).index.tolist()
+    [0, 1]
+  """
+  if known is not None:
+    return _find_with_unknown(np.asarray(labels), np.asarray(known, bool))
+  if _is_chunked(labels):
+    return Labelsets(*_group_chunks(iter(labels)).result())
+  table = binary_table.as_table(labels, 'labels')
+  groups = grouping.make_groups(
+    table.shape[1],
+    sparse.issparse(table),
+    lambda rows: binary_table.as_binary(table[rows]),
+  )
+  _add(groups, table, 'labels')
+  return Labelsets(*groups.result())
+
+
+def _find_with_unknown(labels, known) -> Labelsets:
+  """As `find_labelsets`, of tables in which unknown is a third value."""
+  if labels.shape != known.shape or labels.ndim != 2:
+    raise ValueError(
+      'known must be a table like labels, [N, L]; they have the shapes '
+      f'{known.shape} and {labels.shape}.'
+    )
+  if labels[~known].any():
+    raise ValueError('labels must be 0 where known says that one is unknown.')
+  found = find_labelsets(np.concatenate([labels, ~known], axis=1))
+  patterns, unknown = np.split(found.patterns, 2, axis=1)
+  return dataclasses.replace(
+    found, patterns=np.ascontiguousarray(patterns), known=unknown == 0
+  )
+
+
+def _is_chunked(labels) -> bool:
+  if sparse.issparse(labels) or hasattr(labels, '__array__'):
+    return False
+  if isinstance(labels, (list, tuple)):
+    return bool(labels) and getattr(labels[0], 'ndim', None) == 2
+  return isinstance(labels, collections.abc.Iterable)
+
+
+def _group_chunks(chunks):
+  """Groups the rows of all chunks; lets go of each before the next is made."""
+  groups = None
+  for number in itertools.count():  # `enumerate` would hold on to the last one.
+    name = f'chunk {number} of labels'
+    try:
+      table = binary_table.as_table(next(chunks), name)
+    except StopIteration:
+      break
+    if groups is None:
+      groups = grouping.make_groups(table.shape[1], sparse.issparse(table))
+    if table.shape[1] != groups.num_labels:
+      raise ValueError(
+        f'{name} must have as many labels as chunk 0, {groups.num_labels}; it '
+        f'has {table.shape[1]}.'
+      )
+    _add(groups, table, name)
+    del table
+  if groups is None:
+    raise ValueError(
+      'labels must have at least one chunk, which may have no rows; there is '
+      'none, so that the number of labels is unknown.'
+    )
+  return groups
+
+
+def _add(groups, table, name: str) -> None:
+  """Adds the rows of a table block by block, each checked."""
+  num_rows, width = table.shape
+  if groups.is_sparse and sparse.issparse(table):
+    width = 4 * table.nnz // max(num_rows, 1)
+  step = max(_BLOCK_ENTRIES // max(width, 8), _MIN_BLOCK_ROWS)
+  for start in range(0, max(num_rows, 1), step):
+    block = binary_table.as_checked(
+      binary_table.rows_of(table, start, start + step), name, start
+    )
+    if groups.is_sparse:
+      block = sparse.csr_array(block)
+    elif sparse.issparse(block):
+      block = block.toarray()
+    groups.add(block)
+
+
+def irlbl(class_counts) -> np.ndarray:
+  """Returns float[L], IRLbl_l = max c / c_l; NaN for a label that is absent.
+
+  Charte et al. 2015, Neurocomputing 163.
+
+  Args:
+    class_counts: int[L], rows with each label.
+  """
+  counts = np.asarray(class_counts, np.float64)
+  ratio = np.full(counts.shape, np.nan)
+  present = counts > 0
+  if present.any():
+    ratio[present] = counts.max() / counts[present]
+  return ratio
+
+
+def mean_ir(class_counts) -> float:
+  """Returns MeanIR, the mean of IRLbl over the labels that occur."""
+  ratio = irlbl(class_counts)
+  present = ~np.isnan(ratio)
+  return float(ratio[present].mean()) if present.any() else float('nan')
+
+
+def cvir(class_counts) -> float:
+  """Returns CVIR, the coefficient of variation (ddof 1) of IRLbl."""
+  ratio = irlbl(class_counts)
+  ratio = ratio[~np.isnan(ratio)]
+  if len(ratio) < 2:
+    return 0.0 if len(ratio) else float('nan')
+  return float(ratio.std(ddof=1) / ratio.mean())
+
+
+def scumble(labelsets: Labelsets) -> float:
+  """Returns SCUMBLE, how far frequent and rare labels share rows, in [0, 1).
+
+  The mean over rows of 1 - geometric mean / arithmetic mean of IRLbl over the
+  row's labels; 0 for a row without labels. Charte et al. 2014.
+  """
+  if not labelsets.counts.size:
+    return float('nan')
+  level = scumble_of_rows(labelsets.patterns, labelsets.class_counts)
+  return float(level @ labelsets.counts / labelsets.counts.sum())
+
+
+def scumble_of_rows(labels, class_counts) -> np.ndarray:
+  """Returns float64[N], what each row adds to the mean of `scumble`.
+
+  Args:
+    labels: uint8[N, L], dense or scipy sparse.
+    class_counts: int[L], rows with each label.
+  """
+  ratio = np.nan_to_num(irlbl(class_counts), nan=1.0)
+  labels = sparse.csr_array(labels, dtype=np.float64)
+  sizes = np.diff(labels.indptr)
+  arithmetic = labels @ ratio / np.maximum(sizes, 1)
+  geometric = np.exp(labels @ np.log(ratio) / np.maximum(sizes, 1))
+  level = np.zeros(len(sizes))
+  np.divide(geometric, arithmetic, out=level, where=arithmetic > 0)
+  return np.where(sizes > 0, 1.0 - level, 0.0)
+
+
+def imbalance(labels) -> dict:
+  """Returns how uneven a 0/1 table [N, L] is.
+
+  Args:
+    labels: 0/1 [N, L], dense, scipy sparse or in chunks, as `find_labelsets`
+      takes it; or the table's `Labelsets`.
+
+  Returns:
+    `images`, `labels`, `labelsets`: sizes N, L, S; `class_counts` int[L];
+    `irlbl` float[L] (NaN where a label is absent); `mean_ir`, `cvir`,
+    `scumble`; `cardinality`, the mean number of labels a row; `density`,
+    cardinality / L; `absent`, the columns without a positive.
+
+  Examples:
+    >>> found = imbalance([[1, 0], [1, 0], [1, 1]])
+    >>> found['irlbl'].tolist(), found['mean_ir']
+    ([1.0, 3.0], 2.0)
+  """
+  if not isinstance(labels, Labelsets):
+    labels = find_labelsets(labels)
+  counts = labels.class_counts
+  num_images = int(labels.counts.sum())
+  cardinality = counts.sum() / num_images if num_images else float('nan')
+  return {
+    'images': num_images,
+    'labels': len(counts),
+    'labelsets': len(labels.counts),
+    'class_counts': counts,
+    'irlbl': irlbl(counts),
+    'mean_ir': mean_ir(counts),
+    'cvir': cvir(counts),
+    'scumble': scumble(labels),
+    'cardinality': float(cardinality),
+    'density': float(cardinality / len(counts)) if len(counts) else 0.0,
+    'absent': np.flatnonzero(counts == 0),
+  }

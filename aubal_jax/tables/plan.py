@@ -1,0 +1,241 @@
+"""The plan: which rows to train on, how often, and which of them to augment."""
+
+from __future__ import annotations
+
+import dataclasses
+import zipfile
+
+import numpy as np
+
+from aubal_jax.runs import files
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """M training rows, each made of a row of the table.
+
+  Attributes:
+    source: int64[M], row of the table as given (before drops and splits).
+    augment: bool[M], whether the row is an added one, to be augmented.
+    partner: int64[M], a second row to mix in, or -1 for none.
+    label_names: names of the L labels.
+    labels: uint8[M, L], only where they differ from the source's; else None.
+    share: float64[M] in [0, 1), how far a row is from its source to its
+      partner, where the row's labels depend on it; else None: it is drawn.
+  """
+
+  source: np.ndarray
+  augment: np.ndarray
+  partner: np.ndarray
+  label_names: tuple[str, ...]
+  labels: np.ndarray | None = None
+  share: np.ndarray | None = None
+
+  def __post_init__(self):
+    for name in ('augment', 'partner', 'labels', 'share'):
+      value = getattr(self, name)
+      if value is not None and len(value) != len(self.source):
+        raise ValueError(
+          f'{name} must have one entry a row: {len(self.source)}, not '
+          f'{len(value)}.'
+        )
+
+  def __len__(self) -> int:
+    """Returns M, the number of rows."""
+    return len(self.source)
+
+  def take(self, features, rng: np.random.Generator) -> np.ndarray:
+    """Returns the rows of the plan made from a table of features.
+
+    A row without a partner is a copy of its source s; one with a partner r is
+    s + U (r - s), with U in [0, 1) drawn for each feature, or the row's share.
+
+    Args:
+      features: float or int [N, ...], one row for each row of the table.
+      rng: where U is drawn from.
+
+    Returns:
+      features' dtype where nothing is mixed, else float64; [M, ...].
+    """
+    features = np.asarray(features)
+    most = max(self.source.max(initial=-1), self.partner.max(initial=-1))
+    if len(features) <= most:
+      raise ValueError(
+        f'features must have a row for each row of the table; it has '
+        f'{len(features)}, and the plan names row {most}.'
+      )
+    rows = features[self.source]
+    mixed = np.flatnonzero(self.partner >= 0)
+    if mixed.size:
+      rows = rows.astype(np.float64)
+      change = features[self.partner[mixed]] - rows[mixed]
+      if self.share is None:
+        change *= rng.random(change.shape)
+      else:
+        change *= np.expand_dims(
+          self.share[mixed], tuple(range(1, change.ndim))
+        )
+      rows[mixed] += change
+    return rows
+
+  def save(self, path) -> None:
+    """Writes the plan as .npz, whole or not at all."""
+    arrays = {
+      'source': self.source,
+      'augment': self.augment,
+      'partner': self.partner,
+      'label_names': np.array(self.label_names, dtype=np.str_),
+    }
+    for name in ('labels', 'share'):
+      if getattr(self, name) is not None:
+        arrays[name] = getattr(self, name)
+    with files.write_atomically(path, 'wb') as file:
+      np.savez_compressed(file, **arrays)
+
+
+def load(path) -> Plan:
+  """Returns the plan that `Plan.save` wrote.
+
+  Raises:
+    FileNotFoundError: there is no such file.
+    ValueError: the file is not a whole plan.
+  """
+  try:
+    with open(path, 'rb') as file, np.load(file) as arrays:
+      return Plan(
+        source=arrays['source'],
+        augment=arrays['augment'],
+        partner=arrays['partner'],
+        label_names=tuple(arrays['label_names'].tolist()),
+        labels=arrays.get('labels'),
+        share=arrays.get('share'),
+      )
+  except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
+    raise ValueError(
+      f'{path} is not a whole plan ({error}); delete it and run the balance '
+      'task again.'
+    ) from error
+
+
+def spread(index, counts, *, label_names=(), rows=None, seed: int = 0) -> Plan:
+  """Makes the plan in which group s has `counts[s]` rows.
+
+  A group's count is spread over its rows in rounds: every row once, then every
+  row again, so that repeats differ by at most one; which rows get the extra
+  one (or, below the group's size, which rows stay) is drawn from the seed.
+  Originals come first, in the order of the table and never augmented; what is
+  added follows round by round and is to be augmented.
+
+  Args:
+    index: int[N], the group of each row, such as `Labelsets.index`.
+    counts: int[S], rows wanted of each group.
+    label_names: names of the labels, kept with the plan.
+    rows: int[N], the rows' numbers in the table; None: 0 ... N - 1.
+    seed: of the draw; or a NumPy Generator to draw from.
+
+  Raises:
+    ValueError: `counts` is negative somewhere, or asks for rows of a group
+      that has none; or seed is not a whole number from 0.
+
+  Examples:
+    >>> plan = spread([0, 0, 1], [4, 1])
+    >>> plan.source.tolist()
+    [0, 1, 2, 0, 1]
+    >>> plan.augment.tolist()
+    [False, False, False, True, True]
+  """
+  index = np.asarray(index, np.int64)
+  counts = np.asarray(counts)
+  rows = np.arange(len(index)) if rows is None else np.asarray(rows)
+  if not isinstance(seed, (int, np.integer, np.random.Generator)) or (
+    not isinstance(seed, np.random.Generator) and seed < 0
+  ):
+    raise ValueError(f'seed must be a whole number, at least 0; it is {seed}.')
+  if (counts < 0).any():
+    raise ValueError(f'counts must not be negative; found {counts.min()}.')
+  sizes = np.bincount(index, minlength=len(counts))
+  if ((sizes == 0) & (counts > 0)).any():
+    raise ValueError(
+      'counts asks for rows of group '
+      f'{np.flatnonzero((sizes == 0) & (counts > 0))[0]}, which has none.'
+    )
+  whole, extra = np.divmod(counts.astype(np.int64), np.maximum(sizes, 1))
+  repeats = whole[index] + (_drawn_ranks(index, sizes, seed) < extra[index])
+  kept = np.flatnonzero(repeats > 0)
+  added = np.repeat(np.arange(len(index)), np.maximum(repeats - 1, 0))
+  starts = np.cumsum(np.maximum(repeats - 1, 0)) - np.maximum(repeats - 1, 0)
+  rounds = np.arange(len(added)) - starts[added]
+  added = added[np.argsort(rounds, kind='stable')]
+  source = rows[np.concatenate([kept, added])].astype(np.int64)
+  augment = np.zeros(len(source), bool)
+  augment[len(kept) :] = True
+  return Plan(
+    source, augment, np.full(len(source), -1, np.int64), tuple(label_names)
+  )
+
+
+def _drawn_ranks(index: np.ndarray, sizes: np.ndarray, seed: int):
+  """int64[N], each row's place in a drawn order of its own group."""
+  shuffled = np.random.default_rng(seed).permutation(len(index))
+  order = shuffled[np.argsort(index[shuffled], kind='stable')]
+  ranks = np.empty(len(index), np.int64)
+  starts = np.cumsum(sizes) - sizes
+  ranks[order] = np.arange(len(index)) - np.repeat(starts, sizes)
+  return ranks
+
+
+def with_added(
+  num_rows: int, source, *, partner=None, labels=None, share=None
+) -> Plan:
+  """Returns the plan of all rows of a table and of added ones after them.
+
+  Args:
+    num_rows: N, rows of the table; they come first, as they are.
+    source: int[A], what the added rows are made of.
+    partner: int[A], what is mixed in; None: nothing.
+    labels: uint8[N + A, L] where rows have labels of their own; else None.
+    share: float[A], see `Plan`; None: it is drawn where needed.
+  """
+  source = np.asarray(source, np.int64)
+  none = np.full(num_rows, -1, np.int64)
+  partner = np.full(len(source), -1) if partner is None else partner
+  return Plan(
+    np.concatenate([np.arange(num_rows), source]),
+    np.arange(num_rows + len(source)) >= num_rows,
+    np.concatenate([none, partner]),
+    (),
+    labels,
+    None if share is None else np.concatenate([np.zeros(num_rows), share]),
+  )
+
+
+def unchanged(rows, *, label_names=()) -> Plan:
+  """Returns the plan that trains on every given row once, as it is."""
+  rows = np.asarray(rows)
+  zeros = np.zeros(len(rows), np.int64)
+  return spread(zeros, [len(rows)], label_names=label_names, rows=rows)
+
+
+def random(
+  rows, num_kept: int, num_added: int, *, label_names=(), seed: int = 0
+) -> Plan:
+  """Returns the control: rows drawn evenly, whatever their labels.
+
+  It keeps as many originals and adds as many augmented rows as a balanced plan
+  does, so it tells what augmentation does from what balancing does.
+
+  Args:
+    rows: int[N], the rows' numbers in the table.
+    num_kept: originals to keep, at most N; drawn if fewer.
+    num_added: augmented rows to add; repeats differ by at most one.
+    label_names: names of the labels, kept with the plan.
+    seed: of the draw.
+  """
+  kept = spread(np.zeros(len(rows), int), [num_kept], rows=rows, seed=seed)
+  return spread(
+    np.zeros(num_kept, int),
+    [num_kept + num_added],
+    label_names=label_names,
+    rows=kept.source,
+    seed=seed,
+  )

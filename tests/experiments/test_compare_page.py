@@ -1,0 +1,249 @@
+"""compare.html and the printed tables: whole, safe, honest in words."""
+
+import copy
+import json
+import re
+
+import pytest
+
+from aubal_jax.experiments.compare import compare_page
+from aubal_jax.experiments.compare import conclusions
+from aubal_jax.experiments.compare import page_words
+from aubal_jax.experiments.compare import record as record_lib
+from tests.makers import comparison_results
+from tests.makers.comparison_results import result
+from tests.report.test_report import NASTY
+from tests.report.test_report import Page
+
+SECTIONS = (
+  'Scores',
+  'Ranks over data sets',
+  'Against plain training and random rows',
+  'What tuned thresholds leave',
+  'At an equal number of rows',
+  'F1 macro on each data set',
+  'Rare and frequent labels',
+  'Imbalance, rows and seconds',
+)
+
+
+def failed(row):
+  return {k: v for k, v in row.items() if k != 'trials'} | {
+    'status': 'failed: ValueError: no <minority>'
+  }
+
+
+@pytest.fixture(name='tables', scope='module')
+def fixture_tables():
+  rows = [r for r in comparison_results.tables() if r['model'] == 'mlp']
+  rows.append(failed(result(method='mlsol', model='mlp')))
+  return record_lib.make_record(rows)
+
+
+@pytest.fixture(name='crossed', scope='module')
+def fixture_crossed():
+  return record_lib.make_record(comparison_results.crossed())
+
+
+def write(record, path):
+  compare_page.write_page(path / 'compare.html', record)
+  return (path / 'compare.html').read_text(encoding='utf-8')
+
+
+@pytest.fixture(name='source', scope='module')
+def fixture_source(tables, tmp_path_factory):
+  return write(tables, tmp_path_factory.mktemp('page'))
+
+
+def words_of(record):
+  answers = conclusions.conclude(record)
+  return [x for a in answers for x in a.can], [
+    x for a in answers for x in a.cannot
+  ]
+
+
+def test_the_page_is_whole_and_asks_for_nothing(tables, source):
+  page = Page(source)
+  assert [*re.findall('<h2>(.*?)</h2>', source)] == [
+    *SECTIONS,
+    'Cells that failed',
+    'How to read this',
+  ]
+  for words in (*words_of(tables)[0], *words_of(tables)[1]):
+    assert words in page.whole_text()
+  assert 'no <minority>' in page.whole_text()
+  assert not [v for v in page.values('src') if not v.startswith('data:')]
+  assert not re.search(r'https?://|@import|url\((?!#)', source)
+  ids = page.values('id')
+  assert len({*ids}) == len(ids)
+  assert source.count('<svg') == 4  # Two of ranks, dots, labels.
+
+
+def test_what_is_bold_is_what_the_test_says(source):
+  table = source[source.index('<h2>Scores') :]
+  table = table[: table.index('</table>')]
+  rows = dict(re.findall('<tr><th scope="row">(.*?)</th>(.*?)</tr>', table))
+  assert rows['none'].count('<b>') == 0
+  assert rows['aubal:relative'].count('<b>') == 8
+  assert rows['aubal:relative'].count('<u>') == 5
+  assert rows['calibration'].startswith('<td><b><u>')
+  assert rows['lp_rus'].count('class="soft"') == 8
+
+
+def test_the_crossed_experiment_comes_first(crossed, tmp_path):
+  source = write(crossed, tmp_path)
+  titles = re.findall('<h2>(.*?)</h2>', source)
+  assert titles[0] == 'What augmentation gives, and what balancing gives'
+  assert 'Ranks over data sets' not in titles
+  assert source.count('<svg') == 2 + 3 * 2
+  can, cannot = words_of(crossed)
+  assert any(
+    x.startswith('Augmenting rows, F1 macro at .5, against none: added +0.04')
+    for x in can
+  )
+  assert any(x.startswith('Growth of a labelset') for x in can)
+  assert 'One data set: nothing is said of others, and none rank.' in cannot
+
+
+def test_names_cannot_break_the_page(tmp_path):
+  rows = [
+    result(data, method, augment_rows=rows, kind='images', model=NASTY[0])
+    for data in NASTY
+    for method in ('none', f'loss:{NASTY[0]}', f'a{NASTY[1]}')
+    for rows in ('none', 'all')
+  ]
+  for row in rows:
+    row['label_names'] = [NASTY[0]] * len(row['label_names'])
+  source = write(record_lib.make_record(rows), tmp_path)
+  page = Page(source)
+  assert 'script' not in page.tags
+  assert NASTY[0] in page.whole_text()
+
+
+def test_words_tell_threshold_movement_from_ranking(tables):
+  can, _ = words_of(tables)
+  (words,) = [x for x in can if x.startswith('10 methods against plain')]
+  assert re.search(
+    r'F1 macro at \.5: better calibration \(\+0\.08\d\), aubal:relative', words
+  )
+  assert re.search(
+    r'tuned thresholds: better aubal:relative \(\+0\.02\d\); worse lp_rus',
+    words,
+  )
+  gained, lost = [x for x in can if x.startswith('Thresholds: ')]
+  assert 'gained over plain training at .5 by 6 methods, ' in gained
+  assert re.search(r' (8|9|10) % is left', gained)
+  assert 'to aubal:relative 33 %)' in gained
+  assert 'lost to plain training at .5 by 1 method, ' in lost
+
+
+def test_words_tell_how_little_ranks_of_few_data_sets_say():
+  results = comparison_results.tables()
+  results = [r for r in results if r['model'] == 'mlp' and r['data'] != 'yeast']
+  record = record_lib.make_record(results)
+  _, cannot = words_of(record)
+  (words,) = [x for x in cannot if 'F1 macro at .5: ' in x and 'Ranks' in x]
+  assert 'Nemenyi tells apart what lies 10.7 ranks apart; 10 are poss' in words
+  assert re.search(r'would take \d data sets\.$', words)
+  assert any('plain training are ±0.00' in x for x in cannot)
+  assert any('2 wins out of 2 are a sign test of p = 0.5.' in x for x in cannot)
+
+
+def test_words_on_random_are_of_methods_with_as_many_rows(tables):
+  can, _ = words_of(tables)
+  (words,) = [x for x in can if 'against random rows' in x]
+  assert words.startswith('6 methods against') and 'lp_rus' not in words
+  assert 'better aubal:relative' in words
+
+
+def test_words_on_how_each_balanced_plan_stands():
+  rows = [
+    result(method=method, gain=gain, tuned=0.0)
+    for method, gain in (
+      ('none', 0.0), ('random', 0.0), ('ml_ros', 0.1), ('aubal:l1', 0.05)
+    )
+  ]  # fmt: skip
+  can, _ = words_of(record_lib.make_record(rows))
+  assert (
+    'aubal:l1, beside methods with as many rows. F1 macro at .5: better than '
+    'random; worse than ml_ros. F1 macro at tuned thresholds: not told from '
+    'random and ml_ros.'
+  ) in can
+
+
+def test_what_failed_is_told(tables):
+  _, cannot = words_of(tables)
+  assert '1 of 34 cells failed; no mean has them.' in cannot
+  record = record_lib.make_record([failed(result()), failed(result())])
+  lines = compare_page.lines(record)
+  assert lines[-1] == 'emotions, none: failed: ValueError: no <minority>'
+
+
+@pytest.mark.parametrize('seeds', [1, 2])
+def test_few_trials_are_said_to_be_few(tmp_path, seeds):
+  rows = [
+    result(method=m, num_splits=1, seeds=seeds) for m in ('none', 'ml_ros')
+  ]
+  record = record_lib.make_record(rows)
+  write(record, tmp_path)
+  _, cannot = words_of(record)
+  assert any('one split' in x for x in cannot)
+  assert any('one trial' in x for x in cannot) == (seeds == 1)
+
+
+def test_little_is_enough_for_a_page(tmp_path):
+  for rows in ([], [failed(result())], [result()], [result(method='ml_ros')]):
+    Page(write(record_lib.make_record(rows), tmp_path))
+  for key in ('auc_macro', 'map', 'f1_micro', 'f1_macro_tuned'):
+    row = result()
+    for trial in row['trials']:
+      trial['scores'][key] = None
+    record = record_lib.make_record([row, result(method='random')])
+    Page(write(record, tmp_path))
+    assert compare_page.lines(record)
+
+
+def test_records_read_back_make_the_same_page(tables, source, tmp_path):
+  assert write(json.loads(json.dumps(tables)), tmp_path) == source
+
+
+def test_lines_fit_a_terminal(tables, crossed):
+  for record in (tables, crossed):
+    lines = compare_page.lines(record)
+    assert max(map(len, lines)) <= 100
+  text = '\n'.join(compare_page.lines(tables))
+  assert re.search(r'^none +0\.\d{3} ±\.\d{3} +0\.\d{3} ±', text, re.MULTILINE)
+  assert re.search(
+    r'^aubal:relative +0\.\d{3} ±\.\d{3}\+ +0\.\d{3} ±\.\d{3}\+', text,
+    re.MULTILINE,
+  )  # fmt: skip
+  assert re.search(r'^lp_rus +0\.\d{3} ±\.\d{3}- ', text, re.MULTILINE)
+
+
+def test_contexts_are_told_apart_by_what_differs():
+  one = {'model': 'mlp', 'fraction': 0.25, 'augment_rows': None}
+  other = one | {'fraction': 0.5}
+  name = page_words.context_name
+  assert name(one, [one]) == 'mlp'
+  assert name(one, [one, other]) == 'fraction 0.25'
+  third = other | {'model': 'logistic'}
+  assert name(third, [one, other, third]) == 'logistic, fraction 0.5'
+
+
+def test_in_short_names_what_holds_everywhere():
+  rows = [
+    result(method=method, model=model, tuned=tuned)
+    for model in ('logistic', 'mlp')
+    for method, tuned in (
+      ('none', 0.0), ('random', 0.0), ('a', 0.1), ('b', 0.1 * (model == 'mlp'))
+    )
+  ]  # fmt: skip
+  first = conclusions.conclude(record_lib.make_record(rows))[0]
+  assert first.heading == 'In short'
+  assert (
+    'F1 macro at tuned thresholds, better than plain training in each of these '
+    '(logistic; mlp): a.'
+  ) in first.can
+  rows = copy.deepcopy([r for r in rows if r['method'] != 'a'])
+  first = conclusions.conclude(record_lib.make_record(rows))[0]
+  assert first.can == [] and len(first.cannot) == 2

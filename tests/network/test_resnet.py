@@ -1,0 +1,281 @@
+"""The networks: their sizes, their shapes, and batch norm over devices."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aubal_jax.network import models
+
+# name -> labels -> trainable parameters with the 7x7 stem, one channel.
+NUM_PARAMETERS = {
+  'resnet18_112': {8: 11_174_344, 1: 11_170_753},
+  'resnet34_112': {8: 21_282_504, 1: 21_278_913},
+  'resnet18_64': {8: 4_254_664, 1: 4_252_865},
+  'resnet8_16': {8: 78_264, 1: 77_809},
+}
+
+
+@pytest.fixture(params=sorted(models.MODELS))
+def name(request):
+  return request.param
+
+
+def shapes(model, image_shape=(112, 112, 1)):
+  """Returns the shapes of the model's variables without computing any."""
+  images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  return jax.eval_shape(model.init, jax.random.key(0), images)
+
+
+def count(tree):
+  return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+@functools.cache
+def tiny(**options):
+  """Returns the small model and its variables for 32 x 32 images."""
+  model = models.make_model('resnet8_16', 3, **options)
+  init = jax.jit(model.init)
+  return model, init(jax.random.key(0), jnp.zeros((1, 32, 32, 1)))
+
+
+def infer(model, variables, x):
+  return jax.jit(model.apply)(variables, x)
+
+
+def learn(model, variables, x):
+  apply = functools.partial(model.apply, train=True, mutable='batch_stats')
+  return jax.jit(apply)(variables, x)
+
+
+def images(batch=8, seed=0):
+  rng = np.random.default_rng(seed)
+  return rng.random((batch, 32, 32, 1), np.float32)
+
+
+def test_every_model_has_its_number_of_parameters():
+  assert set(NUM_PARAMETERS) == set(models.MODELS)
+
+
+@pytest.mark.parametrize('num_outputs', [8, 1])
+def test_number_of_parameters(name, num_outputs):
+  model = models.make_model(name, num_outputs)
+  expected = NUM_PARAMETERS[name][num_outputs]
+  assert count(shapes(model)['params']) == expected
+
+
+def test_number_of_parameters_with_the_small_stem():
+  model = models.make_model('resnet18_112', 8, stem='3x3')
+  assert count(shapes(model)['params']) == 11_171_784
+
+
+def test_three_channels_add_to_the_stem_alone():
+  model = models.make_model('resnet18_112', 8)
+  more = count(shapes(model, (112, 112, 3))['params'])
+  assert more - 11_174_344 == 2 * 49 * 64
+
+
+@pytest.mark.parametrize('stem', ['7x7', '3x3'])
+def test_sides_of_the_stages(stem):
+  model = models.make_model('resnet18_112', 8, stem=stem)
+
+  def features(key, x):
+    return model.init_with_output(key, x, capture_intermediates=True)
+
+  x = jax.ShapeDtypeStruct((2, 112, 112, 1), jnp.float32)
+  logits, variables = jax.eval_shape(features, jax.random.key(0), x)
+  found = variables['intermediates']
+  assert found['stem_conv']['__call__'][0].shape == (2, 56, 56, 64)
+  for stage, (side, width) in enumerate(
+    [(28, 64), (14, 128), (7, 256), (4, 512)], start=1
+  ):
+    shape = found[f'stage{stage}_block2']['__call__'][0].shape
+    assert shape == (2, side, side, width)
+  assert logits.shape == (2, 8)
+
+
+def test_he_initialisation():
+  params = tiny()[1]['params']
+  kernel = params['stage3_block1']['conv2']['kernel']  # 3 x 3 x 64 x 64.
+  np.testing.assert_allclose(kernel.std(), np.sqrt(2 / 576), rtol=0.03)
+  np.testing.assert_allclose(kernel.mean(), 0, atol=2e-3)
+  assert list(params['stem_conv']) == ['kernel']  # And no bias.
+
+
+def test_one_block_is_what_the_paper_says():
+  """A block with stride and projection against scipy's correlation."""
+  from scipy import signal
+
+  from aubal_jax.network.models import resnet
+
+  block = resnet.BasicBlock(2, 2, 0.9, None, jnp.float32, jnp.float32)
+  rng = np.random.default_rng(0)
+  x = rng.standard_normal((2, 6, 6, 3)).astype(np.float32)
+  variables = block.init(jax.random.key(1), x, train=False)
+  result = block.apply(variables, x, train=False)
+
+  def conv(x, kernel, pad, stride):
+    kernel = np.asarray(kernel, np.float64)
+    x = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    return np.stack(
+      [
+        np.stack(
+          [
+            signal.correlate(image, kernel[..., f], mode='valid')[..., 0]
+            for f in range(kernel.shape[-1])
+          ],
+          axis=-1,
+        )
+        for image in x
+      ]
+    )[:, ::stride, ::stride]
+
+  # Fresh running statistics: mean 0, variance 1, scale 1, bias 0.
+  norm = 1 / np.sqrt(1 + 1e-5)
+  params = variables['params']
+  y = np.maximum(conv(x, params['conv1']['kernel'], 1, 2) * norm, 0)
+  y = conv(y, params['conv2']['kernel'], 1, 1) * norm
+  shortcut = conv(x, params['conv_shortcut']['kernel'], 0, 2) * norm
+  np.testing.assert_allclose(result, np.maximum(y + shortcut, 0), atol=1e-5)
+
+
+def test_training_updates_the_running_statistics_by_momentum():
+  model, variables = tiny(momentum=0.75)
+  x = images()
+  _, updated = learn(model, variables, x)
+  conv = jax.lax.conv_general_dilated(
+    jnp.asarray(x),
+    variables['params']['stem_conv']['kernel'],
+    (2, 2),
+    ((3, 3), (3, 3)),
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+  )
+  stats = updated['batch_stats']['stem_norm']
+  np.testing.assert_allclose(
+    stats['mean'], 0.25 * conv.mean((0, 1, 2)), rtol=1e-4, atol=1e-6
+  )
+  np.testing.assert_allclose(
+    stats['var'], 0.75 + 0.25 * conv.var((0, 1, 2)), rtol=1e-4
+  )
+
+
+def test_evaluation_treats_each_image_alone():
+  model, variables = tiny()
+  x = images()
+  whole = model.apply(variables, x)
+  np.testing.assert_allclose(
+    model.apply(variables, x[:3]), whole[:3], atol=1e-5
+  )
+  assert np.ptp(np.asarray(whole), axis=0).min() > 1e-4
+
+
+def test_batch_norm_is_that_of_all_devices():
+  with jax.enable_x64(True):
+    wide = {'dtype': jnp.float64, 'param_dtype': jnp.float64}
+    model, variables = tiny(**wide)
+    x = images().astype(np.float64)
+    x[:2] *= 0.1  # The first device's share is unlike the others.
+    whole, stats = learn(model, variables, x)
+    spread = jax.pmap(
+      functools.partial(
+        model.clone(axis_name='devices').apply,
+        train=True,
+        mutable='batch_stats',
+      ),
+      axis_name='devices',
+      in_axes=(None, 0),
+      devices=jax.local_devices()[:4],
+    )
+    parts, part_stats = spread(variables, x.reshape(4, 2, 32, 32, 1))
+    np.testing.assert_allclose(parts.reshape(whole.shape), whole, atol=1e-12)
+    for one, four in zip(
+      jax.tree.leaves(stats), jax.tree.leaves(part_stats), strict=True
+    ):
+      np.testing.assert_allclose(four, np.stack([one] * 4), atol=1e-13)
+    alone, _ = learn(model, variables, x[:2])
+    assert np.abs(alone - whole[:2]).max() > 1e-3
+
+
+def test_bfloat16_computes_narrow_and_keeps_wide():
+  model, variables = tiny(dtype=jnp.bfloat16)
+  assert {x.dtype for x in jax.tree.leaves(variables)} == {np.dtype('float32')}
+  logits = infer(model, variables, images())
+  assert logits.dtype == jnp.float32
+  exact = infer(tiny()[0], variables, images())
+  assert 0 < np.abs(logits - exact).max() < 0.1
+
+
+def test_auto_is_narrow_on_accelerators_alone(monkeypatch):
+  assert models.compute_dtype('auto') == jnp.float32
+  for backend in ('gpu', 'tpu'):
+    monkeypatch.setattr(jax, 'default_backend', lambda name=backend: name)
+    assert models.compute_dtype('auto') == jnp.bfloat16
+  assert models.compute_dtype('float32') == jnp.float32
+  assert models.compute_dtype('bfloat16') == jnp.bfloat16
+  with pytest.raises(ValueError, match="Unknown dtype 'half'; choose"):
+    models.compute_dtype('half')
+
+
+def test_remat_gives_the_same_gradients_in_less_memory():
+  _, variables = tiny()
+  x = images(batch=32)
+
+  def compiled(remat):
+    model = models.make_model('resnet8_16', 3, remat=remat)
+
+    def loss(params):
+      everything = {**variables, 'params': params}
+      logits, _ = learn(model, everything, x)
+      return jnp.square(logits).sum()
+
+    lowered = jax.jit(jax.grad(loss)).lower(variables['params'])
+    # XLA for CPUs drops the barriers that keep the two computations apart, and
+    # makes them one; other compilers do not.
+    options = {'xla_disable_hlo_passes': 'cse_barrier_expander'}
+    return lowered.compile(compiler_options=options)
+
+  plain, remat = compiled(False), compiled(True)
+  for a, b in zip(
+    jax.tree.leaves(plain(variables['params'])),
+    jax.tree.leaves(remat(variables['params'])),
+    strict=True,
+  ):
+    np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-5)
+  saved, held = (x.memory_analysis().temp_size_in_bytes for x in (remat, plain))
+  assert saved < 0.85 * held
+
+
+def test_scaling_of_images():
+  scaled = models.scale_images(np.array([0, 51, 255], np.uint8))
+  np.testing.assert_array_equal(scaled, np.float32([0, 0.2, 1]))
+  with pytest.raises(ValueError, match='must be uint8'):
+    models.scale_images(np.zeros(3, np.float32))
+
+
+@pytest.mark.parametrize('shape', [(32, 32, 1), (1, 32, 32)])
+def test_images_of_another_shape_are_refused(shape):
+  model, variables = tiny()
+  with pytest.raises(ValueError, match=r'floating point \[B, H, W, C\]'):
+    model.apply(variables, np.zeros(shape, np.float32))
+
+
+def test_bytes_are_refused():
+  model, variables = tiny()
+  with pytest.raises(ValueError, match=r'got uint8\[2, 32, 32, 1\]'):
+    model.apply(variables, np.zeros((2, 32, 32, 1), np.uint8))
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    ({'name': 'resnet19'}, r"model 'resnet19'; choose one of \['resnet18_112"),
+    ({'stem': '5x5'}, r"stem '5x5'; choose one of \['3x3', '7x7'\]"),
+    ({'num_outputs': 0}, 'num_outputs must be at least 1, got 0'),
+    ({'momentum': 1.0}, r'momentum must be in \[0, 1\), got 1.0'),
+  ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+  with pytest.raises(ValueError, match=message):
+    models.make_model(**{'name': 'resnet8_16', 'num_outputs': 3, **arguments})

@@ -1,0 +1,244 @@
+import errno
+import os
+
+import pytest
+
+from aubal_jax import settings as settings_lib
+from aubal_jax.runs import files
+from aubal_jax.runs import stages as stages_lib
+from aubal_jax.runs import workdir
+
+
+@pytest.fixture(name='config')
+def fixture_config():
+  return settings_lib.default()
+
+
+def pin(config, fingerprint='f00', num_steps=10):
+  return stages_lib.pin(config, fingerprint=fingerprint, num_steps=num_steps)
+
+
+def finish(path, config, *stages, **facts):
+  for stage in stages or stages_lib.LINE:
+    for name in stages_lib.WRITES[stage]:
+      path.mkdir(parents=True, exist_ok=True)
+      (path / name).touch()
+    workdir.finish(path, stage, pin(config, **facts), config)
+
+
+def test_stages_are_done_in_order(tmp_path, config):
+  path = workdir.check_folder(tmp_path / 'run')
+  assert not path.exists()  # Nothing is written before a stage writes.
+  for stage in stages_lib.READS:
+    assert not workdir.is_done(path, stage, pin(config))
+  assert {*stages_lib.READS} == {*stages_lib.WRITES} > {*stages_lib.LINE}
+  finish(path, config, 'train')
+  assert not workdir.is_done(path, 'train', pin(config))  # Not balanced.
+  finish(path, config, 'balance')
+  assert workdir.is_done(path, 'balance', pin(config))
+  assert workdir.is_done(path, 'train', pin(config))
+  assert workdir.has_begun(path, 'train')
+  finish(path, config, 'evaluate')
+  workdir.begin(path, 'train', pin(config), config)
+  assert not workdir.is_done(path, 'train', pin(config))
+  finish(path, config, 'train')
+  assert not workdir.is_done(path, 'evaluate', pin(config))  # Stale.
+  workdir.begin(path, 'balance', pin(config), config)
+  assert not workdir.has_begun(path, 'train')
+  with pytest.raises(ValueError, match='dance'):
+    workdir.is_done(path, 'dance', pin(config))
+
+
+@pytest.mark.parametrize(
+  ('stage', 'name'),
+  [
+    (stage, name)
+    for stage in stages_lib.WRITES
+    for name in stages_lib.WRITES[stage]
+  ],
+)
+def test_a_stage_whose_file_is_gone_is_not_done(tmp_path, config, stage, name):
+  finish(tmp_path, config, *stages_lib.READS)
+  last = 'report' if stage in stages_lib.LINE else stage
+  assert workdir.is_done(tmp_path, last, pin(config))
+  (tmp_path / name).unlink()
+  line = stages_lib.LINE
+  behind = line[line.index(stage) :] if stage in line else (stage,)
+  for other in stages_lib.READS:
+    assert workdir.is_done(tmp_path, other, pin(config)) != (other in behind)
+
+
+@pytest.mark.parametrize(
+  'stage', [stage for stage in stages_lib.READS if stage not in stages_lib.LINE]
+)
+def test_a_stage_beside_the_line_stands_alone(tmp_path, config, stage):
+  finish(tmp_path, config, stage)
+  assert workdir.is_done(tmp_path, stage, pin(config))
+  assert not workdir.is_done(tmp_path, 'balance', pin(config))
+  finish(tmp_path, config)
+  workdir.begin(tmp_path, 'balance', pin(config), config)
+  assert workdir.is_done(tmp_path, stage, pin(config))
+  finish(tmp_path, config)
+  workdir.begin(tmp_path, stage, pin(config), config)
+  assert workdir.is_done(tmp_path, 'report', pin(config))
+  assert not workdir.is_done(tmp_path, stage, pin(config))
+  config.train.learning_rate = 3.0  # Neither the table's nor the problem's.
+  config.balance.method = 'none'
+  finish(tmp_path / 'other', config, stage)
+  config.train.learning_rate = 4.0
+  config.balance.method = 'random'
+  workdir.refuse_other(tmp_path / 'other', pin(config))
+  if stage == 'compare':
+    return  # Each of its cells pins what it reads.
+  own = {'optimizers': 'max_seconds', 'frontier': 'num_points'}
+  config[stage][own.get(stage, 'near_empty')] = 9
+  config.balance.lam = 3.0
+  with pytest.raises(ValueError) as caught:
+    workdir.refuse_other(tmp_path / 'other', pin(config))
+  if stage != 'inspect':  # It solves nothing.
+    assert 'balance.lam: 70.0 there, 3.0 now' in str(caught.value)
+  assert f'{stage}.' in str(caught.value)
+
+
+def test_other_settings_are_refused_by_name(tmp_path, config):
+  finish(tmp_path, config, 'balance')
+  config.train.learning_rate = 1.0  # Not yet read by any stage.
+  config.data.image_size = 64
+  workdir.refuse_other(tmp_path, pin(config))
+  workdir.begin(tmp_path, 'train', pin(config), config)
+  config.train.learning_rate = 2.0
+  config.balance.lam = 3.0
+  with pytest.raises(ValueError) as caught:
+    workdir.refuse_other(tmp_path, pin(config))
+  message = str(caught.value)
+  assert 'train.learning_rate: 1.0 there, 2.0 now' in message
+  assert 'balance.lam: 70.0 there, 3.0 now' in message
+  assert 'seed' not in message
+  assert '--overwrite' in message
+
+
+def test_another_table_is_refused(tmp_path, config):
+  finish(tmp_path, config, 'balance')
+  with pytest.raises(ValueError, match="the table: 'f00' there, 'ba5' now"):
+    workdir.refuse_other(tmp_path, pin(config, fingerprint='ba5'))
+
+
+def test_a_cosine_over_more_steps_is_another_run(tmp_path, config):
+  config.train.schedule = 'cosine'
+  finish(tmp_path, config, num_steps=5)
+  workdir.refuse_other(tmp_path, pin(config, num_steps=5))
+  for num_steps in (4, 9):
+    with pytest.raises(
+      ValueError, match=r'train\.num_steps: 5 there, [49] now'
+    ):
+      workdir.refuse_other(tmp_path, pin(config, num_steps=num_steps))
+
+
+def test_what_changes_no_result_is_free_and_steps_may_grow(tmp_path, config):
+  finish(tmp_path, config, num_steps=5)
+  config.task = 'train'
+  config.data.unreadable = 'drop'
+  config.train.num_workers = 7
+  config.train.log_every_steps = 3
+  config.train.checkpoint_every_steps = 3
+  config.balance.max_steps += 1
+  workdir.refuse_other(tmp_path, pin(config, num_steps=9))
+  assert not workdir.is_done(tmp_path, 'balance', pin(config, num_steps=5))
+  config.balance.max_steps -= 1
+  assert workdir.is_done(tmp_path, 'balance', pin(config, num_steps=9))
+  assert not workdir.is_done(tmp_path, 'train', pin(config, num_steps=9))
+  # Whichever setting it came from.
+  with pytest.raises(ValueError, match=r'train\.num_steps: 5 there, 4 now'):
+    workdir.refuse_other(tmp_path, pin(config, num_steps=4))
+
+
+def test_clear_deletes_what_a_run_wrote_and_config_json_last(
+  tmp_path, config, monkeypatch
+):
+  (tmp_path / 'mine.txt').write_text('keep')
+  finish(tmp_path, config)
+  (tmp_path / 'checkpoints').unlink()
+  (tmp_path / 'checkpoints/7').mkdir(parents=True)
+  assert stages_lib.CONTENTS[-1] == 'config.json'
+  monkeypatch.setattr(workdir.shutil, 'rmtree', lambda path: 1 / 0)
+  with pytest.raises(ZeroDivisionError):
+    workdir.clear(tmp_path)
+  assert (tmp_path / 'config.json').exists()
+  monkeypatch.undo()
+  workdir.clear(tmp_path)
+  assert [p.name for p in tmp_path.iterdir()] == ['mine.txt']
+
+
+@pytest.mark.parametrize('text', [None, '{"mine": 1}', '[]', '{"sta'])
+def test_files_of_an_unknown_run_are_left_alone(tmp_path, text):
+  (tmp_path / 'plan.npz').touch()
+  if text is not None:
+    (tmp_path / 'config.json').write_text(text)
+  with pytest.raises(ValueError, match='delete the folder'):
+    workdir.check_folder(tmp_path)
+
+
+def test_config_json_says_what_made_the_folder(tmp_path, config):
+  workdir.begin(tmp_path, 'train', pin(config, num_steps=3), config)
+  record = files.read_json(tmp_path / 'config.json')
+  assert record['config']['balance']['lam'] == 70.0
+  assert record['versions']['jax']
+  assert record['command'] and record['python']
+  settings = record['stages']['train']['settings']
+  assert settings['train.batch_size'] == 64
+  assert settings['train.num_steps'] == 3
+  assert settings['the table'] == 'f00'
+  assert 'train.num_workers' not in settings
+
+
+def test_every_prefix_names_settings(config):
+  names = stages_lib.flatten(config.to_dict())
+  for prefixes in stages_lib.READS.values():
+    for prefix in prefixes:
+      assert any(name.startswith(prefix) for name in names), prefix
+  assert names.keys() >= set(stages_lib.MAY_GROW)
+
+
+def test_a_folder_that_cannot_be_is_named(tmp_path):
+  (tmp_path / 'x').write_text('')
+  for path in (tmp_path / 'x', tmp_path / 'x/deep/er'):
+    with pytest.raises(ValueError, match='is not a folder'):
+      workdir.check_folder(path)
+  with pytest.raises(ValueError, match='is empty'):
+    workdir.check_folder('')
+
+
+def test_a_folder_is_for_one_run_and_one_prediction(tmp_path):
+  path = tmp_path / 'deep/run'
+  with workdir.locked(path):
+    with workdir.locked(path, name='.predict.lock'):
+      pass
+    with (
+      pytest.raises(ValueError, match=f'run is at work in {path}.*process'),
+      workdir.locked(path),
+    ):
+      pass
+    assert (path / '.lock').exists()
+  assert not any(tmp_path.iterdir())  # What was made for the lock is gone.
+
+
+def test_what_a_kill_left_is_removed_and_nothing_else(tmp_path):
+  for name in ('.plan.npz.x.tmp', '.predictions.csv.x.tmp', '.mine.tmp'):
+    (tmp_path / name).touch()
+  (tmp_path / '.lock').write_text('process 1 on a machine')  # Of a dead one.
+  with workdir.locked(tmp_path):
+    pass
+  left = {path.name for path in tmp_path.iterdir()}
+  assert left == {'.predictions.csv.x.tmp', '.mine.tmp'}
+  with workdir.locked(tmp_path, name='.predict.lock'):
+    pass
+  assert [path.name for path in tmp_path.iterdir()] == ['.mine.tmp']
+
+
+def test_a_file_system_without_locks_is_told_of(tmp_path, monkeypatch, capsys):
+  def no_locks(*_):
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+  monkeypatch.setattr(files.fcntl, 'flock', no_locks)
+  with workdir.locked(tmp_path / 'run'):
+    assert 'cannot be locked (No locks available)' in capsys.readouterr().err
