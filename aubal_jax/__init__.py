@@ -16,6 +16,7 @@ _HOMES = {
   'find_labelsets': 'aubal_jax.tables.labelsets',
   'imbalance': 'aubal_jax.tables.labelsets',
   'Plan': 'aubal_jax.tables.plan',
+  'UserError': 'aubal_jax.runs.errors',
   'Resampler': 'aubal_jax.resampling.estimator',
   'Solution': 'aubal_jax.balancing.solve',
   'balance': 'aubal_jax.balancing.solve',

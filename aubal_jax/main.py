@@ -54,9 +54,7 @@ def main(argv) -> None:
       _fail(str(error))
     except OSError as error:
       _fail(_describe(error))
-    except ValueError as error:
-      if not errors.is_ours(error):
-        raise
+    except errors.UserError as error:
       _fail(str(error))
 
 

@@ -5,6 +5,8 @@ import math
 
 import ml_collections
 
+from aubal_jax.runs import errors
+
 # The data sets that have a reader of their own: those of data.readers.
 _SETS = ('aff_wild2', 'emotionet', 'ck_plus', 'disfa', 'bp4d', 'actor_study')
 
@@ -279,33 +281,33 @@ def check(config) -> None:
   the stage that needs it.
   """
   if not isinstance(config, ml_collections.ConfigDict):
-    raise ValueError(
+    raise errors.UserError(
       'get_config() must return a ConfigDict; begin with config.default().'
     )
   for key in _keys(default()):
     if _get(config, key) is _LACKING:
-      raise ValueError(
+      raise errors.UserError(
         f'The configuration lacks {key}; begin with config.default().'
       )
   for key, choices in _CHOICES.items():
     if _get(config, key) not in choices:
-      raise ValueError(
+      raise errors.UserError(
         f'{key} must be one of {[*choices]}; it is {_get(config, key)!r}.'
         + _suggestion(_get(config, key), choices)
       )
   for key, least in _LEAST.items():
     if not least <= _get(config, key) < math.inf:
-      raise ValueError(
+      raise errors.UserError(
         f'{key} must be at least {least}; it is {_get(config, key)}.'
       )
   if config.balance.redraw_each_epoch and config.balance.method not in SAMPLERS:
-    raise ValueError(
+    raise errors.UserError(
       f'balance.redraw_each_epoch is for {[*SAMPLERS]}, which draw rows by '
       f'weight; balance.method is {config.balance.method!r}.'
     )
   epochs = config.train.num_epochs
   if not config.train.num_steps and not 0 < epochs < math.inf:
-    raise ValueError(
+    raise errors.UserError(
       f'train.num_epochs must be above 0 where train.num_steps is 0; it is '
       f'{epochs}.'
     )

@@ -6,22 +6,24 @@ import numbers
 
 import numpy as np
 
+from aubal_jax.runs import errors
+
 
 def check_number(name, number, *, least, above=False) -> None:
   """Raises ValueError unless `number` is finite and at least `least`."""
   real = isinstance(number, (numbers.Real, np.number))
   if not real or not np.isfinite(number) or number < least:
-    raise ValueError(
+    raise errors.UserError(
       f'{name} must be a finite number, at least {least}; it is {number}.'
     )
   if above and number <= least:
-    raise ValueError(f'{name} must be above {least}; it is {number}.')
+    raise errors.UserError(f'{name} must be above {least}; it is {number}.')
 
 
 def check_choice(name, choice, choices) -> None:
   """Raises ValueError unless `choice` is one of `choices`."""
   if choice not in choices:
-    raise ValueError(
+    raise errors.UserError(
       f'{name} must be one of {sorted(choices)}; it is {choice!r}.'
     )
 
@@ -30,16 +32,16 @@ def checked_counts(counts, num_sets: int) -> np.ndarray:
   """Returns counts as int64[S]; raises ValueError if they cannot be that."""
   counts = np.asarray(counts)
   if counts.shape != (num_sets,):
-    raise ValueError(
+    raise errors.UserError(
       f'counts must have one entry for each of {num_sets} labelsets; its '
       f'shape is {counts.shape}.'
     )
   if counts.size and not (np.isfinite(counts).all() and counts.min() >= 0):
-    raise ValueError(
+    raise errors.UserError(
       f'counts must be whole and not negative; the least is {counts.min()}.'
     )
   if (counts != np.floor(counts)).any():
-    raise ValueError('counts must be whole numbers of images.')
+    raise errors.UserError('counts must be whole numbers of images.')
   return counts.astype(np.int64)
 
 
@@ -50,22 +52,24 @@ def checked_bounds(lower, upper, num_sets: int):
     try:
       bound = np.asarray(bound, np.float64)
     except (TypeError, ValueError) as error:
-      raise ValueError(f'{name} must be numbers; it is {bound!r}.') from error
+      raise errors.UserError(
+        f'{name} must be numbers; it is {bound!r}.'
+      ) from error
     if bound.shape not in ((), (num_sets,)):
-      raise ValueError(
+      raise errors.UserError(
         f'{name} must be a number or one for each of {num_sets} labelsets; '
         f'its shape is {bound.shape}.'
       )
     if not np.isfinite(bound).all() or (bound < 0).any():
       worst = bound.flat[np.argmin(np.where(np.isfinite(bound), bound, -1))]
-      raise ValueError(
+      raise errors.UserError(
         f'{name} must be finite and not negative; it is {worst} somewhere.'
       )
     bounds.append(np.broadcast_to(bound, num_sets))
   lower, upper = bounds
   if (lower > upper).any():
     s = int(np.argmax(lower > upper))
-    raise ValueError(
+    raise errors.UserError(
       f'lower must not exceed upper; for labelset {s} they are {lower[s]} '
       f'and {upper[s]}.'
     )
@@ -79,15 +83,17 @@ def checked_target(target, num_labels: int) -> np.ndarray | None:
   try:
     shares = np.asarray(target, np.float64)
   except (TypeError, ValueError) as error:
-    raise ValueError(f'target must be numbers; it is {target!r}.') from error
+    raise errors.UserError(
+      f'target must be numbers; it is {target!r}.'
+    ) from error
   if shares.shape != (num_labels,):
-    raise ValueError(
+    raise errors.UserError(
       f'target must have one share for each of {num_labels} labels; its shape '
       f'is {shares.shape}.'
     )
   if not np.isfinite(shares).all() or (shares <= 0).any():
     worst = shares[np.argmin(np.where(np.isfinite(shares), shares, -np.inf))]
-    raise ValueError(
+    raise errors.UserError(
       f'target must be finite and above 0 for every label; it is {worst} '
       'somewhere.'
     )
@@ -97,9 +103,11 @@ def checked_target(target, num_labels: int) -> np.ndarray | None:
 def checked_budget(budget, growth, exactly, num_images: int) -> int | None:
   """Returns the budget in whole images, or None; raises ValueError."""
   if not isinstance(exactly, bool | np.bool_):
-    raise ValueError(f'budget_exactly must be True or False, not {exactly!r}.')
+    raise errors.UserError(
+      f'budget_exactly must be True or False, not {exactly!r}.'
+    )
   if budget is not None and growth is not None:
-    raise ValueError(
+    raise errors.UserError(
       f'budget and budget_growth must not both be given; they are {budget} '
       f'and {growth}.'
     )
@@ -108,11 +116,11 @@ def checked_budget(budget, growth, exactly, num_images: int) -> int | None:
     return round(growth * num_images)
   if budget is None:
     if exactly:
-      raise ValueError(
+      raise errors.UserError(
         'budget_exactly needs a budget: give budget (images) or budget_growth.'
       )
     return None
   check_number('budget', budget, least=0)
   if budget != int(budget):
-    raise ValueError(f'budget must be whole images; it is {budget}.')
+    raise errors.UserError(f'budget must be whole images; it is {budget}.')
   return int(budget)

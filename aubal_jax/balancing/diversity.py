@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from aubal_jax.runs import errors
+
 KINDS = ('none', 'group', 'content')
 
 _MOST_FOR_KMEANS = 20_000  # Rows; of more, clusters are found in batches.
@@ -47,7 +49,7 @@ def bound_growth(index, counts, groups, *, lower, upper) -> np.ndarray:
   index, counts = np.asarray(index), np.asarray(counts)
   groups = np.asarray(groups)
   if groups.shape != index.shape:
-    raise ValueError(
+    raise errors.UserError(
       f'groups must name the group of each of the {len(index)} images; its '
       f'shape is {list(groups.shape)}.'
     )
@@ -79,13 +81,13 @@ def find_clusters(features, *, num_clusters: int = 0, seed: int = 0):
 
   features = np.asarray(features, np.float64)
   if features.ndim != 2 or not features.size:
-    raise ValueError(
+    raise errors.UserError(
       'features must be a table [N, F] to find clusters in; its shape is '
       f'{list(features.shape)}.'
     )
   if not np.isfinite(features).all():
     bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
-    raise ValueError(
+    raise errors.UserError(
       f'features must be finite; {len(bad)} rows are not, the first is row '
       f'{bad[0]}. Fill in or drop what is missing.'
     )

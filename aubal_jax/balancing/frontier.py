@@ -22,6 +22,7 @@ from aubal_jax.balancing import arguments
 from aubal_jax.balancing import iterations
 from aubal_jax.balancing import prepare as prepare_lib
 from aubal_jax.balancing import sweep
+from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.tables import labelsets as labelsets_lib
 
@@ -243,11 +244,11 @@ def _check_way(given, over, num_points) -> None:
   arguments.check_choice('over', over, sweep.WAYS)
   arguments.check_number('num_points', num_points, least=2)
   if num_points != int(num_points):
-    raise ValueError(f'num_points must be whole; it is {num_points}.')
+    raise errors.UserError(f'num_points must be whole; it is {num_points}.')
   if not len(given):
-    raise ValueError('patterns must have a label that occurs; none does.')
+    raise errors.UserError('patterns must have a label that occurs; none does.')
   if over == 'lam' and not given.lam:
-    raise ValueError("lam must be above 0 to go over 'lam'; it is 0.")
+    raise errors.UserError("lam must be above 0 to go over 'lam'; it is 0.")
 
 
 def _point(found, given, lam: float, num_images: int) -> dict:

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from aubal_jax.balancing import incidence as incidence_lib
 from aubal_jax.balancing import objective as objective_lib
+from aubal_jax.runs import errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -275,7 +276,7 @@ def _checked_budget(budget: Budget, least, most, others: int) -> Budget:
     return budget
   fewest, largest = int(least.sum()) + others, int(most.sum()) + others
   if budget.most < fewest or (budget.exactly and budget.most > largest):
-    raise ValueError(
+    raise errors.UserError(
       f'budget must be at least {fewest:,} images'
       + (f' and at most {largest:,}' if budget.exactly else '')
       + f', which the bounds on growth allow; it is {budget.most:,.0f}.'

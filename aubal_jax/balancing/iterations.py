@@ -22,6 +22,7 @@ from aubal_jax.balancing.active import Active
 from aubal_jax.balancing.active import Placed
 from aubal_jax.balancing.instance import Instance
 from aubal_jax.balancing.record import Run
+from aubal_jax.runs import errors
 
 EXACT = ('newton', 'ipm')
 PRIMAL_DUAL = ('pdhg',)
@@ -120,7 +121,7 @@ def _needs_pairs(instance, optimizer, polish) -> bool:
   """Whether pairs of labels will be asked for, and are affordable."""
   affordable = newton.fits(instance.patterns.indptr, len(instance.weights))
   if optimizer in EXACT and not affordable:
-    raise ValueError(
+    raise errors.UserError(
       f'optimizer must not be {optimizer} for so many labels (in all, or '
       'together in a labelset): its tables of label pairs are too large; take '
       "'adam'."

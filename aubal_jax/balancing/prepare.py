@@ -12,6 +12,7 @@ from aubal_jax.balancing import relax
 from aubal_jax.balancing.instance import Budget
 from aubal_jax.balancing.instance import Instance
 from aubal_jax.balancing.instance import make_instance
+from aubal_jax.runs import errors
 from aubal_jax.tables import binary_table
 
 # Every name of an optimizer: projected gradients, primal-dual steps (piecewise
@@ -80,7 +81,7 @@ def check_method(instance, *, optimizer, relaxation, tol, max_steps) -> None:
   arguments.check_number('max_steps', max_steps, least=0)
   is_smooth = instance.penalty != 'absolute'
   if optimizer in iterations.PRIMAL_DUAL and is_smooth:
-    raise ValueError(
+    raise errors.UserError(
       f'optimizer must not be {optimizer!r} for penalty {instance.penalty!r}: '
       "it takes sums of absolute values only; take 'adam', 'ipm' or 'newton'."
     )

@@ -27,6 +27,7 @@ from aubal_jax.balancing import moves as moves_lib
 from aubal_jax.balancing.instance import Instance
 from aubal_jax.balancing.moves import SIGNS
 from aubal_jax.balancing.moves import Point
+from aubal_jax.runs import errors
 
 _BLOCK = 64  # Labelsets rounded against the same error, at most,
 _ONE_BY_ONE = 2000  # but the last ones one after the other.
@@ -58,7 +59,7 @@ def round_counts(instance: Instance, growth) -> np.ndarray:
     ValueError: growth that is not finite.
   """
   if not np.isfinite(growth).all():
-    raise ValueError('growth must be finite; it holds NaN or infinity.')
+    raise errors.UserError('growth must be finite; it holds NaN or infinity.')
   if not len(instance):
     return np.zeros(0, np.int64)
   moves = moves_lib.all_moves(instance)

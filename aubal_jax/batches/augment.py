@@ -32,6 +32,8 @@ import albumentations as A
 import cv2
 import numpy as np
 
+from aubal_jax.runs import errors
+
 # Images are spread over threads; none within one image, which would only get
 # in the way.
 cv2.setNumThreads(0)
@@ -64,7 +66,7 @@ class Settings:
 
   def __post_init__(self):
     if not 0 <= self.flip <= 1:
-      raise ValueError(
+      raise errors.UserError(
         f'flip is a probability and must be in [0, 1]; got {self.flip!r}.'
       )
     for field in dataclasses.fields(self)[1:]:
@@ -94,7 +96,7 @@ def _check_range(name, value, largest):
     good = False
   if not good:
     bound = f' <= {largest}' if math.isfinite(largest) else ', both finite'
-    raise ValueError(
+    raise errors.UserError(
       f'{name} must be two numbers (low, high) with 0 <= low <= high{bound}; '
       f'got {value!r}.'
     )
@@ -331,12 +333,12 @@ def augment(images: np.ndarray, parameters: Parameters) -> np.ndarray:
     ValueError: images of another dtype or shape.
   """
   if images.dtype != np.uint8 or images.ndim != 4:
-    raise ValueError(
+    raise errors.UserError(
       'images must be uint8[B, H, W, C]; got '
       f'{images.dtype}{list(images.shape)}.'
     )
   if len(images) != len(parameters.key):
-    raise ValueError(
+    raise errors.UserError(
       'parameters must be of as many rows as there are images, '
       f'{len(images)}; got {len(parameters.key)}.'
     )

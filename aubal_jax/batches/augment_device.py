@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aubal_jax.batches import augment
+from aubal_jax.runs import errors
 
 # One row of packed parameters: 16 words, 64 bytes.
 _LAYOUT = np.dtype(
@@ -57,7 +58,7 @@ def pack(
   """
   num_rows = len(parameters.key)
   if chosen.shape != (batch_size,) or np.count_nonzero(chosen) != num_rows:
-    raise ValueError(
+    raise errors.UserError(
       f'chosen must be bool[{batch_size}] with one True for each of the '
       f'{num_rows} rows of parameters; got shape {list(chosen.shape)} with '
       f'{np.count_nonzero(chosen)}.'
@@ -230,7 +231,7 @@ def augment_images(image, packed, mask, *, settings: augment.Settings):
     ValueError: an argument of another dtype or shape.
   """
   if image.dtype != jnp.uint8 or image.ndim != 4:
-    raise ValueError(
+    raise errors.UserError(
       f'image must be uint8[B, H, W, C]; got {image.dtype}{list(image.shape)}.'
     )
   batch = len(image)
@@ -239,7 +240,7 @@ def augment_images(image, packed, mask, *, settings: augment.Settings):
     ('mask', mask, 'bool', (batch,)),
   ):
     if value.dtype != dtype or value.shape != shape:
-      raise ValueError(
+      raise errors.UserError(
         f'{name} must be {dtype}{list(shape)}; got '
         f'{value.dtype}{list(value.shape)}.'
       )

@@ -15,6 +15,7 @@ from multiprocessing import shared_memory
 import numpy as np
 
 from aubal_jax.batches import augment
+from aubal_jax.runs import errors
 from aubal_jax.runs import workers
 
 _TRIES = 2  # Of a batch whose worker dies.
@@ -44,7 +45,9 @@ def start(
     ValueError: num_processes is below 1.
   """
   if num_processes < 1:
-    raise ValueError(f'num_processes must be at least 1; got {num_processes}.')
+    raise errors.UserError(
+      f'num_processes must be at least 1; got {num_processes}.'
+    )
   idle = queue.SimpleQueue()
   started = [_Worker(settings, seed) for _ in range(num_processes)]
   for worker in started:

@@ -16,6 +16,7 @@ import numpy as np
 from aubal_jax.batches import augment
 from aubal_jax.batches import augment_processes
 from aubal_jax.batches import plan_rows
+from aubal_jax.runs import errors
 
 # Finished batches that wait for the training step.
 _PREFETCH = 2
@@ -49,7 +50,7 @@ def row_stream(
     ('seed', seed, 0),
   ):
     if value < least:
-      raise ValueError(f'{name} must be at least {least}; got {value}.')
+      raise errors.UserError(f'{name} must be at least {least}; got {value}.')
 
   @functools.lru_cache(maxsize=2)
   def permutation(epoch):
@@ -188,7 +189,7 @@ def eval_batches(
     ValueError: batch_size below 1.
   """
   if batch_size < 1:
-    raise ValueError(f'batch_size must be at least 1; got {batch_size}.')
+    raise errors.UserError(f'batch_size must be at least 1; got {batch_size}.')
   rows = np.asarray(rows, np.int64)
 
   def batches():
@@ -207,38 +208,38 @@ def eval_batches(
 def _check(plan, labels, known, *, augment_rows, **numbers):
   """Raises ValueError on what train_batches cannot work with."""
   if augment_rows not in ('added', 'all', 'none'):
-    raise ValueError(
+    raise errors.UserError(
       f"augment_rows must be 'added', 'all' or 'none'; got {augment_rows!r}."
     )
   for name, value in numbers.items():
     least = 0 if name in _MAY_BE_ZERO else 1
     if value < least:
-      raise ValueError(f'{name} must be at least {least}; got {value}.')
+      raise errors.UserError(f'{name} must be at least {least}; got {value}.')
   if numbers['batch_size'] % numbers['shard_count']:
-    raise ValueError(
+    raise errors.UserError(
       'batch_size must be a multiple of shard_count; got '
       f'{numbers["batch_size"]} and {numbers["shard_count"]}.'
     )
   if numbers['shard_index'] >= numbers['shard_count']:
-    raise ValueError(
+    raise errors.UserError(
       'shard_index must be below shard_count; got '
       f'{numbers["shard_index"]} and {numbers["shard_count"]}.'
     )
   if not len(plan.source):
-    raise ValueError('plan must have at least one row; got none.')
+    raise errors.UserError('plan must have at least one row; got none.')
   if labels.shape != known.shape:
-    raise ValueError(
+    raise errors.UserError(
       'labels and known must have the same shape; got '
       f'{labels.shape} and {known.shape}.'
     )
   if plan.labels is not None and plan.labels.shape[1:] != labels.shape[1:]:
-    raise ValueError(
+    raise errors.UserError(
       f'plan must have the {labels.shape[1]} labels of the table; its own '
       f'labels have shape {list(plan.labels.shape)}.'
     )
   last = max(plan.source.max(), plan.partner.max())
   if last >= len(labels):
-    raise ValueError(
+    raise errors.UserError(
       f'plan must name rows of the table, which has {len(labels)}; got row '
       f'{last}. Was it made from another table?'
     )

@@ -3,6 +3,7 @@
 import numpy as np
 
 from aubal_jax.batches import augment
+from aubal_jax.runs import errors
 
 # Of augment.hash_rows; 0 is augmentation.
 _PARTNER_STREAM = 1
@@ -84,7 +85,7 @@ def read(images, rows: np.ndarray) -> np.ndarray:
   """
   image = images(rows) if callable(images) else images[rows]
   if image.dtype != np.uint8 or image.ndim != 4:
-    raise ValueError(
+    raise errors.UserError(
       'images must give uint8[R, H, W, C]; got '
       f'{image.dtype}{list(image.shape)}.'
     )

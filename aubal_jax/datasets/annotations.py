@@ -8,6 +8,7 @@ import numpy as np
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets import splits
 from aubal_jax.media import images as images_lib
+from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 
 
@@ -121,7 +122,7 @@ def select_labels(
     return found
   for name in label_columns:
     if name not in found.label_names:
-      raise ValueError(
+      raise errors.UserError(
         f'{where}: there is no label {name!r}; the labels are '
         f'{table.listing(map(repr, found.label_names))}.'
         f'{table.suggestion(name, found.label_names)} Set data.label_columns.'

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from aubal_jax.runs import errors
+
 SPLITS = ('train', 'validation', 'test')
 DROPPED = 'dropped'
 WARNING = 'Warning: '  # What a serious note starts with.
@@ -54,36 +56,36 @@ class Dataset:
 
   def __post_init__(self):
     if self.labels.ndim != 2 or self.labels.dtype != np.uint8:
-      raise ValueError(
+      raise errors.UserError(
         'labels must be uint8[N, L], not '
         f'{self.labels.dtype}{list(self.labels.shape)}.'
       )
     num_rows, num_labels = self.labels.shape
     if self.known.shape != self.labels.shape or self.known.dtype != bool:
-      raise ValueError(
+      raise errors.UserError(
         f'known must be bool[{num_rows}, {num_labels}] like labels, not '
         f'{self.known.dtype}{list(self.known.shape)}.'
       )
     if self.labels.max(initial=0) > 1 or self.labels[~self.known].any():
-      raise ValueError('labels must be 0 or 1, and 0 where not known.')
+      raise errors.UserError('labels must be 0 or 1, and 0 where not known.')
     if len(set(self.label_names)) != len(self.label_names) or (
       len(self.label_names) != num_labels
     ):
-      raise ValueError(
+      raise errors.UserError(
         f'label_names must be {num_labels} distinct names, one for each '
         f'column of labels, not {self.label_names}.'
       )
     for name in ('split', 'ids', 'groups', 'files', 'reasons', 'sources'):
       value = getattr(self, name)
       if value is not None and value.shape != (num_rows,):
-        raise ValueError(
+        raise errors.UserError(
           f'{name} must have shape [{num_rows}], one entry for each row of '
           f'labels, not {list(value.shape)}.'
         )
     self._check_features()
     odd = set(np.unique(self.split).tolist()) - {*SPLITS, DROPPED}
     if odd:
-      raise ValueError(
+      raise errors.UserError(
         f'split must be one of {[*SPLITS, DROPPED]}, not {sorted(odd)}.'
       )
 
@@ -98,7 +100,7 @@ class Dataset:
       or len(features) != len(self)
       or not np.isfinite(features).all()
     ):
-      raise ValueError(
+      raise errors.UserError(
         f'features must be finite float32[{len(self)}, F], one row for each '
         f'row of labels, not {features.dtype}{list(features.shape)}.'
       )
@@ -109,7 +111,7 @@ class Dataset:
   def rows(self, split: str) -> np.ndarray:
     """Returns int64[R], the rows of `split` in ascending order."""
     if split not in (*SPLITS, DROPPED):
-      raise ValueError(
+      raise errors.UserError(
         f'Unknown split {split!r}; choose one of {[*SPLITS, DROPPED]}.'
       )
     return np.flatnonzero(self.split == split)

@@ -4,6 +4,7 @@ import os
 
 from aubal_jax.datasets import manifest
 from aubal_jax.datasets.readers import folders as reader_folders
+from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 
 SUFFIXES = reader_folders.SUFFIXES
@@ -75,7 +76,7 @@ def list_table(
   """
   path = table.check_exists(path)
   if path.suffix.lower() not in manifest.SUFFIXES:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}: a table of images is read from '
       f'{", ".join(manifest.SUFFIXES)}, not from '
       f'{path.suffix or "a file without a suffix"!r}. Set predict.path to such '

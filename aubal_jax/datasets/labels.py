@@ -15,6 +15,7 @@ import numpy as np
 
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets import splits
+from aubal_jax.runs import errors
 from aubal_jax.tables import features as features_lib
 from aubal_jax.tables.files import arff
 from aubal_jax.tables.files import arrays
@@ -81,7 +82,7 @@ def load(
     )
     both = [name for name in label_names if name in feature_columns]
     if both:
-      raise ValueError(
+      raise errors.UserError(
         f'data.feature_columns and data.label_columns both hold {both[0]!r}. '
         'Take it out of one of them.'
       )
@@ -94,7 +95,7 @@ def load(
     )
     features = rows.features
   else:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}: labels are read from {", ".join(SUFFIXES)}, not from '
       f'{path.suffix or "a file without a suffix"!r}. Convert the table.'
     )
@@ -159,7 +160,7 @@ def parse(
     if name not in special and name.casefold() not in RESERVED
   )
   if not names:
-    raise ValueError(
+    raise errors.UserError(
       f'{rows.header}: there is no label column, only '
       f'{table.listing(map(repr, rows.columns))}. Add one column for each '
       'label.'
@@ -227,18 +228,18 @@ def _check_names(label_columns, choices):
   Raises ValueError on a text, a double, a blank, or several in one.
   """
   if isinstance(label_columns, str | int | float):
-    raise ValueError(
+    raise errors.UserError(
       'data.label_columns must be a tuple of distinct column names, () for '
       f'all, not {label_columns!r}.'
     )
   names = tuple(map(str, label_columns))
   if len(set(names)) != len(names):
-    raise ValueError(
+    raise errors.UserError(
       'data.label_columns must be a tuple of distinct column names, () for '
       f'all, not {names!r}.'
     )
   if any(not name.strip() for name in names):
-    raise ValueError(
+    raise errors.UserError(
       f'data.label_columns must not hold a blank name, as {names!r} does. '
       'Leave the setting out, or set it to (), to take all columns.'
     )
@@ -246,7 +247,7 @@ def _check_names(label_columns, choices):
     parts = [part.strip() for part in name.split(',')]
     if name not in choices and all(part in choices for part in parts):
       form = ','.join(map(repr, parts))
-      raise ValueError(
+      raise errors.UserError(
         f'data.label_columns holds {name!r}, which is several names in one '
         f'text. Write --config.data.label_columns="({form})".'
       )
@@ -265,14 +266,14 @@ def _meanings(unknown_codes):
   """Returns normal cell -> 0, 1 or _UNKNOWN; raises ValueError on a clash."""
   if isinstance(unknown_codes, str | int | float):
     what = 'the text ' if isinstance(unknown_codes, str) else ''
-    raise ValueError(
+    raise errors.UserError(
       "data.unknown_codes must be a tuple such as ('', '9'), not "
       f'{what}{unknown_codes!r}.'
     )
   codes = {_normal(code): code for code in unknown_codes}
   clash = [code for cell, code in codes.items() if cell in _MEANINGS]
   if clash:
-    raise ValueError(
+    raise errors.UserError(
       f'data.unknown_codes must not hold {str(clash[0])!r}, which is a label. '
       f'Remove it from {tuple(map(str, unknown_codes))!r}.'
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from aubal_jax.runs import errors
+
 SYNTHETIC = 'synthetic'  # The table that is drawn, in `compare.data`.
 
 
@@ -37,7 +39,7 @@ def load(config):
 
   if data.name == 'merge':
     if len({*data.sources}) < len(data.sources):
-      raise ValueError(
+      raise errors.UserError(
         f'data.sources names a set twice: {tuple(data.sources)}. Name it once.'
       )
     found = merge.merge(
@@ -154,7 +156,7 @@ def _columns(data) -> dict:
 
 def _path(config) -> str:
   if not config.data.path:
-    raise ValueError(
+    raise errors.UserError(
       'data.path is empty; say which table to read: '
       '--config.data.path=table.csv'
     )
@@ -168,7 +170,7 @@ def _folder(config, name: str) -> str:
     merged = config.data.name == 'merge'
     path = os.path.join(config.data.path, name) if merged else config.data.path
   if not path:
-    raise ValueError(
+    raise errors.UserError(
       f'{name}.path is empty; say where the data set is: '
       f'--config.{name}.path=FOLDER'
     )
@@ -185,7 +187,7 @@ def _read_set(config, name: str):
   from aubal_jax.datasets import splits
 
   if name not in readers.READERS:
-    raise ValueError(
+    raise errors.UserError(
       f'data.sources must hold names of {[*readers.READERS]}; it has {name!r}.'
     )
   options = {key: config[name][key] for key in readers.READERS[name][1]}

@@ -16,6 +16,7 @@ from aubal_jax.datasets import dataset
 from aubal_jax.datasets import labels
 from aubal_jax.datasets import splits
 from aubal_jax.media import images
+from aubal_jax.runs import errors
 from aubal_jax.runs import progress
 from aubal_jax.tables.files import table
 
@@ -91,12 +92,12 @@ def read(
     ValueError: the table breaks a rule; names the line, the column, the mend.
   """
   if unreadable not in UNREADABLE:
-    raise ValueError(
+    raise errors.UserError(
       f'data.unreadable must be one of {list(UNREADABLE)}, not {unreadable!r}.'
     )
   path = table.check_exists(path)
   if path.suffix.lower() not in SUFFIXES:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}: a table of images is read from {", ".join(SUFFIXES)}, not from '
       f'{path.suffix or "a file without a suffix"!r}. Save it so; for labels '
       "without images set data.name='labels' (configs/balance.py), which also "

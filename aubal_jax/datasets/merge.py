@@ -11,6 +11,7 @@ import numpy as np
 
 from aubal_jax.datasets import annotations
 from aubal_jax.datasets import dataset as dataset_lib
+from aubal_jax.runs import errors
 from aubal_jax.tables.files import table as table_lib
 
 UNLABELLED = ('unknown', 'absent')
@@ -39,11 +40,11 @@ def merge(
       label that is asked for, or `unlabelled` is neither.
   """
   if not sets:
-    raise ValueError(
+    raise errors.UserError(
       "data.sources is empty; name the sets to merge: ('ck_plus', 'disfa')."
     )
   if unlabelled not in UNLABELLED:
-    raise ValueError(
+    raise errors.UserError(
       f'data.unlabelled must be one of {[*UNLABELLED]}, not {unlabelled!r}.'
     )
   union = sorted(
@@ -52,7 +53,7 @@ def merge(
   names = tuple(label_columns) or tuple(union)
   for name in names:
     if name not in union:
-      raise ValueError(
+      raise errors.UserError(
         f'data.label_columns names {name!r}, which none of '
         f'{", ".join(sets)} labels; they label {", ".join(union)}.'
         f'{table_lib.suggestion(name, union)}'
@@ -60,7 +61,7 @@ def merge(
   splits = [found.split is not None for found in sets.values()]
   if any(splits) and not all(splits):
     lacking = [n for n, found in sets.items() if found.split is None]
-    raise ValueError(
+    raise errors.UserError(
       f'{", ".join(lacking)} has no official split, and other merged sets '
       f'have; set {lacking[0]}.split to train.'
     )

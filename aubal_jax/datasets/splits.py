@@ -7,6 +7,7 @@ import numpy as np
 
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets import stratify
+from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 
 DTYPE = np.dtype('<U10')  # Wide enough for every split, 'dropped' too.
@@ -53,12 +54,12 @@ def check_fractions(validation_fraction: float, test_fraction: float) -> None:
   fractions = {'validation': validation_fraction, 'test': test_fraction}
   for name, fraction in fractions.items():
     if not 0 <= fraction < 1:
-      raise ValueError(
+      raise errors.UserError(
         f'data.{name}_fraction must be 0 or more and less than 1, not '
         f'{fraction!r}.'
       )
   if validation_fraction + test_fraction >= 1:
-    raise ValueError(
+    raise errors.UserError(
       f'data.validation_fraction={validation_fraction!r} and '
       f'data.test_fraction={test_fraction!r} must be less than 1 together, or '
       'nothing is left for training. Lower them.'
@@ -94,7 +95,7 @@ class Draw:
     if self.num_folds and not (
       self.num_folds >= 2 and 0 <= self.fold < self.num_folds
     ):
-      raise ValueError(
+      raise errors.UserError(
         'data.num_folds must be 0 or at least 2, and data.fold from 0 to one '
         f'less; they are {self.num_folds} and {self.fold}.'
       )
@@ -181,7 +182,7 @@ def _counts(labels, number):
 def _fold_sizes(num_groups, unit, num_folds):
   """Returns how many groups each fold has; raises ValueError on too few."""
   if num_groups < num_folds:
-    raise ValueError(
+    raise errors.UserError(
       f'{num_groups} {unit} cannot be split in data.num_folds={num_folds} '
       'folds. Lower data.num_folds.'
     )
@@ -203,7 +204,7 @@ def _sizes(num_groups, unit, settings):
   }
   if sum(sizes.values()) >= num_groups:
     besides = ' that are not in the fold' if settings.num_folds else ''
-    raise ValueError(
+    raise errors.UserError(
       f'{num_groups} {unit}{besides} cannot be split: {sizes["validation"]} '
       f'for validation (data.validation_fraction={fractions["validation"]}) '
       f'and {sizes["test"]} for test (data.test_fraction={fractions["test"]}) '
@@ -230,7 +231,7 @@ def check_sizes(
       "Name some rows train in data.split_column, or set data.split_column='' "
       'to split automatically.'
     )
-    raise ValueError(
+    raise errors.UserError(
       f'{where}: no row is left to train on ({len(split)} rows, {num_dropped} '
       f'of them dropped). {mend if num_dropped else ""}'
       f'{named if by_column else ""}'.rstrip()

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aubal_jax.runs import errors
+
 STARTS = 8  # Draws that exchanges begin with; the evenest result is taken.
 CANDIDATES = 1000  # Groups at most that one is compared with, at random.
 MAX_VISITS = 20000  # Groups looked at for an exchange, at most.
@@ -40,7 +42,7 @@ def part_rows(
   try:
     from iterstrat import ml_stratifiers
   except ImportError:
-    raise ValueError(
+    raise errors.UserError(
       'data.stratify=True needs the package iterative-stratification: pip '
       'install iterative-stratification. Or set data.stratify=False.'
     ) from None

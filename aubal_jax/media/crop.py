@@ -9,6 +9,8 @@ import types
 import cv2
 import numpy as np
 
+from aubal_jax.runs import errors
+
 # What finds faces -> the packages it needs; see `detector`.
 DETECTORS = types.MappingProxyType({'mtcnn': ('mtcnn', 'joblib', 'lz4')})
 
@@ -83,7 +85,7 @@ def _similarity(points, targets):
   if not np.isfinite(points).all() or (
     np.linalg.norm(points.std(axis=0)) < _LEAST_SPREAD
   ):
-    raise ValueError(
+    raise errors.UserError(
       'the landmarks of a face must be finite and not all at one place, not '
       f'{points.round(1).tolist()}'
     )

@@ -18,6 +18,7 @@ import numpy as np
 from aubal_jax.media import caches
 from aubal_jax.media import crop
 from aubal_jax.media import images
+from aubal_jax.runs import errors
 from aubal_jax.runs import progress
 from aubal_jax.runs import workers
 
@@ -59,7 +60,7 @@ def find_faces(
     ChildProcessError: a worker died.
   """
   if detector not in MAKERS:
-    raise ValueError(
+    raise errors.UserError(
       f'Unknown detector {detector!r}; choose one of {sorted(MAKERS)}.'
     )
   parts = _parts(paths, detector, cache_dir)
@@ -145,7 +146,7 @@ def _read_part(part):
     with open(part.file, 'rb') as file, np.load(file) as kept:
       landmarks, reasons = kept['landmarks'], kept['reasons']
   except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-    raise ValueError(
+    raise errors.UserError(
       f'{part.file} is damaged ({error}); delete it, and it is made again.'
     ) from error
   return landmarks, reasons
@@ -170,7 +171,7 @@ def _check_installed(detector):
   """Raises ValueError where a package of the extra is not there."""
   for package in crop.DETECTORS[detector]:
     if importlib.util.find_spec(package) is None:
-      raise ValueError(
+      raise errors.UserError(
         f'data.crop={detector!r} needs the package {package}, which is not '
         'installed: set AUBAL_EXTRAS=crop before scripts/run, or run '
         "pip install -c requirements/constraints.txt -e '.[crop]'."

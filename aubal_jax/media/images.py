@@ -15,6 +15,7 @@ from aubal_jax.media import crop as crop_lib
 from aubal_jax.media import jpeg
 from aubal_jax.media import pillow_images
 from aubal_jax.media import png
+from aubal_jax.runs import errors
 
 RESIZES = ('stretch', 'pad', 'crop')
 CHUNK_IMAGES = 32  # Images a thread takes at a time.
@@ -49,7 +50,7 @@ class Pixels:
   def __post_init__(self):
     check_options(self.image_size, self.channels, self.resize)
     if self.crop not in ('none', *crop_lib.DETECTORS):
-      raise ValueError(
+      raise errors.UserError(
         f'data.crop must be one of {["none", *crop_lib.DETECTORS]}, not '
         f'{self.crop!r}.'
       )
@@ -89,12 +90,14 @@ def read(
     ValueError: faces are to be cut out, and there are no landmarks.
   """
   if (pixels.crop != 'none') != (landmarks is not None):
-    raise ValueError('landmarks must be given where, and only where, crop is.')
+    raise errors.UserError(
+      'landmarks must be given where, and only where, crop is.'
+    )
   images = np.zeros((len(paths), *pixels.shape), np.uint8)
 
   def read_one(position):
     if landmarks is not None and np.isnan(landmarks[position]).any():
-      raise ValueError(crop_lib.NO_FACE)
+      raise errors.UserError(crop_lib.NO_FACE)
     image = decode(read_contents(paths[position]), pixels.channels)
     if landmarks is None:
       image = fit(image, pixels.image_size, pixels.resize)
@@ -153,7 +156,7 @@ def unreadable_error(
   """
   shown = sorted(failures.items())[:5]
   names = '; '.join(f'{describe(n)}: {reason}' for n, reason in shown)
-  return ValueError(
+  return errors.UserError(
     f'Cannot read {len(failures)} of {total} images: {names}'
     f'{"; ..." if len(failures) > 5 else ""}. Mend or '
     "remove the files, or set data.unreadable='drop' to go on without them."
@@ -163,16 +166,16 @@ def unreadable_error(
 def check_options(image_size: int, channels: int, resize: str) -> None:
   """Raises ValueError unless the three describe an image."""
   if not isinstance(image_size, int | np.integer) or image_size < 1:
-    raise ValueError(
+    raise errors.UserError(
       'data.image_size must be a whole number of pixels, 1 or more, not '
       f'{image_size!r}.'
     )
   if channels not in (1, 3):
-    raise ValueError(
+    raise errors.UserError(
       f'data.channels must be 1 (grey) or 3 (RGB), not {channels!r}.'
     )
   if resize not in RESIZES:
-    raise ValueError(
+    raise errors.UserError(
       f'data.resize must be one of {list(RESIZES)}, not {resize!r}.'
     )
 
@@ -214,7 +217,7 @@ def decode_as(contents: bytes, flags: int) -> np.ndarray:
     ValueError: see `decode`.
   """
   if not contents:
-    raise ValueError('the file is empty')
+    raise errors.UserError('the file is empty')
   if contents.startswith(jpeg.START):
     kind = jpeg
   elif contents.startswith(png.START):
@@ -227,17 +230,17 @@ def decode_as(contents: bytes, flags: int) -> np.ndarray:
     if width * height > MAX_PIXELS:
       wrong = pillow_images.too_large((width, height), MAX_PIXELS)
   if wrong:
-    raise ValueError(wrong)
+    raise errors.UserError(wrong)
   try:
     image = cv2.imdecode(np.frombuffer(contents, np.uint8), flags)
   except cv2.error as error:
-    raise ValueError(f'OpenCV refuses it: {error.err}') from None
+    raise errors.UserError(f'OpenCV refuses it: {error.err}') from None
   if image is None:
-    raise ValueError('not an image that can be decoded')
+    raise errors.UserError('not an image that can be decoded')
   if kind is jpeg and jpeg.looks_cut(image):
     wrong = jpeg.verify(contents)
     if wrong:
-      raise ValueError(wrong)
+      raise errors.UserError(wrong)
   return image
 
 
@@ -276,24 +279,24 @@ def read_contents(path):
   try:
     found = os.stat(path)
     if not stat.S_ISREG(found.st_mode):  # To open a pipe would wait for ever.
-      raise ValueError('it is a folder, a pipe or a device, not a file')
+      raise errors.UserError('it is a folder, a pipe or a device, not a file')
     if found.st_size > MAX_BYTES:
-      raise ValueError(
+      raise errors.UserError(
         f'its {found.st_size / 1e9:.1f} GB are more than the '
         f'{MAX_BYTES / 1e9:.0f} GB an image file may have'
       )
     with open(path, 'rb') as file:
       return file.read()
   except FileNotFoundError:
-    raise ValueError('there is no such file') from None
+    raise errors.UserError('there is no such file') from None
   except OSError as error:
-    raise ValueError(error.strerror or str(error)) from None
+    raise errors.UserError(error.strerror or str(error)) from None
 
 
 def _for_all(count, read_one, num_threads, on_progress):
   """Calls read_one(position) in threads; returns position -> failure."""
   if num_threads is not None and num_threads < 1:
-    raise ValueError(f'num_threads must be 1 or more, not {num_threads}.')
+    raise errors.UserError(f'num_threads must be 1 or more, not {num_threads}.')
 
   def read_chunk(chunk):
     failures = {}

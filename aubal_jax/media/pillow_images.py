@@ -12,6 +12,8 @@ import numpy as np
 from PIL import Image
 from PIL import ImageOps
 
+from aubal_jax.runs import errors
+
 # None of these starts another program, as EPS does.
 FORMATS = ('AVIF', 'BMP', 'GIF', 'JPEG2000', 'PPM', 'TIFF', 'WEBP')
 
@@ -40,12 +42,12 @@ def decode(contents: bytes, flags: int, max_pixels: int) -> np.ndarray:
   try:
     image = Image.open(io.BytesIO(contents), formats=FORMATS)
   except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-    raise ValueError(too_large(None, max_pixels)) from None
+    raise errors.UserError(too_large(None, max_pixels)) from None
   except Exception:  # Parsers raise what comes: struct.error, SyntaxError, ...
-    raise ValueError('not an image that can be decoded') from None
+    raise errors.UserError('not an image that can be decoded') from None
   width, height = image.size
   if width * height > max_pixels:
-    raise ValueError(too_large(image.size, max_pixels))
+    raise errors.UserError(too_large(image.size, max_pixels))
   _check_mode(image)
   try:
     image = ImageOps.exif_transpose(image)
@@ -55,7 +57,7 @@ def decode(contents: bytes, flags: int, max_pixels: int) -> np.ndarray:
       is_grey = image.mode in ('1', 'L', 'LA')
       decoded = np.asarray(image.convert('L' if is_grey else 'RGB'))
   except Exception as error:
-    raise ValueError(f'Pillow cannot decode it: {error}') from None
+    raise errors.UserError(f'Pillow cannot decode it: {error}') from None
   return _as_flags(decoded, flags)
 
 
@@ -81,7 +83,7 @@ def _check_mode(image):
     mode = f'{bits[0]}-bit grey{", white as 0" if white_is_zero else ""}'
   elif mode not in ('I', 'F', 'LAB'):
     return
-  raise ValueError(
+  raise errors.UserError(
     f'pixels of the kind {mode!r} are not read (floats and 32 bits do not say '
     'which number is white); save it as PNG or TIFF of 8 or 16 bits'
   )

@@ -19,6 +19,7 @@ import numpy as np
 from aubal_jax.media import caches
 from aubal_jax.media import crop
 from aubal_jax.media import images
+from aubal_jax.runs import errors
 from aubal_jax.runs import files as files_lib
 from aubal_jax.runs import progress
 from aubal_jax.runs import workers
@@ -94,7 +95,7 @@ def _check_memory(count, pixels):
   needed = count * int(np.prod(pixels.shape))
   there = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
   if needed > there:
-    raise ValueError(
+    raise errors.UserError(
       f'{count:,} images of {needed / 1e9:.1f} GB do not fit into the '
       f'{there / 1e9:.1f} GB of memory of this machine: set data.cache_dir to '
       'a folder, from which they are read as they are needed.'
@@ -106,7 +107,7 @@ def _landmarks(paths, pixels, cache_dir, num_processes):
   if pixels.crop == 'none':
     return None, {}
   if paths is None:
-    raise ValueError(
+    raise errors.UserError(
       f'data.crop={pixels.crop!r} cuts faces out of image files, and this data '
       "set is not made of files: set data.crop='none'."
     )
@@ -227,9 +228,9 @@ def _map(shard):
   try:
     mapped = np.load(shard.file, mmap_mode='r')
     if mapped.shape != shape or mapped.dtype != np.uint8:
-      raise ValueError(f'it holds {mapped.dtype}{list(mapped.shape)}')
+      raise errors.UserError(f'it holds {mapped.dtype}{list(mapped.shape)}')
   except (ValueError, EOFError, OSError) as error:
-    raise ValueError(
+    raise errors.UserError(
       f'{shard.file} is damaged ({error}); delete it, and it is made again.'
     ) from error
   return np.asarray(mapped)  # A memmap is slow to index.

@@ -16,6 +16,7 @@ from aubal_jax.network import checkpoint
 from aubal_jax.network import models
 from aubal_jax.network import optimizer as optimizer_lib
 from aubal_jax.network import step as step_lib
+from aubal_jax.runs import errors
 from aubal_jax.runs import files
 
 _FILE = 'model.json'
@@ -71,7 +72,7 @@ def read(directory: pathlib.Path) -> dict:
       'file, and trains no step that is done.'
     ) from None
   except (AttributeError, KeyError, TypeError, ValueError) as error:
-    raise ValueError(
+    raise errors.UserError(
       f'{directory / _FILE} is damaged, or of another version ({error}). Copy '
       'it anew, or run the train task once more: it writes the file.'
     ) from error
@@ -148,7 +149,7 @@ def restore(directory: pathlib.Path, described: dict):
   if thresholds is not None:
     thresholds = np.array(thresholds, np.float64)
     if thresholds.shape != (len(described['label_names']),):
-      raise ValueError(
+      raise errors.UserError(
         f'The checkpoint of step {int(state.step)} in {directory} has '
         f'{thresholds.size} thresholds, not one for each of the '
         f'{len(described["label_names"])} labels: it is of another run. Copy '

@@ -29,6 +29,7 @@ import orbax.checkpoint as ocp
 
 from aubal_jax.network import checkpoint_files
 from aubal_jax.network import checkpoint_manager
+from aubal_jax.runs import errors
 
 State = TypeVar('State')
 
@@ -66,7 +67,7 @@ def open_checkpoints(
     OSError: at the end, see `wait`.
   """
   if keep_checkpoints < 1:
-    raise ValueError(
+    raise errors.UserError(
       f'keep_checkpoints must be at least 1, got {keep_checkpoints}: a run'
       ' goes on from its newest checkpoint.'
     )
@@ -115,14 +116,14 @@ def save(
       step, which going on from the latest would take for this one's successor.
   """
   if metrics is not None and BEST_METRIC not in metrics:
-    raise ValueError(
+    raise errors.UserError(
       f'metrics must hold {BEST_METRIC!r}, which tells the best checkpoint,'
       f' got {sorted(metrics)}.'
     )
   step = int(state.step)
   latest = checkpoints.latest_step()
   if latest is not None and latest > step:
-    raise ValueError(
+    raise errors.UserError(
       f'step must be above that of the latest checkpoint, {latest}, got'
       f' {step}: go on from the latest, or take an empty directory.'
     )
@@ -207,7 +208,7 @@ def restore(
     try:
       return _restore_step(checkpoints, step, like)
     except checkpoint_files.DamagedError as error:
-      raise ValueError(
+      raise errors.UserError(
         f'The best checkpoint is damaged ({error}); delete the folder'
         f' {checkpoints.directory / str(step)}, and the best of the others is'
         ' taken.'
@@ -221,7 +222,7 @@ def restore(
     else:
       _set_aside(checkpoints, damaged, step)
       return state
-  raise ValueError(
+  raise errors.UserError(
     f'No checkpoint in {checkpoints.directory} is whole (of step {max(damaged)}'
     f': {damaged[max(damaged)]}); delete the folder {checkpoints.directory}'
     ' and train anew.'
@@ -241,7 +242,7 @@ def _restore_step(checkpoints, step, like):
   for name in sorted(saved | wanted):
     have, want = (x.get(name, 'absent') for x in (saved, wanted))
     if have != want:
-      raise ValueError(
+      raise errors.UserError(
         f'The checkpoint of step {step} in {checkpoints.directory} is of'
         ' another model or optimizer than this configuration; use the one it'
         ' was trained with, or an empty directory.'
@@ -291,4 +292,4 @@ def find_step(
     return checkpoints.latest_step()
   if which == 'best':
     return checkpoints.best_step()
-  raise ValueError(f"which must be 'latest' or 'best', got {which!r}.")
+  raise errors.UserError(f"which must be 'latest' or 'best', got {which!r}.")

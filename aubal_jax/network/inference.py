@@ -13,6 +13,7 @@ from jax.sharding import PartitionSpec
 
 from aubal_jax.batches import pipeline
 from aubal_jax.network import models
+from aubal_jax.runs import errors
 
 
 def make_predict(model, devices=None):
@@ -89,12 +90,12 @@ def predict_rows(predict, state, images, rows, *, batch_size):
   """
   rows = np.asarray(rows)
   if not len(rows):
-    raise ValueError(
+    raise errors.UserError(
       'rows must name at least one image, but is empty: choose a split that '
       'has images.'
     )
   if batch_size < 1:
-    raise ValueError(
+    raise errors.UserError(
       f'batch_size must be at least 1, but is {batch_size}: set '
       'evaluate.batch_size to the images that fit into memory.'
     )

@@ -10,6 +10,7 @@ import numpy as np
 from aubal_jax.network import checkpoint
 from aubal_jax.network import log as log_lib
 from aubal_jax.network import step as step_lib
+from aubal_jax.runs import errors
 
 
 class Preempted(Exception):
@@ -76,7 +77,7 @@ def train(
     ('checkpoint_every_steps', checkpoint_every_steps),
   ):
     if every < 1:
-      raise ValueError(
+      raise errors.UserError(
         f'{name} must be at least 1, got {every}; a number above num_steps'
         ' means: after the last step alone.'
       )
@@ -140,12 +141,12 @@ def _next_batch(batches, shape, step, num_steps):
   """Returns the next batch; raises ValueError unless it is like the others."""
   batch = next(batches, None)
   if batch is None:
-    raise ValueError(
+    raise errors.UserError(
       f'batches ended before step {step:,} of {num_steps:,}: give an'
       ' iterator that repeats, or a smaller num_steps.'
     )
   if shape is not None and batch['image'].shape != shape:
-    raise ValueError(
+    raise errors.UserError(
       f'batches must all be of one shape, got images {batch["image"].shape}'
       f' at step {step:,} after {shape}: fill up the last batch of an epoch.'
     )

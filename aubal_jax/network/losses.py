@@ -22,6 +22,7 @@ import optax
 
 from aubal_jax.network import masked_means
 from aubal_jax.network import rebalanced_losses
+from aubal_jax.runs import errors
 
 
 def soft_f1(
@@ -223,9 +224,11 @@ def make_loss(
     ValueError: a name is not known, or what it needs is missing or wrong.
   """
   if name not in LOSSES:
-    raise ValueError(f'Unknown loss {name!r}; choose one of {sorted(LOSSES)}.')
+    raise errors.UserError(
+      f'Unknown loss {name!r}; choose one of {sorted(LOSSES)}.'
+    )
   if weights not in masked_means.WEIGHTS:
-    raise ValueError(
+    raise errors.UserError(
       f'Unknown weights {weights!r}; choose one of '
       f'{sorted(masked_means.WEIGHTS)}.'
     )

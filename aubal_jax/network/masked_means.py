@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aubal_jax.runs import errors
+
 WEIGHTS = ('uniform', 'support', 'inverse')
 
 
@@ -20,7 +22,7 @@ def cast(logits, labels, known):
   """Returns labels and mask in the dtype of the logits; checks the shapes."""
   for name, array in (('labels', labels), ('known', known)):
     if array.shape != logits.shape:
-      raise ValueError(
+      raise errors.UserError(
         f'{name} must have the shape of the logits, {list(logits.shape)},'
         f' got {list(array.shape)}: one column for each label.'
       )
@@ -50,7 +52,7 @@ def label_weights(weights, support, frequency):
   if weights == 'inverse':
     w = 1 / check_frequency(frequency, weights, support.size)
     return jnp.asarray(w / w.mean(), support.dtype)
-  raise ValueError(
+  raise errors.UserError(
     f'Unknown weights {weights!r}; choose one of {sorted(WEIGHTS)}.'
   )
 
@@ -58,26 +60,28 @@ def label_weights(weights, support, frequency):
 def check_frequency(frequency, user, num_labels):
   """Returns float64[L] with zeros raised to the least frequency above 0."""
   if frequency is None:
-    raise ValueError(
+    raise errors.UserError(
       f'{user!r} needs frequency, the share of positives of each label in'
       ' the training split: give float[L].'
     )
   f = _one_a_label('frequency', frequency, num_labels)
   if not np.all((f >= 0) & (f <= 1)):
-    raise ValueError(f'frequency must be in [0, 1], got {f.tolist()}.')
+    raise errors.UserError(f'frequency must be in [0, 1], got {f.tolist()}.')
   return raise_zeros(f)
 
 
 def check_counts(counts, user, num_labels):
   """Returns float64[L] with zeros raised to the least count above 0."""
   if counts is None:
-    raise ValueError(
+    raise errors.UserError(
       f'{user!r} needs counts, the number of positives of each label in the'
       ' training split: give int[L].'
     )
   n = _one_a_label('counts', counts, num_labels)
   if not np.all((n >= 0) & (n < np.inf)):
-    raise ValueError(f'counts must be finite and at least 0, got {n.tolist()}.')
+    raise errors.UserError(
+      f'counts must be finite and at least 0, got {n.tolist()}.'
+    )
   return raise_zeros(n)
 
 
@@ -91,7 +95,7 @@ def _one_a_label(name, values, num_labels):
   x = np.asarray(values, np.float64)
   if x.ndim != 1 or num_labels not in (None, x.size):
     whose = 'each label' if num_labels is None else f'the {num_labels} labels'
-    raise ValueError(
+    raise errors.UserError(
       f'{name} must hold one number for {whose}, got an array of shape '
       f'{list(x.shape)}.'
     )

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import optax
 
+from aubal_jax.runs import errors
+
 # name -> factory(learning_rate), the learning rate a number or a schedule.
 OPTIMIZERS = types.MappingProxyType(
   {
@@ -44,15 +46,15 @@ def make_optimizer(
       clip_norm below 0.
   """
   if name not in OPTIMIZERS:
-    raise ValueError(
+    raise errors.UserError(
       f'Unknown optimizer {name!r}; choose one of {sorted(OPTIMIZERS)}.'
     )
   if not 0 < learning_rate < math.inf:
-    raise ValueError(
+    raise errors.UserError(
       f'learning_rate must be above 0, got {learning_rate}; 1e-4 is usual.'
     )
   if not 0 <= clip_norm < math.inf:
-    raise ValueError(
+    raise errors.UserError(
       f'clip_norm must be at least 0, got {clip_norm}; 0 clips nothing.'
     )
   schedule = schedule or optax.constant_schedule(1.0)

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from aubal_jax.network import masked_means
+from aubal_jax.runs import errors
 
 
 def class_balanced(
@@ -55,7 +56,7 @@ def class_balanced(
       unknown or lack `frequency`, or beta is not in [0, 1).
   """
   if not 0 <= beta < 1:
-    raise ValueError(f'beta must be in [0, 1), got {beta}.')
+    raise errors.UserError(f'beta must be in [0, 1), got {beta}.')
   y, m = masked_means.cast(logits, labels, known)
   n = masked_means.check_counts(counts, 'class_balanced', logits.shape[-1])
   # 1 / (1 - beta^n) without the cancellation where beta^n is next to 1.

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import optax
 
+from aubal_jax.runs import errors
+
 SCHEDULES = ('constant', 'cosine')
 
 
@@ -28,15 +30,19 @@ def make_schedule(
       nothing of a cosine.
   """
   if name not in SCHEDULES:
-    raise ValueError(f'Unknown schedule {name!r}; choose one of {SCHEDULES}.')
+    raise errors.UserError(
+      f'Unknown schedule {name!r}; choose one of {SCHEDULES}.'
+    )
   if warmup_steps < 0:
-    raise ValueError(f'warmup_steps must be at least 0, got {warmup_steps}.')
+    raise errors.UserError(
+      f'warmup_steps must be at least 0, got {warmup_steps}.'
+    )
   if name == 'constant':
     after = optax.constant_schedule(learning_rate)
   elif warmup_steps < num_steps:
     after = optax.cosine_decay_schedule(learning_rate, num_steps - warmup_steps)
   else:
-    raise ValueError(
+    raise errors.UserError(
       f'warmup_steps must be below the {num_steps:,} steps of the run, got '
       f'{warmup_steps:,}: the cosine comes after it.'
     )

@@ -20,6 +20,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec
 
 from aubal_jax.network import models
+from aubal_jax.runs import errors
 
 AXIS_NAME = 'devices'
 
@@ -94,7 +95,7 @@ def check_batch_size(batch_size: int, num_devices: int) -> None:
   if batch_size < 1 or batch_size % num_devices:
     below = batch_size // num_devices * num_devices
     choice = f'{below} or {below + num_devices}' if below > 0 else num_devices
-    raise ValueError(
+    raise errors.UserError(
       f'batch_size must be a positive multiple of the {num_devices} devices,'
       f' got {batch_size}: take {choice}.'
     )
@@ -223,7 +224,7 @@ def make_train_step(
     ValueError: ema_decay is out of range.
   """
   if not 0 <= ema_decay < 1:
-    raise ValueError(f'ema_decay must be in [0, 1), got {ema_decay}.')
+    raise errors.UserError(f'ema_decay must be in [0, 1), got {ema_decay}.')
   index = jax.process_index()
   local = [
     device

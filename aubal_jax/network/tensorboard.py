@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aubal_jax.runs import errors
 from aubal_jax.runs import files
 
 INSTALL = "pip install 'aubal_jax[tensorboard]'"
@@ -27,7 +28,7 @@ _COLUMNS = 4  # Of pairs on a contact sheet.
 def check_installed() -> None:
   """Raises ValueError where the package that knows the format is absent."""
   if not importlib.util.find_spec('tensorboard'):
-    raise ValueError(
+    raise errors.UserError(
       f'train.tensorboard=True needs tensorboard, which is not installed: '
       f'{INSTALL}'
     )

@@ -8,6 +8,8 @@ import base64
 import html
 import math
 
+from aubal_jax.runs import errors
+
 STYLE = """
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1b1f24;
   --soft: #59636e; --panel: #f5f6f8; --grid: #cfd5dc; --before: #d98c00;
@@ -211,7 +213,7 @@ def image(pixels, *, alt, side=160, lossy=False):
   if pixels.dtype.name != 'uint8' or not (
     pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (1, 3))
   ):
-    raise ValueError(
+    raise errors.UserError(
       'pixels must be uint8[H, W], [H, W, 1] or [H, W, 3], not '
       f'{pixels.dtype}{list(pixels.shape)}.'
     )

@@ -4,6 +4,7 @@ import itertools
 import operator
 
 from aubal_jax.report import svg
+from aubal_jax.runs import errors
 
 
 def class_counts(names, before, after):
@@ -130,7 +131,7 @@ def learning(training, validation, *, floor=None, floor_name='', chosen=None):
     ValueError: both are empty.
   """
   if not training and not validation:
-    raise ValueError('training or validation must have a point to draw.')
+    raise errors.UserError('training or validation must have a point to draw.')
 
   def draw(_, axes):
     if training:

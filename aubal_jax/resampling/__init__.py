@@ -17,6 +17,7 @@ import typing
 import numpy as np
 from scipy import sparse
 
+from aubal_jax.runs import errors
 from aubal_jax.tables import binary_table
 from aubal_jax.tables import plan as plan_lib
 
@@ -105,17 +106,19 @@ def resample(
   num_rows = labels.shape[0]
   rows = np.arange(num_rows) if rows is None else np.asarray(rows)
   if rows.shape != (num_rows,) or rows.dtype.kind not in 'iu':
-    raise ValueError(
+    raise errors.UserError(
       f'rows must be whole numbers, one for each row of labels: {num_rows}; it '
       f'is {rows.dtype}{list(rows.shape)}.'
     )
   if rows.min() < 0 or rows.max() > _MOST:
-    raise ValueError(
+    raise errors.UserError(
       f'rows must be from 0 to {_MOST}; they are from {rows.min()} to '
       f'{rows.max()}.'
     )
   if not _is_whole(seed) or seed < 0:
-    raise ValueError(f'seed must be a whole number, at least 0; it is {seed}.')
+    raise errors.UserError(
+      f'seed must be a whole number, at least 0; it is {seed}.'
+    )
   _check_names(label_names, labels.shape[1])
   _check_fraction(method, entry, fraction)
   make_plan = importlib.import_module(f'{__name__}.{entry.module}').make_plan
@@ -129,7 +132,7 @@ def resample(
       **options,
     )
   except (MemoryError, OverflowError) as error:
-    raise ValueError(
+    raise errors.UserError(
       f'{method} of {num_rows:,} rows with {labels.shape[1]:,} labels does not '
       f'fit in memory ({error}). Take fewer rows or labels, a smaller '
       'fraction, or a method that makes no new labels.'
@@ -148,7 +151,7 @@ def _entry(method: str) -> Method:
     written = str(method).lower().replace('-', '_')
     near = difflib.get_close_matches(written, RESAMPLERS, 1)
     hint = f' Did you mean {near[0]!r}?' if near else ''
-    raise ValueError(
+    raise errors.UserError(
       f'method must be one of {[*RESAMPLERS]}; it is {method!r}.{hint}'
     )
   return RESAMPLERS[method]
@@ -158,7 +161,7 @@ def _as_csr(labels) -> sparse.csr_array:
   """Returns uint8[N, L], canonical and without zeros, that may be shared."""
   table = sparse.csr_array(binary_table.as_binary(labels))
   if not table.shape[0]:
-    raise ValueError('labels must have at least one row; it has none.')
+    raise errors.UserError('labels must have at least one row; it has none.')
   return table
 
 
@@ -174,7 +177,7 @@ def _check_names(names, num_labels: int) -> None:
   except TypeError:
     good = False
   if not good:
-    raise ValueError(
+    raise errors.UserError(
       f'label_names must be the names of all {num_labels} labels, or (); it is '
       f'{names!r}.'
     )
@@ -184,14 +187,14 @@ def _check_fraction(method, entry, fraction) -> None:
   if fraction is None:
     return
   if not entry.takes_fraction:
-    raise ValueError(
+    raise errors.UserError(
       f'{method} has no amount to choose; leave fraction out (it is '
       f'{fraction}).'
     )
   is_number = isinstance(fraction, numbers.Real)
   is_number = is_number and not isinstance(fraction, bool)
   if not is_number or not 0 <= fraction < np.inf:
-    raise ValueError(
+    raise errors.UserError(
       f'fraction must be a number from 0, a share of the rows; it is '
       f'{fraction!r}.'
     )
@@ -210,4 +213,6 @@ def _check_options(method, make_plan, options) -> None:
   known = [name for name in known if name not in shared]
   for name in options:
     if name not in known:
-      raise ValueError(f'{method} has no option {name!r}; it has {known}.')
+      raise errors.UserError(
+        f'{method} has no option {name!r}; it has {known}.'
+      )

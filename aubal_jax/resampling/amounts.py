@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from aubal_jax.runs import errors
+
 FRACTION = 0.25  # Of Charte et al. 2015, where none is given.
 
 
@@ -17,7 +19,7 @@ def num_to_delete(fraction: float | None, num_rows: int) -> int:
     ValueError: no row would be left.
   """
   if fraction is not None and fraction >= 1:
-    raise ValueError(
+    raise errors.UserError(
       f'fraction must be below 1 where rows are deleted; it is {fraction}.'
     )
   return min(num_to_add(fraction, num_rows), num_rows - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aubal_jax.runs import errors
 from aubal_jax.tables import plan as plan_lib
 
 
@@ -27,7 +28,7 @@ def make_plan(
   if fraction is not None:
     given = {'budget', 'budget_growth'} & {*settings}
     if given:
-      raise ValueError(
+      raise errors.UserError(
         f'fraction is the budget of aubal; leave out {sorted(given)[0]}.'
       )
     num_rows = labels.shape[0]
@@ -38,7 +39,7 @@ def make_plan(
   except ValueError as error:
     if fraction is None or not str(error).startswith('budget '):
       raise
-    raise ValueError(
+    raise errors.UserError(
       f'fraction is {fraction}, which makes a budget of {settings["budget"]:,} '
       f'images: {error} A larger upper lets more be added.'
     ) from error

@@ -9,6 +9,7 @@ from scipy import linalg
 from scipy import sparse
 
 from aubal_jax.resampling import drawn
+from aubal_jax.runs import errors
 from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import plan as plan_lib
 
@@ -64,7 +65,9 @@ def find_weights(labels, *, cap: float = CAP) -> tuple[np.ndarray, bool]:
     ValueError: cap is not above 1.
   """
   if not isinstance(cap, numbers.Real) or not 1 < cap < np.inf:
-    raise ValueError(f'cap must be above 1, the mean weight; it is {cap!r}.')
+    raise errors.UserError(
+      f'cap must be above 1, the mean weight; it is {cap!r}.'
+    )
   found = labelsets_lib.find_labelsets(labels)
   share = found.counts / found.counts.sum()
   present = np.flatnonzero(found.class_counts)

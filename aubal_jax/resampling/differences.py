@@ -7,6 +7,7 @@ import numbers
 import numpy as np
 from scipy import sparse
 
+from aubal_jax.runs import errors
 from aubal_jax.tables import plan as plan_lib
 
 
@@ -35,7 +36,7 @@ def adjusted_hamming(
 def check_threshold(threshold: float) -> None:
   """Raises ValueError if a threshold of `adjusted_hamming` is out of range."""
   if not isinstance(threshold, numbers.Real) or not 0 <= threshold <= 1:
-    raise ValueError(
+    raise errors.UserError(
       f'threshold must be from 0 to 1, a share of labels; it is {threshold!r}.'
     )
 

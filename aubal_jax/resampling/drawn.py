@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from aubal_jax.runs import errors
 from aubal_jax.tables import plan as plan_lib
 
 
@@ -41,7 +42,7 @@ def epochs(repeats: Callable[[], np.ndarray], num_epochs: int) -> plan_lib.Plan:
   """
   whole = isinstance(num_epochs, (int, np.integer))
   if isinstance(num_epochs, bool) or not whole or num_epochs < 1:
-    raise ValueError(
+    raise errors.UserError(
       f'num_epochs must be a whole number, at least 1; it is {num_epochs!r}.'
     )
   plans = []

@@ -11,6 +11,7 @@ from sklearn import utils
 from sklearn.utils import validation
 
 from aubal_jax import resampling
+from aubal_jax.runs import errors
 
 # What `resample` is given from elsewhere.
 _OWN = (
@@ -115,12 +116,12 @@ class Resampler(base.BaseEstimator):
   def _options(self) -> dict:
     options = {} if self.options is None else self.options
     if not isinstance(options, dict):
-      raise ValueError(
+      raise errors.UserError(
         f'options must be a dict of arguments, or None; it is {options!r}.'
       )
     for name in options:
       if not isinstance(name, str) or name in _OWN:
-        raise ValueError(
+        raise errors.UserError(
           f'options must name further arguments of the method, not {name!r}.'
         )
     return options
@@ -133,7 +134,7 @@ class Resampler(base.BaseEstimator):
       with contextlib.suppress(ValueError):
         state = utils.check_random_state(seed)
         return int(state.randint(np.iinfo(np.int32).max))
-    raise ValueError(
+    raise errors.UserError(
       'random_state must be a whole number from 0, a RandomState or None; it '
       f'is {seed!r}.'
     )
@@ -180,7 +181,7 @@ def _label_table(y):
     ValueError: there is none, or it is no table.
   """
   if y is None:
-    raise ValueError(
+    raise errors.UserError(
       'Resampler requires y to be passed, but the target y is None: give a '
       '0/1 table, a column for each label.'
     )
@@ -192,7 +193,7 @@ def _label_table(y):
     except ValueError:  # Rows of different lengths.
       y = np.asarray(y, object)
   if y.ndim != 2:
-    raise ValueError(
+    raise errors.UserError(
       f'y must be a 0/1 table [rows, labels]; it has shape {y.shape}. Sets of '
       'labels become one with sklearn.preprocessing.MultiLabelBinarizer.'
     )

@@ -6,6 +6,7 @@ import numpy as np
 
 from aubal_jax.resampling import bags
 from aubal_jax.resampling import drawn
+from aubal_jax.runs import errors
 from aubal_jax.tables import plan as plan_lib
 
 READINGS = ('sum', 'largest')
@@ -45,7 +46,9 @@ def make_plan(
   """
   del features
   if reading not in READINGS:
-    raise ValueError(f'reading must be one of {READINGS}; it is {reading!r}.')
+    raise errors.UserError(
+      f'reading must be one of {READINGS}; it is {reading!r}.'
+    )
   inverse = 1.0 / np.maximum(bags.class_counts(labels), 1)
   if reading == 'sum':
     weights = labels @ inverse

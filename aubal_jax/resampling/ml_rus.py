@@ -6,6 +6,7 @@ import numpy as np
 
 from aubal_jax.resampling import amounts
 from aubal_jax.resampling import bags
+from aubal_jax.runs import errors
 from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import plan as plan_lib
 
@@ -44,7 +45,9 @@ def make_plan(
   """
   del features
   if reading not in READINGS:
-    raise ValueError(f'reading must be one of {READINGS}; it is {reading!r}.')
+    raise errors.UserError(
+      f'reading must be one of {READINGS}; it is {reading!r}.'
+    )
   number = amounts.num_to_delete(fraction, labels.shape[0])
   if reading == 'bags':
     kept = _delete_from_bags(labels, number, rng)

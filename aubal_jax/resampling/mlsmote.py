@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from aubal_jax.resampling import pairs as pairs_lib
+from aubal_jax.runs import errors
 from aubal_jax.tables import plan as plan_lib
 
 COMBINES = ('ranking', 'union', 'intersection')
@@ -52,7 +53,7 @@ def make_plan(
       these, or neighbours is no whole number above 0.
   """
   if combine not in COMBINES:
-    raise ValueError(
+    raise errors.UserError(
       f'combine must be one of {[*COMBINES]}; it is {combine!r}.'
     )
   source, partner, votes = [], [], [labels.toarray()]

@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import sparse
 
+from aubal_jax.runs import errors
+
 _BLOCK_ENTRIES = 1 << 22  # Distances held at a time: 32 MB.
 
 
@@ -18,27 +20,27 @@ def check(features, num_rows: int) -> np.ndarray:
       or one is not a finite number.
   """
   if features is None:
-    raise ValueError(
+    raise errors.UserError(
       'features must be given, float[N, F]: this method looks in them for the '
       'nearest neighbours of rows.'
     )
   if sparse.issparse(features):
-    raise ValueError(
+    raise errors.UserError(
       'features must be dense, float[N, F]; they are sparse. Pass '
       'features.toarray().'
     )
   features = np.asarray(features)
   if features.ndim != 2 or len(features) != num_rows:
-    raise ValueError(
+    raise errors.UserError(
       f'features must have shape [{num_rows}, F], a row for each row of '
       f'labels; it has shape {list(features.shape)}.'
     )
   if features.dtype.kind not in 'fiub':
-    raise ValueError(f'features must hold numbers, not {features.dtype}.')
+    raise errors.UserError(f'features must hold numbers, not {features.dtype}.')
   wrong = np.flatnonzero(~np.isfinite(features).all(axis=1))
   if wrong.size:
     column = np.flatnonzero(~np.isfinite(features[wrong[0]]))[0]
-    raise ValueError(
+    raise errors.UserError(
       f'features must be finite; found {features[wrong[0], column]} at row '
       f'{wrong[0]}, column {column}, and so in {wrong.size} rows. Fill in what '
       'is missing, or drop the rows.'
@@ -65,7 +67,9 @@ def find(features, k: int, rows=None) -> np.ndarray:
     ValueError: k is not a whole number above 0.
   """
   if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-    raise ValueError(f'neighbours must be a whole number from 1; it is {k!r}.')
+    raise errors.UserError(
+      f'neighbours must be a whole number from 1; it is {k!r}.'
+    )
   features = np.asarray(features, np.float64)
   # One scale and a centre near 0, lest squares overflow or digits cancel.
   features = features / (np.abs(features).max(initial=0.0) or 1.0)

@@ -8,6 +8,7 @@ import numpy as np
 
 from aubal_jax.resampling import bags
 from aubal_jax.resampling import drawn
+from aubal_jax.runs import errors
 from aubal_jax.tables import plan as plan_lib
 
 
@@ -45,7 +46,7 @@ def make_plan(
   del features
   is_number = isinstance(threshold, numbers.Real)
   if threshold is not None and not (is_number and 0 < threshold <= 1):
-    raise ValueError(
+    raise errors.UserError(
       f'threshold must be a share of the rows, in (0, 1]; it is {threshold!r}.'
     )
   shares = bags.class_counts(labels) / labels.shape[0]

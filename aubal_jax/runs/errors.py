@@ -1,20 +1,19 @@
 """Errors that are a user's to mend, told apart from bugs."""
 
-import os
 import traceback
 
 
-def is_ours(error: ValueError) -> bool:
-  """Whether one of our own checks raised it; what a library raises is a bug."""
-  last = traceback.extract_tb(error.__traceback__)[-1]
-  home = os.path.dirname(os.path.abspath(__file__))
-  return last.filename.startswith(home) and last.line.startswith('raise ')
+class UserError(ValueError):
+  """What was asked for breaks a rule: argument, rule, value and the mend.
+
+  Raised at public doors. A command ends with its message alone and status 2;
+  any other exception is a bug, and shows its traceback.
+  """
 
 
 def tell_failure(error: Exception) -> str:
   """Returns in a line what went wrong with a cell; prints a bug's traceback."""
-  numeric = isinstance(error, FloatingPointError)
-  if numeric or (isinstance(error, ValueError) and is_ours(error)):
+  if isinstance(error, (FloatingPointError, UserError)):
     return f'failed: {error}'
   traceback.print_exception(error)
   first = str(error).partition('\n')[0]

@@ -13,6 +13,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO
 
+from aubal_jax.runs import errors
+
 
 @contextlib.contextmanager
 def write_atomically(path, mode: str = 'w') -> Iterator[IO]:
@@ -98,7 +100,7 @@ def _lock(path, busy) -> int:
     except BlockingIOError:
       holder = os.read(handle, 100).decode(errors='replace')
       os.close(handle)
-      raise ValueError(f'{busy} ({holder or "just begun"}).') from None
+      raise errors.UserError(f'{busy} ({holder or "just begun"}).') from None
     except OSError as error:
       print(
         f'Warning: {path} cannot be locked ({error.strerror}); take care that '
@@ -135,6 +137,6 @@ def read_json(path):
     with open(path, encoding='utf-8') as file:
       return json.load(file)
   except json.JSONDecodeError as error:
-    raise ValueError(
+    raise errors.UserError(
       f'{path} is damaged ({error}); delete it and run the task again.'
     ) from error

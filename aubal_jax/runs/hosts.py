@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from aubal_jax.runs import errors
 from aubal_jax.runs import preemption
 
 _ENDED = 'aubal_jax/ended'
@@ -92,11 +93,11 @@ def start(
 def _check(address, num_processes, process_id):
   host, _, port = address.rpartition(':')
   if not host or not port.isdigit():
-    raise ValueError(
+    raise errors.UserError(
       f'distributed.address must be host:port of process 0; got {address!r}.'
     )
   if not process_id < num_processes:
-    raise ValueError(
+    raise errors.UserError(
       f'distributed.process_id must be below num_processes; got {process_id} '
       f'of {num_processes}.'
     )
@@ -174,7 +175,7 @@ def check_same(what: dict) -> None:
     name for name in {*first, *what} if _differs(name, first, what)
   )
   if differ:
-    raise ValueError(
+    raise errors.UserError(
       f'Process {index()} was started otherwise than process 0: '
       + '; '.join(
         f'{name} is {what.get(name)!r}, not {first.get(name)!r}'

@@ -18,6 +18,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import stages as stages_lib
 
@@ -30,17 +31,17 @@ def check_folder(path) -> pathlib.Path:
       config.json of ours vouches for.
   """
   if not str(path):
-    raise ValueError('--workdir is empty; name a folder.')
+    raise errors.UserError('--workdir is empty; name a folder.')
   path = pathlib.Path(path)
   above = next(p for p in (path, *path.absolute().parents) if p.exists())
   if not above.is_dir() or not os.access(above, os.W_OK):
-    raise ValueError(
+    raise errors.UserError(
       f'--workdir={path} cannot be made: {above} is not a folder that may be '
       'written to.'
     )
   held = [name for name in stages_lib.CONTENTS if (path / name).exists()]
   if held and not isinstance(_read(path).get('stages'), dict):
-    raise ValueError(
+    raise errors.UserError(
       f'{path} holds {held[0]}, but no config.json that says which run it is '
       'of; name another --workdir, or delete the folder.'
     )
@@ -92,7 +93,7 @@ def refuse_other(path: pathlib.Path, pinned: dict[str, dict]) -> None:
       if fixed or not _grew(name, was, now):
         differ[name] = f'  {name}: {was!r} there, {now!r} now'
   if differ:
-    raise ValueError(
+    raise errors.UserError(
       f'{path} holds a run under other settings:\n'
       + '\n'.join(differ[name] for name in sorted(differ))
       + '\nName another --workdir, or start anew with --overwrite.'
@@ -142,7 +143,7 @@ def has_begun(path: pathlib.Path, stage: str) -> bool:
 def is_done(path: pathlib.Path, stage: str, pinned: dict) -> bool:
   """Whether `stage` and those before it are done, their files included."""
   if stage not in stages_lib.READS:
-    raise ValueError(
+    raise errors.UserError(
       f'stage must be one of {[*stages_lib.READS]}; it is {stage!r}.'
     )
   stages = _stages(path)
@@ -166,7 +167,7 @@ def _read(path: pathlib.Path) -> dict:
   except FileNotFoundError:
     return {}
   except ValueError as error:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}/config.json is damaged; name another --workdir, or delete the '
       'folder.'
     ) from error

@@ -19,6 +19,8 @@ import dataclasses
 
 import numpy as np
 
+from aubal_jax.runs import errors
+
 
 def _divide(numerator, denominator):
   """Returns numerator / denominator as float64, and 0 where it is 0 / 0."""
@@ -75,7 +77,7 @@ class Confusion:
     if not isinstance(other, Confusion):
       return NotImplemented
     if self.tp.shape[-1] != other.tp.shape[-1]:
-      raise ValueError(
+      raise errors.UserError(
         'Confusions can be added if they have the same labels, but one has '
         f'{self.tp.shape[-1]} and the other {other.tp.shape[-1]}: count both '
         'over the same label columns.'
@@ -186,21 +188,21 @@ def check_entries(probability, label, known=None):
   if probability.ndim != 2 or not (
     probability.shape == label.shape == known.shape
   ):
-    raise ValueError(
+    raise errors.UserError(
       'probability, label and known must have one shape [N, L], but have '
       f'{probability.shape}, {label.shape} and {known.shape}: give one row '
       'per image and one column per label.'
     )
   if label.dtype != bool and np.any(known & (label != 0) & (label != 1)):
     worst = label[known & (label != 0) & (label != 1)][0]
-    raise ValueError(
+    raise errors.UserError(
       f'label must be 0 or 1 where known, but holds {worst}: set known to '
       'False where the label is unknown.'
     )
   bad = known & ~np.isfinite(probability)
   if bad.any():
     row, column = np.argwhere(bad)[0]
-    raise ValueError(
+    raise errors.UserError(
       f'probability must be finite, but row {row}, column {column} is '
       f'{probability[row, column]}: the model that made it has diverged.'
     )

@@ -6,6 +6,7 @@ the images of one subject are not independent of each other.
 
 import numpy as np
 
+from aubal_jax.runs import errors
 from aubal_jax.scoring import bootstrap
 from aubal_jax.scoring import metrics
 
@@ -112,17 +113,17 @@ def summarise(
 def _check_summary(label, names, groups):
   """Raises ValueError where `summarise` has no meaning."""
   if not len(label):
-    raise ValueError(
+    raise errors.UserError(
       'label must hold at least one image, but has none: choose a split '
       'that has images.'
     )
   if len(names) != label.shape[1] or len(set(names)) != len(names):
-    raise ValueError(
+    raise errors.UserError(
       f'label_names must be {label.shape[1]} distinct names, one for each '
       f'column of label, but is {names}.'
     )
   if groups is not None and len(groups) != len(label):
-    raise ValueError(
+    raise errors.UserError(
       f'groups must name the group of each of the {len(label)} images, but '
       f'has {len(groups)} entries.'
     )

@@ -8,6 +8,7 @@ import pathlib
 
 import numpy as np
 
+from aubal_jax.runs import errors
 from aubal_jax.runs import preemption
 from aubal_jax.runs import stages
 from aubal_jax.runs import workdir
@@ -132,19 +133,19 @@ def _split(config, described):
   dataset = loading.load(config)
   split = config.predict.split
   if dataset.load_images is None:
-    raise ValueError(
+    raise errors.UserError(
       'This data set has labels but no images to predict; set predict.path to '
       'a folder or a table of images.'
     )
   if list(dataset.label_names) != described['label_names']:
-    raise ValueError(
+    raise errors.UserError(
       f'The data set has the labels {[*dataset.label_names]}, but the '
       f'checkpoint is of {described["label_names"]}; give the configuration '
       'of the run, or set predict.path to a folder or a table of images.'
     )
   rows = dataset.rows(split)
   if not len(rows):
-    raise ValueError(
+    raise errors.UserError(
       f'The data set has no {split} split; it has {dataset.num_rows()} rows. '
       'Set predict.split to another.'
     )
@@ -166,7 +167,7 @@ def _thresholds(config, described, tuned, which, step):
   if config.predict.thresholds == 'half':
     return half
   if tuned is None and which == 'best':
-    raise ValueError(
+    raise errors.UserError(
       f'The checkpoint of step {step:,} was saved without tuned thresholds, '
       'by an earlier version. Set predict.thresholds=half (.5 for every '
       'label), or train anew.'

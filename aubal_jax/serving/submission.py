@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 
 KINDS = ('aff_wild2', 'aff_wild2_images')
@@ -54,15 +55,17 @@ def write(
       else in the folder.
   """
   if kind not in KINDS:
-    raise ValueError(f'kind must be one of {[*KINDS]}, not {kind!r}.')
+    raise errors.UserError(f'kind must be one of {[*KINDS]}, not {kind!r}.')
   decisions = np.asarray(decisions)
   if decisions.shape != (len(ids), len(label_names)):
-    raise ValueError(
+    raise errors.UserError(
       f'decisions must have shape [{len(ids)}, {len(label_names)}], a row for '
       f'each id and a column for each label, not {list(decisions.shape)}.'
     )
   if not np.isin(decisions, (0, 1)).all():
-    raise ValueError('decisions must be 0 or 1; compare with a threshold.')
+    raise errors.UserError(
+      'decisions must be 0 or 1; compare with a threshold.'
+    )
   header = ','.join(_header(label_names))
   videos, frames = _parse(ids)
   lines = _lines(decisions)
@@ -96,7 +99,7 @@ def _header(label_names):
   """Returns 'AU1' for 'AU01'."""
   found = [re.fullmatch(r'AU(\d+)', name, re.ASCII) for name in label_names]
   if not found or None in found:
-    raise ValueError(
+    raise errors.UserError(
       'A submission is of AUs, labels such as AU01, not of '
       f'{table.listing(map(table.quote, label_names)) or "none"}.'
     )
@@ -117,7 +120,7 @@ def _parse(ids):
   ]
   if bad:
     named = table.listing((table.quote(ids[row]) for row in bad), table.SHOWN)
-    raise ValueError(
+    raise errors.UserError(
       f'A submission needs images called video/00001.jpg, counted from 1, each '
       f'once; not {named}. Predict a split of Aff-Wild2, or a folder with a '
       'folder for each video.'
@@ -147,7 +150,7 @@ def _by_video(videos, frames, num_frames):
     highest = int(numbers[rows].max(initial=0))
     total = num_frames.get(video, highest)
     if not highest <= total <= MOST_FRAMES:
-      raise ValueError(
+      raise errors.UserError(
         f'num_frames says that {video!r} has {total} frames, but there is a '
         f'row of frame {highest} (at most {MOST_FRAMES:,} are written).'
       )
@@ -165,7 +168,7 @@ def _replace(folder, contents):
       else ['a file of this name']
     )
     if other:
-      raise ValueError(
+      raise errors.UserError(
         f'{folder}: a submission would replace what is there, and that is '
         f'none: {table.listing(sorted(other), table.SHOWN)}. Name another '
         'folder.'

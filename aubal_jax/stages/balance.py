@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 
+from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.stages import bounds
 from aubal_jax.stages import problem
@@ -107,7 +108,7 @@ def _make_plan(inputs, rows, labelsets):
   except ValueError as error:
     if not config.balance.fraction or not str(error).startswith('budget '):
       raise
-    raise ValueError(
+    raise errors.UserError(
       f'balance.fraction is {config.balance.fraction}, which makes a budget of '
       f'{settings["budget"]:,} images: {error} A larger balance.upper lets '
       'more be added.'
@@ -139,7 +140,7 @@ def _budget_of_fraction(config, num_rows: int) -> dict:
   if not c.fraction:
     return {}
   if c.budget or c.budget_growth:
-    raise ValueError(
+    raise errors.UserError(
       f'balance.fraction is {c.fraction}, which is a budget; leave out '
       'balance.budget and balance.budget_growth.'
     )
@@ -161,7 +162,7 @@ def solve_settings(config) -> dict:
   num_devices = config.balance.num_devices
   devices = jax.local_devices()
   if num_devices > len(devices):
-    raise ValueError(
+    raise errors.UserError(
       f'balance.num_devices must be at most {len(devices)}, the devices that '
       f'JAX sees; it is {num_devices}.'
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aubal_jax.balancing import diversity
+from aubal_jax.runs import errors
 from aubal_jax.stages import features as features_lib
 
 
@@ -27,7 +28,7 @@ def find_upper(inputs, labelsets):
       seed=inputs.config.seed,
     )
   elif dataset.groups is None:
-    raise ValueError(
+    raise errors.UserError(
       'balance.diversity=group bounds growth by subjects or videos, but this '
       'data set has none; name their column in data.group_column, or take '
       'content.'

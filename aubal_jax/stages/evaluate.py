@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import hosts
 from aubal_jax.runs import workdir
@@ -19,12 +20,12 @@ def run(inputs) -> None:
   split = 'test' if len(dataset.rows('test')) else 'validation'
   rows, tuning = dataset.rows(split), dataset.rows('validation')
   if not len(rows):
-    raise ValueError(
+    raise errors.UserError(
       'There is neither a test nor a validation split to evaluate on; set '
       'config.data.validation_fraction, or name the splits in the table.'
     )
   if not hosts.from_first(lambda: workdir.has_begun(path, 'train')):
-    raise ValueError(
+    raise errors.UserError(
       f'{path} has no checkpoints; run the train task there first '
       '(--config.task=train, or --config.task=run for all stages).'
     )

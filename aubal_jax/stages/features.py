@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from aubal_jax.runs import errors
+
 
 def find_features(inputs, rows):
   """Returns float32[R, F], as `balance.features` says, standardised.
@@ -17,7 +19,7 @@ def find_features(inputs, rows):
 
   if inputs.config.balance.features == 'pixels':
     if inputs.dataset.load_images is None:
-      raise ValueError(
+      raise errors.UserError(
         'balance.features=pixels, but this data set has no images; take the '
         'features of its table: --config.balance.features=table'
       )
@@ -25,7 +27,7 @@ def find_features(inputs, rows):
     return embedding.pixels(inputs.some_images, rows)
   if inputs.dataset.features is None:
     images = inputs.dataset.load_images is not None
-    raise ValueError(
+    raise errors.UserError(
       'balance.features=table, but this data set has no features; '
       + (
         'take those of its images: --config.balance.features=pixels'

@@ -12,6 +12,7 @@ import time
 import numpy as np
 
 from aubal_jax.datasets import loading
+from aubal_jax.runs import errors
 from aubal_jax.runs import hosts
 from aubal_jax.runs import progress
 from aubal_jax.runs import stages as stages_lib
@@ -135,7 +136,7 @@ class Inputs:
   def need_images(self):
     """Raises ValueError where the data set has labels alone."""
     if self.dataset.load_images is None:
-      raise ValueError(
+      raise errors.UserError(
         'This data set has labels but no images: it can be balanced '
         '(--config.task=balance) and reported, not trained on.'
       )

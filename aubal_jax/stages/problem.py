@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from aubal_jax.runs import errors
 from aubal_jax.tables import labelsets as labelsets_lib
 
 # Of `config.balance`: how it is solved, not what.
@@ -25,13 +26,13 @@ def find_labelsets(inputs) -> labelsets_lib.Labelsets:
   dataset = inputs.dataset
   rows = dataset.rows('train')
   if not len(rows):
-    raise ValueError('The training split has no row; nothing to balance.')
+    raise errors.UserError('The training split has no row; nothing to balance.')
   separate = inputs.config.data.unknown == 'separate'
   labelsets = labelsets_lib.find_labelsets(
     dataset.labels[rows], dataset.known[rows] if separate else None
   )
   if not labelsets.class_counts.any():
-    raise ValueError(
+    raise errors.UserError(
       'No label has a positive in the training split; nothing to balance. Are '
       'data.label_columns and data.unknown_codes right?'
     )

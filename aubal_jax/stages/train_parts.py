@@ -17,6 +17,7 @@ from aubal_jax.network import bundle
 from aubal_jax.network import losses
 from aubal_jax.network import schedules
 from aubal_jax.network import step as step_lib
+from aubal_jax.runs import errors
 from aubal_jax.runs import hosts
 from aubal_jax.tables import plan as plan_lib
 
@@ -44,7 +45,7 @@ def make_parts(inputs) -> Parts:
   plan = hosts.from_first(lambda: _load_plan(inputs.path / 'plan.npz', dataset))
   step_lib.check_batch_size(config.train.batch_size, jax.device_count())
   if config.train.patience and not len(dataset.rows('validation')):
-    raise ValueError(
+    raise errors.UserError(
       'train.patience stops by the validation split, which this data set does '
       'not have; set it to 0, or config.data.validation_fraction.'
     )
@@ -85,19 +86,19 @@ def _load_plan(path, dataset):
     ValueError: there is none, or it is of other labels or rows.
   """
   if not path.exists():
-    raise ValueError(
+    raise errors.UserError(
       f'{path} is not there; run the balance task first '
       '(--config.task=balance, or --config.task=run for all stages).'
     )
   plan = plan_lib.load(path)
   if plan.label_names != tuple(dataset.label_names):
-    raise ValueError(
+    raise errors.UserError(
       f'{path} was made for the labels {plan.label_names}, but the data set '
       f'has {tuple(dataset.label_names)}.'
     )
   rows = np.union1d(plan.source, plan.partner[plan.partner >= 0])
   if not np.isin(rows, dataset.rows('train')).all():
-    raise ValueError(
+    raise errors.UserError(
       f'{path} names rows that are not in the training split of this data '
       'set; run the balance task again.'
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from aubal_jax.runs import errors
+
 
 def as_binary(table, name: str = 'labels') -> np.ndarray | sparse.csr_array:
   """Returns a 0/1 table as uint8[N, L] or a canonical CSR array.
@@ -29,12 +31,12 @@ def as_table(table, name: str) -> np.ndarray | sparse.csr_array:
     try:
       table = np.asarray(table)
     except ValueError as error:
-      raise ValueError(
+      raise errors.UserError(
         f'{name} must be a table with two axes [rows, labels]; its rows differ '
         'in length.'
       ) from error
   if table.ndim != 2:
-    raise ValueError(
+    raise errors.UserError(
       f'{name} must be a table with two axes [rows, labels]; it has shape '
       f'{table.shape}.'
     )
@@ -64,7 +66,7 @@ def as_checked(
     bad = np.flatnonzero(~((values == 0) | (values == 1)))[0]
     (found,) = values.flat[bad : bad + 1].tolist()
     row, column = _position(table, bad)
-    raise ValueError(
+    raise errors.UserError(
       f'{name} must hold 0 and 1 only; found {found!r} at row '
       f'{first_row + row}, column {column}. Turn unknown entries into 0, or '
       'drop the row.'
@@ -82,7 +84,7 @@ def as_checked(
     rows = np.repeat(np.arange(table.shape[0]), np.diff(table.indptr))
     twice = (np.diff(rows) == 0) & (np.diff(table.indices) == 0)
     row, column = _position(table, np.flatnonzero(twice)[0])
-    raise ValueError(
+    raise errors.UserError(
       f'{name} must hold an entry once; the one at row {first_row + row}, '
       f'column {column} is there twice. Sum up duplicates first.'
     )

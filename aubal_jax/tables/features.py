@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 
 
@@ -29,7 +30,7 @@ def finish(
     infinite = np.isinf(values.astype(np.float32))
   if infinite.any():
     row, column = np.argwhere(infinite)[0]
-    raise ValueError(
+    raise errors.UserError(
       f'{where}: features must be finite in float32; feature {column} of row '
       f'{row} (both counted from 0) is {values[row, column]}. Correct it, or '
       'leave it out (NaN, blank, ?) if it is not known.'
@@ -55,7 +56,7 @@ def of_columns(rows: table.Table, names: Sequence[str]) -> np.ndarray | None:
       a cell is no number.
   """
   if isinstance(names, str) or len(set(names)) != len(names):
-    raise ValueError(
+    raise errors.UserError(
       'data.feature_columns must be a tuple of distinct column names, () for '
       f'none, not {names!r}.'
     )

@@ -13,6 +13,7 @@ import itertools
 import numpy as np
 from scipy import sparse
 
+from aubal_jax.runs import errors
 from aubal_jax.tables import binary_table
 from aubal_jax.tables import grouping
 
@@ -114,12 +115,14 @@ def find_labelsets(labels, known=None) -> Labelsets:
 def _find_with_unknown(labels, known) -> Labelsets:
   """As `find_labelsets`, of tables in which unknown is a third value."""
   if labels.shape != known.shape or labels.ndim != 2:
-    raise ValueError(
+    raise errors.UserError(
       'known must be a table like labels, [N, L]; they have the shapes '
       f'{known.shape} and {labels.shape}.'
     )
   if labels[~known].any():
-    raise ValueError('labels must be 0 where known says that one is unknown.')
+    raise errors.UserError(
+      'labels must be 0 where known says that one is unknown.'
+    )
   found = find_labelsets(np.concatenate([labels, ~known], axis=1))
   patterns, unknown = np.split(found.patterns, 2, axis=1)
   return dataclasses.replace(
@@ -147,14 +150,14 @@ def _group_chunks(chunks):
     if groups is None:
       groups = grouping.make_groups(table.shape[1], sparse.issparse(table))
     if table.shape[1] != groups.num_labels:
-      raise ValueError(
+      raise errors.UserError(
         f'{name} must have as many labels as chunk 0, {groups.num_labels}; it '
         f'has {table.shape[1]}.'
       )
     _add(groups, table, name)
     del table
   if groups is None:
-    raise ValueError(
+    raise errors.UserError(
       'labels must have at least one chunk, which may have no rows; there is '
       'none, so that the number of labels is unknown.'
     )

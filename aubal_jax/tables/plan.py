@@ -7,6 +7,7 @@ import zipfile
 
 import numpy as np
 
+from aubal_jax.runs import errors
 from aubal_jax.runs import files
 
 
@@ -35,7 +36,7 @@ class Plan:
     for name in ('augment', 'partner', 'labels', 'share'):
       value = getattr(self, name)
       if value is not None and len(value) != len(self.source):
-        raise ValueError(
+        raise errors.UserError(
           f'{name} must have one entry a row: {len(self.source)}, not '
           f'{len(value)}.'
         )
@@ -60,7 +61,7 @@ class Plan:
     features = np.asarray(features)
     most = max(self.source.max(initial=-1), self.partner.max(initial=-1))
     if len(features) <= most:
-      raise ValueError(
+      raise errors.UserError(
         f'features must have a row for each row of the table; it has '
         f'{len(features)}, and the plan names row {most}.'
       )
@@ -111,7 +112,7 @@ def load(path) -> Plan:
         share=arrays.get('share'),
       )
   except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
-    raise ValueError(
+    raise errors.UserError(
       f'{path} is not a whole plan ({error}); delete it and run the balance '
       'task again.'
     ) from error
@@ -150,12 +151,16 @@ def spread(index, counts, *, label_names=(), rows=None, seed: int = 0) -> Plan:
   if not isinstance(seed, (int, np.integer, np.random.Generator)) or (
     not isinstance(seed, np.random.Generator) and seed < 0
   ):
-    raise ValueError(f'seed must be a whole number, at least 0; it is {seed}.')
+    raise errors.UserError(
+      f'seed must be a whole number, at least 0; it is {seed}.'
+    )
   if (counts < 0).any():
-    raise ValueError(f'counts must not be negative; found {counts.min()}.')
+    raise errors.UserError(
+      f'counts must not be negative; found {counts.min()}.'
+    )
   sizes = np.bincount(index, minlength=len(counts))
   if ((sizes == 0) & (counts > 0)).any():
-    raise ValueError(
+    raise errors.UserError(
       'counts asks for rows of group '
       f'{np.flatnonzero((sizes == 0) & (counts > 0))[0]}, which has none.'
     )

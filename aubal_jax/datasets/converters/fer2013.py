@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from aubal_jax.datasets.readers import folders
+from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import progress
 from aubal_jax.tables.files import table
@@ -45,7 +46,7 @@ def list_images(folder, names):
     )
   last = max(found)
   if last > os.path.splitext(last_name)[0]:
-    raise ValueError(
+    raise errors.UserError(
       f'{found[last]} is beyond {last_name}, the last image of FER+: these '
       'images seem to be numbered by rows, which FER+ does not do. Remove '
       f'them, and put {FILES[0]} there instead.'
@@ -79,7 +80,7 @@ def write_images(path, folder, names, usages, lines):
         if count < len(names)
         else f'the other has {len(names)} rows only'
       )
-      raise ValueError(
+      raise errors.UserError(
         f'{path}:{line}: this row is {table.quote(usage)}, and {other}. '
         'fer2013new.csv belongs to fer2013.csv row by row: take both as they '
         'are handed out.'
@@ -91,7 +92,7 @@ def write_images(path, folder, names, usages, lines):
     count += 1
     report.update()
   if count < len(names):
-    raise ValueError(
+    raise errors.UserError(
       f'{path}: it has {count} rows, and fer2013new.csv has {len(names)}. It '
       'may not have been copied whole: copy it again.'
     )
@@ -104,7 +105,7 @@ def _read_pixels(path):
     rows = csv.reader(file)
     names = [name.strip().lower() for name in next(rows, ())]
     if not {'usage', 'pixels'} <= {*names}:
-      raise ValueError(
+      raise errors.UserError(
         f'{path}:1: the columns are {table.listing(map(repr, names))}; '
         "'pixels' and 'Usage' must be among them. Take the table with all "
         'three usages.'
@@ -123,7 +124,7 @@ def _write_image(path, line, pixels, file):
   except ValueError:
     values = b''
   if len(values) != SIDE**2:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}:{line}: pixels {table.quote(pixels)} are not {SIDE**2} whole '
       'numbers from 0 to 255. The file may not have been copied whole: copy it '
       'again.'

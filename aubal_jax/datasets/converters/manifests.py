@@ -21,6 +21,7 @@ import numpy as np
 
 from aubal_jax.datasets.converters import fer2013
 from aubal_jax.datasets.readers import folders
+from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.tables.files import table
 
@@ -70,7 +71,9 @@ def raf_au(
     ('one_sided', one_sided, ('present', 'absent')),
   ):
     if value not in choices:
-      raise ValueError(f'{name} must be one of {[*choices]}, not {value!r}.')
+      raise errors.UserError(
+        f'{name} must be one of {[*choices]}, not {value!r}.'
+      )
   path = folders.find_file(folder, ('RAFAU_label.txt',))
   coded = _read_raf_au(path, one_sided == 'present')
   found = {
@@ -159,7 +162,7 @@ def fer_plus(
   """
   out = _check_out(out)
   if min_votes not in range(1, _RATERS + 1):
-    raise ValueError(
+    raise errors.UserError(
       f'min_votes must be a whole number from 1 to {_RATERS}, not '
       f'{min_votes!r}.'
     )
@@ -204,7 +207,7 @@ def _read_votes(path):
   rows = table.read(path)
   absent = {'Usage', 'Image name', *_VOTES} - {*rows.columns}
   if absent:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}:{rows.header_line}: there is no column {sorted(absent)[0]!r}; '
       f'the columns are {table.listing(map(repr, rows.columns))}. Take the '
       'table as its authors hand it out.'
@@ -232,7 +235,7 @@ def _check_out(out):
   """Returns the path of the manifest; raises ValueError if it cannot be."""
   out = pathlib.Path(out)
   if out.suffix.lower() != '.csv' or out.is_dir():
-    raise ValueError(f'{out}: name the .csv file to write, not a folder.')
+    raise errors.UserError(f'{out}: name the .csv file to write, not a folder.')
   return out
 
 

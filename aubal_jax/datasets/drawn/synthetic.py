@@ -12,6 +12,7 @@ import numpy as np
 from aubal_jax.datasets import action_units
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets.drawn import faces
+from aubal_jax.runs import errors
 
 _JOINT = pathlib.Path(__file__).with_name('table1_joint.json')
 _ROWS_PER_SUBJECT = 12
@@ -50,21 +51,21 @@ def _check(sizes, seed, image_size, channels):
   """Raises ValueError on arguments of `load` that make no data set."""
   for name, size in sizes.items():
     if size < 0:
-      raise ValueError(f'num_{name} must be 0 or more, not {size}.')
+      raise errors.UserError(f'num_{name} must be 0 or more, not {size}.')
   if not any(sizes.values()):
-    raise ValueError(
+    raise errors.UserError(
       'num_train, num_validation and num_test are all 0; give one of them '
       'some images.'
     )
   if seed < 0:
-    raise ValueError(f'seed must be 0 or more, not {seed}.')
+    raise errors.UserError(f'seed must be 0 or more, not {seed}.')
   if image_size < 16:
-    raise ValueError(
+    raise errors.UserError(
       f'image_size must be 16 pixels or more, not {image_size}; a smaller '
       'face shows no action unit.'
     )
   if channels not in (1, 3):
-    raise ValueError(
+    raise errors.UserError(
       f'channels must be 1 (grey) or 3 (grey, three times), not {channels}.'
     )
 

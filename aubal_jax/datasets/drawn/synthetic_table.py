@@ -6,6 +6,7 @@ from aubal_jax.datasets import action_units
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets import splits
 from aubal_jax.datasets.drawn import synthetic
+from aubal_jax.runs import errors
 
 NUM_FEATURES = 32
 _STRENGTH = 0.6  # Of a label in a feature, beside noise of 1.
@@ -31,7 +32,7 @@ def load(*, num_rows: int = 1200, seed: int = 0) -> dataset.Dataset:
     ValueError: num_rows is below 1, or the seed below 0.
   """
   if num_rows < 1 or seed < 0:
-    raise ValueError(
+    raise errors.UserError(
       'num_rows must be 1 or more, and seed 0 or more; they are '
       f'{num_rows} and {seed}.'
     )

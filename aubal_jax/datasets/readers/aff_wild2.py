@@ -24,6 +24,7 @@ from aubal_jax.datasets import annotations
 from aubal_jax.datasets import splits
 from aubal_jax.datasets.readers import aff_wild2_rows
 from aubal_jax.datasets.readers import folders
+from aubal_jax.runs import errors
 from aubal_jax.runs import progress
 from aubal_jax.tables.files import table
 
@@ -50,7 +51,7 @@ def read(folder: str, release: str = '2020') -> annotations.Annotations:
     ValueError: a file breaks a rule; names it, the line and the content.
   """
   if release not in aff_wild2_rows.LABELS:
-    raise ValueError(
+    raise errors.UserError(
       f'aff_wild2.release must be one of {[*aff_wild2_rows.LABELS]}, not '
       f'{release!r}.'
     )
@@ -243,7 +244,7 @@ def _numbered(folder):
     if name.isascii() and name.isdigit():
       other = numbered.setdefault(int(name), path)
       if other != path:
-        raise ValueError(
+        raise errors.UserError(
           f'{other} and {path} are two images of one frame. Remove one.'
         )
   return numbered

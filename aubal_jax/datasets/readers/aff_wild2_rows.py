@@ -7,6 +7,7 @@ import types
 
 import numpy as np
 
+from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 
 # Release -> its AUs, in the order of its files.
@@ -95,7 +96,7 @@ def _read_lines(path):
     text = content.decode('utf-8-sig')
   except UnicodeDecodeError as error:
     line = content.count(b'\n', 0, error.start) + 1
-    raise ValueError(
+    raise errors.UserError(
       f'{path}:{line}: byte 0x{content[error.start]:02x} is not UTF-8 text. '
       'Save the file as text in UTF-8.'
     ) from None
@@ -119,7 +120,7 @@ def _positions(path, names, label_names):
   """Returns where the labels stand; ValueError unless each does, once."""
   wrong = [name for name in label_names if names.count(name) != 1]
   if wrong:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}:1: the header must name {table.listing(label_names, 12)}, each '
       f'once, but {table.listing(wrong, 12)} is not: it holds '
       f'{table.listing(map(table.quote, names), 20)}. The first line names the '

@@ -17,6 +17,7 @@ import numpy as np
 from aubal_jax.datasets import annotations
 from aubal_jax.datasets.readers import folders
 from aubal_jax.datasets.readers import frames
+from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 
 AUS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
@@ -91,7 +92,7 @@ def _read_file(path):
   ]
   for au in AUS:
     if names[1:].count(str(au)) != 1:
-      raise ValueError(
+      raise errors.UserError(
         f'{path}: {names[1:].count(str(au))} columns are called {au}, in '
         f'{table.listing(map(table.quote, rows.names))}. The first line has '
         'the AU of each column after the first: correct it.'

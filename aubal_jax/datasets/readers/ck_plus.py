@@ -19,6 +19,7 @@ import numpy as np
 
 from aubal_jax.datasets import annotations
 from aubal_jax.datasets.readers import folders
+from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 
 FRAMES = ('sequence', 'peak')
@@ -53,7 +54,7 @@ def read(folder: str, frames: str = 'sequence') -> annotations.Annotations:
     ValueError: a file breaks a rule; names it, the line and the content.
   """
   if frames not in FRAMES:
-    raise ValueError(
+    raise errors.UserError(
       f'ck_plus.frames must be one of {[*FRAMES]}, not {frames!r}.'
     )
   images = _find_images(folder)
@@ -107,7 +108,7 @@ def _read_codings(folder):
   codings = {}
   for (sequence, frame), path in files.items():
     if sequence in codings:
-      raise ValueError(
+      raise errors.UserError(
         f'{codings[sequence].path} and {path} are two FACS files of one '
         'sequence. Remove the one that is not of its peak.'
       )

@@ -19,6 +19,7 @@ import numpy as np
 from aubal_jax.datasets import annotations
 from aubal_jax.datasets.readers import folders
 from aubal_jax.datasets.readers import frames
+from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 
 AUS = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
@@ -42,7 +43,7 @@ def read(folder: str, least_intensity: int = 2) -> annotations.Annotations:
     ValueError: a file breaks a rule; names it, the line and the content.
   """
   if least_intensity not in range(1, 6):
-    raise ValueError(
+    raise errors.UserError(
       'disfa.least_intensity must be a whole number from 1 to 5, not '
       f'{least_intensity!r}.'
     )

@@ -21,6 +21,7 @@ import numpy as np
 
 from aubal_jax.datasets import annotations
 from aubal_jax.datasets.readers import folders
+from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 from aubal_jax.tables.files import xlsx_table
 
@@ -81,7 +82,9 @@ def read(folder: str, kind: str = 'manual') -> annotations.Annotations:
     ValueError: a file breaks a rule; names it, the line and the content.
   """
   if kind not in FILES:
-    raise ValueError(f'emotionet.kind must be one of {[*FILES]}, not {kind!r}.')
+    raise errors.UserError(
+      f'emotionet.kind must be one of {[*FILES]}, not {kind!r}.'
+    )
   paths = _find_files(folder, kind)
   images = folders.list_names(folder)
   found = [
@@ -151,7 +154,7 @@ def _find_files(folder, kind):
     tables = [path for path in found if path.lower().endswith('.csv')]
     if kind == 'manual' and len(tables or found) > 1:
       first, second = (tables or found)[:2]
-      raise ValueError(
+      raise errors.UserError(
         f'{first} and {second} may both be meant. Move one out of the folder.'
       )
     if found:
@@ -185,7 +188,7 @@ def _read_table(path):
   }
   urls = next((named[n] for n in named if n.casefold() == 'url'), None)
   if urls is None or not aus:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}:{rows.header_line}: there is no column '
       f'{"URL" if urls is None else "AU 1"}, only '
       f'{table.listing(map(repr, rows.columns))}. The first line names the '

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from collections.abc import Sequence
 
+from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
@@ -129,7 +130,7 @@ def missing(root: str, wanted: str, hint: str = '') -> FileNotFoundError:
 
 def ambiguous(root: str, first: str, second: str) -> ValueError:
   """Returns the error for two folders or files that may be meant."""
-  return ValueError(
+  return errors.UserError(
     f'{root}: both {first} and {second} may be meant. Move one elsewhere, or '
     'set the path to the folder that holds the other.'
   )
@@ -167,7 +168,7 @@ def list_files(folder: str, suffixes: Sequence[str]) -> dict[str, str]:
       elif suffix.lower() in suffixes and entry.is_file():
         other = found.setdefault(prefix + stem, entry.path)
         if other != entry.path:
-          raise ValueError(
+          raise errors.UserError(
             f'{other} and {entry.path} are two files of one name. Remove one.'
           )
   return found
@@ -184,7 +185,7 @@ def list_names(folder: str) -> dict[str, str]:
   for name, file in list_images(folder).items():
     other = found.setdefault(name.rpartition('/')[2], file)
     if other != file:
-      raise ValueError(
+      raise errors.UserError(
         f'{other} and {file} are two images of one name. Move one out of '
         f'{folder}.'
       )

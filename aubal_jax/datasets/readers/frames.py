@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aubal_jax.datasets.readers import folders
+from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 
 UNKNOWN = (-1, 9, 999)  # What a code says that is none.
@@ -69,7 +70,7 @@ def read_rows(path: str, *, width: int | None = None) -> Rows:
     names = tuple(name.strip().strip('\'"') for name in names)
     width = len(names)
   if not numbers:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}:{len(lines) or 1}: the file ends without a row. It may not have '
       'been copied whole: copy it again.'
     )
@@ -155,7 +156,7 @@ def find_images(
     frames = found.setdefault(clip_name(video), {}).setdefault(place, {})
     other = frames.setdefault(int(number), file)
     if other != file:
-      raise ValueError(
+      raise errors.UserError(
         f'{other} and {file} are two images of frame {int(number)}. Remove one.'
       )
   return found
@@ -182,7 +183,7 @@ def only_place(
   chosen = [p for p in places if re.search(prefer, p, re.I)] or [*places]
   if len(chosen) > 1:
     first, second = (next(iter(places[p].values())) for p in chosen[:2])
-    raise ValueError(
+    raise errors.UserError(
       f'{first} and {second} are of one video, in two places. Move one of the '
       'places out of the folder of the data set.'
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 
 
@@ -127,7 +128,7 @@ def select(
     ValueError: there is none, or more than one, that is called so.
   """
   if isinstance(wanted, str):
-    raise ValueError(
+    raise errors.UserError(
       'data.label_columns must be a tuple of distinct names, () for all, not '
       f'{wanted!r}.'
     )
@@ -138,7 +139,7 @@ def select(
   if not wanted:
     columns = _all(sources, where)
   if len(set(columns)) < len(columns):
-    raise ValueError(
+    raise errors.UserError(
       f'{where}: data.label_columns={tuple(map(str, wanted))!r} names a label '
       'twice. Name each once.'
     )
@@ -178,13 +179,13 @@ def _resolve(name, choices, where):
   if len(alike) == 1:
     return alike[0]
   if alike:
-    raise ValueError(
+    raise errors.UserError(
       f'{where}: the label {name!r} is {len(alike)} features: '
       f'{table.listing(map(repr, alike))}. Name one of them in '
       'data.label_columns.'
     )
   ends = [choice.rpartition('/')[2] for choice in choices]
-  raise ValueError(
+  raise errors.UserError(
     f'{where}: there is no label {name!r}; there are '
     f'{table.listing(map(repr, choices)) or "no labels"}.'
     f'{table.suggestion(name, [*choices, *ends])} Set data.label_columns.'
@@ -207,7 +208,7 @@ def _all(sources, where):
         break
   paths = [s.path for s in offered] or list(sources)
   what = 'more than one feature can be' if offered else 'no feature is plainly'
-  raise ValueError(
+  raise errors.UserError(
     f'{where}: {what} the labels. Name some in data.label_columns; there are '
     f'{table.listing(map(repr, paths)) or "none that are labels"}.'
   )
@@ -249,7 +250,7 @@ def parse(
   bad = np.argwhere(known & (cells != 0) & (cells != 1))
   if len(bad):
     n, k = bad[0]
-    raise ValueError(
+    raise errors.UserError(
       f'{where}, row {row + n}: {_full_name(source, k)!r} is {cells[n, k]}; a '
       'label is 0 or 1. Leave it out of data.label_columns.'
     )

@@ -11,6 +11,7 @@ from absl import logging
 
 from aubal_jax.datasets import readers
 from aubal_jax.datasets import splits
+from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 
 _BATCH = 1024  # Rows whose labels are read at once.
@@ -51,7 +52,7 @@ def open_builder(name: str, data_dir: str):
     with _quietly():
       return read_only_builder.builder_from_files(name, data_dir=str(folder))
   except ValueError as error:
-    raise ValueError(_not_prepared(name, folder)) from error
+    raise errors.UserError(_not_prepared(name, folder)) from error
 
 
 def _not_prepared(name, folder):
@@ -97,7 +98,7 @@ def find_parts(builder) -> tuple[tuple[Part, ...], tuple[str, ...]]:
       parts.append(Part(name, split, start, info.num_examples))
       start += info.num_examples
   if 'train' not in {part.split for part in parts}:
-    raise ValueError(
+    raise errors.UserError(
       f'{where(builder)}: none of its splits {[*builder.info.splits]} trains. '
       'Choose another set or config in data.path.'
     )
@@ -284,7 +285,7 @@ def _readable(builder, part):
     yield
   except (tf.errors.OpError, OSError, RuntimeError, IndexError) as error:
     reason = str(error).partition('\n')[0]
-    raise ValueError(
+    raise errors.UserError(
       f'{where(builder)}: the files of the split {part.name!r} in '
       f'{builder.data_dir} are damaged or missing ({reason}). Delete the '
       'folder and prepare the set again.'

@@ -24,6 +24,7 @@ from aubal_jax.datasets import splits
 from aubal_jax.datasets.tfds import feature_labels
 from aubal_jax.datasets.tfds import record_files
 from aubal_jax.media import images as images_lib
+from aubal_jax.runs import errors
 from aubal_jax.runs import progress
 from aubal_jax.tables.files import table
 
@@ -54,7 +55,7 @@ def load(
       labels are not plain, or its files are damaged.
   """
   if pixels.crop != 'none':
-    raise ValueError(
+    raise errors.UserError(
       f'data.crop={pixels.crop!r} is for image files; images of a TFDS set are '
       "taken whole. Set data.crop='none'."
     )
@@ -228,7 +229,7 @@ def _find_image(builder):
     and np.issubdtype(feature.np_dtype, np.unsignedinteger)
   ]
   if not found:
-    raise ValueError(
+    raise errors.UserError(
       f'{record_files.where(builder)} has no images, only the features '
       f'{[*builder.info.features]}. To balance its labels alone, set '
       'data.name=labels and '
@@ -287,7 +288,7 @@ class _LoadImages:
     try:
       image = images_lib.decode(contents, self.pixels.channels)
     except ValueError as error:
-      raise ValueError(
+      raise errors.UserError(
         f'{self.place(row)}: the image cannot be read: {error}. Prepare the '
         'set again from whole files.'
       ) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from aubal_jax.balancing import diversity
+from aubal_jax.runs import errors
 from aubal_jax.tables import labelsets as labelsets_lib
 
 
@@ -33,7 +34,7 @@ def find_upper(
   if kind == 'content':
     groups = diversity.find_clusters(features[rows], num_clusters=num_clusters)
   elif dataset.groups is None:
-    raise ValueError(
+    raise errors.UserError(
       'diversity is group, but the table has no groups; name their column in '
       'data.group_column, or take content.'
     )

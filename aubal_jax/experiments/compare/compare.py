@@ -53,7 +53,7 @@ def check(config) -> None:
   ):
     for name in _values(config, key):
       if name not in choices:
-        raise ValueError(
+        raise errors.UserError(
           f'compare.{key} must hold names of {[*choices]}; it holds {name!r}.'
         )
   for key, least in (('fractions', 0), ('uppers', config.balance.lower)):
@@ -63,7 +63,7 @@ def check(config) -> None:
       except ValueError:
         good = False
       if not good:
-        raise ValueError(
+        raise errors.UserError(
           f'compare.{key} must hold numbers of at least {least}; it holds '
           f'{value!r}.'
         )
@@ -90,7 +90,7 @@ def _values(config, key: str) -> list[str]:
     tables = loading.table_paths(config)
     return [*_models(config)] if tables else [config.model.name]
   if not values:
-    raise ValueError(
+    raise errors.UserError(
       f'compare.{key} must hold at least one value; it is empty.'
     )
   return values

@@ -9,6 +9,7 @@ import numpy as np
 
 from aubal_jax.datasets import dataset as dataset_lib
 from aubal_jax.datasets import splits
+from aubal_jax.runs import errors
 
 VALIDATION_FRACTION = 0.2  # Of a training fold, for thresholds alone.
 
@@ -54,7 +55,7 @@ def draw(
     ValueError: a number is too small, or there are too few rows or groups.
   """
   if repeats < 1 or num_folds < 2:
-    raise ValueError(
+    raise errors.UserError(
       'compare.repeats must be at least 1 and compare.folds at least 2; they '
       f'are {repeats} and {num_folds}.'
     )
@@ -67,7 +68,7 @@ def draw(
   units = int(number.max(initial=-1)) + 1
   # A training fold leaves at least one unit to train on, one to validate.
   if units < num_folds or units - -(-units // num_folds) < 2:
-    raise ValueError(
+    raise errors.UserError(
       f'{units} {unit} are too few for compare.folds={num_folds}: each fold '
       'must leave two or more to train on and to validate. Give more rows.'
     )

@@ -8,6 +8,7 @@ import re
 import typing
 
 from aubal_jax import resampling
+from aubal_jax.runs import errors
 
 IMAGES = 'images'
 TABLE = 'table'
@@ -88,7 +89,7 @@ def check_method(method: str, *, objectives, losses) -> None:
     # Of those that are as near, the first.
     near = difflib.get_close_matches(written, [*names, *whole], 1)
     hint = f' Did you mean {near[0]!r}?' if near else ''
-    raise ValueError(
+    raise errors.UserError(
       f'compare.methods must hold names of {names}, aubal:OBJECTIVE (one of '
       f'{sorted(objectives)}) or loss:NAME (one of {sorted(losses)}); it holds '
       f'{method!r}.{hint}'

@@ -11,6 +11,7 @@ from aubal_jax.datasets import loading
 from aubal_jax.experiments.compare import grid as cells_lib
 from aubal_jax.experiments.compare import images as images_lib
 from aubal_jax.network import log as log_lib
+from aubal_jax.runs import errors
 from aubal_jax.runs import hosts
 from aubal_jax.runs import stages
 from aubal_jax.runs import workdir
@@ -44,7 +45,7 @@ def make_inputs(inputs, grid) -> dict:
   if inputs.dataset.groups is None and any(
     cell.diversity == 'group' for cell in found
   ):
-    raise ValueError(
+    raise errors.UserError(
       'compare.diversities holds group, but this data set has no groups; name '
       'their column in data.group_column.'
     )
@@ -57,7 +58,7 @@ def _sets(inputs) -> dict:
   if not config.data.num_folds:
     return {None: dataset}
   if config.data.unknown == 'drop':
-    raise ValueError(
+    raise errors.UserError(
       'compare with data.num_folds cannot drop rows with unknown labels: they '
       'would be others in every fold. Set data.unknown to absent.'
     )
@@ -69,7 +70,7 @@ def _sets(inputs) -> dict:
     split = np.where(dataset.split == 'dropped', 'dropped', split)
     sets[fold] = dataclasses.replace(dataset, split=split)
   if (sets[0].split == sets[1].split).all():
-    raise ValueError(
+    raise errors.UserError(
       f'data.num_folds is {len(sets)}, but this data set has splits of its '
       "own; set it to 0, or set data.split_column=''."
     )

@@ -7,6 +7,7 @@ import numpy as np
 from aubal_jax.datasets import dataset as dataset_lib
 from aubal_jax.experiments.compare import folds
 from aubal_jax.experiments.compare import scores
+from aubal_jax.runs import errors
 from aubal_jax.tables import plan as plan_lib
 
 
@@ -21,7 +22,7 @@ def split_of(dataset: dataset_lib.Dataset, fold: int | None) -> folds.Split:
     ('test', 'set config.data.test_fraction, or config.data.num_folds'),
   ):
     if not len(dataset.rows(name)):
-      raise ValueError(
+      raise errors.UserError(
         f'A comparison needs a {name} split, which this data set does not '
         f'have; {mend}, or name the splits in the table.'
       )

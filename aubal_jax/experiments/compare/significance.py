@@ -15,6 +15,8 @@ import typing
 import numpy as np
 from scipy import stats
 
+from aubal_jax.runs import errors
+
 ALPHA = 0.05
 CONFIDENCE = 1 - ALPHA
 
@@ -61,7 +63,7 @@ def estimate(values, ratio: float) -> Estimate:
   """
   values = np.asarray(values, np.float64)
   if not values.size:
-    raise ValueError('values must hold at least one score; it is empty.')
+    raise errors.UserError('values must hold at least one score; it is empty.')
   if values.size == 1:
     return Estimate(float(values[0]), math.nan, 0.0)
   mean = float(values.mean())

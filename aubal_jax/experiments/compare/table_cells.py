@@ -6,6 +6,7 @@ import os
 
 from aubal_jax.datasets import loading
 from aubal_jax.experiments.compare import grid as cells_lib
+from aubal_jax.runs import errors
 from aubal_jax.runs import stages
 from aubal_jax.stages import balance
 from aubal_jax.stages import resample
@@ -28,13 +29,13 @@ def load(config, paths) -> dict:
   for path in paths:
     name = os.path.splitext(os.path.basename(path))[0]
     if name in tables:
-      raise ValueError(
+      raise errors.UserError(
         f'compare.data names two tables that are called {name}, the last of '
         f'them {path}; rename a file, or name it once.'
       )
     table = loading.load_table(config, path)
     if table.features is None:
-      raise ValueError(
+      raise errors.UserError(
         f'{path} has no features to compare methods on. Save them as '
         "'features' [N, F] beside 'labels' in an .npz, or name their columns "
         'in data.feature_columns.'
@@ -57,7 +58,7 @@ def make_inputs(inputs, grid, tables) -> dict:
   found = cells_lib.make_grid([*tables], cells_lib.TABLE, **grid)
   for cell in found:
     if cell.diversity == 'group' and tables[cell.data].groups is None:
-      raise ValueError(
+      raise errors.UserError(
         f'compare.diversities holds group, but {cell.data} has no groups; name '
         'their column in data.group_column, or take content.'
       )

@@ -21,6 +21,7 @@ from aubal_jax.experiments.compare import folds as folds_lib
 from aubal_jax.experiments.compare import scores
 from aubal_jax.network import losses as losses_lib
 from aubal_jax.network.models import tabular
+from aubal_jax.runs import errors
 from aubal_jax.tables import plan as plan_lib
 
 _ROWS_STEP = 64  # Rows are filled up to a multiple: methods share programs.
@@ -71,7 +72,7 @@ def run_cell(
       resampler refuses an argument.
   """
   if dataset.features is None:
-    raise ValueError(
+    raise errors.UserError(
       f'{name or "The table"} has no features to compare methods on. Save them '
       "as 'features' [N, F] beside 'labels' in an .npz, or name their columns "
       'in data.feature_columns.'

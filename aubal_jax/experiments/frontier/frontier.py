@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 
+from aubal_jax.runs import errors
 from aubal_jax.runs import progress
 from aubal_jax.stages import balance
 from aubal_jax.stages import problem
@@ -27,7 +28,7 @@ _COLUMNS = (
 def check(_) -> None:
   """Raises ValueError for what is wrong whatever the settings."""
   if not importlib.util.find_spec('matplotlib'):
-    raise ValueError(
+    raise errors.UserError(
       'config.task=frontier needs matplotlib for its plot, which is not '
       'installed: pip install matplotlib'
     )

@@ -7,6 +7,7 @@ import pathlib
 
 import numpy as np
 
+from aubal_jax.runs import errors
 from aubal_jax.runs import files
 
 _INK, _GRID = '#1b1f24', '#cfd5dc'
@@ -66,7 +67,7 @@ def plot(frontier, path) -> None:
 
   kind = pathlib.Path(path).suffix.removeprefix('.').lower()
   if kind not in _NO_DATE:
-    raise ValueError(
+    raise errors.UserError(
       f'path must end in one of {sorted(_NO_DATE)}; it is {str(path)!r}.'
     )
   picture = io.BytesIO()

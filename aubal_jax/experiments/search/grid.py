@@ -7,6 +7,7 @@ import itertools
 import math
 import typing
 
+from aubal_jax.runs import errors
 from aubal_jax.stages import train
 
 
@@ -47,7 +48,7 @@ def check(config) -> None:
   ):
     for name in _values(config, key):
       if name not in choices:
-        raise ValueError(
+        raise errors.UserError(
           f'search.{key} must hold names of {[*choices]}; it holds {name!r}.'
         )
   for key, kind, words in (
@@ -60,14 +61,16 @@ def check(config) -> None:
       except ValueError:
         good = False
       if not good:
-        raise ValueError(f'search.{key} must hold {words}; it holds {value!r}.')
+        raise errors.UserError(
+          f'search.{key} must hold {words}; it holds {value!r}.'
+        )
   if config.search.metric not in train.SCORES:
-    raise ValueError(
+    raise errors.UserError(
       f'search.metric must be one of {[*train.SCORES]}; it is '
       f'{config.search.metric!r}.'
     )
   if not importlib.util.find_spec('matplotlib'):
-    raise ValueError(
+    raise errors.UserError(
       'config.task=search needs matplotlib for its plot, which is not '
       'installed: pip install matplotlib'
     )
@@ -82,7 +85,9 @@ def _values(config, key: str) -> list[str]:
   given = ','.join(map(str, config.search[key])).split(',')
   values = list(dict.fromkeys(v for v in map(str.strip, given) if v))
   if not values:
-    raise ValueError(f'search.{key} must hold at least one value; it is empty.')
+    raise errors.UserError(
+      f'search.{key} must hold at least one value; it is empty.'
+    )
   return values
 
 

@@ -51,7 +51,7 @@ def run(inputs) -> None:
   config, cells = inputs.config, grid_lib.make_grid(inputs.config)
   inputs.need_images()
   if not len(inputs.dataset.rows('validation')):
-    raise ValueError(
+    raise errors.UserError(
       'A search compares scores on the validation split, which this data set '
       'does not have; set config.data.validation_fraction.'
     )

@@ -10,6 +10,7 @@ import time
 
 from aubal_jax.experiments.solvers import optimizers_plot as report
 from aubal_jax.experiments.solvers import timing
+from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import progress
 from aubal_jax.stages import problem
@@ -33,18 +34,18 @@ def check(config) -> None:
   ):
     for name in _names(config, key):
       if name not in choices:
-        raise ValueError(
+        raise errors.UserError(
           f'optimizers.{key} must hold names of {[*choices]}, or be () for '
           f'all; it holds {name!r}.'
         )
   for name in _names(config, 'rivals'):
     if name != 'none' and not rivals.available(name):
-      raise ValueError(
+      raise errors.UserError(
         f'optimizers.rivals must hold what is installed; {name!r} is not: '
         f'{report.INSTALL}'
       )
   if not importlib.util.find_spec('matplotlib'):
-    raise ValueError(
+    raise errors.UserError(
       'config.task=optimizers needs matplotlib for its plot, which is not '
       'installed: pip install matplotlib'
     )

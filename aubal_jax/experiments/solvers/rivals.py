@@ -31,6 +31,7 @@ from scipy import sparse
 
 from aubal_jax.balancing.instance import Instance
 from aubal_jax.experiments.solvers import program as program_lib
+from aubal_jax.runs import errors
 
 _FINEST = 1e-12  # Relative residual that float64 still reaches.
 _MPAX_STEPS = 50_000  # At most.
@@ -172,7 +173,9 @@ def _scipy(instance: Instance, *, tol: float) -> Answer:
   """
   _check('scipy', instance, tol, ('absolute', 'square', 'log'))
   if instance.budget:
-    raise ValueError("instance.budget must be none for the rival 'scipy'.")
+    raise errors.UserError(
+      "instance.budget must be none for the rival 'scipy'."
+    )
   import threadpoolctl
 
   begin = time.perf_counter()
@@ -215,18 +218,20 @@ def available(name: str) -> bool:
     ValueError: there is no such rival.
   """
   if name not in RIVALS:
-    raise ValueError(f'name must be one of {sorted(RIVALS)}; it is {name!r}.')
+    raise errors.UserError(
+      f'name must be one of {sorted(RIVALS)}; it is {name!r}.'
+    )
   return importlib.util.find_spec(name) is not None
 
 
 def _check(name, instance, tol, penalties):
   """Raises ValueError where a rival cannot be asked."""
   if not len(instance):
-    raise ValueError('instance must hold a labelset; it holds none.')
+    raise errors.UserError('instance must hold a labelset; it holds none.')
   if not tol > 0:
-    raise ValueError(f'tol must be above 0; it is {tol}.')
+    raise errors.UserError(f'tol must be above 0; it is {tol}.')
   if instance.penalty not in penalties:
-    raise ValueError(
+    raise errors.UserError(
       f'instance.penalty must be one of {penalties} for the rival {name!r}; '
       f'it is {instance.penalty!r}.'
     )

@@ -24,16 +24,16 @@ import traceback
 import numpy as np
 from scipy import sparse
 
+from aubal_jax.runs import errors
 from aubal_jax.stages import balance
 from aubal_jax.stages import problem
 
 _TELL_SECONDS = 1.0  # Between messages on how far a solver is, at least.
 _MOST_REPEATS = 5
 _ENOUGH_SECONDS = 2.0  # No further repeat is begun after so many.
-_HOME = str(pathlib.Path(__file__).parent.parent)
 
 
-class Refused(ValueError):
+class Refused(errors.UserError):
   """The settings have to be mended, whatever the solver."""
 
 
@@ -116,15 +116,11 @@ def _call(connection, function, arguments) -> None:
     answer = 'answer', function(tell, *arguments)
   except Refused as error:
     answer = 'refused', str(error)
-  except Exception as error:
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    ours = last.filename.startswith(_HOME) and last.line.startswith('raise ')
-    if isinstance(error, ValueError) and ours:
-      answer = 'answer', {'status': str(error), 'failed': False}
-    else:
-      if not ours:  # A bug, ours or a library's.
-        traceback.print_exc()
-      answer = 'answer', _failure(f'{type(error).__name__}: {error}')
+  except errors.UserError as error:
+    answer = 'answer', {'status': str(error), 'failed': False}
+  except Exception as error:  # A bug, ours or a library's.
+    traceback.print_exc()
+    answer = 'answer', _failure(f'{type(error).__name__}: {error}')
   connection.send(answer)
 
 
@@ -152,7 +148,7 @@ def solve(tell, folder, config, name: str, polish: bool) -> dict:
   jax.config.update('jax_enable_compilation_cache', False)
   try:
     settings = balance.solve_settings(config)
-  except ValueError as error:
+  except errors.UserError as error:
     raise Refused(str(error)) from error
   settings |= {'optimizer': name, 'polish': polish}
   before = peak_memory()

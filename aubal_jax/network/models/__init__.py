@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from aubal_jax.network.models import resnet
+from aubal_jax.runs import errors
 
 # name -> factory(num_outputs, **options). Parameter counts are those of one
 # input channel, eight outputs and the 7x7 stem.
@@ -67,18 +68,20 @@ def make_model(
     ValueError: the name or the stem is not known, or a number is out of range.
   """
   if name not in MODELS:
-    raise ValueError(f'Unknown model {name!r}; choose one of {sorted(MODELS)}.')
+    raise errors.UserError(
+      f'Unknown model {name!r}; choose one of {sorted(MODELS)}.'
+    )
   if num_outputs < 1:
-    raise ValueError(
+    raise errors.UserError(
       f'num_outputs must be at least 1, got {num_outputs}: give the number'
       ' of labels.'
     )
   if stem not in resnet.STEM_SIZES:
-    raise ValueError(
+    raise errors.UserError(
       f'Unknown stem {stem!r}; choose one of {sorted(resnet.STEM_SIZES)}.'
     )
   if not 0 <= momentum < 1:
-    raise ValueError(
+    raise errors.UserError(
       f'momentum must be in [0, 1), got {momentum}; 0.9 is usual.'
     )
   return MODELS[name](
@@ -107,7 +110,9 @@ def compute_dtype(name: str):
     'float32' if jax.default_backend() == 'cpu' else 'bfloat16'
   ]
   if name not in dtypes:
-    raise ValueError(f'Unknown dtype {name!r}; choose one of {sorted(dtypes)}.')
+    raise errors.UserError(
+      f'Unknown dtype {name!r}; choose one of {sorted(dtypes)}.'
+    )
   return dtypes[name]
 
 
@@ -128,7 +133,7 @@ def scale_images(images, dtype=jnp.float32):
     ValueError: the images are not uint8.
   """
   if images.dtype != jnp.uint8:
-    raise ValueError(
+    raise errors.UserError(
       f'images must be uint8 in 0..255, got {images.dtype}; floating-point'
       ' images in [0, 1] go to the model as they are.'
     )

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from aubal_jax.network.models import convolution
 from aubal_jax.network.models import pool
+from aubal_jax.runs import errors
 
 # stem -> side of the first convolution's kernel.
 STEM_SIZES = types.MappingProxyType({'7x7': 7, '3x3': 3})
@@ -122,7 +123,7 @@ class ResNet(nn.Module):
       ValueError: the images are not a batch of floating-point images.
     """
     if images.ndim != 4 or not jnp.issubdtype(images.dtype, jnp.floating):
-      raise ValueError(
+      raise errors.UserError(
         'images must be floating point [B, H, W, C] in [0, 1], got'
         f' {images.dtype}{list(images.shape)}; models.scale_images turns'
         ' uint8 images into such.'

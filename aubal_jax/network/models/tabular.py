@@ -5,6 +5,8 @@ import types
 
 from flax import linen as nn
 
+from aubal_jax.runs import errors
+
 
 class Logistic(nn.Module):
   """A logistic regression for each label: binary relevance.
@@ -49,5 +51,7 @@ MODELS = types.MappingProxyType(
 def make_model(name: str, num_outputs: int) -> nn.Module:
   """Returns the model called `name`; raises ValueError on an unknown one."""
   if name not in MODELS:
-    raise ValueError(f'Unknown model {name!r}; choose one of {sorted(MODELS)}.')
+    raise errors.UserError(
+      f'Unknown model {name!r}; choose one of {sorted(MODELS)}.'
+    )
   return MODELS[name](num_outputs)

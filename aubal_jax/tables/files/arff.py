@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from aubal_jax.runs import errors
 from aubal_jax.tables import features as features_lib
 from aubal_jax.tables.files import table
 
@@ -51,7 +52,7 @@ def read(path: pathlib.Path, label_columns: Sequence[str] = ()) -> table.Table:
   names = _label_names(path, [*attributes], label_columns, called)
   rows = decoded['data']
   if not rows:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}: there is no row after @data. Add one for each image.'
     )
   position = {name: k for k, name in enumerate(attributes)}
@@ -77,14 +78,14 @@ def _decode(path):
   try:
     import arff
   except ImportError:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}: ARFF needs the package liac-arff: pip install liac-arff. Or '
       'save the labels as CSV.'
     ) from None
   try:
     lines = path.read_text(encoding='utf-8-sig').splitlines()
   except UnicodeDecodeError as error:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}: byte 0x{error.object[error.start]:02x} is not UTF-8 text. Save '
       'the file in UTF-8.'
     ) from None
@@ -93,7 +94,7 @@ def _decode(path):
     return arff.loads('\n'.join(lines), return_type=form)
   except arff.ArffException as error:
     content = lines[error.line - 1] if 0 < error.line <= len(lines) else ''
-    raise ValueError(
+    raise errors.UserError(
       f'{path}:{max(error.line, 1)}: not ARFF ({_reason(error)}): '
       f'{table.quote(content)}. Correct the line; a name or a value with '
       'blanks or commas wants quotes.'
@@ -127,7 +128,7 @@ def _called_labels(path, relation, attributes):
     return [], ''
   count = int(meka[1])
   if not 0 < abs(count) <= len(attributes):
-    raise ValueError(
+    raise errors.UserError(
       f'{path}: the relation {table.quote(relation)} says that {abs(count)} '
       f'attributes are labels; there are {len(attributes)}. Correct -C.'
     )
@@ -141,7 +142,7 @@ def _label_names(path, attributes, label_columns, called):
   if label_columns:
     names, source = label_columns, 'data.label_columns names'
   if not names:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}: nothing says which of the {len(attributes)} attributes are '
       f"labels. Put Mulan's {path.stem}.xml beside it, or add MEKA's -C to the "
       "name of the relation (@relation 'name: -C 6'), or name the labels in "
@@ -149,7 +150,7 @@ def _label_names(path, attributes, label_columns, called):
     )
   for name in names:
     if name not in attributes:
-      raise ValueError(
+      raise errors.UserError(
         f'{path}: there is no attribute {name!r}, which {source}.'
         f'{table.suggestion(name, attributes)} The attributes are '
         f'{table.listing(map(repr, attributes))}.'
@@ -172,7 +173,7 @@ def _read_xml(path):
     root = ElementTree.parse(path).getroot()
   except ElementTree.ParseError as error:
     line, _ = error.position
-    raise ValueError(
+    raise errors.UserError(
       f'{path}:{line}: not XML ({error}). Mend it, move it away, or name the '
       'labels in data.label_columns.'
     ) from None
@@ -182,7 +183,7 @@ def _read_xml(path):
     if element.tag.rpartition('}')[2] == 'label'
   ]
   if not names or '' in names:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}: it must hold elements <label name="...">. Mend it, move it '
       'away, or name the labels in data.label_columns.'
     )

@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 
+from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 
 _MEMBERS = ('labels', 'label_names', 'patterns', 'counts', 'features')
@@ -44,16 +45,18 @@ def read(path: pathlib.Path) -> table.Table:
         arrays = {name: loaded[name] for name in members}
         held = table.listing(map(repr, loaded.files))
   except _UNREADABLE as error:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}: not readable by NumPy ({_reason(error)}). {mend}'
     ) from None
   if 'labels' not in arrays and {'patterns', 'counts'} <= {*arrays}:
     arrays['labels'] = _rows_of_labelsets(path, **arrays)
   if 'labels' not in arrays:
-    raise ValueError(f"{path}: there is no array 'labels', only {held}. {mend}")
+    raise errors.UserError(
+      f"{path}: there is no array 'labels', only {held}. {mend}"
+    )
   labels = arrays['labels']
   if labels.ndim != 2 or not labels.size:
-    raise ValueError(
+    raise errors.UserError(
       f"{path}: 'labels' must be [N, L], one row for each image and one column "
       f'for each label, not {list(labels.shape)}. {mend}'
     )
@@ -62,7 +65,7 @@ def read(path: pathlib.Path) -> table.Table:
   default = [f'label_{k:0{width}}' for k in range(num_labels)]
   names = np.asarray(arrays.get('label_names', default)).astype(str)
   if names.shape != (num_labels,) or len(set(names.tolist())) != num_labels:
-    raise ValueError(
+    raise errors.UserError(
       f"{path}: 'label_names' must be {num_labels} distinct names, one for "
       f"each column of 'labels', not {list(names.shape)}: "
       f'{table.listing(names.ravel())}. {mend}'
@@ -84,7 +87,7 @@ def read(path: pathlib.Path) -> table.Table:
 def _checked_features(path, features, num_rows):
   """Returns features as float64; raises ValueError unless they are [N, F]."""
   if features.dtype.kind not in 'biuf' or features.shape[:-1] != (num_rows,):
-    raise ValueError(
+    raise errors.UserError(
       f"{path}: 'features' must be numbers [{num_rows}, F], one row for each "
       f"row of 'labels', not {features.dtype}{list(features.shape)}. Correct "
       'it, or leave it out.'
@@ -96,7 +99,7 @@ def _rows_of_labelsets(path, patterns, counts, **_):
   """Returns labels [N, L], each of the patterns [S, L] as often as counted."""
   whole = counts.dtype.kind in 'iu' and (counts >= 0).all()
   if patterns.ndim != 2 or counts.shape[-1:] != patterns.shape[:1] or not whole:
-    raise ValueError(
+    raise errors.UserError(
       f"{path}: 'counts' must be whole numbers, one for each row of 'patterns' "
       f'[S, L]; they are {counts.dtype}{list(counts.shape)} and '
       f'{list(patterns.shape)}.'

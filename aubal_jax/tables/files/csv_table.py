@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 
 CHUNK_ROWS = 1 << 10  # Rows held as lists at a time: few enough for the cache.
@@ -50,7 +51,7 @@ def _numbered_rows(path, file) -> Iterator[tuple[int, list[str]]]:
       yield line, row
       line = reader.line_num + 1
   except csv.Error as error:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}:{line}: the row that starts here is not CSV ({error}). A cell '
       'with a comma, a quote or a line end stands in "quotes", a quote in it '
       'is doubled, and the quotes are closed.'
@@ -61,7 +62,7 @@ def _read_rows(path, rows) -> table.Table:
   """Returns the table of numbered rows."""
   header_line, names = next(((n, r) for n, r in rows if any(r)), (1, None))
   if names is None:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}:1: the table is empty. Its first line must name the columns, '
       'separated by commas.'
     )
@@ -69,7 +70,7 @@ def _read_rows(path, rows) -> table.Table:
   if all(map(_CELL.fullmatch, names)):
     raise table.no_header_error(path, header_line, names)
   if len(names) == 1 and any(mark in names[0] for mark in ';\t|'):
-    raise ValueError(
+    raise errors.UserError(
       f'{path}:{header_line}: the only column name is {table.quote(names[0])}. '
       'Columns are separated by commas: save the table with commas.'
     )
@@ -90,7 +91,7 @@ def _read_rows(path, rows) -> table.Table:
       )
   lines = np.concatenate(lines)
   if not len(lines):
-    raise ValueError(
+    raise errors.UserError(
       f'{path}:{header_line}: the table has column names but no row. Add one '
       'line for each image.'
     )
@@ -141,8 +142,8 @@ def _encoding_error(path) -> ValueError:
         line.decode('utf-8')
       except UnicodeDecodeError as error:
         byte = line[error.start]
-        return ValueError(
+        return errors.UserError(
           f'{path}:{number}: byte 0x{byte:02x} is not UTF-8 text. Save the '
           'table as CSV in UTF-8.'
         )
-  return ValueError(f'{path}:1: not UTF-8 text. Save the table in UTF-8.')
+  return errors.UserError(f'{path}:1: not UTF-8 text. Save the table in UTF-8.')

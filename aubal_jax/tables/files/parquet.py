@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 
+from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 
 # How pandas calls an index that it saved as a column.
@@ -25,7 +26,7 @@ def read(path: pathlib.Path) -> table.Table:
     import pyarrow as pa
     from pyarrow import parquet
   except ImportError:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}: Parquet needs the package pyarrow: pip install pyarrow. Or '
       'save the table as CSV.'
     ) from None
@@ -40,12 +41,12 @@ def read(path: pathlib.Path) -> table.Table:
         for name, field in zip(names, fields, strict=True)
       }
   except (pa.ArrowException, OSError) as error:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}: not readable as Parquet ({_first_line(error)}). Save it again '
       'with pandas.DataFrame.to_parquet, or as CSV.'
     ) from None
   if not num_rows or not columns:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}: the table has {len(columns)} columns and {num_rows} rows. Add '
       'one row for each image.'
     )

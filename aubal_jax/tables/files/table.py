@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aubal_jax.runs import errors
+
 SHOWN = 5  # Findings an error message spells out.
 
 # Of all that hold labels; which of them a reader takes, it says.
@@ -72,7 +74,7 @@ class Table:
   def column(self, name: str, key: str) -> Column:
     """Returns the column `name`; ValueError if absent, naming setting `key`."""
     if name not in self.columns:
-      raise ValueError(
+      raise errors.UserError(
         f'{self.header}: there is no column {name!r}; the '
         f'columns are {listing(map(repr, self.columns))}.'
         f'{suggestion(name, self.columns)} {self._set(name, key)}'
@@ -141,7 +143,7 @@ def finding_error(
   )
   if total > 1:
     text += f'{"; ..." if total > len(pairs) else ""} ({total} in all)'
-  return ValueError(f'{text}. {rule}')
+  return errors.UserError(f'{text}. {rule}')
 
 
 def listing(items: Iterable, shown: int = 2 * SHOWN) -> str:
@@ -222,14 +224,14 @@ def make_column(cells: Iterable[str], codes: np.ndarray) -> Column:
 def check_names(where: str, names: Sequence[str]) -> None:
   """Raises ValueError on a column name that is blank or there twice."""
   if '' in names:
-    raise ValueError(
+    raise errors.UserError(
       f'{where}: column {names.index("") + 1} of {len(names)} has no name. '
       'Name it, or remove it (a comma at the end of every line makes one).'
     )
   for position, name in enumerate(names):
     first = names.index(name)
     if first < position:
-      raise ValueError(
+      raise errors.UserError(
         f'{where}: columns {first + 1} and {position + 1} are both called '
         f'{name!r}. Names must differ: rename or remove one.'
       )
@@ -237,7 +239,7 @@ def check_names(where: str, names: Sequence[str]) -> None:
 
 def no_header_error(path, line, names) -> ValueError:
   """Returns the error for a first line that holds cells, not names."""
-  return ValueError(
+  return errors.UserError(
     f'{path}:{line}: there is no header: the first line holds '
     f'{listing(map(quote, names), SHOWN)}. Add a line before it that names '
     'the columns (a name is no number and no label).'

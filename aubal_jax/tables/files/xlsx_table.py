@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 
+from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 
 
@@ -21,14 +22,14 @@ def read(path: os.PathLike | str) -> table.Table:
   try:
     import openpyxl
   except ImportError:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}: .xlsx files are read by openpyxl. Install it (pip install '
       "'aubal_jax[xlsx]'), or save the table as CSV."
     ) from None
   try:
     book = openpyxl.load_workbook(path, read_only=True, data_only=True)
   except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}: openpyxl cannot open it ({error}). If a spreadsheet programme '
       'can (it may want a password), save the table there as CSV.'
     ) from None
@@ -39,7 +40,7 @@ def read(path: os.PathLike | str) -> table.Table:
   ]
   book.close()
   if len(sheets) != 1 or len(sheets[0][1]) < 2:
-    raise ValueError(
+    raise errors.UserError(
       f'{path}: one sheet with column names and rows is read, and there are '
       f'{len(sheets)} with any: {table.listing(repr(t) for t, _ in sheets)}. '
       'Save the sheet of the AUs as CSV.'
@@ -48,7 +49,7 @@ def read(path: os.PathLike | str) -> table.Table:
   columns = {}
   for k, name in enumerate(names):
     if name in columns:
-      raise ValueError(
+      raise errors.UserError(
         f'{path}:{header_line}: two columns are called {name!r}. Remove one.'
       )
     cells = [row[k] if k < len(row) else '' for _, row in rows]

@@ -13,6 +13,7 @@ from aubal_jax.datasets import annotations
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets import readers
 from aubal_jax.media import images
+from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 
 LICENSE = (
@@ -90,7 +91,7 @@ def read(
   }
   parts = {part: rows for part, rows in parts.items() if len(rows)}
   if not parts:
-    raise ValueError(
+    raise errors.UserError(
       f'{manual_dir}: none of the {len(found)} rows of {name} can be used. The '
       'warnings above say why.'
     )
