@@ -87,7 +87,7 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
     started: `time.perf_counter()` when the process began.
 
   Raises:
-    ValueError: the user has to mend something; the message says what.
+    UserError: the user has to mend something; the message says what.
     SystemExit: a signal came; the state is saved.
   """
   settings_lib.check(config)

@@ -275,7 +275,7 @@ def default() -> ml_collections.ConfigDict:
 
 
 def check(config) -> None:
-  """Raises ValueError for what can be told to be wrong before any work.
+  """Raises UserError for what can be told to be wrong before any work.
 
   What needs a library to be told (a name of a model, an optimiser) is told by
   the stage that needs it.

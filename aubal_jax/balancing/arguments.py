@@ -10,7 +10,7 @@ from aubal_jax.runs import errors
 
 
 def check_number(name, number, *, least, above=False) -> None:
-  """Raises ValueError unless `number` is finite and at least `least`."""
+  """Raises UserError unless `number` is finite and at least `least`."""
   real = isinstance(number, (numbers.Real, np.number))
   if not real or not np.isfinite(number) or number < least:
     raise errors.UserError(
@@ -21,7 +21,7 @@ def check_number(name, number, *, least, above=False) -> None:
 
 
 def check_choice(name, choice, choices) -> None:
-  """Raises ValueError unless `choice` is one of `choices`."""
+  """Raises UserError unless `choice` is one of `choices`."""
   if choice not in choices:
     raise errors.UserError(
       f'{name} must be one of {sorted(choices)}; it is {choice!r}.'
@@ -29,7 +29,7 @@ def check_choice(name, choice, choices) -> None:
 
 
 def checked_counts(counts, num_sets: int) -> np.ndarray:
-  """Returns counts as int64[S]; raises ValueError if they cannot be that."""
+  """Returns counts as int64[S]; raises UserError if they cannot be that."""
   counts = np.asarray(counts)
   if counts.shape != (num_sets,):
     raise errors.UserError(
@@ -46,7 +46,7 @@ def checked_counts(counts, num_sets: int) -> np.ndarray:
 
 
 def checked_bounds(lower, upper, num_sets: int):
-  """Returns both bounds as float64[S]; raises ValueError if they clash."""
+  """Returns both bounds as float64[S]; raises UserError if they clash."""
   bounds = []
   for name, bound in (('lower', lower), ('upper', upper)):
     try:
@@ -77,7 +77,7 @@ def checked_bounds(lower, upper, num_sets: int):
 
 
 def checked_target(target, num_labels: int) -> np.ndarray | None:
-  """Returns the target shares as float64[L]; raises ValueError if they fail."""
+  """Returns the target shares as float64[L]; raises UserError if they fail."""
   if target is None:
     return None
   try:

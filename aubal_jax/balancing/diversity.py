@@ -39,7 +39,7 @@ def bound_growth(index, counts, groups, *, lower, upper) -> np.ndarray:
     float64[S], between lower and upper.
 
   Raises:
-    ValueError: groups does not name the group of each image.
+    UserError: groups does not name the group of each image.
 
   Examples:
     >>> index, groups = [0, 0, 0, 0, 1, 1], ['a', 'a', 'a', 'a', 'a', 'b']
@@ -73,7 +73,7 @@ def find_clusters(features, *, num_clusters: int = 0, seed: int = 0):
     seed: of the first centres.
 
   Raises:
-    ValueError: features is no table, or has an entry that is not finite.
+    UserError: features is no table, or has an entry that is not finite.
   """
   import threadpoolctl
   from sklearn import cluster

@@ -128,7 +128,7 @@ def frontier(
     The `Frontier`.
 
   Raises:
-    ValueError: as `find_labelsets` and `solve_frontier` do.
+    UserError: as `find_labelsets` and `solve_frontier` do.
 
   Examples:
     >>> labels = [[1, 0]] * 40 + [[0, 1]] * 10
@@ -199,7 +199,7 @@ def solve_frontier(
       upper, target, image_cost, budget, budget_growth, budget_exactly.
 
   Raises:
-    ValueError: an argument breaks its rule; the message names all three.
+    UserError: an argument breaks its rule; the message names all three.
   """
   given = prepare_lib.prepare(
     patterns,
@@ -240,7 +240,7 @@ def solve_frontier(
 
 
 def _check_way(given, over, num_points) -> None:
-  """Raises ValueError where there is no way to go from these settings."""
+  """Raises UserError where there is no way to go from these settings."""
   arguments.check_choice('over', over, sweep.WAYS)
   arguments.check_number('num_points', num_points, least=2)
   if num_points != int(num_points):

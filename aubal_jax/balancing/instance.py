@@ -224,7 +224,7 @@ def make_instance(
     budget: on all images, those of the labelsets left out as well.
 
   Raises:
-    ValueError: no counts inside the bounds meet the budget.
+    UserError: no counts inside the bounds meet the budget.
   """
   kind = objective_lib.OBJECTIVES[objective]
   sizes = np.diff(patterns.indptr)

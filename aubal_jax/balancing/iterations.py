@@ -83,7 +83,7 @@ def run(
 
   Raises:
     FloatingPointError: the objective is not a number, or below its bound.
-    ValueError: the problem is too large for an exact variant.
+    UserError: the problem is too large for an exact variant.
   """
   result = Run(instance, tol, on_progress)
   if not len(instance):

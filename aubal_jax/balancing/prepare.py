@@ -45,7 +45,7 @@ def prepare(
   """Returns the problem that these arguments of `solve.solve` name.
 
   Raises:
-    ValueError: an argument breaks its rule; the message names all three.
+    UserError: an argument breaks its rule; the message names all three.
   """
   patterns = sparse.csr_array(binary_table.as_binary(patterns, 'patterns'))
   counts = arguments.checked_counts(counts, patterns.shape[0])
@@ -74,7 +74,7 @@ def prepare(
 
 
 def check_method(instance, *, optimizer, relaxation, tol, max_steps) -> None:
-  """Raises ValueError unless this is a way to solve the instance."""
+  """Raises UserError unless this is a way to solve the instance."""
   arguments.check_choice('optimizer', optimizer, VARIANTS)
   arguments.check_choice('relaxation', relaxation, relax.RELAXATIONS)
   arguments.check_number('tol', tol, least=0, above=True)

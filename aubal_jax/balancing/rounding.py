@@ -56,7 +56,7 @@ def round_counts(instance: Instance, growth) -> np.ndarray:
     their sum within `instance.budget`.
 
   Raises:
-    ValueError: growth that is not finite.
+    UserError: growth that is not finite.
   """
   if not np.isfinite(growth).all():
     raise errors.UserError('growth must be finite; it holds NaN or infinity.')

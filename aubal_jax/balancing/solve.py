@@ -170,7 +170,7 @@ def solve(
     on_progress: is given each new entry of the trace.
 
   Raises:
-    ValueError: an argument breaks its rule; the message names all three.
+    UserError: an argument breaks its rule; the message names all three.
 
   Examples:
     >>> solution = solve([[1, 0], [0, 1], [1, 1]], [100, 60, 1000], lam=0.0)
@@ -281,7 +281,7 @@ def balance(labels, *, seed: int = 0, label_names=(), rows=None, **settings):
     The `Plan` and the `Solution`.
 
   Raises:
-    ValueError: as `find_labelsets` and `solve` do.
+    UserError: as `find_labelsets` and `solve` do.
   """
   labelsets = labelsets_lib.find_labelsets(labels)
   solution = solve(labelsets.patterns, labelsets.counts, **settings)

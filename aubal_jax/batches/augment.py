@@ -53,7 +53,7 @@ class Settings:
   """From what the parameters are drawn; pairs are ranges, drawn evenly.
 
   Raises:
-    ValueError: flip outside [0, 1], or a range that is not two finite numbers
+    UserError: flip outside [0, 1], or a range that is not two finite numbers
       0 <= low <= high (perspective: <= 0.3).
   """
 
@@ -88,7 +88,7 @@ class Parameters:
 
 
 def _check_range(name, value, largest):
-  """Raises ValueError unless value is a pair 0 <= low <= high <= largest."""
+  """Raises UserError unless value is a pair 0 <= low <= high <= largest."""
   try:
     low, high = (float(v) for v in value)
     good = 0 <= low <= high <= largest and math.isfinite(high)
@@ -330,7 +330,7 @@ def augment(images: np.ndarray, parameters: Parameters) -> np.ndarray:
     parameters: of B images, see `draw`.
 
   Raises:
-    ValueError: images of another dtype or shape.
+    UserError: images of another dtype or shape.
   """
   if images.dtype != np.uint8 or images.ndim != 4:
     raise errors.UserError(

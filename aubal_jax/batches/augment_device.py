@@ -54,7 +54,7 @@ def pack(
     chosen: bool[batch_size], R of them True.
 
   Raises:
-    ValueError: chosen is not of this shape, or not R of it are True.
+    UserError: chosen is not of this shape, or not R of it are True.
   """
   num_rows = len(parameters.key)
   if chosen.shape != (batch_size,) or np.count_nonzero(chosen) != num_rows:
@@ -228,7 +228,7 @@ def augment_images(image, packed, mask, *, settings: augment.Settings):
     uint8[B, H, W, C].
 
   Raises:
-    ValueError: an argument of another dtype or shape.
+    UserError: an argument of another dtype or shape.
   """
   if image.dtype != jnp.uint8 or image.ndim != 4:
     raise errors.UserError(

@@ -42,7 +42,7 @@ def start(
     num_processes: how many, 1 or more.
 
   Raises:
-    ValueError: num_processes is below 1.
+    UserError: num_processes is below 1.
   """
   if num_processes < 1:
     raise errors.UserError(

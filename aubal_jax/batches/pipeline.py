@@ -42,7 +42,7 @@ def row_stream(
   shows each of the M rows exactly once.
 
   Raises:
-    ValueError: num_rows or batch_size below 1, seed below 0.
+    UserError: num_rows or batch_size below 1, seed below 0.
   """
   for name, value, least in (
     ('num_rows', num_rows, 1),
@@ -118,7 +118,7 @@ def train_batches(
     shard_count: number of shares; must divide batch_size.
 
   Raises:
-    ValueError: on a bad argument, at once. What fails inside a worker is
+    UserError: on a bad argument, at once. What fails inside a worker is
       raised as it was there, on reaching its batch.
   """
   _check(
@@ -186,7 +186,7 @@ def eval_batches(
     batch_size: B.
 
   Raises:
-    ValueError: batch_size below 1.
+    UserError: batch_size below 1.
   """
   if batch_size < 1:
     raise errors.UserError(f'batch_size must be at least 1; got {batch_size}.')
@@ -206,7 +206,7 @@ def eval_batches(
 
 
 def _check(plan, labels, known, *, augment_rows, **numbers):
-  """Raises ValueError on what train_batches cannot work with."""
+  """Raises UserError on what train_batches cannot work with."""
   if augment_rows not in ('added', 'all', 'none'):
     raise errors.UserError(
       f"augment_rows must be 'added', 'all' or 'none'; got {augment_rows!r}."

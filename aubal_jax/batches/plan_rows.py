@@ -27,7 +27,7 @@ def images_of(plan, images, rows: np.ndarray, *, seed: int) -> np.ndarray:
     uint8[B, H, W, C], new.
 
   Raises:
-    ValueError: images gives something else.
+    UserError: images gives something else.
   """
   image = np.array(read(images, plan.source[rows]))
   partner = plan.partner[rows]
@@ -81,7 +81,7 @@ def read(images, rows: np.ndarray) -> np.ndarray:
   """Returns uint8[R, H, W, C], images of rows of the table.
 
   Raises:
-    ValueError: they are of another kind.
+    UserError: they are of another kind.
   """
   image = images(rows) if callable(images) else images[rows]
   if image.dtype != np.uint8 or image.ndim != 4:

@@ -75,7 +75,7 @@ def to_dataset(
     by_column: whether a column of a table may name splits.
 
   Raises:
-    ValueError: no row is left to train on, or the splits cannot be drawn.
+    UserError: no row is left to train on, or the splits cannot be drawn.
   """
   notes = found.notes
   place = found.place or (lambda row: str(found.ids[row]))
@@ -116,7 +116,7 @@ def select_labels(
   """Returns the rows with the labels named, in that order; () leaves all.
 
   Raises:
-    ValueError: a label is not there.
+    UserError: a label is not there.
   """
   if not label_columns:
     return found

@@ -90,7 +90,7 @@ class Dataset:
       )
 
   def _check_features(self):
-    """Raises ValueError where features are not float32[N, F] and finite."""
+    """Raises UserError where features are not float32[N, F] and finite."""
     features = self.features
     if features is None:
       return

@@ -71,7 +71,7 @@ def list_table(
 
   Raises:
     FileNotFoundError: there is no such table.
-    ValueError: it is no table, has no such column, or a path in it is blank,
+    UserError: it is no table, has no such column, or a path in it is blank,
       leaves the folder or is there twice.
   """
   path = table.check_exists(path)

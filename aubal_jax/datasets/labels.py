@@ -63,7 +63,7 @@ def load(
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: the file breaks a rule; names it, the line and the column.
+    UserError: the file breaks a rule; names it, the line and the column.
   """
   if str(path).startswith(TFDS):
     return _load_tfds(str(path).removeprefix(TFDS), tfds_dir, label_columns)
@@ -151,7 +151,7 @@ def parse(
     uint8[N, L] labels (0 where unknown), bool[N, L] known, L names.
 
   Raises:
-    ValueError: a column does not exist, or a cell is none of the above.
+    UserError: a column does not exist, or a cell is none of the above.
   """
   special = {*special, *RESERVED}
   names = _check_names(label_columns, rows.columns) or tuple(
@@ -194,7 +194,7 @@ def given_split(
   A row whose group is blank is a group of its own, called by its line (or row).
 
   Raises:
-    ValueError: a column other than 'split' and 'subject' is asked for and not
+    UserError: a column other than 'split' and 'subject' is asked for and not
       there, or a cell names no split.
   """
   column = rows.optional(split_column, 'split', 'data.split_column')
@@ -263,7 +263,7 @@ def _normal(cell):
 
 
 def _meanings(unknown_codes):
-  """Returns normal cell -> 0, 1 or _UNKNOWN; raises ValueError on a clash."""
+  """Returns normal cell -> 0, 1 or _UNKNOWN; raises UserError on a clash."""
   if isinstance(unknown_codes, str | int | float):
     what = 'the text ' if isinstance(unknown_codes, str) else ''
     raise errors.UserError(

@@ -13,7 +13,7 @@ def load(config):
   """Returns the `Dataset` of a configuration; no image is opened.
 
   Raises:
-    FileNotFoundError, ValueError: a setting, a file or a folder has to be
+    FileNotFoundError, UserError: a setting, a file or a folder has to be
       mended.
   """
   data = config.data
@@ -97,7 +97,7 @@ def load_table(config, path: str):
   """Returns the `Dataset` of a table of features; it is one of `table_paths`.
 
   Raises:
-    FileNotFoundError, ValueError: it has to be mended.
+    FileNotFoundError, UserError: it has to be mended.
   """
   data = config.data
   if path == SYNTHETIC:

@@ -41,7 +41,7 @@ def load(
     **options: of `read`.
 
   Raises:
-    FileNotFoundError, ValueError: see `read`.
+    FileNotFoundError, UserError: see `read`.
   """
   return annotations.to_dataset(
     read(path, **options),
@@ -89,7 +89,7 @@ def read(
 
   Raises:
     FileNotFoundError: there is no such table, or no such folder.
-    ValueError: the table breaks a rule; names the line, the column, the mend.
+    UserError: the table breaks a rule; names the line, the column, the mend.
   """
   if unreadable not in UNREADABLE:
     raise errors.UserError(
@@ -141,7 +141,7 @@ def find_files(
   """Returns str[N], the file of each row, and int[K], which rows have none.
 
   Raises:
-    ValueError: a path is blank, leaves the folder, or is there twice.
+    UserError: a path is blank, leaves the folder, or is there twice.
   """
   column = rows.columns[path_column]
   _check_inside(rows, path_column, folder)
@@ -163,7 +163,7 @@ def find_files(
 
 
 def _check_inside(rows, path_column, folder):
-  """Raises ValueError on a path that is blank or leaves the folder."""
+  """Raises UserError on a path that is blank or leaves the folder."""
   column = rows.columns[path_column]
   root = os.path.join(os.path.abspath(folder), '')
   blank, outside = [], []
@@ -222,7 +222,7 @@ def _other_spellings(cell):
 
 
 def _check_distinct(rows, path_column, files):
-  """Raises ValueError where two rows have one file; `files` are by code."""
+  """Raises UserError where two rows have one file; `files` are by code."""
   column = rows.columns[path_column]
   # Only a path with such a part can be another spelling of a plain one.
   plain = [

@@ -36,7 +36,7 @@ def merge(
       'absent', which also takes the unknown codes of the sets as absent.
 
   Raises:
-    ValueError: there is no set, some have splits and some not, no set has a
+    UserError: there is no set, some have splits and some not, no set has a
       label that is asked for, or `unlabelled` is neither.
   """
   if not sets:

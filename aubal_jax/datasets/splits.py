@@ -27,7 +27,7 @@ def parse(rows: table.Table, column_name: str) -> np.ndarray:
   """Returns str[N], the split each row of the column names, in any case.
 
   Raises:
-    ValueError: a cell is no name of a split (SPLIT_NAMES).
+    UserError: a cell is no name of a split (SPLIT_NAMES).
   """
   column = rows.column(column_name, 'data.split_column')
   names = [SPLIT_NAMES.get(cell.casefold(), '') for cell in column.values]
@@ -50,7 +50,7 @@ def parse(rows: table.Table, column_name: str) -> np.ndarray:
 
 
 def check_fractions(validation_fraction: float, test_fraction: float) -> None:
-  """Raises ValueError unless both are in [0, 1) and their sum is below 1."""
+  """Raises UserError unless both are in [0, 1) and their sum is below 1."""
   fractions = {'validation': validation_fraction, 'test': test_fraction}
   for name, fraction in fractions.items():
     if not 0 <= fraction < 1:
@@ -80,7 +80,7 @@ class Draw:
     seed: of the draw.
 
   Raises:
-    ValueError: a fraction or a fold is out of range.
+    UserError: a fraction or a fold is out of range.
   """
 
   validation_fraction: float = 0.15
@@ -136,7 +136,7 @@ def draw(
     str[N], 'train', 'validation' or 'test'.
 
   Raises:
-    ValueError: nothing is left for training, or for a fold; or a package is
+    UserError: nothing is left for training, or for a fold; or a package is
       missing.
   """
   rng = np.random.default_rng(settings.seed)
@@ -180,7 +180,7 @@ def _counts(labels, number):
 
 
 def _fold_sizes(num_groups, unit, num_folds):
-  """Returns how many groups each fold has; raises ValueError on too few."""
+  """Returns how many groups each fold has; raises UserError on too few."""
   if num_groups < num_folds:
     raise errors.UserError(
       f'{num_groups} {unit} cannot be split in data.num_folds={num_folds} '
@@ -217,7 +217,7 @@ def _sizes(num_groups, unit, settings):
 def check_sizes(
   split: np.ndarray, where: str, *, by_column: bool = True
 ) -> tuple[str, ...]:
-  """Raises ValueError without a row to train on; returns a warning on others.
+  """Raises UserError without a row to train on; returns a warning on others.
 
   Args:
     split: str[N].

@@ -37,7 +37,7 @@ def part_rows(
     int[N], the part of each row: exactly sizes[p] rows are in part p.
 
   Raises:
-    ValueError: the package is not installed.
+    UserError: the package is not installed.
   """
   try:
     from iterstrat import ml_stratifiers

@@ -8,7 +8,7 @@ from aubal_jax.runs import workdir
 
 
 def refuse_others(runs) -> None:
-  """Raises ValueError where a folder holds what is not of this task.
+  """Raises UserError where a folder holds what is not of this task.
 
   Args:
     runs: the `Inputs` of the cells.

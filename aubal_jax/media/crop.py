@@ -54,7 +54,7 @@ def align(
     uint8[image_size, image_size] or uint8[image_size, image_size, 3].
 
   Raises:
-    ValueError: the landmarks are not finite, or at one place.
+    UserError: the landmarks are not finite, or at one place.
   """
   factor, shift = _similarity(landmarks, TEMPLATE * image_size - 0.5)
   # [x, y] -> [[re, -im], [im, re]] [x, y] + shift.

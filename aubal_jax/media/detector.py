@@ -54,7 +54,7 @@ def find_faces(
     `crop.NO_FACE`, or why the image cannot be read.
 
   Raises:
-    ValueError: there is no such detector, its package is not installed, or
+    UserError: there is no such detector, its package is not installed, or
       what was kept is damaged.
     OSError: the cache cannot be written.
     ChildProcessError: a worker died.
@@ -168,7 +168,7 @@ def _largest_face(find, image):
 
 
 def _check_installed(detector):
-  """Raises ValueError where a package of the extra is not there."""
+  """Raises UserError where a package of the extra is not there."""
   for package in crop.DETECTORS[detector]:
     if importlib.util.find_spec(package) is None:
       raise errors.UserError(

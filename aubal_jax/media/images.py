@@ -39,7 +39,7 @@ class Pixels:
       `crop.DETECTORS`; `resize` then has nothing to do.
 
   Raises:
-    ValueError: one is out of range.
+    UserError: one is out of range.
   """
 
   image_size: int = 112
@@ -87,7 +87,7 @@ def read(
     read or has no landmarks (NaN), and position -> reason of those.
 
   Raises:
-    ValueError: faces are to be cut out, and there are no landmarks.
+    UserError: faces are to be cut out, and there are no landmarks.
   """
   if (pixels.crop != 'none') != (landmarks is not None):
     raise errors.UserError(
@@ -129,7 +129,7 @@ def read_images(
     describe: what an error calls the i-th path; None: the path.
 
   Raises:
-    ValueError: files cannot be read; it names the first few and how many
+    UserError: files cannot be read; it names the first few and how many
       there are.
   """
   images, failures = read(
@@ -164,7 +164,7 @@ def unreadable_error(
 
 
 def check_options(image_size: int, channels: int, resize: str) -> None:
-  """Raises ValueError unless the three describe an image."""
+  """Raises UserError unless the three describe an image."""
   if not isinstance(image_size, int | np.integer) or image_size < 1:
     raise errors.UserError(
       'data.image_size must be a whole number of pixels, 1 or more, not '
@@ -197,7 +197,7 @@ def decode(contents: bytes, channels: int) -> np.ndarray:
   damage that leaves the markers whole.
 
   Raises:
-    ValueError: the contents are no image, cut short or damaged; says which.
+    UserError: the contents are no image, cut short or damaged; says which.
   """
   if channels == 1:
     return decode_as(contents, cv2.IMREAD_GRAYSCALE)
@@ -214,7 +214,7 @@ def decode_as(contents: bytes, flags: int) -> np.ndarray:
       IMREAD_ANYDEPTH | IMREAD_ANYCOLOR.
 
   Raises:
-    ValueError: see `decode`.
+    UserError: see `decode`.
   """
   if not contents:
     raise errors.UserError('the file is empty')

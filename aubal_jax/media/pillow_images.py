@@ -36,7 +36,7 @@ def decode(contents: bytes, flags: int, max_pixels: int) -> np.ndarray:
     flags allow, uint16[h, w].
 
   Raises:
-    ValueError: it is no such image, too large, cut short, or its numbers have
+    UserError: it is no such image, too large, cut short, or its numbers have
       no stated white (floats, 32 bits).
   """
   try:
@@ -71,7 +71,7 @@ def too_large(size: tuple[int, int] | None, max_pixels: int) -> str:
 
 
 def _check_mode(image):
-  """Raises ValueError where it is not known which number is white."""
+  """Raises UserError where it is not known which number is white."""
   mode, tags = image.mode, getattr(image, 'tag_v2', {})
   if mode == 'I' and image.format == 'PPM':  # Scaled to 16 bits by Pillow.
     return

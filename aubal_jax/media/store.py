@@ -56,7 +56,7 @@ def open_images(
     be read, whose images are black.
 
   Raises:
-    ValueError: images that are no files cannot be read, they do not fit into
+    UserError: images that are no files cannot be read, they do not fit into
       memory, or a shard is damaged.
     OSError: the cache cannot be written.
     ChildProcessError: a worker died.
@@ -91,7 +91,7 @@ def open_images(
 
 
 def _check_memory(count, pixels):
-  """Raises ValueError where so many images cannot be held in memory."""
+  """Raises UserError where so many images cannot be held in memory."""
   needed = count * int(np.prod(pixels.shape))
   there = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
   if needed > there:

@@ -51,7 +51,7 @@ def read(directory: pathlib.Path) -> dict:
 
   Raises:
     FileNotFoundError: there are no checkpoints, or no such file with them.
-    ValueError: it is damaged, or of another format.
+    UserError: it is damaged, or of another format.
   """
   if not directory.is_dir():
     raise FileNotFoundError(
@@ -135,7 +135,7 @@ def restore(directory: pathlib.Path, described: dict):
     float64[L] that were tuned on the validation split, or None.
 
   Raises:
-    FileNotFoundError, ValueError: there is none, it is damaged or of another
+    FileNotFoundError, UserError: there is none, it is damaged or of another
       model.
   """
   model, optimizer = make_network(described)

@@ -62,7 +62,7 @@ def open_checkpoints(
     An Orbax CheckpointManager for the functions below.
 
   Raises:
-    ValueError: keep_checkpoints is below 1.
+    UserError: keep_checkpoints is below 1.
     FileNotFoundError: read_only, and there is no such directory.
     OSError: at the end, see `wait`.
   """
@@ -112,7 +112,7 @@ def save(
 
   Raises:
     OSError: the one before could not be written, or this one not be begun.
-    ValueError: metrics lack `BEST_METRIC`, or there is a checkpoint of a later
+    UserError: metrics lack `BEST_METRIC`, or there is a checkpoint of a later
       step, which going on from the latest would take for this one's successor.
   """
   if metrics is not None and BEST_METRIC not in metrics:
@@ -195,7 +195,7 @@ def restore(
 
   Raises:
     FileNotFoundError: there is no such checkpoint.
-    ValueError: `which` is neither; the checkpoint is of another model or
+    UserError: `which` is neither; the checkpoint is of another model or
       optimiser than `like`; or the best, or every one, is damaged.
   """
   step = find_step(checkpoints, which=which)
@@ -234,7 +234,7 @@ def _restore_step(checkpoints, step, like):
 
   Raises:
     checkpoint_files.DamagedError: it cannot be read.
-    ValueError: it is whole, but of another structure, shape or dtype.
+    UserError: it is whole, but of another structure, shape or dtype.
   """
   path = checkpoints.directory / str(step) / 'default'
   saved = checkpoint_files.read_structure(path)
@@ -285,7 +285,7 @@ def find_step(
 
   Raises:
     OSError: see `wait`.
-    ValueError: `which` is neither.
+    UserError: `which` is neither.
   """
   wait(checkpoints)
   if which == 'latest':

@@ -86,7 +86,7 @@ def predict_rows(predict, state, images, rows, *, batch_size):
     float32[R, L], probabilities in the order of `rows`.
 
   Raises:
-    ValueError: no rows, or batch_size below 1.
+    UserError: no rows, or batch_size below 1.
   """
   rows = np.asarray(rows)
   if not len(rows):

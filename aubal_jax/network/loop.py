@@ -66,7 +66,7 @@ def train(
     should_stop: polled after every step.
 
   Raises:
-    ValueError: a number is out of range, or the batches end early.
+    UserError: a number is out of range, or the batches end early.
     FloatingPointError: loss, gradient or state is no longer finite. The
       newest checkpoint is of a state that was.
     Preempted: `should_stop` said so; the state is saved.
@@ -138,7 +138,7 @@ def _count(state, score):
 
 
 def _next_batch(batches, shape, step, num_steps):
-  """Returns the next batch; raises ValueError unless it is like the others."""
+  """Returns the next batch; raises UserError unless it is like the others."""
   batch = next(batches, None)
   if batch is None:
     raise errors.UserError(

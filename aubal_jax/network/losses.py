@@ -58,7 +58,7 @@ def soft_f1(
     float scalar in [0, 1], in the dtype of the logits.
 
   Raises:
-    ValueError: shapes differ, or the weights are unknown or lack `frequency`.
+    UserError: shapes differ, or the weights are unknown or lack `frequency`.
   """
   y, m = masked_means.cast(logits, labels, known)
   p = jax.nn.sigmoid(logits)
@@ -221,7 +221,7 @@ def make_loss(
       `COUNTED`.
 
   Raises:
-    ValueError: a name is not known, or what it needs is missing or wrong.
+    UserError: a name is not known, or what it needs is missing or wrong.
   """
   if name not in LOSSES:
     raise errors.UserError(

@@ -42,7 +42,7 @@ def make_optimizer(
       down to it; 0: none is.
 
   Raises:
-    ValueError: the name is not known, the learning rate is not above 0, or
+    UserError: the name is not known, the learning rate is not above 0, or
       clip_norm below 0.
   """
   if name not in OPTIMIZERS:

@@ -52,7 +52,7 @@ def class_balanced(
     float scalar in the dtype of the logits.
 
   Raises:
-    ValueError: shapes differ, `counts` is missing or wrong, the weights are
+    UserError: shapes differ, `counts` is missing or wrong, the weights are
       unknown or lack `frequency`, or beta is not in [0, 1).
   """
   if not 0 <= beta < 1:

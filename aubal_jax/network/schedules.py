@@ -26,7 +26,7 @@ def make_schedule(
     warmup_steps: 0: begin with `learning_rate`.
 
   Raises:
-    ValueError: the name is not known, warmup_steps is below 0, or leaves
+    UserError: the name is not known, warmup_steps is below 0, or leaves
       nothing of a cosine.
   """
   if name not in SCHEDULES:

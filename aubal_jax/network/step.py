@@ -91,7 +91,7 @@ def evaluated(state: TrainState) -> TrainState:
 
 
 def check_batch_size(batch_size: int, num_devices: int) -> None:
-  """Raises ValueError where the devices cannot share a batch evenly."""
+  """Raises UserError where the devices cannot share a batch evenly."""
   if batch_size < 1 or batch_size % num_devices:
     below = batch_size // num_devices * num_devices
     choice = f'{below} or {below + num_devices}' if below > 0 else num_devices
@@ -217,11 +217,11 @@ def make_train_step(
   Returns:
     step(state, batch) -> (state, metrics), see `train_step`. `batch` holds
     this process's images as NumPy arrays. The state handed in is donated: it
-    must not be used again. It raises ValueError for a batch that the devices
+    must not be used again. It raises UserError for a batch that the devices
     cannot share evenly.
 
   Raises:
-    ValueError: ema_decay is out of range.
+    UserError: ema_decay is out of range.
   """
   if not 0 <= ema_decay < 1:
     raise errors.UserError(f'ema_decay must be in [0, 1), got {ema_decay}.')

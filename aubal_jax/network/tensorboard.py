@@ -26,7 +26,7 @@ _COLUMNS = 4  # Of pairs on a contact sheet.
 
 
 def check_installed() -> None:
-  """Raises ValueError where the package that knows the format is absent."""
+  """Raises UserError where the package that knows the format is absent."""
   if not importlib.util.find_spec('tensorboard'):
     raise errors.UserError(
       f'train.tensorboard=True needs tensorboard, which is not installed: '

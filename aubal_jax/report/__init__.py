@@ -63,7 +63,7 @@ def write_page(
     settings: names and values to list at the end, such as the configuration.
 
   Raises:
-    ValueError: an image is not uint8 with 1 or 3 channels.
+    UserError: an image is not uint8 with 1 or 3 channels.
   """
   after, images = None, None
   if labelsets is not None:

@@ -206,7 +206,7 @@ def image(pixels, *, alt, side=160, lossy=False):
     lossy: a JPEG inside, a fifth of the bytes.
 
   Raises:
-    ValueError: not such an array.
+    UserError: not such an array.
   """
   import cv2
 

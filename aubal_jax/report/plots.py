@@ -128,7 +128,7 @@ def learning(training, validation, *, floor=None, floor_name='', chosen=None):
     The SVG element as text.
 
   Raises:
-    ValueError: both are empty.
+    UserError: both are empty.
   """
   if not training and not validation:
     raise errors.UserError('training or validation must have a point to draw.')

@@ -94,7 +94,7 @@ def resample(
     then what is added, to be augmented.
 
   Raises:
-    ValueError: an argument breaks its rule; the message says which.
+    UserError: an argument breaks its rule; the message says which.
 
   Examples:
     >>> table = [[1, 0], [1, 0], [1, 0], [0, 1]]

@@ -16,7 +16,7 @@ def num_to_delete(fraction: float | None, num_rows: int) -> int:
   """Returns round(fraction N), but a row less than N; fraction None is .25.
 
   Raises:
-    ValueError: no row would be left.
+    UserError: no row would be left.
   """
   if fraction is not None and fraction >= 1:
     raise errors.UserError(

@@ -20,7 +20,7 @@ def make_plan(
     **settings: of `aubal.solve`: objective, upper, lam, ...
 
   Raises:
-    ValueError: both a fraction and a budget are given; or as `aubal.solve`.
+    UserError: both a fraction and a budget are given; or as `aubal.solve`.
   """
   del features
   from aubal_jax.balancing import solve as solve_lib

@@ -32,7 +32,7 @@ def make_plan(
     num_epochs: draws so often, one plan after the other.
 
   Raises:
-    ValueError: cap is not above 1, or num_epochs is below 1.
+    UserError: cap is not above 1, or num_epochs is below 1.
   """
   del features
   weights, _ = find_weights(labels, cap=cap)
@@ -62,7 +62,7 @@ def find_weights(labels, *, cap: float = CAP) -> tuple[np.ndarray, bool]:
     equally frequent with them, to 1 % of their mean.
 
   Raises:
-    ValueError: cap is not above 1.
+    UserError: cap is not above 1.
   """
   if not isinstance(cap, numbers.Real) or not 1 < cap < np.inf:
     raise errors.UserError(

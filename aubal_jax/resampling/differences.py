@@ -34,7 +34,7 @@ def adjusted_hamming(
 
 
 def check_threshold(threshold: float) -> None:
-  """Raises ValueError if a threshold of `adjusted_hamming` is out of range."""
+  """Raises UserError if a threshold of `adjusted_hamming` is out of range."""
   if not isinstance(threshold, numbers.Real) or not 0 <= threshold <= 1:
     raise errors.UserError(
       f'threshold must be from 0 to 1, a share of labels; it is {threshold!r}.'

@@ -38,7 +38,7 @@ def epochs(repeats: Callable[[], np.ndarray], num_epochs: int) -> plan_lib.Plan:
     num_epochs: how many.
 
   Raises:
-    ValueError: num_epochs is not a whole number above 0.
+    UserError: num_epochs is not a whole number above 0.
   """
   whole = isinstance(num_epochs, (int, np.integer))
   if isinstance(num_epochs, bool) or not whole or num_epochs < 1:

@@ -83,7 +83,7 @@ class Resampler(base.BaseEstimator):
       numbered anew. Synthetic rows make a table of whole numbers one of floats.
 
     Raises:
-      ValueError: X and y differ in length, y is no 0/1 table, or a parameter
+      UserError: X and y differ in length, y is no 0/1 table, or a parameter
         breaks its rule; the message says which.
     """
     X, y, seed = self._choose(X, y)
@@ -178,7 +178,7 @@ def _label_table(y):
   """Returns y as a data frame, array or CSR with two axes.
 
   Raises:
-    ValueError: there is none, or it is no table.
+    UserError: there is none, or it is no table.
   """
   if y is None:
     raise errors.UserError(

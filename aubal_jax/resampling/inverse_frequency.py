@@ -42,7 +42,7 @@ def make_plan(
     num_epochs: draws so often, one plan after the other.
 
   Raises:
-    ValueError: the reading is not known, or num_epochs is below 1.
+    UserError: the reading is not known, or num_epochs is below 1.
   """
   del features
   if reading not in READINGS:

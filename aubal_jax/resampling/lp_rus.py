@@ -29,7 +29,7 @@ def make_plan(labels, *, fraction, rng, features=None) -> plan_lib.Plan:
     features: not looked at.
 
   Raises:
-    ValueError: fraction asks for all rows.
+    UserError: fraction asks for all rows.
   """
   del features
   num_rows = labels.shape[0]

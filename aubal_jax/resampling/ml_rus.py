@@ -41,7 +41,7 @@ def make_plan(
     reading: 'bags' or 'no_minority'.
 
   Raises:
-    ValueError: fraction asks for all rows, or the reading is not known.
+    UserError: fraction asks for all rows, or the reading is not known.
   """
   del features
   if reading not in READINGS:

@@ -42,7 +42,7 @@ def make_plan(
     The plan; unchanged where every row would go.
 
   Raises:
-    ValueError: features are missing or not finite numbers, threshold is out of
+    UserError: features are missing or not finite numbers, threshold is out of
       range, or neighbours is no whole number above 0.
   """
   del fraction, rng

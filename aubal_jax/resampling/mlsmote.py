@@ -49,7 +49,7 @@ def make_plan(
     The plan; unchanged where no minority label has two positives.
 
   Raises:
-    ValueError: features are missing or not finite numbers, combine is none of
+    UserError: features are missing or not finite numbers, combine is none of
       these, or neighbours is no whole number above 0.
   """
   if combine not in COMBINES:

@@ -48,7 +48,7 @@ def make_plan(
     another that agrees.
 
   Raises:
-    ValueError: features are missing or not finite numbers, or neighbours is no
+    UserError: features are missing or not finite numbers, or neighbours is no
       whole number above 0.
   """
   num_rows = labels.shape[0]

@@ -37,7 +37,7 @@ def make_plan(
     The plan; unchanged where every row would go.
 
   Raises:
-    ValueError: features are missing or not finite numbers, or threshold is out
+    UserError: features are missing or not finite numbers, or threshold is out
       of range.
   """
   del fraction, rng

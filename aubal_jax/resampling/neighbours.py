@@ -16,7 +16,7 @@ def check(features, num_rows: int) -> np.ndarray:
     num_rows: N, rows of the label table.
 
   Raises:
-    ValueError: there are none, or not one row of them for each row of labels,
+    UserError: there are none, or not one row of them for each row of labels,
       or one is not a finite number.
   """
   if features is None:
@@ -64,7 +64,7 @@ def find(features, k: int, rows=None) -> np.ndarray:
     int64[Q, min(k, N - 1)].
 
   Raises:
-    ValueError: k is not a whole number above 0.
+    UserError: k is not a whole number above 0.
   """
   if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
     raise errors.UserError(

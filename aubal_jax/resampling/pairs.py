@@ -61,7 +61,7 @@ def draw(
     neighbours: how many; all others in smaller bags.
 
   Raises:
-    ValueError: see `neighbours.check` and `neighbours.find`.
+    UserError: see `neighbours.check` and `neighbours.find`.
   """
   features = neighbours_lib.check(features, labels.shape[0])
   starts, rows = bags.members(labels)

@@ -41,7 +41,7 @@ def make_plan(
     num_epochs: draws so often, one plan after the other.
 
   Raises:
-    ValueError: the threshold is not a share, or num_epochs is below 1.
+    UserError: the threshold is not a share, or num_epochs is below 1.
   """
   del features
   is_number = isinstance(threshold, numbers.Real)

@@ -36,7 +36,7 @@ def make_plan(
     The plan; unchanged where no minority label has two positives.
 
   Raises:
-    ValueError: features are missing or not finite numbers, or neighbours is no
+    UserError: features are missing or not finite numbers, or neighbours is no
       whole number above 0.
   """
   drawn = list(

@@ -75,7 +75,7 @@ def locked(path, busy: str) -> Iterator[None]:
     busy: what the error says before who holds it.
 
   Raises:
-    ValueError: another process holds it.
+    UserError: another process holds it.
   """
   path = pathlib.Path(path)
   made = [folder for folder in path.parents if not folder.exists()]
@@ -131,7 +131,7 @@ def read_json(path):
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: the file is not JSON; the message names it.
+    UserError: the file is not JSON; the message names it.
   """
   try:
     with open(path, encoding='utf-8') as file:

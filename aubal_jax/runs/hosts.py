@@ -51,7 +51,7 @@ def start(
     process_id: of this one, from 0.
 
   Raises:
-    ValueError: what the arguments say cannot be.
+    UserError: what the arguments say cannot be.
     OSError: the others could not be reached.
   """
   if how == 'no':
@@ -165,7 +165,7 @@ def _broadcast(content):
 
 
 def check_same(what: dict) -> None:
-  """Raises ValueError where settings differ from those of process 0.
+  """Raises UserError where settings differ from those of process 0.
 
   Args:
     what: name -> value.

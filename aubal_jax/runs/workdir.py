@@ -27,7 +27,7 @@ def check_folder(path) -> pathlib.Path:
   """Returns the folder's path; nothing is made yet.
 
   Raises:
-    ValueError: there is no such folder to be had, or it holds a run that no
+    UserError: there is no such folder to be had, or it holds a run that no
       config.json of ours vouches for.
   """
   if not str(path):
@@ -61,7 +61,7 @@ def locked(path: pathlib.Path, *, name: str = '.lock') -> Iterator[None]:
       made beside a run.
 
   Raises:
-    ValueError: another process is at work there.
+    UserError: another process is at work there.
   """
   busy = (
     f'Another run is at work in {path}; wait for it, or name another --workdir'
@@ -79,7 +79,7 @@ def locked(path: pathlib.Path, *, name: str = '.lock') -> Iterator[None]:
 
 
 def refuse_other(path: pathlib.Path, pinned: dict[str, dict]) -> None:
-  """Raises ValueError with the settings that differ from the folder's."""
+  """Raises UserError with the settings that differ from the folder's."""
   differ = {}
   for stage, entry in _stages(path).items():
     old = entry['settings']

@@ -63,7 +63,7 @@ class Confusion:
       The Confusion, int64[L] each.
 
     Raises:
-      ValueError: shapes differ, a label is neither 0 nor 1, or a probability
+      UserError: shapes differ, a label is neither 0 nor 1, or a probability
         of a known entry is not a number.
     """
     probability, label, known = check_entries(probability, label, known)
@@ -178,7 +178,7 @@ def check_entries(probability, label, known=None):
   """Returns (probability float[N, L], label bool[N, L], known bool[N, L]).
 
   Raises:
-    ValueError: shapes differ, a known label is neither 0 nor 1, or the
+    UserError: shapes differ, a known label is neither 0 nor 1, or the
       probability of a known entry is not a number.
   """
   probability, label = np.asarray(probability), np.asarray(label)
@@ -262,7 +262,7 @@ def tune_thresholds(probability, label, known=None):
     float64[L]; an entry is positive if its probability >= the threshold.
 
   Raises:
-    ValueError: as `check_entries`.
+    UserError: as `check_entries`.
   """
   probability, label, known = check_entries(probability, label, known)
   return np.array(

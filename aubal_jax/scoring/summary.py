@@ -57,7 +57,7 @@ def summarise(
     tuned thresholds under `tuned`. `*_interval` is [low, high].
 
   Raises:
-    ValueError: shapes differ, no image, or label names repeat.
+    UserError: shapes differ, no image, or label names repeat.
   """
   probability, label, known = metrics.check_entries(probability, label, known)
   names = [str(name) for name in label_names]
@@ -111,7 +111,7 @@ def summarise(
 
 
 def _check_summary(label, names, groups):
-  """Raises ValueError where `summarise` has no meaning."""
+  """Raises UserError where `summarise` has no meaning."""
   if not len(label):
     raise errors.UserError(
       'label must hold at least one image, but has none: choose a split '

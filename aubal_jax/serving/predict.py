@@ -29,7 +29,7 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
     overwrite: predict anew what was predicted before.
 
   Raises:
-    ValueError, OSError: the user has to mend something.
+    UserError, OSError: the user has to mend something.
     SystemExit: a signal came; the rows so far are kept.
   """
   from aubal_jax.network import bundle

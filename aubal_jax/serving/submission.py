@@ -51,7 +51,7 @@ def write(
     The files, sorted.
 
   Raises:
-    ValueError: an argument breaks one of these rules, or there is something
+    UserError: an argument breaks one of these rules, or there is something
       else in the folder.
   """
   if kind not in KINDS:
@@ -86,7 +86,7 @@ def check(ids: Sequence[str], label_names: Sequence[str]) -> dict[str, int]:
   """Returns video -> its highest frame, of images that `write` would take.
 
   Raises:
-    ValueError: it would not take them, or the labels.
+    UserError: it would not take them, or the labels.
   """
   _header(label_names)
   highest = {}

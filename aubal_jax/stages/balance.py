@@ -152,7 +152,7 @@ def solve_settings(config) -> dict:
   """Returns the arguments of `solve` that `config.balance` names.
 
   Raises:
-    ValueError: more devices are asked for than there are.
+    UserError: more devices are asked for than there are.
   """
   import jax
 

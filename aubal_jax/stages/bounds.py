@@ -15,7 +15,7 @@ def find_upper(inputs, labelsets):
     labelsets: the `Labelsets` of the training split.
 
   Raises:
-    ValueError: there are no groups, or nothing to find clusters of content in.
+    UserError: there are no groups, or nothing to find clusters of content in.
   """
   settings, dataset = inputs.config.balance, inputs.dataset
   if settings.diversity == 'none':

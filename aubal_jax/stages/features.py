@@ -13,7 +13,7 @@ def find_features(inputs, rows):
     rows: int[R], rows of the table.
 
   Raises:
-    ValueError: the table has no features, or there are no images.
+    UserError: the table has no features, or there are no images.
   """
   from aubal_jax.media import embedding
 

@@ -134,7 +134,7 @@ class Inputs:
     )
 
   def need_images(self):
-    """Raises ValueError where the data set has labels alone."""
+    """Raises UserError where the data set has labels alone."""
     if self.dataset.load_images is None:
       raise errors.UserError(
         'This data set has labels but no images: it can be balanced '
@@ -148,7 +148,7 @@ class Inputs:
     not found out at the end.
 
     Raises:
-      ValueError: there are no images, or some cannot be read.
+      UserError: there are no images, or some cannot be read.
     """
     self.need_images()
     if self._images is None:
@@ -159,7 +159,7 @@ class Inputs:
     """Reads the images once, for itself and for inputs that are from `within`.
 
     Raises:
-      ValueError: as `images`.
+      UserError: as `images`.
     """
     images = self.images()
     for other in others:

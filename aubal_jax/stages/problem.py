@@ -21,7 +21,7 @@ def find_labelsets(inputs) -> labelsets_lib.Labelsets:
   """Returns the labelsets of the training split.
 
   Raises:
-    ValueError: there is nothing in them to balance.
+    UserError: there is nothing in them to balance.
   """
   dataset = inputs.dataset
   rows = dataset.rows('train')

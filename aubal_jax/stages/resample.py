@@ -40,7 +40,7 @@ def make_plan(inputs, rows):
     rows: int[R], the training rows of the table.
 
   Raises:
-    ValueError: the method cannot do what is asked for on these labels.
+    UserError: the method cannot do what is asked for on these labels.
   """
   config, dataset = inputs.config, inputs.dataset
   method = config.balance.method

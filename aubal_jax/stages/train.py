@@ -18,7 +18,7 @@ SCORES = ('f1_macro', 'f1_micro', 'accuracy', 'awc')
 
 
 def check(config) -> None:
-  """Raises ValueError for what is wrong whatever the table."""
+  """Raises UserError for what is wrong whatever the table."""
   from aubal_jax.network import tensorboard
 
   if config.train.tensorboard:

@@ -38,7 +38,7 @@ def make_parts(inputs) -> Parts:
   """Returns the parts.
 
   Raises:
-    ValueError: there is no plan, or none of this data set; the devices cannot
+    UserError: there is no plan, or none of this data set; the devices cannot
       share a batch; or patience has nothing to go by.
   """
   config, dataset = inputs.config, inputs.dataset
@@ -83,7 +83,7 @@ def _load_plan(path, dataset):
   """Returns the plan, if it can be one of this data set.
 
   Raises:
-    ValueError: there is none, or it is of other labels or rows.
+    UserError: there is none, or it is of other labels or rows.
   """
   if not path.exists():
     raise errors.UserError(

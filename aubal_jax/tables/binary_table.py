@@ -15,7 +15,7 @@ def as_binary(table, name: str = 'labels') -> np.ndarray | sparse.csr_array:
   one is never changed.
 
   Raises:
-    ValueError: not two axes, an entry that is neither 0 nor 1, or one that is
+    UserError: not two axes, an entry that is neither 0 nor 1, or one that is
       there twice in a sparse table.
   """
   return as_checked(as_table(table, name), name)
@@ -25,7 +25,7 @@ def as_table(table, name: str) -> np.ndarray | sparse.csr_array:
   """Returns what is or can be a table [N, L]; its entries are not looked at.
 
   Raises:
-    ValueError: not two axes.
+    UserError: not two axes.
   """
   if not sparse.issparse(table):
     try:

@@ -22,7 +22,7 @@ def finish(
     float32[N, F] (None without a column), and notes.
 
   Raises:
-    ValueError: a number is infinite, or too large for float32.
+    UserError: a number is infinite, or too large for float32.
   """
   if values is None or not values.shape[1]:
     return None, ()
@@ -52,7 +52,7 @@ def of_columns(rows: table.Table, names: Sequence[str]) -> np.ndarray | None:
   """Returns float64[N, F], the columns called so; NaN for a blank cell.
 
   Raises:
-    ValueError: a name is not text or there twice, a column does not exist, or
+    UserError: a name is not text or there twice, a column does not exist, or
       a cell is no number.
   """
   if isinstance(names, str) or len(set(names)) != len(names):

@@ -81,7 +81,7 @@ def find_labelsets(labels, known=None) -> Labelsets:
     first chunk is.
 
   Raises:
-    ValueError: `known` has another shape, or is False where a label is 1; or
+    UserError: `known` has another shape, or is False where a label is 1; or
       `labels` has not two axes, or holds something but 0 and 1, or a
       sparse one the same entry twice; or there is no chunk, or one has another
       number of labels than the first. The message names the chunk, counted

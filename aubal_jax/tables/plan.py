@@ -99,7 +99,7 @@ def load(path) -> Plan:
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: the file is not a whole plan.
+    UserError: the file is not a whole plan.
   """
   try:
     with open(path, 'rb') as file, np.load(file) as arrays:
@@ -135,7 +135,7 @@ def spread(index, counts, *, label_names=(), rows=None, seed: int = 0) -> Plan:
     seed: of the draw; or a NumPy Generator to draw from.
 
   Raises:
-    ValueError: `counts` is negative somewhere, or asks for rows of a group
+    UserError: `counts` is negative somewhere, or asks for rows of a group
       that has none; or seed is not a whole number from 0.
 
   Examples:

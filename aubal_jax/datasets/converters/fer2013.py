@@ -30,7 +30,7 @@ def list_images(folder, names):
 
   Raises:
     FileNotFoundError: there is none.
-    ValueError: there are more than there are names: numbers of rows.
+    UserError: there are more than there are names: numbers of rows.
   """
   found = {
     name: file
@@ -68,7 +68,7 @@ def write_images(path, folder, names, usages, lines):
     Name without suffix -> file.
 
   Raises:
-    ValueError: a row is wrong, or not of the same usage as that of the other
+    UserError: a row is wrong, or not of the same usage as that of the other
       table.
   """
   report = progress.Progress(len(names), 'Writing images')

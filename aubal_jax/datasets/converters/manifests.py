@@ -63,7 +63,7 @@ def raf_au(
 
   Raises:
     FileNotFoundError: labels or images are not there; says what is.
-    ValueError: an option or a line is wrong.
+    UserError: an option or a line is wrong.
   """
   out = _check_out(out)
   for name, value, choices in (
@@ -95,7 +95,7 @@ def raf_au(
 
 
 def _read_raf_au(path, one_sided):
-  """Returns image -> set of its AUs; raises ValueError on a bad line."""
+  """Returns image -> set of its AUs; raises UserError on a bad line."""
   with open(path, encoding='utf-8-sig', errors='replace') as file:
     lines = [(n, line.split()) for n, line in enumerate(file, 1)]
   coded, bad = {}, []
@@ -157,7 +157,7 @@ def fer_plus(
 
   Raises:
     FileNotFoundError: votes or images are not there; says what is.
-    ValueError: an option or a row is wrong, or the two tables are not of one
+    UserError: an option or a row is wrong, or the two tables are not of one
       set.
   """
   out = _check_out(out)
@@ -232,7 +232,7 @@ def _read_votes(path):
 
 
 def _check_out(out):
-  """Returns the path of the manifest; raises ValueError if it cannot be."""
+  """Returns the path of the manifest; raises UserError if it cannot be."""
   out = pathlib.Path(out)
   if out.suffix.lower() != '.csv' or out.is_dir():
     raise errors.UserError(f'{out}: name the .csv file to write, not a folder.')

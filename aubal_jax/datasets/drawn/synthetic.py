@@ -48,7 +48,7 @@ def draw_labels(num_rows: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _check(sizes, seed, image_size, channels):
-  """Raises ValueError on arguments of `load` that make no data set."""
+  """Raises UserError on arguments of `load` that make no data set."""
   for name, size in sizes.items():
     if size < 0:
       raise errors.UserError(f'num_{name} must be 0 or more, not {size}.')
@@ -94,7 +94,7 @@ def load(
     channels: 1, or 3 for the same grey three times.
 
   Raises:
-    ValueError: a size is negative or all are 0, image_size is below 16, or
+    UserError: a size is negative or all are 0, image_size is below 16, or
       channels is neither 1 nor 3.
   """
   sizes = {'train': num_train, 'validation': num_validation, 'test': num_test}

@@ -29,7 +29,7 @@ def load(*, num_rows: int = 1200, seed: int = 0) -> dataset.Dataset:
     The data set, its features float32[N, NUM_FEATURES].
 
   Raises:
-    ValueError: num_rows is below 1, or the seed below 0.
+    UserError: num_rows is below 1, or the seed below 0.
   """
   if num_rows < 1 or seed < 0:
     raise errors.UserError(

@@ -36,7 +36,7 @@ def read(name: str, path: str, **options) -> annotations.Annotations:
   Raises:
     FileNotFoundError: it is not there; says what was looked for, and what was
       found instead.
-    ValueError: a file breaks a rule; names it, the line and the content.
+    UserError: a file breaks a rule; names it, the line and the content.
   """
   module, _ = READERS[name]
   return importlib.import_module(module).read(path, **options)

@@ -19,7 +19,7 @@ def read(path: str) -> annotations.Annotations:
     path: the table, or a folder that holds one table.
 
   Raises:
-    FileNotFoundError, ValueError: a folder without a table or with several;
+    FileNotFoundError, UserError: a folder without a table or with several;
       otherwise see `manifest.read`.
   """
   if os.path.isdir(path):

@@ -48,7 +48,7 @@ def read(folder: str, release: str = '2020') -> annotations.Annotations:
 
   Raises:
     FileNotFoundError: annotations or images are not there; says what is.
-    ValueError: a file breaks a rule; names it, the line and the content.
+    UserError: a file breaks a rule; names it, the line and the content.
   """
   if release not in aff_wild2_rows.LABELS:
     raise errors.UserError(

@@ -57,7 +57,7 @@ def read(path: str, label_names: tuple[str, ...]) -> Rows:
   It costs what the distinct rows cost: a million rows take about 1 s.
 
   Raises:
-    ValueError: it breaks a rule; names the line and the content.
+    UserError: it breaks a rule; names the line and the content.
   """
   names, lines = _read_lines(path)
   if names[0] in ('image', 'image_location'):
@@ -160,7 +160,7 @@ def _parse(row, width, take):
 
 
 def _error(path, bad, lines, rule):
-  """Returns the ValueError about the rows `bad`, counted from 0."""
+  """Returns the UserError about the rows `bad`, counted from 0."""
   shown = bad[: table.SHOWN]
   return table.finding_error(
     path,

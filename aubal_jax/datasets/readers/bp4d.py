@@ -37,7 +37,7 @@ def read(folder: str) -> annotations.Annotations:
 
   Raises:
     FileNotFoundError: codes or images are not there; says what is.
-    ValueError: a file breaks a rule; names it, the line and the content.
+    UserError: a file breaks a rule; names it, the line and the content.
   """
   root = folders.find_folder(
     folder, ('AU_OCC', 'AUCoding'), skip=r'[FM]\d{3}.*'

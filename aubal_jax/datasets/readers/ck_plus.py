@@ -51,7 +51,7 @@ def read(folder: str, frames: str = 'sequence') -> annotations.Annotations:
 
   Raises:
     FileNotFoundError: images or FACS are not there; says what is.
-    ValueError: a file breaks a rule; names it, the line and the content.
+    UserError: a file breaks a rule; names it, the line and the content.
   """
   if frames not in FRAMES:
     raise errors.UserError(

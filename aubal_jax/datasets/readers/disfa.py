@@ -40,7 +40,7 @@ def read(folder: str, least_intensity: int = 2) -> annotations.Annotations:
 
   Raises:
     FileNotFoundError: labels or images are not there; says what is.
-    ValueError: a file breaks a rule; names it, the line and the content.
+    UserError: a file breaks a rule; names it, the line and the content.
   """
   if least_intensity not in range(1, 6):
     raise errors.UserError(
@@ -116,7 +116,7 @@ def _read_subject(paths):
 
 
 def _read_file(path):
-  """Returns the `Rows` of a file; raises ValueError on a bad intensity."""
+  """Returns the `Rows` of a file; raises UserError on a bad intensity."""
   rows = frames.read_rows(path, width=2)
   bad = np.flatnonzero(
     ~np.isin(rows.values[:, 1], (*range(6), *frames.UNKNOWN))

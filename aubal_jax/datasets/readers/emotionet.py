@@ -79,7 +79,7 @@ def read(folder: str, kind: str = 'manual') -> annotations.Annotations:
 
   Raises:
     FileNotFoundError: files or images are not there; says what is.
-    ValueError: a file breaks a rule; names it, the line and the content.
+    UserError: a file breaks a rule; names it, the line and the content.
   """
   if kind not in FILES:
     raise errors.UserError(

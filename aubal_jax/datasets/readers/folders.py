@@ -95,7 +95,7 @@ def find_folder(
 
   Raises:
     FileNotFoundError: there is none; says what stands there instead.
-    ValueError: two are equally good.
+    UserError: two are equally good.
   """
   for name in candidates:
     for level in levels(root, skip=skip):
@@ -153,7 +153,7 @@ def list_files(folder: str, suffixes: Sequence[str]) -> dict[str, str]:
 
   Raises:
     FileNotFoundError: there is no such folder.
-    ValueError: two files differ in their suffix only.
+    UserError: two files differ in their suffix only.
   """
   found = {}
   waiting = [(os.fspath(folder), '')]
@@ -179,7 +179,7 @@ def list_names(folder: str) -> dict[str, str]:
 
   Raises:
     FileNotFoundError: there is no such folder.
-    ValueError: two images have one name, here or there.
+    UserError: two images have one name, here or there.
   """
   found = {}
   for name, file in list_images(folder).items():

@@ -58,7 +58,7 @@ def read_rows(path: str, *, width: int | None = None) -> Rows:
       then the first line that is not blank.
 
   Raises:
-    ValueError: there is no row, a row is no such numbers, or a frame is below
+    UserError: there is no row, a row is no such numbers, or a frame is below
       0 or listed twice.
   """
   with open(path, encoding='utf-8-sig', errors='replace') as file:
@@ -81,7 +81,7 @@ def read_rows(path: str, *, width: int | None = None) -> Rows:
 
 
 def _check_frames(rows):
-  """Raises ValueError if a frame is below 0 or stands in two rows."""
+  """Raises UserError if a frame is below 0 or stands in two rows."""
   _, first, number = np.unique(
     rows.frames, return_index=True, return_inverse=True
   )
@@ -104,7 +104,7 @@ def _check_frames(rows):
 
 
 def _parse(path, lines, numbers, width):
-  """Returns int64[R, width] of the lines; raises ValueError on a bad one."""
+  """Returns int64[R, width] of the lines; raises UserError on a bad one."""
   try:
     values = np.loadtxt(lines, delimiter=',', comments=None, ndmin=2)
   except ValueError:
@@ -144,7 +144,7 @@ def find_images(
     video, as `clip_name` spells it -> path without number -> frame -> file.
 
   Raises:
-    ValueError: two images in one place have the same number.
+    UserError: two images in one place have the same number.
   """
   expression = re.compile(f'({pattern})' + r'(\d+)', re.I | re.A | re.S)
   found = {}
@@ -178,7 +178,7 @@ def only_place(
       count whose path it is found in, in any case.
 
   Raises:
-    ValueError: there is more than one.
+    UserError: there is more than one.
   """
   chosen = [p for p in places if re.search(prefer, p, re.I)] or [*places]
   if len(chosen) > 1:

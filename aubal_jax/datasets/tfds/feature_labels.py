@@ -125,7 +125,7 @@ def select(
     where: the set, for messages.
 
   Raises:
-    ValueError: there is none, or more than one, that is called so.
+    UserError: there is none, or more than one, that is called so.
   """
   if isinstance(wanted, str):
     raise errors.UserError(
@@ -233,7 +233,7 @@ def parse(
     uint8[B, l] labels, 0 where unknown, and bool[B, l] known.
 
   Raises:
-    ValueError: a number is not 0 or 1; names its row.
+    UserError: a number is not 0 or 1; names its row.
   """
   shape = (len(values), len(source.names))
   labels = np.zeros(shape, np.uint8)

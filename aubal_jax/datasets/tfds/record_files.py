@@ -38,7 +38,7 @@ def open_builder(name: str, data_dir: str):
     data_dir: folder of prepared sets; '' is TFDS's own.
 
   Raises:
-    ValueError: it is not there; says how to prepare it.
+    UserError: it is not there; says how to prepare it.
   """
   import tensorflow as tf
   import tensorflow_datasets as tfds
@@ -87,7 +87,7 @@ def find_parts(builder) -> tuple[tuple[Part, ...], tuple[str, ...]]:
   """Returns the splits that are used, and notes on the others.
 
   Raises:
-    ValueError: none of them trains.
+    UserError: none of them trains.
   """
   parts, start, left = [], 0, []
   for name, info in builder.info.splits.items():
@@ -122,7 +122,7 @@ def read_batches(
     paths: features, at least one.
 
   Raises:
-    ValueError: files are damaged, or missing.
+    UserError: files are damaged, or missing.
   """
   partial = _partial(paths, None)
   num_read = 0
@@ -154,7 +154,7 @@ def read_images(
     rows: int[R], counted in the split, ascending and distinct.
 
   Raises:
-    ValueError: files are damaged, or missing.
+    UserError: files are damaged, or missing.
   """
   import tensorflow_datasets as tfds
 

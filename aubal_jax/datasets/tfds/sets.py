@@ -51,7 +51,7 @@ def load(
     pixels: what an image becomes; its crop must be 'none'.
 
   Raises:
-    ValueError: the set is not prepared, has no image or no train split, the
+    UserError: the set is not prepared, has no image or no train split, the
       labels are not plain, or its files are damaged.
   """
   if pixels.crop != 'none':
@@ -85,7 +85,7 @@ def read_labels(
     'validation' or 'test') and str[N] ids.
 
   Raises:
-    ValueError: as `load`.
+    UserError: as `load`.
   """
   found, parts = _annotate(
     record_files.open_builder(name, data_dir), label_columns
@@ -215,7 +215,7 @@ def _find_image(builder):
   """Returns the path of the image feature, and notes.
 
   Raises:
-    ValueError: there is none.
+    UserError: there is none.
   """
   import tensorflow_datasets as tfds
 
@@ -255,7 +255,7 @@ class _LoadImages:
     """Returns uint8[R, H, W, C].
 
     Raises:
-      ValueError: an image cannot be decoded, or the files are damaged; says
+      UserError: an image cannot be decoded, or the files are damaged; says
         which row.
     """
     rows = np.asarray(rows, np.int64)

@@ -27,7 +27,7 @@ def find_upper(
     float64[S] in the order of `find_labelsets`; `upper` where kind is 'none'.
 
   Raises:
-    ValueError: the table has no groups, and kind is 'group'.
+    UserError: the table has no groups, and kind is 'group'.
   """
   if kind == 'none':
     return upper

@@ -37,7 +37,7 @@ _LET_GO_EVERY = 10  # Cells on images.
 
 
 def check(config) -> None:
-  """Raises ValueError for what is wrong whatever the data."""
+  """Raises UserError for what is wrong whatever the data."""
   from aubal_jax.balancing import objective
   from aubal_jax.network import losses
 
@@ -82,7 +82,7 @@ def _values(config, key: str) -> list[str]:
   """Returns what a setting holds, as text; the text 'a,b' is two values.
 
   Raises:
-    ValueError: it holds nothing.
+    UserError: it holds nothing.
   """
   given = ','.join(map(str, config.compare[key])).split(',')
   values = list(dict.fromkeys(v for v in map(str.strip, given) if v))
@@ -115,7 +115,7 @@ def run(inputs) -> None:
   """Runs every cell that is not done yet, and compares them all.
 
   Raises:
-    ValueError: data lack what a comparison needs, or a cell's folder is of
+    UserError: data lack what a comparison needs, or a cell's folder is of
       another comparison.
     SystemExit: some failed; their rows say why. Or a signal came.
   """

@@ -52,7 +52,7 @@ def draw(
     not write to their arrays: a table's splits are kept.
 
   Raises:
-    ValueError: a number is too small, or there are too few rows or groups.
+    UserError: a number is too small, or there are too few rows or groups.
   """
   if repeats < 1 or num_folds < 2:
     raise errors.UserError(

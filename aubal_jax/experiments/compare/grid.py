@@ -70,7 +70,7 @@ def _named(letter, number) -> list[str]:
 
 
 def check_method(method: str, *, objectives, losses) -> None:
-  """Raises ValueError where a method is none that can be compared.
+  """Raises UserError where a method is none that can be compared.
 
   Args:
     method: see `Cell`.

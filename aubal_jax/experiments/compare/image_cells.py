@@ -28,7 +28,7 @@ def make_inputs(inputs, grid) -> dict:
     grid: all the choices of `cells.make_grid`, but for what is compared on.
 
   Raises:
-    ValueError: there are no images, a split lacks, or folds are all alike.
+    UserError: there are no images, a split lacks, or folds are all alike.
   """
   config = inputs.config
   inputs.need_images()

@@ -15,7 +15,7 @@ def split_of(dataset: dataset_lib.Dataset, fold: int | None) -> folds.Split:
   """Returns the rows that a net of this data set trains and is scored on.
 
   Raises:
-    ValueError: there is nothing to tune thresholds on, or nothing to test.
+    UserError: there is nothing to tune thresholds on, or nothing to test.
   """
   for name, mend in (
     ('validation', 'set config.data.validation_fraction'),
@@ -50,7 +50,7 @@ def make_trial(
     seconds: of `resample` and `train`; None where they are not known.
 
   Raises:
-    ValueError: as `split_of`.
+    UserError: as `split_of`.
   """
   split = split_of(dataset, fold)
   return {

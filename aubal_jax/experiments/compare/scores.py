@@ -39,7 +39,7 @@ def score(
     known. A score that no label has is None.
 
   Raises:
-    ValueError: shapes differ, or a probability is not a number.
+    UserError: shapes differ, or a probability is not a number.
   """
   validation = _entries(dataset, split.validation)
   test = _entries(dataset, split.test)

@@ -59,7 +59,7 @@ def estimate(values, ratio: float) -> Estimate:
     ratio: n_test / n_train of a split; 0: the values are independent.
 
   Raises:
-    ValueError: there is no value.
+    UserError: there is no value.
   """
   values = np.asarray(values, np.float64)
   if not values.size:

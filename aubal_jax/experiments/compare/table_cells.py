@@ -23,7 +23,7 @@ def load(config, paths) -> dict:
   """Returns name -> table, in the order of the paths.
 
   Raises:
-    FileNotFoundError, ValueError: a file has to be mended; two have one name.
+    FileNotFoundError, UserError: a file has to be mended; two have one name.
   """
   tables = {}
   for path in paths:
@@ -53,7 +53,7 @@ def make_inputs(inputs, grid, tables) -> dict:
     tables: from `load`.
 
   Raises:
-    ValueError: growth is to be bounded by groups that a table does not have.
+    UserError: growth is to be bounded by groups that a table does not have.
   """
   found = cells_lib.make_grid([*tables], cells_lib.TABLE, **grid)
   for cell in found:

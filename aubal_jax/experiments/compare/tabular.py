@@ -68,7 +68,7 @@ def run_cell(
     The content of result.json.
 
   Raises:
-    ValueError: the table has no features, a name is not known, or the
+    UserError: the table has no features, a name is not known, or the
       resampler refuses an argument.
   """
   if dataset.features is None:

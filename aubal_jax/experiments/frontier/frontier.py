@@ -26,7 +26,7 @@ _COLUMNS = (
 
 
 def check(_) -> None:
-  """Raises ValueError for what is wrong whatever the settings."""
+  """Raises UserError for what is wrong whatever the settings."""
   if not importlib.util.find_spec('matplotlib'):
     raise errors.UserError(
       'config.task=frontier needs matplotlib for its plot, which is not '

@@ -60,7 +60,7 @@ def plot(frontier, path) -> None:
     path: of the picture, .png, .svg or .pdf; written whole or not at all.
 
   Raises:
-    ValueError: the path ends in something else.
+    UserError: the path ends in something else.
   """
   import matplotlib
   from matplotlib.figure import Figure

@@ -37,7 +37,7 @@ class Cell(typing.NamedTuple):
 
 
 def check(config) -> None:
-  """Raises ValueError for what is wrong whatever the table."""
+  """Raises UserError for what is wrong whatever the table."""
   from aubal_jax.network import losses
   from aubal_jax.network import optimizer as optimizer_lib
 
@@ -80,7 +80,7 @@ def _values(config, key: str) -> list[str]:
   """Returns what a setting holds, as text; the text 'a,b' is two values.
 
   Raises:
-    ValueError: it holds nothing.
+    UserError: it holds nothing.
   """
   given = ','.join(map(str, config.search[key])).split(',')
   values = list(dict.fromkeys(v for v in map(str.strip, given) if v))

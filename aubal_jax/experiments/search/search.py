@@ -40,7 +40,7 @@ def run(inputs) -> None:
   """Trains every cell that is not trained yet, and compares them all.
 
   Raises:
-    ValueError: a batch cannot be shared, there is no validation split, or a
+    UserError: a batch cannot be shared, there is no validation split, or a
       cell's folder is of another search.
     SystemExit: some failed; their rows say why. Or a signal came.
   """

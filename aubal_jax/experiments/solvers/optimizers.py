@@ -24,7 +24,7 @@ _TELL_SECONDS = 5.0
 
 
 def check(config) -> None:
-  """Raises ValueError for what is wrong whatever the table."""
+  """Raises UserError for what is wrong whatever the table."""
   from aubal_jax.balancing import solve
   from aubal_jax.experiments.solvers import rivals
 
@@ -105,7 +105,7 @@ def _print_done(record) -> None:
 
 
 def _prepared(config, labelsets):
-  """Returns the `Instance`; raises ValueError where a setting is wrong."""
+  """Returns the `Instance`; raises UserError where a setting is wrong."""
   from aubal_jax.balancing import prepare
 
   instance = prepare.prepare(

@@ -215,7 +215,7 @@ def available(name: str) -> bool:
     name: of `RIVALS`.
 
   Raises:
-    ValueError: there is no such rival.
+    UserError: there is no such rival.
   """
   if name not in RIVALS:
     raise errors.UserError(
@@ -225,7 +225,7 @@ def available(name: str) -> bool:
 
 
 def _check(name, instance, tol, penalties):
-  """Raises ValueError where a rival cannot be asked."""
+  """Raises UserError where a rival cannot be asked."""
   if not len(instance):
     raise errors.UserError('instance must hold a labelset; it holds none.')
   if not tol > 0:

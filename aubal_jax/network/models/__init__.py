@@ -65,7 +65,7 @@ def make_model(
     [B, L], float32 or wider.
 
   Raises:
-    ValueError: the name or the stem is not known, or a number is out of range.
+    UserError: the name or the stem is not known, or a number is out of range.
   """
   if name not in MODELS:
     raise errors.UserError(
@@ -103,7 +103,7 @@ def compute_dtype(name: str):
       on CPUs, where it is faster.
 
   Raises:
-    ValueError: the name is not known.
+    UserError: the name is not known.
   """
   dtypes = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
   dtypes['auto'] = dtypes[
@@ -130,7 +130,7 @@ def scale_images(images, dtype=jnp.float32):
     dtype[..., H, W, C], images / 255.
 
   Raises:
-    ValueError: the images are not uint8.
+    UserError: the images are not uint8.
   """
   if images.dtype != jnp.uint8:
     raise errors.UserError(

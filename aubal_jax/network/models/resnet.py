@@ -120,7 +120,7 @@ class ResNet(nn.Module):
       float[B, L] logits, float32 or wider; the sigmoid is the loss's.
 
     Raises:
-      ValueError: the images are not a batch of floating-point images.
+      UserError: the images are not a batch of floating-point images.
     """
     if images.ndim != 4 or not jnp.issubdtype(images.dtype, jnp.floating):
       raise errors.UserError(

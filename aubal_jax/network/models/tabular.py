@@ -49,7 +49,7 @@ MODELS = types.MappingProxyType(
 
 
 def make_model(name: str, num_outputs: int) -> nn.Module:
-  """Returns the model called `name`; raises ValueError on an unknown one."""
+  """Returns the model called `name`; raises UserError on an unknown one."""
   if name not in MODELS:
     raise errors.UserError(
       f'Unknown model {name!r}; choose one of {sorted(MODELS)}.'

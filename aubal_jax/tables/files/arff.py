@@ -38,7 +38,7 @@ def read(path: pathlib.Path, label_columns: Sequence[str] = ()) -> table.Table:
     The table, its columns the labels; rows are counted from 0.
 
   Raises:
-    ValueError: the file or the XML is damaged, an attribute is not there,
+    UserError: the file or the XML is damaged, an attribute is not there,
       nothing says what the labels are, or liac-arff is not installed.
   """
   decoded = _decode(path)

@@ -32,7 +32,7 @@ def read(path: pathlib.Path) -> table.Table:
   there may be `features` [N, F], numbers, NaN where one is missing.
 
   Raises:
-    ValueError: the file is damaged, or not of this form; names it.
+    UserError: the file is damaged, or not of this form; names it.
   """
   mend = 'Save it with numpy.savez(path, labels=labels, label_names=names).'
   try:
@@ -85,7 +85,7 @@ def read(path: pathlib.Path) -> table.Table:
 
 
 def _checked_features(path, features, num_rows):
-  """Returns features as float64; raises ValueError unless they are [N, F]."""
+  """Returns features as float64; raises UserError unless they are [N, F]."""
   if features.dtype.kind not in 'biuf' or features.shape[:-1] != (num_rows,):
     raise errors.UserError(
       f"{path}: 'features' must be numbers [{num_rows}, F], one row for each "

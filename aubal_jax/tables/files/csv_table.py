@@ -31,7 +31,7 @@ def read(path: pathlib.Path) -> table.Table:
   about 3 s.
 
   Raises:
-    ValueError: it is empty, not UTF-8 or not CSV; it has no header (all its
+    UserError: it is empty, not UTF-8 or not CSV; it has no header (all its
       names are numbers, true, false or blank); a column has no name or the
       name of another; a row has more or fewer cells than the header.
   """
@@ -117,7 +117,7 @@ def _chunks(rows, keep_blank):
 
 
 def _check_widths(path, lines, rows, width):
-  """Raises ValueError if a row has not `width` cells."""
+  """Raises UserError if a row has not `width` cells."""
   if set(map(len, rows)) == {width}:
     return
   bad = [n for n, row in enumerate(rows) if len(row) != width]

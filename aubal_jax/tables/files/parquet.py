@@ -19,7 +19,7 @@ def read(path: pathlib.Path) -> table.Table:
   cells say its type, so that it can be there, but not be a label.
 
   Raises:
-    ValueError: it is damaged or not Parquet; a column has no name or the name
+    UserError: it is damaged or not Parquet; a column has no name or the name
       of another; there is no row; or pyarrow is not installed.
   """
   try:

@@ -103,7 +103,7 @@ class Table:
   def error(
     self, rows: Sequence[int], found: Sequence[str], total: int, rule: str
   ) -> ValueError:
-    """Returns the ValueError that says what was `found` in which `rows`.
+    """Returns the UserError that says what was `found` in which `rows`.
 
     Args:
       rows: the first offending rows, counted from 0.
@@ -132,7 +132,7 @@ def finding_error(
   rule: str,
   unit: str = 'line',
 ) -> ValueError:
-  """Returns a ValueError 'path:line: found; line n: found (total). rule'."""
+  """Returns a UserError 'path:line: found; line n: found (total). rule'."""
   pairs = list(zip(lines, found, strict=True))[:SHOWN]
   (line, what), *others = pairs
   text = '; '.join(
@@ -199,7 +199,7 @@ def read(path: os.PathLike | str) -> Table:
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: it is damaged, or breaks a rule of tables.
+    UserError: it is damaged, or breaks a rule of tables.
   """
   path = check_exists(path)
   if path.suffix.lower() == '.parquet':
@@ -222,7 +222,7 @@ def make_column(cells: Iterable[str], codes: np.ndarray) -> Column:
 
 
 def check_names(where: str, names: Sequence[str]) -> None:
-  """Raises ValueError on a column name that is blank or there twice."""
+  """Raises UserError on a column name that is blank or there twice."""
   if '' in names:
     raise errors.UserError(
       f'{where}: column {names.index("") + 1} of {len(names)} has no name. '

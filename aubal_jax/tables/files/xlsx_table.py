@@ -16,7 +16,7 @@ def read(path: os.PathLike | str) -> table.Table:
   ones are left out. 25,000 rows of 62 cells take about 10 s.
 
   Raises:
-    ValueError: openpyxl is not installed or cannot open the file; it has more
+    UserError: openpyxl is not installed or cannot open the file; it has more
       or less than one filled sheet; two columns have one name.
   """
   try:

@@ -73,7 +73,7 @@ def read(
 
   Raises:
     FileNotFoundError: of the reader.
-    ValueError: of the reader, or no row can be used.
+    UserError: of the reader, or no row can be used.
   """
   found = readers.read(builder.name, os.fspath(manual_dir), **options)
   name = builder.info.full_name
