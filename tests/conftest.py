@@ -1,6 +1,9 @@
 """What every test runs under: four host devices, no silent broadcasting."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 # Before JAX starts: tests compare one device with several.
 os.environ['XLA_FLAGS'] = (
@@ -8,10 +11,14 @@ os.environ['XLA_FLAGS'] = (
 )
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '2'
 os.environ['MPLBACKEND'] = 'agg'
-
-import atexit
-import shutil
-import tempfile
+# Equal programs are compiled once a session, by its workers and subprocesses:
+# a worker of pytest-xdist has the folder from its parent, which deletes it.
+os.environ['JAX_COMPILATION_CACHE_DIR'] = (
+  os.environ['JAX_COMPILATION_CACHE_DIR']
+  if 'PYTEST_XDIST_WORKER' in os.environ
+  else tempfile.mkdtemp(prefix='aubal_jax_tests_')
+)
+os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
 
 import jax
 import pytest
@@ -19,18 +26,50 @@ from hypothesis import settings
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
-# Equal programs are compiled once a session, in subprocesses too.
-_CACHE = tempfile.mkdtemp(prefix='aubal_jax_tests_')
-atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
-os.environ['JAX_COMPILATION_CACHE_DIR'] = _CACHE
-os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
-jax.config.update('jax_compilation_cache_dir', _CACHE)
-jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
+if 'PYTEST_XDIST_WORKER' not in os.environ:
+  atexit.register(
+    shutil.rmtree, os.environ['JAX_COMPILATION_CACHE_DIR'], ignore_errors=True
+  )
 
 # Examples are drawn anew on a developer's machine, the same ones in CI.
 settings.register_profile('default', deadline=None, print_blob=True)
 settings.register_profile('ci', deadline=None, derandomize=True)
 settings.load_profile('ci' if os.environ.get('CI') else 'default')
+
+_NUM_LEFT_OUT = pytest.StashKey()
+
+
+def pytest_addoption(parser):
+  parser.addoption(
+    '--long',
+    action='store_true',
+    help='run the tests marked long as well, which cost minutes',
+  )
+
+
+def pytest_collection_modifyitems(config, items):
+  if config.getoption('long'):
+    return
+  left_out = [item for item in items if item.get_closest_marker('long')]
+  items[:] = [item for item in items if not item.get_closest_marker('long')]
+  config.hook.pytest_deselected(items=left_out)
+  config.stash[_NUM_LEFT_OUT] = len(left_out)
+  if 'PYTEST_XDIST_WORKER' in os.environ:
+    config.workeroutput['num_left_out'] = len(left_out)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+  told = getattr(node, 'workeroutput', {})  # Not by one that died.
+  node.config.stash[_NUM_LEFT_OUT] = told.get('num_left_out', 0)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+  if config.stash.get(_NUM_LEFT_OUT, 0):
+    terminalreporter.write_line(
+      f'Left out: {config.stash[_NUM_LEFT_OUT]} long tests; '
+      'scripts/test --long runs them as well.'
+    )
 
 
 @pytest.fixture(scope='module', autouse=True)
