@@ -1,7 +1,7 @@
 """What is wrong with a data set, in words, from the content of inspect.json."""
 
 from aubal_jax.inspection import label_findings
-from aubal_jax.report import page
+from aubal_jax.report import html
 
 # How bad a finding is: scores are not to be trusted, or rows are lost; it may
 # be meant so; good to know.
@@ -50,7 +50,7 @@ def _ids(rows):
 
 def _is(n, noun, verbs=('is', 'are')):
   """Returns '1 image is', '2 images are'."""
-  return f'{page.count(n, noun)} {verbs[n != 1]}'
+  return f'{html.count(n, noun)} {verbs[n != 1]}'
 
 
 def _images(content):
@@ -58,14 +58,14 @@ def _images(content):
   reasons = content['images']['reasons'] if content['images'] else ()
   if reasons:
     count = sum(entry['count'] for entry in reasons)
-    parts = [f'{page.number(x["count"])} {x["reason"]}' for x in reasons]
+    parts = [f'{html.number(x["count"])} {x["reason"]}' for x in reasons]
     if len(reasons) == 1:
       parts = [reasons[0]['reason']]
     if len(parts) > _REASONS:
       parts[_REASONS:] = ['others for other reasons']
     yield _finding(
       'wrong',
-      f'{page.count(count, "image")} cannot be read: {"; ".join(parts)}.',
+      f'{html.count(count, "image")} cannot be read: {"; ".join(parts)}.',
       "Mend or remove them, or set data.unreadable='drop' to go on without.",
       [name for entry in reasons for name in _ids(entry['rows'])],
       count,
@@ -75,7 +75,7 @@ def _images(content):
     missing = entry['reason'].startswith('no image')
     yield _finding(
       'wrong' if missing else 'note',
-      f'{page.number(entry["count"])} of {page.count(total, "row")} cannot be '
+      f'{html.number(entry["count"])} of {html.count(total, "row")} cannot be '
       f'used: {entry["reason"]}.',
       "Correct the paths, or set data.unreadable='drop' to go on without."
       if missing
@@ -127,7 +127,7 @@ def _duplicates(found):
   repeats = sum(found['within'].values())
   if repeats:
     parts = [
-      f'{page.number(n)} in {split}'
+      f'{html.number(n)} in {split}'
       for split, n in found['within'].items()
       if n
     ]
@@ -150,7 +150,7 @@ def _groups(found):
     count = found['crossing']
     yield _finding(
       'wrong',
-      f'{page.count(count, "group")} (subject, video) '
+      f'{html.count(count, "group")} (subject, video) '
       f'{"has" if count == 1 else "have"} images in more than one split.',
       'Scores flatter: who was seen in training is recognised. Keep each in '
       "one split, or set data.split_column='' to split by group.",
@@ -182,7 +182,7 @@ def _pairs(found):
     if count:
       yield _finding(
         'odd',
-        f'{page.count(count, "pair")} of labels '
+        f'{html.count(count, "pair")} of labels '
         f'{"is" if count == 1 else "are"} {words}.',
         'One of the two says nothing new; is it a column given twice?',
         [' and '.join(pair) for pair in found[kind]['listed']],
@@ -206,7 +206,7 @@ def _statistics(found, settings):
       'dark_16_bit',
       'wrong',
       'of 16 bits, but with values of at most '
-      f'{page.number(found["brightest_of_dark_16_bit"])}: nearly black once '
+      f'{html.number(found["brightest_of_dark_16_bit"])}: nearly black once '
       'the high 8 bits are taken',
       'Likely 12 bits in 16: scale the values up to 65,535.',
     ),
@@ -248,17 +248,17 @@ def _labelsets(found):
     if unseen['labelsets']:
       yield _finding(
         'note',
-        f'{page.count(unseen["labelsets"], "combination")} of labels in '
-        f'{split} ({page.count(unseen["rows"], "row")}) '
+        f'{html.count(unseen["labelsets"], "combination")} of labels in '
+        f'{split} ({html.count(unseen["rows"], "row")}) '
         f'{"is" if unseen["labelsets"] == 1 else "are"} never seen in train.',
         'Usual where labels are many; balancing can only weigh what is there.',
       )
   if found['near_empty']:
     yield _finding(
       'note',
-      f'{page.number(found["near_empty"])} of '
-      f'{page.count(found["labelsets"], "combination")} of labels in train '
+      f'{html.number(found["near_empty"])} of '
+      f'{html.count(found["labelsets"], "combination")} of labels in train '
       f'{"has" if found["near_empty"] == 1 else "have"} fewer than '
-      f'{page.count(found["near_empty_below"], "image")}.',
+      f'{html.count(found["near_empty_below"], "image")}.',
       'balance.upper limits how often each of these few images is repeated.',
     )

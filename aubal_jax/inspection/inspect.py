@@ -22,7 +22,7 @@ def run(inputs) -> None:
   It is done anew each time: image files may have changed unnoticed.
   """
   from aubal_jax.inspection import findings
-  from aubal_jax.inspection import inspection_page
+  from aubal_jax.inspection import page as page_lib
   from aubal_jax.inspection import survey
 
   config, data, path = inputs.config, inputs.dataset, inputs.path
@@ -36,7 +36,7 @@ def run(inputs) -> None:
   )
   inputs.begin('inspect')
   files.write_json(path / 'inspect.json', content)
-  inspection_page.write_page(path / 'inspect.html', content, pictures)
+  page_lib.write_page(path / 'inspect.html', content, pictures)
   inputs.finish('inspect')
   _print(content, path / 'inspect.html')
   inputs.watch.lap('inspect')

@@ -2,7 +2,7 @@
 
 import math
 
-from aubal_jax.report import page
+from aubal_jax.report import html
 from aubal_jax.report import scores
 from aubal_jax.tables import labelsets as labelsets_lib
 
@@ -17,10 +17,10 @@ def describe_balance(labelsets, solution, after, images):
     images: (before, after) images.
   """
   out = (
-    f'{page.count(images[0], "training image")} '
+    f'{html.count(images[0], "training image")} '
     f'{"shows" if images[0] == 1 else "show"} '
-    f'{page.count(len(labelsets["label_names"]), "label")} in '
-    f'{page.count(labelsets["labelsets"], "combination")}.'
+    f'{html.count(len(labelsets["label_names"]), "label")} in '
+    f'{html.count(labelsets["labelsets"], "combination")}.'
   )
   if after is None:
     return out
@@ -40,7 +40,7 @@ def describe_balance(labelsets, solution, after, images):
   if solution is None:
     return out
   start, end, whole = (
-    page.value(solution[name])
+    html.value(solution[name])
     for name in ('value_start', 'value', 'rounded_value')
   )
   out += (
@@ -64,18 +64,18 @@ def _method(plan):
   """Returns what plan a method that solves nothing made, HTML."""
   if plan.get('method', 'none') in ('aubal', 'none'):
     return ''
-  facts = [f'{page.count(plan["added"], "row")} added']
+  facts = [f'{html.count(plan["added"], "row")} added']
   if plan['mixed']:
-    facts.append(f'{page.number(plan["mixed"])} of them mixed of two')
+    facts.append(f'{html.number(plan["mixed"])} of them mixed of two')
   if plan['left_out']:
-    facts.append(f'{page.count(plan["left_out"], "image")} in no row')
+    facts.append(f'{html.count(plan["left_out"], "image")} in no row')
   out = (
-    f' The plan is that of <code>{page.text(plan["method"])}</code>: '
+    f' The plan is that of <code>{html.text(plan["method"])}</code>: '
     f'{", ".join(facts)}.'
   )
   if plan['epochs'] > 1:
     out += (
-      f' It is drawn anew for each of {page.number(plan["epochs"])} epochs, '
+      f' It is drawn anew for each of {html.number(plan["epochs"])} epochs, '
       'and its numbers are those of all of them.'
     )
   return out
@@ -94,7 +94,7 @@ def _change(images):
     return 'Balancing kept the number of images'
   share = f' ({100 * (after - before) / before:+.0f} %)' if before else ''
   verb = 'added' if after > before else 'left out'
-  return f'Balancing {verb} {page.count(abs(after - before), "image")}{share}'
+  return f'Balancing {verb} {html.count(abs(after - before), "image")}{share}'
 
 
 def _gap(gap):
@@ -117,9 +117,9 @@ def describe_scores(report):
   f1 = report['f1_macro']
   yes = report['floors']['all_positive']['f1_macro']
   no = report['floors']['all_negative']
-  noun = f'{page.text(report["split"])} image'
+  noun = f'{html.text(report["split"])} image'
   out = (
-    f'On {page.count(report["num_images"], noun)} the '
+    f'On {html.count(report["num_images"], noun)} the '
     f'network reaches F1 macro <b>{f1:.3f}</b>'
   )
   if not scores.has_positives(report):
@@ -169,7 +169,7 @@ def tiles(labelsets, solution, after, images, report):
       tile(f'{added:+,}', f'{noun} by balancing')
     else:
       noun = 'training image' if images[0] == 1 else 'training images'
-      tile(page.number(images[0]), noun)
+      tile(html.number(images[0]), noun)
     if after is not None:
       before, now = _mean_irs(labelsets, after)
       if not math.isnan(before) and not math.isnan(now):
@@ -185,7 +185,7 @@ def tiles(labelsets, solution, after, images, report):
     floors = report['floors']
     tile(
       f'{report["f1_macro"]:.3f}',
-      f'F1 macro, {page.text(report["split"])}',
+      f'F1 macro, {html.text(report["split"])}',
       f'floors: {floors["all_positive"]["f1_macro"]:.3f} all positive, '
       f'{floors["all_negative"]["f1_macro"]:.3f} all negative',
     )

@@ -1,261 +1,131 @@
-"""The pieces of one self-contained HTML page: style, tables, pictures.
+"""report.html: one page that shows a whole run, to be sent around."""
 
-Nothing is fetched: style and pictures are in the file, and its policy forbids
-any request. Whatever comes from a table goes through `text`.
-"""
+import numpy as np
 
-import base64
-import html
-import math
-
-from aubal_jax.runs import errors
-
-STYLE = """
-:root { color-scheme: light dark; --paper: #ffffff; --ink: #1b1f24;
-  --soft: #59636e; --panel: #f5f6f8; --grid: #cfd5dc; --before: #d98c00;
-  --after: #0068a8; --mark: #b0005a;
-  --font: system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-@media (prefers-color-scheme: dark) { :root { --paper: #14171c;
-  --ink: #e6e9ee; --soft: #a3adb9; --panel: #1e232b; --grid: #3d4652;
-  --before: #f0b23e; --after: #5fb4ee; --mark: #ff7dbb; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 68rem; padding: 1.5rem 1rem 4rem;
-  background: var(--paper); color: var(--ink);
-  font: 16px/1.55 var(--font); overflow-wrap: break-word; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: .5rem 0 1rem; }
-h2 { font-size: 1.2rem; margin: 2.6rem 0 .4rem; }
-p { margin: .5rem 0; } p, li { max-width: 46rem; }
-.soft, figcaption { color: var(--soft); font-size: .88rem; }
-.lead { font-size: 1.05rem; }
-.tiles { display: grid; gap: .7rem; margin: 1.2rem 0; padding: 0;
-  grid-template-columns: repeat(auto-fit, minmax(11.5rem, 1fr)); }
-.tile { background: var(--panel); border-radius: .5rem;
-  padding: .7rem .9rem; }
-.tile b { display: block; font-size: 1.45rem; line-height: 1.3;
-  font-variant-numeric: tabular-nums; }
-.tile span { display: block; font-size: .84rem; color: var(--soft); }
-.scroll { overflow: auto; max-height: 36rem; margin: .4rem 0; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem;
-  font-variant-numeric: tabular-nums; }
-code { white-space: nowrap; }
-th, td { padding: .26rem .45rem; text-align: right; white-space: nowrap;
-  border-bottom: 1px solid var(--grid); }
-thead th { position: sticky; top: 0; z-index: 1; background: var(--paper);
-  vertical-align: bottom; font-weight: 600; }
-th:first-child, td.left { text-align: left; }
-tbody th, tfoot th { position: sticky; left: 0; background: var(--paper); }
-thead th:first-child { left: 0; z-index: 2; }
-tbody th { font-weight: 500; white-space: normal; min-width: 6rem;
-  max-width: 18rem; }
-td.left { white-space: normal; }
-tfoot th, tfoot td { font-weight: 600; border-bottom: 0; }
-.bar { position: relative; display: inline-block; width: 6rem;
-  height: .7rem; background: var(--panel); vertical-align: middle; }
-.bar i { position: absolute; left: 0; height: 100%;
-  background: var(--after); }
-.bar i.was { background: var(--before); height: 50%; }
-.bar i.now { height: 50%; top: 50%; }
-.bar i.range { height: 2px; top: calc(50% - 1px);
-  background: var(--ink); }
-.bar i.floor { width: 3px; margin-left: -1px; height: 140%; top: -20%;
-  background: var(--before); }
-.chip { display: inline-block; background: var(--panel);
-  border-radius: .3rem; padding: 0 .4rem; margin: .05rem .15rem .05rem 0; }
-figure { margin: .8rem 0; } .plot { overflow-x: auto; }
-.plot svg { display: block; width: 100%; min-width: 34rem; height: auto;
-  max-width: 54rem; }
-.sheet { display: grid; gap: .9rem;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 27rem), 1fr)); }
-.strip { margin: 0; background: var(--panel); border-radius: .5rem;
-  padding: .6rem; }
-.strip .chip { background: var(--paper); }
-.strip figcaption { margin-top: .35rem; }
-.strip div { display: flex; gap: .35rem; overflow: hidden; }
-.strip img { display: block; flex: 0 1 5.9rem; min-width: 2.5rem;
-  width: 5.9rem; height: auto;
-  border-radius: .2rem; align-self: flex-start; }
-.strip img:first-child { outline: 3px solid var(--before);
-  outline-offset: -3px; margin-right: .4rem; }
-details { margin: .7rem 0; } summary { cursor: pointer; }
-.key { display: inline-block; width: .8em; height: .8em; border-radius: 2px;
-  margin: 0 .3em 0 .5em; vertical-align: -.05em; }
-.keyed { display: inline-block; }
-h3 { font-size: 1rem; margin: 1.1rem 0 .3rem; }
-.findings { list-style: none; padding: 0; }
-.findings li { border-left: 4px solid var(--grid); padding: .1rem .8rem;
-  margin: .8rem 0; max-width: 52rem; }
-.findings .wrong { border-color: var(--mark); }
-.findings .wrong b { color: var(--mark); }
-.findings .odd { border-color: var(--before); }
-.thumbs { display: flex; flex-wrap: wrap; gap: .5rem; }
-.thumbs figure { margin: 0; width: 7rem; }
-.thumbs img { display: block; border-radius: .2rem;
-  outline: 1px solid var(--grid); }
-.thumbs figcaption { font-size: .7rem; line-height: 1.25; max-height: 2.5em;
-  overflow: hidden; overflow-wrap: anywhere; }
-.snug table { width: auto; }
-.heat .scroll, .whole .scroll { max-height: none; }
-.heat thead th { writing-mode: vertical-rl; text-align: left;
-  padding: .4rem .1rem; font-weight: 500; }
-.heat td { position: relative; isolation: isolate; text-align: center;
-  min-width: 1.9rem; padding: .2rem; }
-.heat td i { position: absolute; inset: 0; z-index: -1;
-  background: var(--after); }
-@media print { .scroll { max-height: none; overflow: visible; } }
-"""
-
-NONE = '&ndash;'  # Where there is no number.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+from aubal_jax.report import html
+from aubal_jax.report import lead
+from aubal_jax.report import scores
+from aubal_jax.report import sections
+from aubal_jax.runs import files
 
 
-def text(value):
-  """Returns any value as text that is safe inside elements and attributes."""
-  return html.escape(str(value))
-
-
-def number(value, digits=None):
-  """Returns 12,345, or 0.123 with 3 `digits`; a dash for None and NaN."""
-  if value is None or math.isnan(value):
-    return NONE
-  return f'{value:,.0f}' if digits is None else f'{value:,.{digits}f}'
-
-
-def count(n, noun):
-  """Returns '1 image', '1,234 images'."""
-  return f'{number(n)} {noun}{"" if n == 1 else "s"}'
-
-
-def value(x):
-  """Returns a quantity of any size with about four digits."""
-  return f'{x:,.0f}' if abs(x) >= 1000 else f'{x:.4g}'
-
-
-def bar(*parts):
-  """Returns a small bar: parts are (class, left, width), shares of 1."""
-  pieces = ''.join(
-    f'<i class="{kind}" style="left:{100 * left:.1f}%'
-    + (f';width:{100 * width:.1f}%' if width is not None else '')
-    + '"></i>'
-    for kind, left, width in parts
-  )
-  return f'<span class="bar" aria-hidden="true">{pieces}</span>'
-
-
-def key(variable, name):
-  """Returns a little square of a colour of the style, and what it means."""
-  return (
-    '<span class="keyed">'
-    f'<span class="key" style="background:var(--{variable})"></span>'
-    f'{text(name)}</span>'
-  )
-
-
-def table(caption, columns, rows, *, foot=()):
-  """Returns a table that scrolls within itself; its first column heads rows.
+def describe_plan(plan, labels):
+  """Counts what a plan holds, for `write_page`.
 
   Args:
-    caption: what the table shows; HTML.
-    columns: C headings, text.
-    rows: lists of C cells, HTML; a cell (class, HTML) has a class.
-    foot: rows of the same kind, set off at the end.
+    plan: a Plan: source int[M], augment bool[M], labels uint8[M, L] or None.
+    labels: uint8[N, L], 0/1, of the table's rows.
+
+  Returns:
+    dict of `images` (M), `augmented` (rows that are augmented) and
+    `class_counts`, L ints.
   """
-
-  def line(cells):
-    head, *others = cells
-    out = f'<tr><th scope="row">{head}</th>'
-    for cell in others:
-      kind, cell = cell if isinstance(cell, tuple) else ('', cell)
-      out += f'<td class="{kind}">{cell}</td>' if kind else f'<td>{cell}</td>'
-    return out + '</tr>'
-
-  heads = ''.join(f'<th scope="col">{text(c)}</th>' for c in columns)
-  body = '\n'.join(line(row) for row in rows)
-  feet = ''.join(line(row) for row in foot)
-  return (
-    f'<figure><figcaption>{caption}</figcaption>\n'
-    '<div class="scroll" tabindex="0"><table>\n'
-    f'<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>'
-    + (f'\n<tfoot>{feet}</tfoot>' if feet else '')
-    + '</table></div></figure>'
+  counts = (
+    np.bincount(plan.source, minlength=len(labels)) @ labels.astype(np.int64)
+    if plan.labels is None
+    else plan.labels.sum(axis=0, dtype=np.int64)
   )
+  return {
+    'images': len(plan.source),
+    'augmented': int(np.count_nonzero(plan.augment)),
+    'class_counts': counts.tolist(),
+  }
 
 
-def plot(svg, *, alt, caption):
-  """Returns a picture with what it shows in words; `caption` is HTML."""
-  return (
-    f'<figure><div class="plot" role="img" aria-label="{text(alt)}">\n{svg}\n'
-    f'</div><figcaption>{caption}</figcaption></figure>'
-  )
+def write_page(
+  path,
+  *,
+  labelsets=None,
+  plan=None,
+  solution=None,
+  contact=(),
+  metrics=(),
+  report=None,
+  title='Balance, augment, train',
+  settings=None,
+):
+  """Writes report.html: style, curves and images inside, nothing outside.
 
-
-def fold(summary, content, *, is_open=False):
-  """Returns content under a line that opens and closes it."""
-  state = ' open' if is_open else ''
-  return (
-    f'<details{state}><summary>{text(summary)}</summary>\n{content}\n</details>'
-  )
-
-
-def image(pixels, *, alt, side=160, lossy=False):
-  """Returns an img element with a PNG inside, `side` pixels at most.
+  What is None or empty is left out, with a line saying which task makes it.
+  Equal arguments give an equal file.
 
   Args:
-    pixels: uint8[H, W], [H, W, 1] or [H, W, 3] RGB.
-    alt: what it shows.
-    side: the longer side is made smaller to this.
-    lossy: a JPEG inside, a fifth of the bytes.
+    path: where the page is written, whole or not at all.
+    labelsets: content of labelsets.json: `images`, `labelsets`,
+      `label_names`, `class_counts`, `grown`, `largest`.
+    plan: from `describe_plan`; None: solution's counts are shown.
+    solution: content of solution.json.
+    contact: contact sheet entries, dicts of `original` uint8[H, W, C] (C 1 or
+      3), `augmented` (a list of the same), `labels` (names) and `name`.
+    metrics: the lines of metrics.jsonl, dicts; see train_log.TrainLog.
+    report: content of report.json; see `summary.summarise`.
+    title: of the page.
+    settings: names and values to list at the end, such as the configuration.
 
   Raises:
-    UserError: not such an array.
+    UserError: an image is not uint8 with 1 or 3 channels.
   """
-  import cv2
+  after, images = None, None
+  if labelsets is not None:
+    images = labelsets['images'], labelsets['images']
+    if plan is not None:
+      after, images = plan['class_counts'], (images[0], plan['images'])
+    elif solution is not None:
+      after = solution['class_counts_after']
+      images = images[0], solution['images_after']
+  parts = [f'<h1>{html.text(title)}</h1>']
+  if labelsets is not None:
+    words = lead.describe_balance(labelsets, solution, after, images)
+    parts.append(f'<p class="lead">{words}</p>')
+  if report is not None:
+    words = lead.describe_scores(report)
+    parts.append(f'<p class="lead">{words}</p>')
+  parts.append(lead.tiles(labelsets, solution, after, images, report))
 
-  if pixels.dtype.name != 'uint8' or not (
-    pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (1, 3))
-  ):
-    raise errors.UserError(
-      'pixels must be uint8[H, W], [H, W, 1] or [H, W, 3], not '
-      f'{pixels.dtype}{list(pixels.shape)}.'
+  def add(there, name, make, *arguments, task, otherwise=None):
+    if there:
+      parts.append(make(*arguments))
+    elif otherwise and plan is not None:
+      parts.append(sections.absent(name, otherwise))
+    else:
+      parts.append(sections.missing(name, task))
+
+  if labelsets is not None and labelsets.get('sources'):
+    parts.append(
+      sections.sources(labelsets['label_names'], labelsets['sources'])
     )
-  scale = side / max(pixels.shape[:2])
-  if scale < 1:
-    pixels = cv2.resize(
-      pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
-    )
-  if pixels.ndim == 3 and pixels.shape[2] == 3:
-    pixels = pixels[:, :, ::-1]  # OpenCV writes blue first.
-  kind, options = 'png', [cv2.IMWRITE_PNG_COMPRESSION, 9]
-  if lossy:
-    kind, options = 'jpeg', [cv2.IMWRITE_JPEG_QUALITY, 85]
-  _, data = cv2.imencode(f'.{kind}', pixels, options)
-  height, width = pixels.shape[:2]
-  return (
-    f'<img alt="{text(alt)}" width="{width}" height="{height}" '
-    f'src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
+  add(
+    labelsets,
+    'Images that show each label',
+    lambda x: sections.class_counts(
+      x['label_names'], x['class_counts'], after, images
+    ),
+    labelsets,
+    task='balance',
   )
-
-
-def document(title, parts):
-  """Returns the whole page.
-
-  Args:
-    title: text.
-    parts: HTML, in order.
-  """
-  body = '\n\n'.join(parts)
-  return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<title>{text(title)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
+  add(
+    solution,
+    'Convergence of the balance',
+    sections.convergence,
+    solution,
+    task='balance',
+    otherwise='This plan was made without solving anything.',
+  )
+  add(
+    contact,
+    'Originals and what training sees of them',
+    sections.contact_sheet,
+    contact,
+    task='balance',
+    otherwise='There are no images, or no row of the plan is augmented.',
+  )
+  name = 'Learning curves'
+  add(metrics, name, sections.learning, metrics, report, task='train')
+  add(report, 'F1 of each label', scores.scores, report, task='evaluate')
+  add(labelsets, 'Labelsets', sections.labelsets, labelsets, task='balance')
+  if settings:
+    rows = [[html.text(k), ('left', html.text(v))] for k, v in settings.items()]
+    content = html.table('As given.', ('setting', 'value'), rows)
+    parts.append(html.fold('Settings', content))
+  with files.write_atomically(path) as file:
+    file.write(html.document(title, parts))

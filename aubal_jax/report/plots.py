@@ -3,7 +3,7 @@
 import itertools
 import operator
 
-from aubal_jax.report import svg
+from aubal_jax.report import style
 from aubal_jax.runs import errors
 
 
@@ -24,13 +24,17 @@ def class_counts(names, before, after):
     (ax,) = axes
     places = list(range(len(names)))
     ax.barh(
-      [p - 0.2 for p in places], before, 0.36, color=svg.BEFORE, label='before'
+      [p - 0.2 for p in places],
+      before,
+      0.36,
+      color=style.BEFORE,
+      label='before',
     )
     ax.barh(
-      [p + 0.2 for p in places], after, 0.36, color=svg.AFTER, label='after'
+      [p + 0.2 for p in places], after, 0.36, color=style.AFTER, label='after'
     )
-    ax.axvline(mean, color=svg.INK, linewidth=1, linestyle='--')
-    ax.set_yticks(places, [svg.shorten(n) for n in names])
+    ax.axvline(mean, color=style.INK, linewidth=1, linestyle='--')
+    ax.set_yticks(places, [style.shorten(n) for n in names])
     ax.tick_params(axis='y', length=0)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.grid(axis='y', visible=False)
@@ -38,7 +42,7 @@ def class_counts(names, before, after):
     ax.set_xlabel('images that show the label; dashed: mean after')
     figure.legend(loc='outside upper right', ncols=2)
 
-  return svg.draw('counts', draw, height=1.0 + 0.32 * len(names))
+  return style.draw('counts', draw, height=1.0 + 0.32 * len(names))
 
 
 def convergence(trace):
@@ -73,14 +77,14 @@ def convergence(trace):
     left.plot(
       trace['step'],
       value,
-      color=svg.AFTER,
+      color=style.AFTER,
       label='best objective so far',
       **marker,
     )
     left.plot(
       [p[0] for p in points],
       [p[2] for p in points],
-      color=svg.BEFORE,
+      color=style.BEFORE,
       linestyle='--',
       label='certified lower bound',
       **marker,
@@ -98,7 +102,7 @@ def convergence(trace):
     right.plot(
       [p[0] for p in open_gaps],
       [p[3] for p in open_gaps],
-      color=svg.AFTER,
+      color=style.AFTER,
       **marker,
     )
     if open_gaps:
@@ -111,7 +115,7 @@ def convergence(trace):
       ax.xaxis.set_major_locator(_few_steps())
       ax.xaxis.set_major_formatter(lambda x, _: f'{x:,.0f}')
 
-  return svg.draw('convergence', draw, height=2.9, columns=2)
+  return style.draw('convergence', draw, height=2.9, columns=2)
 
 
 def learning(training, validation, *, floor=None, floor_name='', chosen=None):
@@ -144,7 +148,7 @@ def learning(training, validation, *, floor=None, floor_name='', chosen=None):
       ax.xaxis.set_major_formatter(lambda x, _: f'{x:,.0f}')
 
   columns = bool(training) + bool(validation)
-  return svg.draw('learning', draw, height=2.9, columns=columns)
+  return style.draw('learning', draw, height=2.9, columns=columns)
 
 
 def _draw_loss(ax, training):
@@ -152,7 +156,7 @@ def _draw_loss(ax, training):
   ax.plot(
     [x['step'] for x in training],
     [x['loss'] for x in training],
-    color=svg.AFTER,
+    color=style.AFTER,
     linewidth=1.2,
     **few,
   )
@@ -163,12 +167,12 @@ def _draw_f1(ax, validation, floor, floor_name, chosen):
   ax.plot(
     [x[0] for x in validation],
     [x[1] for x in validation],
-    color=svg.AFTER,
+    color=style.AFTER,
     marker='.',
   )
   ax.set_title('Validation F1 macro')
   if floor is not None:
-    ax.axhline(floor, color=svg.BEFORE, linestyle='--', label=floor_name)
+    ax.axhline(floor, color=style.BEFORE, linestyle='--', label=floor_name)
   for step, f1 in validation:
     if step == chosen:
       ax.plot(
@@ -177,7 +181,7 @@ def _draw_f1(ax, validation, floor, floor_name, chosen):
         'o',
         markersize=9,
         markerfacecolor='none',
-        markeredgecolor=svg.MARK,
+        markeredgecolor=style.MARK,
         markeredgewidth=1.6,
         label='evaluated',
       )

@@ -1,6 +1,6 @@
 """The section on scores: F1 of each label, beside its floor and interval."""
 
-from aubal_jax.report import page
+from aubal_jax.report import html
 
 # Score of all labels together -> its heading.
 _TOTALS = {
@@ -15,10 +15,10 @@ def _f1_cells(f1, interval, floor):
   """Returns the cells F1, interval, bar and floor."""
   line = [('range', interval[0], interval[1] - interval[0])] if interval else []
   return [
-    page.number(f1, 3),
-    f'{interval[0]:.3f} to {interval[1]:.3f}' if interval else page.NONE,
-    page.bar(('', 0, f1), *line, ('floor', floor, None)),
-    page.number(floor, 3),
+    html.number(f1, 3),
+    f'{interval[0]:.3f} to {interval[1]:.3f}' if interval else html.NONE,
+    html.bar(('', 0, f1), *line, ('floor', floor, None)),
+    html.number(floor, 3),
   ]
 
 
@@ -28,12 +28,12 @@ def _f1_row(name, entry):
   # Without a positive every F1 is 0, of every sample: that is no interval.
   interval = entry.get('f1_interval') if entry['positives'] else None
   return [
-    page.text(name),
-    page.number(entry['positives']),
+    html.text(name),
+    html.number(entry['positives']),
     *_f1_cells(entry['f1'], interval, entry['f1_all_positive']),
-    page.number(tuned['f1'], 3),
+    html.number(tuned['f1'], 3),
     f'{tuned["threshold"]:.3g}',
-    *(page.number(entry[k], 3) for k in ('precision', 'recall', 'auc', 'ap')),
+    *(html.number(entry[k], 3) for k in ('precision', 'recall', 'auc', 'ap')),
   ]
 
 
@@ -54,18 +54,18 @@ def scores(report):
     report.get('f1_macro_interval') if has_positives(report) else None,
     report['floors']['all_positive']['f1_macro'],
   )
-  tuned = page.number(report['tuned']['f1_macro'], 3)
+  tuned = html.number(report['tuned']['f1_macro'], 3)
   foot = [['F1 macro', '', *macro, tuned, *[''] * 5]]
   caption = (
-    f'{page.text(report["split"]).capitalize()} split, '
-    f'{page.count(report["num_images"], "image")}. F1, precision and recall at '
+    f'{html.text(report["split"]).capitalize()} split, '
+    f'{html.count(report["num_images"], "image")}. F1, precision and recall at '
     'threshold 0.5. Bar: F1, with its interval as a line; '
-    f'{page.key("before", "floor: F1 of saying yes to every image")}.'
+    f'{html.key("before", "floor: F1 of saying yes to every image")}.'
   )
   return '\n'.join(
     [
       '<h2>F1 of each label</h2>',
-      page.table(caption, columns, rows, foot=foot),
+      html.table(caption, columns, rows, foot=foot),
       _floors(report),
       *(f'<p class="soft">{note}</p>' for note in _notes(report)),
     ]
@@ -75,7 +75,7 @@ def scores(report):
 def _floors(report):
   """Returns the table of the run beside the two constant predictors."""
   rows = [
-    [page.text(name), *(page.number(x[key], 3) for key in _TOTALS)]
+    [html.text(name), *(html.number(x[key], 3) for key in _TOTALS)]
     for name, x in (
       ('this run, threshold 0.5', report),
       ('this run, tuned thresholds', report['tuned']),
@@ -83,7 +83,7 @@ def _floors(report):
       ('floor: no to everything', report['floors']['all_negative']),
     )
   ]
-  return page.table(
+  return html.table(
     'All labels together, beside predictors that have learnt nothing.',
     ('', *_TOTALS.values()),
     rows,
@@ -102,11 +102,11 @@ def _notes(report):
   """Yields what one has to know to read the scores; HTML."""
   boot = report['bootstrap']
   if boot['num_resamples']:
-    unit = page.count(boot['num_units'], boot['unit'])
+    unit = html.count(boot['num_units'], boot['unit'])
     if boot['unit'] == 'group':
       unit += ' (subjects or videos)'
     yield (
-      f'Intervals: {page.count(boot["num_resamples"], "bootstrap sample")} of '
+      f'Intervals: {html.count(boot["num_resamples"], "bootstrap sample")} of '
       f'{unit}.'
     )
   yield (
@@ -117,14 +117,14 @@ def _notes(report):
     else 'Tuned thresholds come from the validation split.'
   )
   if report['labels_without_positives']:
-    names = ', '.join(map(page.text, report['labels_without_positives']))
+    names = ', '.join(map(html.text, report['labels_without_positives']))
     yield (
       f'Without a positive in this split, so F1 is 0 by definition: {names}. '
-      f'F1 macro without them: {page.number(report["f1_macro_present"], 3)}.'
+      f'F1 macro without them: {html.number(report["f1_macro_present"], 3)}.'
     )
   if report['num_images_dropped']:
     yield (
       'Dropped by the reader, and counted nowhere: '
-      f'{page.count(report["num_images_dropped"], "image")}.'
+      f'{html.count(report["num_images_dropped"], "image")}.'
     )
   yield 'AWC is the mean of F1 macro and accuracy.'

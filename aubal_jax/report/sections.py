@@ -2,7 +2,7 @@
 
 import math
 
-from aubal_jax.report import page
+from aubal_jax.report import html
 from aubal_jax.report import plots
 from aubal_jax.tables import labelsets as labelsets_lib
 
@@ -12,14 +12,14 @@ _FOLD_ABOVE = 30  # Labels; a longer picture waits folded.
 def missing(title, task):
   """Returns a section that says which task makes it."""
   return (
-    f'<h2>{page.text(title)}</h2>\n<p class="soft">Not there yet: the task '
+    f'<h2>{html.text(title)}</h2>\n<p class="soft">Not there yet: the task '
     f'<code>{task}</code> makes it (<code>--config.task={task}</code>).</p>'
   )
 
 
 def absent(title, why):
   """Returns a section that says why there is nothing to show."""
-  return f'<h2>{page.text(title)}</h2>\n<p class="soft">{page.text(why)}</p>'
+  return f'<h2>{html.text(title)}</h2>\n<p class="soft">{html.text(why)}</p>'
 
 
 def class_counts(names, before, after, images):
@@ -45,45 +45,45 @@ def class_counts(names, before, after, images):
   ):
     rows.append(
       [
-        page.text(name),
-        page.number(b),
-        page.number(a),
-        f'&times; {a / b:.2f}' if b else page.NONE,
-        page.number(ir_b, 2),
-        page.number(ir_a, 2),
-        page.bar(('was', 0, b / most), ('now', 0, a / most)),
+        html.text(name),
+        html.number(b),
+        html.number(a),
+        f'&times; {a / b:.2f}' if b else html.NONE,
+        html.number(ir_b, 2),
+        html.number(ir_a, 2),
+        html.bar(('was', 0, b / most), ('now', 0, a / most)),
       ]
     )
-  growth = f'&times; {images[1] / images[0]:.2f}' if images[0] else page.NONE
+  growth = f'&times; {images[1] / images[0]:.2f}' if images[0] else html.NONE
   foot = [
-    ['images', *map(page.number, images), growth, '', '', ''],
+    ['images', *map(html.number, images), growth, '', '', ''],
     [
       'MeanIR',
       '',
       '',
       '',
-      page.number(labelsets_lib.mean_ir(before), 2),
-      page.number(labelsets_lib.mean_ir(after), 2),
+      html.number(labelsets_lib.mean_ir(before), 2),
+      html.number(labelsets_lib.mean_ir(after), 2),
       '',
     ],
   ]
   caption = (
     'Training split. IRLbl is the count of the most frequent label over that '
     'of this one; MeanIR is its mean, 1 when all labels are equally frequent.'
-    f' Bars:{page.key("before", "before")}{page.key("after", "after")}.'
+    f' Bars:{html.key("before", "before")}{html.key("after", "after")}.'
   )
   columns = ('label', 'before', 'after', 'growth', 'IRLbl before', 'after', '')
-  picture = page.plot(
+  picture = html.plot(
     plots.class_counts(names, before, after),
-    alt=f'Bars of the images of {page.count(len(names), "label")}, before and '
+    alt=f'Bars of the images of {html.count(len(names), "label")}, before and '
     'after balancing; the numbers are in the table.',
     caption='The dashed line is the mean after balancing, the common target.',
   )
-  picture = page.fold(
+  picture = html.fold(
     'As a picture', picture, is_open=len(names) <= _FOLD_ABOVE
   )
   return '\n'.join(
-    [title, page.table(caption, columns, rows, foot=foot), picture]
+    [title, html.table(caption, columns, rows, foot=foot), picture]
   )
 
 
@@ -99,12 +99,12 @@ def sources(names, found):
   for k, name in enumerate(names):
     counts = [e['class_counts'][k] for e in entries]
     cells = [
-      page.number(count) if e['known'][k] else page.NONE
+      html.number(count) if e['known'][k] else html.NONE
       for e, count in zip(entries, counts, strict=True)
     ]
-    rows.append([page.text(name), *cells, page.number(sum(counts))])
+    rows.append([html.text(name), *cells, html.number(sum(counts))])
   foot = [
-    [what, *map(page.number, counts), page.number(sum(counts))]
+    [what, *map(html.number, counts), html.number(sum(counts))]
     for what in ('images', 'dropped')
     for counts in ([e[what] for e in entries],)
   ]
@@ -113,7 +113,7 @@ def sources(names, found):
     'there.'
   )
   columns = ('label', *found, 'together')
-  return '<h2>Where the images come from</h2>\n' + page.table(
+  return '<h2>Where the images come from</h2>\n' + html.table(
     caption, columns, rows, foot=foot
   )
 
@@ -126,29 +126,29 @@ def labelsets(found):
   rows = []
   for entry in entries:
     chips = ''.join(
-      f'<span class="chip">{page.text(n)}</span>'
+      f'<span class="chip">{html.text(n)}</span>'
       for n in (*entry['labels'], *(f'{x}?' for x in entry.get('unknown', ())))
     )
     rows.append(
       [
         chips or '<span class="soft">no label</span>',
-        page.number(entry['count']),
-        page.number(entry['count_after']),
-        page.number(entry['count_after'] - entry['count']),
+        html.number(entry['count']),
+        html.number(entry['count_after']),
+        html.number(entry['count_after'] - entry['count']),
         f'&times; {entry["growth"]:.2f}',
-        page.bar(('', 0, entry['growth'] / most)),
+        html.bar(('', 0, entry['growth'] / most)),
       ]
     )
   which = 'that gained most images' if grown else 'with most images; none grew'
   caption = (
-    f'The {page.count(len(entries), "combination")} {which}, of '
-    f'{page.number(found["labelsets"])}. A combination grows as a whole, so a '
+    f'The {html.count(len(entries), "combination")} {which}, of '
+    f'{html.number(found["labelsets"])}. A combination grows as a whole, so a '
     'frequent label rides along with a rare one.'
   )
   if any(entry.get('unknown') for entry in entries):
     caption += ' A question mark: the label is unknown there.'
   columns = ('labels together', 'before', 'after', 'added', 'growth', '')
-  return '<h2>Labelsets</h2>\n' + page.table(caption, columns, rows)
+  return '<h2>Labelsets</h2>\n' + html.table(caption, columns, rows)
 
 
 def convergence(solution):
@@ -156,21 +156,21 @@ def convergence(solution):
   trace = solution['trace']
   bound = trace['lower_bound'][-1]
   caption = (
-    f'Optimiser {page.text(solution["optimizer"])}, '
-    f'{page.count(solution["num_steps"], "step")}. No choice of images within '
+    f'Optimiser {html.text(solution["optimizer"])}, '
+    f'{html.count(solution["num_steps"], "step")}. No choice of images within '
     'the limits lies below the dashed line, whatever optimiser finds it: the '
     'distance to it is the most that can still be gained. The price of added '
     'images is included in both.'
   )
   alt = (
-    f'The objective falls from {page.value(solution["value_start"])} to '
-    f'{page.value(solution["value"])}; the certified lower bound, the price of '
+    f'The objective falls from {html.value(solution["value_start"])} to '
+    f'{html.value(solution["value"])}; the certified lower bound, the price of '
     'added images included, rises to '
-    f'{"no value" if bound is None else page.value(bound)}. Beside it the '
+    f'{"no value" if bound is None else html.value(bound)}. Beside it the '
     'relative gap of the solution on a logarithmic scale, '
     f'{solution["gap"]:.1e} at the end.'
   )
-  picture = page.plot(plots.convergence(trace), alt=alt, caption=caption)
+  picture = html.plot(plots.convergence(trace), alt=alt, caption=caption)
   return f'<h2>Convergence of the balance</h2>\n{picture}'
 
 
@@ -184,17 +184,17 @@ def contact_sheet(entries):
   strips = []
   for entry in entries:
     labels = ', '.join(map(str, entry['labels'])) or 'no label'
-    pictures = [page.image(entry['original'], alt=f'Original: {labels}')]
+    pictures = [html.image(entry['original'], alt=f'Original: {labels}')]
     pictures += [
-      page.image(x, alt=f'Augmented copy {i}: {labels}')
+      html.image(x, alt=f'Augmented copy {i}: {labels}')
       for i, x in enumerate(entry['augmented'], 1)
     ]
     chips = ''.join(
-      f'<span class="chip">{page.text(x)}</span>' for x in entry['labels']
+      f'<span class="chip">{html.text(x)}</span>' for x in entry['labels']
     )
     name = entry.get('name')
     name = (
-      '' if name is None else f' <span class="soft">{page.text(name)}</span>'
+      '' if name is None else f' <span class="soft">{html.text(name)}</span>'
     )
     strips.append(
       f'<figure class="strip"><div>{"".join(pictures)}</div><figcaption>'
@@ -235,7 +235,7 @@ def learning(lines, report):
   if best:
     alt += f'; F1 macro {best[1]:.3f} at best'
   facts = ', '.join(_learning_facts(training, best))
-  picture = page.plot(
+  picture = html.plot(
     plots.learning(
       training, validation, floor=floor, floor_name=floor_name, chosen=step
     ),
@@ -258,7 +258,7 @@ def _learning_facts(training, best):
   """Yields what the curves come to; HTML."""
   if training:
     last = training[-1]
-    yield page.count(last['step'], 'step')
+    yield html.count(last['step'], 'step')
     if last.get('epoch') is not None:
       yield f'{last["epoch"]:.1f} epochs'
     if last.get('learning_rate') is not None:
@@ -267,13 +267,13 @@ def _learning_facts(training, best):
     yield 'no training loss was logged (see <code>train.log_every_steps</code>)'
   rate = _median([x.get('images_per_second') for x in training])
   if rate is not None:
-    yield f'{page.number(rate)} images/s (median)'
+    yield f'{html.number(rate)} images/s (median)'
   wait = _median([x.get('input_wait_fraction') for x in training])
   if wait is not None:
     yield f'{100 * wait:.0f} % of the time waiting for input'
   if best:
     yield (
-      f'best validation F1 macro {best[1]:.3f} at step {page.number(best[0])}'
+      f'best validation F1 macro {best[1]:.3f} at step {html.number(best[0])}'
     )
   else:
     yield 'no validation was logged'

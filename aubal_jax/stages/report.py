@@ -17,17 +17,17 @@ _NUM_AUGMENTED = 3
 
 def run(inputs) -> None:
   """Draws the page from what there is; what is missing is named on it."""
-  from aubal_jax import report
+  from aubal_jax.report import page
 
   config, dataset, path = inputs.config, inputs.dataset, inputs.path
   plan, described, contact = None, None, ()
   if (path / 'plan.npz').exists():
     plan = plan_lib.load(path / 'plan.npz')
-    described = report.describe_plan(plan, dataset.labels)
+    described = page.describe_plan(plan, dataset.labels)
     if dataset.load_images is not None:
       contact = _contact_sheet(config, dataset, plan, inputs.some_images)
   metrics = log_lib.read_lines(path / 'metrics.jsonl')
-  report.write_page(
+  page.write_page(
     path / 'report.html',
     labelsets=_read(path / 'labelsets.json'),
     plan=described,

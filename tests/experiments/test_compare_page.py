@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from aubal_jax.experiments.compare import compare_page
 from aubal_jax.experiments.compare import conclusions
-from aubal_jax.experiments.compare import page_words
+from aubal_jax.experiments.compare import page as page_lib
 from aubal_jax.experiments.compare import record as record_lib
+from aubal_jax.experiments.compare import verdicts
 from tests.makers import comparison_results
 from tests.makers.comparison_results import result
 from tests.report.test_report import NASTY
@@ -46,7 +46,7 @@ def fixture_crossed():
 
 
 def write(record, path):
-  compare_page.write_page(path / 'compare.html', record)
+  page_lib.write_page(path / 'compare.html', record)
   return (path / 'compare.html').read_text(encoding='utf-8')
 
 
@@ -175,7 +175,7 @@ def test_what_failed_is_told(tables):
   _, cannot = words_of(tables)
   assert '1 of 34 cells failed; no mean has them.' in cannot
   record = record_lib.make_record([failed(result()), failed(result())])
-  lines = compare_page.lines(record)
+  lines = page_lib.lines(record)
   assert lines[-1] == 'emotions, none: failed: ValueError: no <minority>'
 
 
@@ -200,7 +200,7 @@ def test_little_is_enough_for_a_page(tmp_path):
       trial['scores'][key] = None
     record = record_lib.make_record([row, result(method='random')])
     Page(write(record, tmp_path))
-    assert compare_page.lines(record)
+    assert page_lib.lines(record)
 
 
 def test_records_read_back_make_the_same_page(tables, source, tmp_path):
@@ -209,9 +209,9 @@ def test_records_read_back_make_the_same_page(tables, source, tmp_path):
 
 def test_lines_fit_a_terminal(tables, crossed):
   for record in (tables, crossed):
-    lines = compare_page.lines(record)
+    lines = page_lib.lines(record)
     assert max(map(len, lines)) <= 100
-  text = '\n'.join(compare_page.lines(tables))
+  text = '\n'.join(page_lib.lines(tables))
   assert re.search(r'^none +0\.\d{3} ±\.\d{3} +0\.\d{3} ±', text, re.MULTILINE)
   assert re.search(
     r'^aubal:relative +0\.\d{3} ±\.\d{3}\+ +0\.\d{3} ±\.\d{3}\+', text,
@@ -223,7 +223,7 @@ def test_lines_fit_a_terminal(tables, crossed):
 def test_contexts_are_told_apart_by_what_differs():
   one = {'model': 'mlp', 'fraction': 0.25, 'augment_rows': None}
   other = one | {'fraction': 0.5}
-  name = page_words.context_name
+  name = verdicts.context_name
   assert name(one, [one]) == 'mlp'
   assert name(one, [one, other]) == 'fraction 0.25'
   third = other | {'model': 'logistic'}

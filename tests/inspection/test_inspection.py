@@ -11,7 +11,7 @@ import pytest
 from aubal_jax import commands
 from aubal_jax import settings
 from aubal_jax.inspection import findings
-from aubal_jax.inspection import inspection_page
+from aubal_jax.inspection import page as page_lib
 from aubal_jax.runs import files
 from aubal_jax.runs import stages
 from tests.report import test_report
@@ -220,7 +220,7 @@ def test_a_page_of_many_labels_stays_small(config, tmp_path):
 def test_a_picture_that_is_gone_is_left_out(config, tmp_path):
   write_set(tmp_path / 'data')
   content = run(config, tmp_path / 'run')
-  inspection_page.write_page(tmp_path / 'inspect.html', content, {})
+  page_lib.write_page(tmp_path / 'inspect.html', content, {})
   assert 'img' not in page_of(tmp_path).tags
 
 

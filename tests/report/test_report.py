@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from matplotlib import rcParams
 
-from aubal_jax import report
+from aubal_jax.report import html as html_lib
 from aubal_jax.report import lead
-from aubal_jax.report import page
+from aubal_jax.report import page as page_lib
 from aubal_jax.report import plots
-from aubal_jax.report import svg
+from aubal_jax.report import style
 from aubal_jax.scoring import summary
 from aubal_jax.tables import plan as plan_lib
 
@@ -149,7 +149,7 @@ def arguments(names=NAMES):
 
 def write(folder, **changes):
   path = folder / 'report.html'
-  report.write_page(path, **changes)
+  page_lib.write_page(path, **changes)
   return path.read_text(encoding='utf-8')
 
 
@@ -382,7 +382,7 @@ def test_a_label_without_a_positive_has_no_interval_and_no_verdict(tmp_path):
   source = write(tmp_path, report=given)
   rows = dict(re.findall(r'<tr><th scope="row">(AU0\d)</th>(.*?)</tr>', source))
   cells = {k: re.findall(r'<td>(.*?)</td>', v) for k, v in rows.items()}
-  assert cells['AU02'][2] == page.NONE and 'range' not in rows['AU02']
+  assert cells['AU02'][2] == html_lib.NONE and 'range' not in rows['AU02']
   assert ' to ' in cells['AU01'][2] and 'range' in rows['AU01']
   label = np.zeros((9, 2), bool)
   given = summary.summarise(
@@ -404,15 +404,15 @@ def test_drawing_says_nothing_whatever_the_fonts_lack(
 ):
   """Names in scripts no font here has; a wide font is used where there is."""
   used, names = [], ('笑顔', 'नमस्ते', 'שלום', '\U0001f600', '\x07')
-  monkeypatch.setattr(svg, '_WIDE_FONTS', ('No such font', 'STIXGeneral'))
-  svg._families.cache_clear()
+  monkeypatch.setattr(style, '_WIDE_FONTS', ('No such font', 'STIXGeneral'))
+  style._families.cache_clear()
   try:
     with warnings.catch_warnings():
       warnings.simplefilter('error')
       picture = plots.class_counts(names, [1] * 5, [2] * 5)
-      svg.draw('x', lambda *_: used.extend(rcParams['font.family']), height=1)
+      style.draw('x', lambda *_: used.extend(rcParams['font.family']), height=1)
   finally:
-    svg._families.cache_clear()
+    style._families.cache_clear()
   assert used == ['DejaVu Sans', 'STIXGeneral']
   # The page has its own fonts, of one name or of several.
   assert 'STIX' not in picture and 'DejaVu' not in picture
@@ -450,7 +450,7 @@ def test_describe_plan_counts_rows():
     label_names=('a', 'b'),
     labels=None,
   )
-  assert report.describe_plan(plan, labels) == {
+  assert page_lib.describe_plan(plan, labels) == {
     'images': 5,
     'augmented': 2,
     'class_counts': [4, 4],
@@ -488,11 +488,11 @@ def test_images_survive_and_are_described(tmp_path):
   assert parsed.values('alt')[0] == f'Original: AU01, AU02, {NASTY[0]}'
   labels = parsed.values('aria-label')
   assert len(labels) == 3 and all(len(x) > 40 for x in labels)
-  assert page.image(np.zeros((400, 200, 1), np.uint8), alt='').count(
+  assert html_lib.image(np.zeros((400, 200, 1), np.uint8), alt='').count(
     'width="80" height="160"'
   )
   with pytest.raises(ValueError, match=r'must be uint8.*float64\[4, 4\]'):
-    page.image(np.zeros((4, 4)), alt='')
+    html_lib.image(np.zeros((4, 4)), alt='')
 
 
 def test_a_failed_page_leaves_the_old_one(tmp_path):

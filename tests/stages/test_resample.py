@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from aubal_jax import commands
-from aubal_jax import report
 from aubal_jax import resampling
 from aubal_jax import settings
 from aubal_jax.datasets import loading
 from aubal_jax.media import embedding
+from aubal_jax.report import page as page_lib
 from aubal_jax.runs import files
 from aubal_jax.runs import stages
 from aubal_jax.stages import balance
@@ -62,7 +62,7 @@ def test_mlsmote_trains_on_images_end_to_end(config, tmp_path):
   assert not (path / 'solution.json').exists()
   # The report counts the labels of the plan.
   counts = plan.labels.sum(axis=0).tolist()
-  described = report.describe_plan(plan, dataset.labels)
+  described = page_lib.describe_plan(plan, dataset.labels)
   assert described['class_counts'] == counts
   assert f'>{counts[2]}<' in (path / 'report.html').read_text()
   assert files.read_json(path / 'report.json')['num_images'] == 15

@@ -19,9 +19,9 @@ import time
 from aubal_jax.balancing import diversity
 from aubal_jax.datasets import loading
 from aubal_jax.experiments import cells as cells_tasks
-from aubal_jax.experiments.compare import compare_page as report
 from aubal_jax.experiments.compare import grid as cells_lib
 from aubal_jax.experiments.compare import image_cells
+from aubal_jax.experiments.compare import page as report
 from aubal_jax.experiments.compare import record as record_lib
 from aubal_jax.experiments.compare import table_cells
 from aubal_jax.runs import errors

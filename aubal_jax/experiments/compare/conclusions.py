@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import typing
 
-from aubal_jax.experiments.compare import page_words as wording
+from aubal_jax.experiments.compare import verdicts
 
 _F1 = ('f1_macro', 'f1_macro_tuned')
 _SIDES = {1: 'better than', -1: 'worse than', 0: 'not told from'}
@@ -38,8 +38,8 @@ def conclude(record) -> list[Answer]:
     answers.append(_factors(found['effects'], model, alpha))
   for context in contexts:
     can, cannot = [], []
-    for reference in wording.REFERENCES:
-      if any(wording.fair(context, s, reference) for s in wording.PHRASES):
+    for reference in verdicts.REFERENCES:
+      if any(verdicts.fair(context, s, reference) for s in verdicts.PHRASES):
         told, words = _reference_words(context, reference, alpha)
         (can if told else cannot).append(words)
     can += _threshold_words(context)
@@ -47,7 +47,9 @@ def conclude(record) -> list[Answer]:
       _add_own(can, cannot, context, alpha)
     _add_ranks(can, cannot, context, alpha)
     cannot += _power_words(context)
-    answers.append(Answer(wording.context_name(context, contexts), can, cannot))
+    answers.append(
+      Answer(verdicts.context_name(context, contexts), can, cannot)
+    )
   return [*answers, Answer('', [], _limits(record))]
 
 
@@ -57,39 +59,39 @@ def _reference_words(context, reference, alpha) -> tuple[bool, str]:
   Beside random rows only methods that have as many are told of.
   """
   parts, not_told, num = [], [], 0
-  for score, phrase in wording.PHRASES.items():
-    tests = wording.fair(context, score, reference)
+  for score, phrase in verdicts.PHRASES.items():
+    tests = verdicts.fair(context, score, reference)
     num = max(num, len(tests))
-    sides = wording.sides(tests, alpha)
+    sides = verdicts.sides(tests, alpha)
     if sides:
       parts.append(f'{phrase}: {sides}')
     elif tests:
       not_told.append(phrase)
   told = bool(parts)
   if not_told:
-    parts.append(f'{wording.listed(not_told)}: none is told apart')
-  words = f'{wording.methods(num)} against {wording.REFERENCES[reference]}. '
+    parts.append(f'{verdicts.listed(not_told)}: none is told apart')
+  words = f'{verdicts.methods(num)} against {verdicts.REFERENCES[reference]}. '
   return told, words + '. '.join(parts) + '.'
 
 
 def _in_short(contexts, alpha) -> Answer:
   """Says what holds in every context, at tuned thresholds."""
   can, cannot = [], []
-  where = '; '.join(wording.context_name(c, contexts) for c in contexts)
-  for reference, name in wording.REFERENCES.items():
-    families = [wording.fair(c, 'f1_macro_tuned', reference) for c in contexts]
+  where = '; '.join(verdicts.context_name(c, contexts) for c in contexts)
+  for reference, name in verdicts.REFERENCES.items():
+    families = [verdicts.fair(c, 'f1_macro_tuned', reference) for c in contexts]
     for side, word in ((1, 'better'), (-1, 'worse')):
       always = set.intersection(
         *(
-          {t['entry'] for t in f if wording.verdict(t, alpha) == side}
+          {t['entry'] for t in f if verdicts.verdict(t, alpha) == side}
           for f in families
         )
       )
-      words = f'{wording.PHRASES["f1_macro_tuned"]}, {word} than {name}'
+      words = f'{verdicts.PHRASES["f1_macro_tuned"]}, {word} than {name}'
       if always:
         names = [e for e in contexts[0]['entries'] if e in always]
         can.append(
-          f'{words} in each of these ({where}): {wording.listed(names)}.'
+          f'{words} in each of these ({where}): {verdicts.listed(names)}.'
         )
       elif side == 1 and any(families):
         cannot.append(f'{words} in each of these ({where}): no method.')
@@ -98,7 +100,7 @@ def _in_short(contexts, alpha) -> Answer:
 
 def _threshold_words(context) -> list[str]:
   """Returns what tuned thresholds leave of gains, and of losses, at .5."""
-  where = wording.whole(context), 'f1_macro'
+  where = verdicts.whole(context), 'f1_macro'
   shares = [
     row
     for row in context['shares']
@@ -116,7 +118,7 @@ def _threshold_words(context) -> list[str]:
     spread = f' (from {ends[0]} to {ends[-1]})' if len(mine) > 1 else ''
     sentences.append(
       f'Thresholds: of the F1 macro {words} plain training at .5 by '
-      f'{wording.methods(len(mine))}, {100 * left:z.0f} % is left where both '
+      f'{verdicts.methods(len(mine))}, {100 * left:z.0f} % is left where both '
       f'have tuned thresholds{spread}; the rest was a matter of thresholds.'
     )
   return sentences
@@ -133,7 +135,7 @@ def _add_own(can, cannot, context, alpha):
   for words, entries in said.items():
     told = 'better' in words or 'worse' in words
     (can if told else cannot).append(
-      f'{wording.listed(entries)}, beside methods with as many rows. {words}.'
+      f'{verdicts.listed(entries)}, beside methods with as many rows. {words}.'
     )
 
 
@@ -148,14 +150,16 @@ def _stand(context, entry, alpha) -> str:
         other = ends[ends[0] == entry]
         whole = pair['num_data'] == len(context['data'])
         if whole and not other.startswith('aubal'):
-          side = wording.verdict(pair, alpha) * (1 if ends[0] == entry else -1)
+          side = verdicts.verdict(pair, alpha) * (1 if ends[0] == entry else -1)
           sides[_SIDES[side]].append(other)
     words = [
-      f'{k} {wording.listed(names)}' for k, names in sides.items() if names
+      f'{k} {verdicts.listed(names)}' for k, names in sides.items() if names
     ]
     if words:
-      said.setdefault('; '.join(words), []).append(wording.PHRASES[score])
-  return '. '.join(f'{wording.listed(k)}: {words}' for words, k in said.items())
+      said.setdefault('; '.join(words), []).append(verdicts.PHRASES[score])
+  return '. '.join(
+    f'{verdicts.listed(k)}: {words}' for words, k in said.items()
+  )
 
 
 def _add_ranks(can, cannot, context, alpha):
@@ -170,8 +174,8 @@ def _add_ranks(can, cannot, context, alpha):
     best = row['entries'][row['average'].index(min(row['average']))]
     words = (
       f'Ranks of {k} methods on {num_data} data sets, '
-      f'{wording.PHRASES[row["score"]]}: {best} first; Friedman '
-      f'{wording.p_words(friedman["f_p"])}. Nemenyi tells apart what lies '
+      f'{verdicts.PHRASES[row["score"]]}: {best} first; Friedman '
+      f'{verdicts.p_words(friedman["f_p"])}. Nemenyi tells apart what lies '
       f'{difference:.1f} ranks apart; {k - 1} are possible, '
       f'{spread:.1f} seen'
     )
@@ -188,14 +192,14 @@ def _add_ranks(can, cannot, context, alpha):
 def _power_words(context) -> list[str]:
   """Returns how small a difference to plain training is not seen."""
   score = 'f1_macro_tuned'
-  tests = wording.tests_of(context, wording.whole(context), score, 'none')
+  tests = verdicts.tests_of(context, verdicts.whole(context), score, 'none')
   widths = [t['half_width'] for t in tests if t['half_width'] is not None]
   if not widths:
     return []
   return [
-    f'{wording.PHRASES[score]}: the intervals of differences to plain training '
-    f'are ±{statistics.median(widths):.3f} (median), and smaller ones are not '
-    'seen.'
+    f'{verdicts.PHRASES[score]}: the intervals of differences to plain '
+    f'training are ±{statistics.median(widths):.3f} (median), and smaller ones '
+    'are not seen.'
   ]
 
 
@@ -210,17 +214,17 @@ def _factors(effects, model, alpha) -> Answer:
       rows = [r for r in mine if (r['factor'], r['score']) == (factor, score)]
       if rows:
         steps = [
-          f'{wording.level_name(row["level"])} {row["difference"]:+z.3f}'
+          f'{verdicts.level_name(row["level"])} {row["difference"]:+z.3f}'
           + ('' if row['half_width'] is None else f' ±{row["half_width"]:.3f}')
           for row in rows
         ]
-        reference = wording.level_name(rows[0]['reference'])
-        told = any(wording.verdict(row, alpha) for row in rows)
+        reference = verdicts.level_name(rows[0]['reference'])
+        told = any(verdicts.verdict(row, alpha) for row in rows)
         (can if told else cannot).append(
-          f'{name}, {wording.PHRASES[score]}, against {reference}: '
-          f'{wording.listed(steps)}.'
+          f'{name}, {verdicts.PHRASES[score]}, against {reference}: '
+          f'{verdicts.listed(steps)}.'
         )
-  for reference, name in wording.REFERENCES.items():
+  for reference, name in verdicts.REFERENCES.items():
     for score in _F1:
       rows = [
         row | {'entry': row['level']}
@@ -228,9 +232,9 @@ def _factors(effects, model, alpha) -> Answer:
         if (row['factor'], row['score'], row['reference'])
         == ('entry', score, reference)
       ]
-      sides = wording.sides(rows, alpha)
+      sides = verdicts.sides(rows, alpha)
       name = name.removesuffix(' in the same number')
-      words = f'Plans against {name}, {wording.PHRASES[score]}: '
+      words = f'Plans against {name}, {verdicts.PHRASES[score]}: '
       if sides:
         can.append(f'{words}{sides}.')
       elif rows:
@@ -255,7 +259,7 @@ def _limits(record) -> list[str]:
     words.append(
       f'Tests over all average these {num_data} data sets, and say nothing of '
       f'others: to those even {num_data} wins out of {num_data} are a sign '
-      f'test of {wording.p_words(2 ** (1 - num_data))}.'
+      f'test of {verdicts.p_words(2 ** (1 - num_data))}.'
     )
   if any(cell['num_splits'] == 1 for cell in cells):
     words.append(
@@ -270,7 +274,7 @@ def _limits(record) -> list[str]:
     )
   if left_out:
     words.append(
-      f'Not on every data set, so in no ranks: {wording.listed(left_out)}.'
+      f'Not on every data set, so in no ranks: {verdicts.listed(left_out)}.'
     )
   words.append(
     'Settings of every method were fixed before the run; others, or more '

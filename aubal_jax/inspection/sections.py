@@ -1,22 +1,22 @@
 """The tables of inspect.html, each from a part of inspect.json."""
 
-from aubal_jax.report import page
+from aubal_jax.report import html
 
 _SHOWN = 20  # Lines of a list of rows; inspect.json has more.
 _SPLITS = ('train', 'validation', 'test')
 
 
 def _chips(names):
-  return ''.join(f'<span class="chip">{page.text(x)}</span>' for x in names)
+  return ''.join(f'<span class="chip">{html.text(x)}</span>' for x in names)
 
 
 def _snug(*arguments):
   """Returns a table no wider than it needs to be."""
-  return f'<div class="snug">{page.table(*arguments)}</div>'
+  return f'<div class="snug">{html.table(*arguments)}</div>'
 
 
 def _percent(share):
-  return page.NONE if share is None else f'{100 * share:.3g} %'
+  return html.NONE if share is None else f'{100 * share:.3g} %'
 
 
 def labels(content):
@@ -29,24 +29,24 @@ def labels(content):
   rows = []
   for entry in content['labels']:
     row = [
-      page.text(entry['name']),
-      page.number(entry['positives']),
+      html.text(entry['name']),
+      html.number(entry['positives']),
       _percent(entry['share']),
-      page.bar(('', 0, (entry['share'] or 0) / most)),
+      html.bar(('', 0, (entry['share'] or 0) / most)),
     ]
     for split in splits:
       part = entry['splits'][split]
       share = f'<span class="soft">{_percent(part["share"])}</span>'
-      row += [f'{page.number(part["positives"])} {share}']
+      row += [f'{html.number(part["positives"])} {share}']
     if unknown:
-      row.append(page.number(entry['unknown']))
+      row.append(html.number(entry['unknown']))
     if grouped:
-      row.append(page.number(entry['groups']))
+      row.append(html.number(entry['groups']))
     rows.append(row)
   columns = ['label', 'rows with it', 'share', '', *splits]
   columns += ['unknown'] * unknown + ['groups with it'] * grouped
   caption = 'Rows in use. Shares are of the rows where the label is known.'
-  return '<h2>Labels</h2>\n' + page.table(caption, columns, rows)
+  return '<h2>Labels</h2>\n' + html.table(caption, columns, rows)
 
 
 def pairs(found, num_labels):
@@ -56,19 +56,19 @@ def pairs(found, num_labels):
   rows = [
     [
       _chips(entry['labels']),
-      page.number(entry['rows']),
+      html.number(entry['rows']),
       f'{entry["jaccard"]:.3f}',
-      page.bar(('', 0, entry['jaccard'])),
+      html.bar(('', 0, entry['jaccard'])),
     ]
     for entry in found['together']
   ]
   caption = (
     'Jaccard: rows with both labels over rows with either. '
-    f'{page.count(len(rows), "pair")} of the largest.'
+    f'{html.count(len(rows), "pair")} of the largest.'
   )
   columns = ('labels', 'rows with both', 'Jaccard', '')
   lines = ['<h2>Labels that go together</h2>', _heat(found, num_labels)]
-  lines.append(page.fold('The largest', _snug(caption, columns, rows)))
+  lines.append(html.fold('The largest', _snug(caption, columns, rows)))
   return '\n'.join(lines)
 
 
@@ -77,12 +77,12 @@ def _heat(found, num_labels):
   names = found['names']
   rows = []
   for i, (name, line) in enumerate(zip(names, found['jaccard'], strict=True)):
-    row = [page.text(name)]
+    row = [html.text(name)]
     for j, value in enumerate(line):
       if i == j or value is None:
         row.append('')
         continue
-      what = page.text(f'{name}, {names[j]}: {value:.3f}')
+      what = html.text(f'{name}, {names[j]}: {value:.3f}')
       row.append(
         f'<i style="opacity:{0.7 * value:.3f}"></i><span title="{what}">'
         f'{round(100 * value) or "&nbsp;"}</span>'
@@ -91,12 +91,12 @@ def _heat(found, num_labels):
   which = (
     ''
     if len(names) == num_labels
-    else (f' The {page.number(len(names))} most frequent labels.')
+    else (f' The {html.number(len(names))} most frequent labels.')
   )
   caption = (
     'Of the rows with either label, percent with both (Jaccard index).' + which
   )
-  table = page.table(caption, ('', *names), rows)
+  table = html.table(caption, ('', *names), rows)
   return f'<div class="snug heat">{table}</div>'
 
 
@@ -105,24 +105,24 @@ def labelsets(found):
   rows = [
     [
       _chips(entry['labels']) or '<span class="soft">no label</span>',
-      page.number(entry['count']),
+      html.number(entry['count']),
     ]
     for entry in found['largest']
   ]
   unseen = ' and '.join(
-    f'{page.number(x["labelsets"])} of {split} ({page.count(x["rows"], "row")})'
+    f'{html.number(x["labelsets"])} of {split} ({html.count(x["rows"], "row")})'
     for split, x in found['unseen'].items()
   )
   facts = (
-    f'{page.count(found["labelsets"], "combination")} of labels in train, '
-    f'{page.number(found["near_empty"])} of them with fewer than '
-    f'{page.count(found["near_empty_below"], "image")}. Never seen in train: '
-    f'{unseen}. MeanIR {page.number(found["mean_ir"], 2)}, CVIR '
-    f'{page.number(found["cvir"], 2)}, SCUMBLE '
-    f'{page.number(found["scumble"], 3)}; '
-    f'{page.number(found["cardinality"], 2)} labels a row.'
+    f'{html.count(found["labelsets"], "combination")} of labels in train, '
+    f'{html.number(found["near_empty"])} of them with fewer than '
+    f'{html.count(found["near_empty_below"], "image")}. Never seen in train: '
+    f'{unseen}. MeanIR {html.number(found["mean_ir"], 2)}, CVIR '
+    f'{html.number(found["cvir"], 2)}, SCUMBLE '
+    f'{html.number(found["scumble"], 3)}; '
+    f'{html.number(found["cardinality"], 2)} labels a row.'
   )
-  caption = f'The {page.number(len(rows))} largest.'
+  caption = f'The {html.number(len(rows))} largest.'
   return f'<h2>Labelsets</h2>\n<p>{facts}</p>\n' + _snug(
     caption, ('labels together', 'rows'), rows
   )
@@ -133,17 +133,17 @@ def groups(found):
   if not found:
     return ''
   images, splits = found['images'], found['splits']
-  parts = ', '.join(f'{page.number(n)} in {s}' for s, n in splits.items())
+  parts = ', '.join(f'{html.number(n)} in {s}' for s, n in splits.items())
   text = (
-    f'<h2>Groups</h2>\n<p>{page.count(found["groups"], "group")} (subjects, '
-    f'videos): {parts}. Images of a group: {page.number(images["min"])} at '
+    f'<h2>Groups</h2>\n<p>{html.count(found["groups"], "group")} (subjects, '
+    f'videos): {parts}. Images of a group: {html.number(images["min"])} at '
     f'least, {images["median"]:,g} in the median, '
-    f'{page.number(images["max"])} at most.</p>'
+    f'{html.number(images["max"])} at most.</p>'
   )
   if not found['crossing']:
     return text + '\n<p>None has images in more than one split.</p>'
   rows = [
-    [page.text(x['group']), *(page.number(x[split]) for split in _SPLITS)]
+    [html.text(x['group']), *(html.number(x[split]) for split in _SPLITS)]
     for x in found['listed'][:_SHOWN]
   ]
   caption = _of('Groups in more than one split', len(rows), found['crossing'])
@@ -154,7 +154,7 @@ def _of(what, shown, total):
   """Returns the caption of a list that may be cut."""
   if shown == total:
     return f'{what}.'
-  return f'{what}: {page.number(shown)} of {page.number(total)}.'
+  return f'{what}: {html.number(shown)} of {html.number(total)}.'
 
 
 def statistics(found):
@@ -162,8 +162,8 @@ def statistics(found):
   if not found:
     return ''
   kinds = ', '.join(
-    f'{page.count(x["count"], "image")} of '
-    f'{page.count(x["channels"], "channel")} and {x["bits"]} bits'
+    f'{html.count(x["count"], "image")} of '
+    f'{html.count(x["channels"], "channel")} and {x["bits"]} bits'
     for x in found['kinds']
   )
   spread = '; '.join(
@@ -175,15 +175,15 @@ def statistics(found):
     )
   )
   rows = [
-    [f'{x["width"]} &times; {x["height"]}', page.number(x['count'])]
+    [f'{x["width"]} &times; {x["height"]}', html.number(x['count'])]
     for x in found['sizes']
   ]
   caption = _of('Sizes, the most frequent first', len(rows), found['num_sizes'])
   sizes = _snug(caption, ('width and height', 'images'), rows)
   rows = [
     [
-      page.text(x['of']),
-      page.number(x['images']),
+      html.text(x['of']),
+      html.number(x['images']),
       f'{x["mean"]:.1f}',
       f'{x["deviation"]:.1f}',
     ]
@@ -215,10 +215,10 @@ def _suspicious(found):
 
 def _rows(what, rows, total):
   """Returns a list of rows, folded."""
-  lines = [[page.text(x['id']), ('left', x['split'])] for x in rows[:_SHOWN]]
+  lines = [[html.text(x['id']), ('left', x['split'])] for x in rows[:_SHOWN]]
   caption = _of('Rows', len(lines), total)
   table = _snug(caption, ('image', 'split'), lines)
-  return page.fold(f'{what} ({page.number(total)})', table)
+  return html.fold(f'{what} ({html.number(total)})', table)
 
 
 def duplicates(found):
@@ -228,13 +228,13 @@ def duplicates(found):
   rows = []
   for entry in found['listed'][:_SHOWN]:
     names = '<br>'.join(
-      f'{page.text(row["id"])} <span class="soft">{row["split"]}</span>'
+      f'{html.text(row["id"])} <span class="soft">{row["split"]}</span>'
       for row in entry['rows'][:_SHOWN]
     )
     rows.append(
       [
         names,
-        page.number(len(entry['rows'])),
+        html.number(len(entry['rows'])),
         'yes' if entry['crosses'] else 'no',
         ('left', _chips(entry['labels_differ'])),
       ]
@@ -243,7 +243,7 @@ def duplicates(found):
     'Images with equal bytes, one below the other', len(rows), found['groups']
   )
   columns = ('the same image', 'rows', 'across splits', 'labels that differ')
-  return '<h2>The same image again</h2>\n' + page.table(caption, columns, rows)
+  return '<h2>The same image again</h2>\n' + html.table(caption, columns, rows)
 
 
 def lost(content):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from aubal_jax.experiments.compare import page_words as wording
-from aubal_jax.report import page
+from aubal_jax.experiments.compare import verdicts
+from aubal_jax.report import html
 
 TITLES = {
   'f1_macro': 'F1 macro',
@@ -19,15 +19,15 @@ TITLES = {
 
 def scores(context, names, alpha) -> str:
   """Returns a table over all data sets, and one of each, folded."""
-  where = wording.whole(context)
+  where = verdicts.whole(context)
   entries = context['overall'] if where is None else _cells(context, where)
-  title = 'Mean over ' + wording.listed(context['data'])
+  title = 'Mean over ' + verdicts.listed(context['data'])
   if where is not None:
     title = where
   parts = [_scores(context, where, entries, names, alpha, title)]
   if where is None:
     parts += [
-      page.fold(
+      html.fold(
         data,
         _scores(context, data, _cells(context, data), names, alpha, data),
       )
@@ -46,11 +46,11 @@ def _scores(context, data, entries, names, alpha, title) -> str:
   for name in names:
     means = [e['scores'][name]['mean'] for e in entries]
     best[name] = max((m for m in means if m is not None), default=None)
-    tests = wording.tests_of(context, data, name, 'none')
-    above |= {(t['entry'], name): wording.verdict(t, alpha) for t in tests}
+    tests = verdicts.tests_of(context, data, name, 'none')
+    above |= {(t['entry'], name): verdicts.verdict(t, alpha) for t in tests}
   rows = []
   for entry in entries:
-    row = [page.text(entry['entry'])]
+    row = [html.text(entry['entry'])]
     for name in names:
       one, side = entry['scores'][name], above.get((entry['entry'], name), 0)
       cell = plus_minus(one['mean'], one['half_width'])
@@ -59,13 +59,13 @@ def _scores(context, data, entries, names, alpha, title) -> str:
       row.append(('', f'<b>{cell}</b>') if side > 0 else (_low(side), cell))
     rows.append(row)
   caption = (
-    f'{page.text(title)}: scores ± half of the 95 % interval. '
+    f'{html.text(title)}: scores ± half of the 95 % interval. '
     '<u>Underlined</u>: the best of the column. <b>Bold</b>: above '
     '<code>none</code> by the paired test, Holm over the methods; pale: below '
     'it.'
   )
   columns = ('', *(TITLES[name] for name in names))
-  return page.table(caption, columns, rows)
+  return html.table(caption, columns, rows)
 
 
 def _low(side) -> str:
@@ -75,7 +75,7 @@ def _low(side) -> str:
 def plus_minus(mean, half_width, *, sign='', digits=3) -> str:
   """Returns '0.654 ± .032' as HTML; a dash where there is no mean."""
   if mean is None:
-    return page.NONE
+    return html.NONE
   text = f'{mean:{sign}z.{digits}f}'
   if half_width is not None:
     text += f' <small>±{half_width:.{digits}f}</small>'.replace('±0.', '±.')
@@ -97,22 +97,22 @@ def imbalance(context) -> str:
   for data in context['data']:
     rows = [
       [
-        page.text(cell['entry']),
-        page.number(cell['plan']['rows']),
+        html.text(cell['entry']),
+        html.number(cell['plan']['rows']),
         *(
-          page.number(cell['plan'][k], 3)
+          html.number(cell['plan'][k], 3)
           for k in ('mean_ir', 'cvir', 'scumble')
         ),
-        page.number(cell['seconds']['resample'], 3),
-        page.number(cell['seconds']['train'], 2),
+        html.number(cell['seconds']['resample'], 3),
+        html.number(cell['seconds']['train'], 2),
       ]
       for cell in _cells(context, data)
     ]
     parts.append(
-      page.table(f'{page.text(data)}: means over the trials.', columns, rows)
+      html.table(f'{html.text(data)}: means over the trials.', columns, rows)
     )
   first, *others = parts
-  return '\n'.join([first, *map(page.fold, context['data'][1:], others)])
+  return '\n'.join([first, *map(html.fold, context['data'][1:], others)])
 
 
 def failed(rows) -> str:
@@ -121,9 +121,9 @@ def failed(rows) -> str:
   keys = ('data', 'model', 'method', 'fraction', 'augment_rows', 'upper')
   cells = [
     [
-      page.text(', '.join(str(row[k]) for k in keys if row.get(k) is not None)),
-      ('left', page.text(row['status'])),
+      html.text(', '.join(str(row[k]) for k in keys if row.get(k) is not None)),
+      ('left', html.text(row['status'])),
     ]
     for row in rows
   ]
-  return page.table('No mean and no test has these.', columns, cells)
+  return html.table('No mean and no test has these.', columns, cells)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from aubal_jax.report import svg
+from aubal_jax.report import style
 
 _ACROSS = 4  # Panels of labels.
 _HALF, _TUNED = 'F1 macro at .5', 'at tuned thresholds'
@@ -31,20 +31,20 @@ def critical_difference(name, entries, average, difference, bars) -> str:
     (ax,) = axes
     ax.axis('off')
     for tick in range(1, k + 1):
-      ax.plot([tick, tick], [0, 0.16], color=svg.INK, linewidth=0.8)
+      ax.plot([tick, tick], [0, 0.16], color=style.INK, linewidth=0.8)
       ax.text(tick, 0.3, tick, horizontalalignment='center', fontsize=8)
-    ax.plot([1, k], [0, 0], color=svg.INK, linewidth=0.8)
-    ax.plot([1, 1 + difference], [1.1] * 2, color=svg.MARK, linewidth=2)
+    ax.plot([1, k], [0, 0], color=style.INK, linewidth=0.8)
+    ax.plot([1, 1 + difference], [1.1] * 2, color=style.MARK, linewidth=2)
     ax.text(
       1 + difference / 2, 1.2, f'critical difference {difference:.2f}',
-      color=svg.MARK, horizontalalignment='center',
+      color=style.MARK, horizontalalignment='center',
       fontsize=8, verticalalignment='bottom',
     )  # fmt: skip
     for row, bar in enumerate(bars):
       ends = average[bar[0]], average[bar[-1]]
       ax.plot(
         [ends[0] - 0.06, ends[1] + 0.06], [-0.4 - 0.34 * row] * 2,
-        color=svg.AFTER, linewidth=3.2, solid_capstyle='butt',
+        color=style.AFTER, linewidth=3.2, solid_capstyle='butt',
       )  # fmt: skip
     for place, i in enumerate(order):
       is_left = place < left
@@ -54,13 +54,13 @@ def critical_difference(name, entries, average, difference, bars) -> str:
     ax.set_xlim(0.4, max(k, 1 + difference) + 0.6)
     ax.set_ylim(-top - 0.5 * left, 1.8)
 
-  return svg.draw(f'ranks-{name}', make, height=height)
+  return style.draw(f'ranks-{name}', make, height=height)
 
 
 def _lead_out(ax, entry, rank, edge, y, is_left):
   """Draws the line from a rank to its name at the edge."""
-  ax.plot([rank, rank, edge], [0, y, y], color=svg.INK, linewidth=0.7)
-  parts = [svg.shorten(entry), f'{rank:.2f}']
+  ax.plot([rank, rank, edge], [0, y, y], color=style.INK, linewidth=0.7)
+  parts = [style.shorten(entry), f'{rank:.2f}']
   ax.text(
     edge + (-0.1 if is_left else 0.1), y,
     '  '.join(parts if is_left else parts[::-1]),
@@ -77,8 +77,8 @@ def dots(name, context) -> str:
     for ax, d in zip(axes, data, strict=False):
       cells = {c['entry']: c for c in context['cells'] if c['data'] == d}
       for score, color, shift, label in (
-        ('f1_macro', svg.BEFORE, -0.16, _HALF),
-        ('f1_macro_tuned', svg.AFTER, 0.16, _TUNED),
+        ('f1_macro', style.BEFORE, -0.16, _HALF),
+        ('f1_macro_tuned', style.AFTER, 0.16, _TUNED),
       ):
         points = [
           (place + shift, cells[e]['scores'][score])
@@ -94,8 +94,8 @@ def dots(name, context) -> str:
         none = cells.get('none', {}).get('scores', {}).get(score, {})
         if none.get('mean') is not None:
           ax.axvline(none['mean'], color=color, linewidth=0.8, linestyle='--')
-      ax.set_title(svg.shorten(d))
-      ax.set_yticks(range(len(entries)), [svg.shorten(e) for e in entries])
+      ax.set_title(style.shorten(d))
+      ax.set_yticks(range(len(entries)), [style.shorten(e) for e in entries])
       ax.tick_params(axis='y', length=0)
       ax.set_ylim(len(entries) - 0.5, -0.5)
       ax.grid(axis='y', visible=False)
@@ -104,7 +104,7 @@ def dots(name, context) -> str:
 
   across = min(len(data), _ACROSS)
   rows = math.ceil(len(data) / across)
-  return svg.draw(
+  return style.draw(
     f'dots-{name}', make, height=rows * (0.9 + 0.24 * len(entries)),
     width=max(7.2, 1.4 + 2.1 * across), rows=rows, columns=across, sharey=True,
   )  # fmt: skip
@@ -132,7 +132,7 @@ def labels(name, context) -> str:
     figure.supylabel('F1 less that of none', fontsize=9)
     _legend(figure, axes)
 
-  return svg.draw(
+  return style.draw(
     f'labels-{name}', make, height=0.9 + 1.45 * rows, width=9.0, rows=rows,
     columns=across, sharex=True, sharey=True,
   )  # fmt: skip
@@ -142,10 +142,10 @@ def _draw_labels(ax, context, base, entry):
   """Draws the labels of one entry, at .5 and at tuned thresholds."""
   from matplotlib import ticker
 
-  ax.axhline(0, color=svg.INK, linewidth=0.8)
+  ax.axhline(0, color=style.INK, linewidth=0.8)
   for key, color, label in (
-    ('f1_per_label', svg.BEFORE, 'F1 at .5'),
-    ('f1_per_label_tuned', svg.AFTER, _TUNED),
+    ('f1_per_label', style.BEFORE, 'F1 at .5'),
+    ('f1_per_label_tuned', style.AFTER, _TUNED),
   ):
     found = _label_points(context, base, entry, key)
     ax.plot(
@@ -157,7 +157,7 @@ def _draw_labels(ax, context, base, entry):
       markersize=3.5, label=label,
     )  # fmt: skip
   ax.set_xscale('log')
-  ax.set_title(svg.shorten(entry), fontsize=8.5)
+  ax.set_title(style.shorten(entry), fontsize=8.5)
   ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 3)))
   ax.xaxis.set_major_formatter(lambda x, _: f'{x:g}')
   ax.minorticks_off()
@@ -225,7 +225,7 @@ def crossed(name, contexts, score) -> str:
     figure.supxlabel('rows that are augmented', fontsize=9)
     _legend(figure, axes)
 
-  return svg.draw(
+  return style.draw(
     f'crossed-{name}', make, height=1.0 + 1.9 * len(kinds),
     width=max(7.2, 2.2 * len(uppers)), rows=len(kinds), columns=len(uppers),
     sharex=True, sharey=True,
@@ -239,19 +239,19 @@ def _line(ax, cells, score, method, place):
     for c in cells
     if c['scores'][score]['mean'] is not None
   ]
-  color, style = svg.GRID, '-'
+  color, line = style.GRID, '-'
   if method in ('none', 'random'):
-    color, style = svg.INK, {'none': '--', 'random': ':'}[method]
+    color, line = style.INK, {'none': '--', 'random': ':'}[method]
   elif method.startswith('aubal'):
-    color = svg.AFTER
+    color = style.AFTER
   else:
-    color = svg.BEFORE
+    color = style.BEFORE
   shift = 0.02 * (place - 2)
   ax.errorbar(
     [x + shift for x, _ in points],
     [p['mean'] for _, p in points],
     yerr=[p['half_width'] or 0 for _, p in points],
-    color=color, linestyle=style, marker=_MARKERS[place % len(_MARKERS)],
+    color=color, linestyle=line, marker=_MARKERS[place % len(_MARKERS)],
     markersize=4, linewidth=1.3, elinewidth=0.7, label=method,
   )  # fmt: skip
 

@@ -10,7 +10,7 @@ import io
 import re
 import warnings
 
-# Placeholder in matplotlib -> what stands in the page; see page.STYLE.
+# Placeholder in matplotlib -> what stands in the page; see html.STYLE.
 _COLOURS = {
   '#0a0b01': 'currentColor',
   '#0a0b02': 'var(--grid)',

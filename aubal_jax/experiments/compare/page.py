@@ -7,11 +7,11 @@ import re
 import textwrap
 
 from aubal_jax.experiments.compare import conclusions
-from aubal_jax.experiments.compare import page_differences as differences
-from aubal_jax.experiments.compare import page_plots as plots
-from aubal_jax.experiments.compare import page_tables as tables
-from aubal_jax.experiments.compare import page_words as wording
-from aubal_jax.report import page
+from aubal_jax.experiments.compare import differences
+from aubal_jax.experiments.compare import plots
+from aubal_jax.experiments.compare import sections
+from aubal_jax.experiments.compare import verdicts
+from aubal_jax.report import html
 from aubal_jax.runs import files
 
 _WIDTH = 98
@@ -52,13 +52,13 @@ def write_page(path, record) -> None:
   if contexts:
     parts += _sections(contexts, scores, found['alpha'])
   if bad:
-    parts += ['<h2>Cells that failed</h2>', tables.failed(bad)]
+    parts += ['<h2>Cells that failed</h2>', sections.failed(bad)]
   parts.append('<h2>How to read this</h2>')
   parts += [f'<p>{words}</p>' for words in _READING]
   with files.write_atomically(path) as file:
     # Whole tables: a last method that has to be scrolled to is overlooked.
     body = ['<div class="whole">', *parts, '</div>']
-    file.write(page.document('Comparison', body))
+    file.write(html.document('Comparison', body))
 
 
 def _lead(record) -> str:
@@ -66,28 +66,28 @@ def _lead(record) -> str:
   cells = [c for x in record['statistics']['contexts'] for c in x['cells']]
   data = [*dict.fromkeys(c['data'] for c in cells)]
   num_failed = sum(bool(row['status']) for row in record['rows'])
-  words = f'{page.count(len(record["rows"]), "cell")}, {num_failed} failed'
+  words = f'{html.count(len(record["rows"]), "cell")}, {num_failed} failed'
   if cells:
     splits = max(c['num_splits'] for c in cells)
     trials = max(c['num_trials'] for c in cells)
     methods = {c['method'] for c in cells}
     words = (
-      f'{page.count(len(methods), "method")} on {page.text(", ".join(data))}: '
-      f'{words}; {page.count(splits, "split")} with '
-      f'{page.count(trials // splits, "seed")} each.'
+      f'{html.count(len(methods), "method")} on {html.text(", ".join(data))}: '
+      f'{words}; {html.count(splits, "split")} with '
+      f'{html.count(trials // splits, "seed")} each.'
     )
   return f'<p class="lead">{words}</p>'
 
 
 def _answer(answer) -> str:
   """Returns one heading of the answer with what can be said, and cannot."""
-  told = ''.join(f'<li>{page.text(words)}</li>' for words in answer.can)
+  told = ''.join(f'<li>{html.text(words)}</li>' for words in answer.can)
   untold = ''.join(
-    f'<li class="odd">{page.text(words)}</li>' for words in answer.cannot
+    f'<li class="odd">{html.text(words)}</li>' for words in answer.cannot
   )
   heading = answer.heading or 'What this cannot say'
   return (
-    f'<h3>{page.text(heading)}</h3>\n<ul class="findings">{told}{untold}</ul>'
+    f'<h3>{html.text(heading)}</h3>\n<ul class="findings">{told}{untold}</ul>'
   )
 
 
@@ -95,20 +95,22 @@ def _sections(contexts, scores, alpha) -> list[str]:
   """Returns the sections that every comparison has, empty ones left out."""
 
   def each(title, make):
-    content = [(wording.context_name(c, contexts), make(c)) for c in contexts]
-    content = [(name, html) for name, html in content if html]
+    content = [(verdicts.context_name(c, contexts), make(c)) for c in contexts]
+    content = [(name, inner) for name, inner in content if inner]
     if len(content) > _OPEN:
       inner = [
-        page.fold(name, html, is_open=not i)
-        for i, (name, html) in enumerate(content)
+        html.fold(name, inner, is_open=not i)
+        for i, (name, inner) in enumerate(content)
       ]
     else:
-      inner = [f'<h3>{page.text(name)}</h3>\n{html}' for name, html in content]
+      inner = [
+        f'<h3>{html.text(name)}</h3>\n{inner}' for name, inner in content
+      ]
     return '\n'.join([f'<h2>{title}</h2>', *inner]) if inner else ''
 
   names = {id(c): str(i) for i, c in enumerate(contexts)}
   return [
-    each('Scores', lambda c: tables.scores(c, scores, alpha)),
+    each('Scores', lambda c: sections.scores(c, scores, alpha)),
     each('Ranks over data sets', lambda c: _ranks(c, scores, names[id(c)])),
     each(
       'Against plain training and random rows',
@@ -118,7 +120,7 @@ def _sections(contexts, scores, alpha) -> list[str]:
     each('At an equal number of rows', lambda c: _budgets(c, alpha)),
     each('F1 macro on each data set', lambda c: _dots(c, names[id(c)])),
     each('Rare and frequent labels', lambda c: _labels(c, names[id(c)])),
-    each('Imbalance, rows and seconds', tables.imbalance),
+    each('Imbalance, rows and seconds', sections.imbalance),
   ]
 
 
@@ -128,7 +130,7 @@ def _ranks(context, scores, name) -> str:
   parts = []
   for row in context['ranks']:
     if row['score'] in _F1 and row['friedman'] is not None:
-      title = tables.TITLES[row['score']]
+      title = sections.TITLES[row['score']]
       picture = plots.critical_difference(
         f'{name}-{row["score"]}',
         row['entries'],
@@ -137,7 +139,7 @@ def _ranks(context, scores, name) -> str:
         row['bars'],
       )
       parts.append(
-        page.plot(
+        html.plot(
           picture,
           alt=f'Average ranks in {title}; the numbers are in the table.',
           caption=f'{title}. What a blue bar joins is not told apart.',
@@ -154,7 +156,7 @@ def _tests(context, scores, alpha) -> str:
       table = differences.tests(context, score, reference, alpha)
       (opened if score in _F1 else folded).append(table)
   if folded:
-    opened.append(page.fold('The other scores', '\n'.join(folded)))
+    opened.append(html.fold('The other scores', '\n'.join(folded)))
   return '\n'.join(opened)
 
 
@@ -167,7 +169,7 @@ def _budgets(context, alpha) -> str:
 
 
 def _dots(context, name) -> str:
-  return page.plot(
+  return html.plot(
     plots.dots(name, context),
     alt='F1 macro of each method with intervals; the tables have the numbers.',
     caption='Lines: 95 % intervals, which are of a score alone; paired '
@@ -178,7 +180,7 @@ def _dots(context, name) -> str:
 def _labels(context, name) -> str:
   if context['entries'] == ['none'] or 'none' not in context['entries']:
     return ''
-  return page.plot(
+  return html.plot(
     plots.labels(name, context),
     alt='F1 of each label less that of none, against how frequent it is.',
     caption='A dot is a label of a data set; a line joins the means of the '
@@ -194,7 +196,7 @@ def _crossed(found) -> list[str]:
     title = 'What augmentation gives, and what balancing gives'
   parts = [f'<h2>{title}</h2>']
   for model in dict.fromkeys(row['model'] for row in rows):
-    parts.append(f'<h3>{page.text(model)}</h3>')
+    parts.append(f'<h3>{html.text(model)}</h3>')
     asked = dict.fromkeys((row['factor'], row['reference']) for row in rows)
     parts += [
       differences.effects(rows, model, factor, reference, alpha)
@@ -216,15 +218,15 @@ def _crossed_plots(contexts, model) -> list[str]:
         for c in mine
       ]
       if len(here) > 1:
-        title = f'{data}: {tables.TITLES[score]}'
+        title = f'{data}: {sections.TITLES[score]}'
         if fraction is not None:
           title += f', fraction {fraction:g}'
         name = f'{model}-{fraction}-{data}-{score}'
         parts.append(
-          page.plot(
+          html.plot(
             plots.crossed(re.sub(r'\W', '-', name), here, score),
             alt=f'{title}, against the rows that are augmented.',
-            caption=f'{page.text(title)}, with 95 % intervals, which are of a '
+            caption=f'{html.text(title)}, with 95 % intervals, which are of a '
             'score alone.',
           )
         )
@@ -248,18 +250,18 @@ def lines(record) -> list[str]:
 
 def _table(context, contexts, found) -> list[str]:
   """Returns the lines of one table, the mean over the data sets."""
-  where = wording.whole(context)
+  where = verdicts.whole(context)
   entries = context['overall']
   if where is not None:
     entries = [c for c in context['cells'] if c['data'] == where]
   scores = [s for s in _PRINTED if s in found['scores']]
   sides = {
-    (t['entry'], score): wording.verdict(t, found['alpha'])
+    (t['entry'], score): verdicts.verdict(t, found['alpha'])
     for score in scores
-    for t in wording.tests_of(context, where, score, 'none')
+    for t in verdicts.tests_of(context, where, score, 'none')
   }
-  name = wording.context_name(context, contexts)
-  head = ' '.join(f'{tables.TITLES[s]:<14}' for s in scores)
+  name = verdicts.context_name(context, contexts)
+  head = ' '.join(f'{sections.TITLES[s]:<14}' for s in scores)
   printed = [
     f'{name}: {", ".join(context["data"])}; mean ± 95 %, + above none, - below',
     f'{"":24} {head}'.rstrip(),

@@ -1,7 +1,7 @@
 """inspect.html: what a data set holds, and what is wrong with it."""
 
-from aubal_jax.inspection import inspection_tables as tables
-from aubal_jax.report import page
+from aubal_jax.inspection import sections
+from aubal_jax.report import html
 from aubal_jax.runs import files
 
 _WORDS = {'wrong': 'Wrong', 'odd': 'Odd', 'note': 'Note'}
@@ -24,31 +24,31 @@ def write_page(path, content, pictures):
     f'<p class="lead">{_lead(content)}</p>',
     _tiles(content),
     _findings(content['findings']),
-    tables.labels(content),
+    sections.labels(content),
     _sheet(content, pictures),
-    tables.pairs(content['pairs'], len(content['label_names'])),
-    tables.labelsets(content['labelsets']),
-    tables.groups(content['groups']),
-    tables.statistics(content['statistics']),
-    tables.duplicates(content['duplicates']),
-    tables.lost(content),
+    sections.pairs(content['pairs'], len(content['label_names'])),
+    sections.labelsets(content['labelsets']),
+    sections.groups(content['groups']),
+    sections.statistics(content['statistics']),
+    sections.duplicates(content['duplicates']),
+    sections.lost(content),
     _notes(content),
   ]
   with files.write_atomically(path) as file:
-    file.write(page.document(title, [part for part in parts if part]))
+    file.write(html.document(title, [part for part in parts if part]))
 
 
 def _lead(content):
   """Returns in one sentence what there is."""
   rows = content['rows']
   splits = ', '.join(
-    f'{page.number(n)} {name}' for name, n in rows.items() if n
+    f'{html.number(n)} {name}' for name, n in rows.items() if n
   )
   name = content['settings']['path'] or content['settings']['name']
   images = '' if content['images'] else ' There are no images, only labels.'
   return (
-    f'<b>{page.text(name)}</b>: {page.count(sum(rows.values()), "row")} '
-    f'({splits}) with {page.count(len(content["label_names"]), "label")}.'
+    f'<b>{html.text(name)}</b>: {html.count(sum(rows.values()), "row")} '
+    f'({splits}) with {html.count(len(content["label_names"]), "label")}.'
     f'{images}'
   )
 
@@ -63,27 +63,27 @@ def _tiles(content):
   images, doubles = content['images'], content['duplicates']
   if images:
     add(
-      page.number(images['readable']),
-      f'of {page.number(images["images"] + images["missing"])} images can be '
-      f'read, {page.number(images["missing"])} are missing',
+      html.number(images['readable']),
+      f'of {html.number(images["images"] + images["missing"])} images can be '
+      f'read, {html.number(images["missing"])} are missing',
     )
     add(
-      page.number(doubles['extra']),
+      html.number(doubles['extra']),
       'copies of other images, '
-      f'{page.number(doubles["crossing"])} of these images across splits',
+      f'{html.number(doubles["crossing"])} of these images across splits',
     )
   groups, labelsets = content['groups'], content['labelsets']
   if groups:
     add(
-      page.number(groups['groups']),
-      f'groups, {page.number(groups["crossing"])} in more than one split',
+      html.number(groups['groups']),
+      f'groups, {html.number(groups["crossing"])} in more than one split',
     )
   add(
-    page.number(labelsets['labelsets']),
+    html.number(labelsets['labelsets']),
     'combinations of labels in train',
   )
   add(
-    page.number(labelsets['mean_ir'], 1),
+    html.number(labelsets['mean_ir'], 1),
     'MeanIR of train, 1 where all labels are equally frequent',
   )
   return f'<div class="tiles">{"".join(tiles)}</div>'
@@ -99,13 +99,13 @@ def _findings(findings):
   items = []
   for entry in findings:
     names = ', '.join(
-      f'<span class="chip">{page.text(name)}</span>' for name in entry['names']
+      f'<span class="chip">{html.text(name)}</span>' for name in entry['names']
     ).replace('</span>, ', '</span> ')
-    more = f' and {page.number(entry["more"])} more' if entry['more'] else ''
+    more = f' and {html.number(entry["more"])} more' if entry['more'] else ''
     level = entry['level']
     items.append(
-      f'<li class="{level}"><b>{_WORDS[level]}</b> {page.text(entry["what"])} '
-      f'<span class="soft">{page.text(entry["mend"])}</span>'
+      f'<li class="{level}"><b>{_WORDS[level]}</b> {html.text(entry["what"])} '
+      f'<span class="soft">{html.text(entry["mend"])}</span>'
       + (f'<div>{names}<span class="soft">{more}</span></div>' if names else '')
       + '</li>'
     )
@@ -120,14 +120,14 @@ def _sheet(content, pictures):
   strips = []
   for entry in entries:
     shown = [
-      f'<figure title="{page.text(name)}">'
-      f'{page.image(pictures[row], alt=name, lossy=True)}<figcaption>'
-      f'{page.text(name.rsplit("/", 1)[-1])}</figcaption></figure>'
+      f'<figure title="{html.text(name)}">'
+      f'{html.image(pictures[row], alt=name, lossy=True)}<figcaption>'
+      f'{html.text(name.rsplit("/", 1)[-1])}</figcaption></figure>'
       for row, name in zip(entry['rows'], entry['ids'], strict=True)
       if row in pictures
     ]
     label = entry['label']
-    head = 'no label at all' if label is None else page.text(label)
+    head = 'no label at all' if label is None else html.text(label)
     strips.append(f'<h3>{head}</h3><div class="thumbs">{"".join(shown)}</div>')
   return (
     '<h2>Images of each label</h2>\n<p class="soft">Drawn at random among the '
@@ -138,11 +138,11 @@ def _sheet(content, pictures):
 
 def _notes(content):
   """Returns what the reader said, and the settings."""
-  notes = ''.join(f'<li>{page.text(note)}</li>' for note in content['notes'])
+  notes = ''.join(f'<li>{html.text(note)}</li>' for note in content['notes'])
   rows = [
-    [page.text(name), ('left', page.text(value))]
+    [html.text(name), ('left', html.text(value))]
     for name, value in content['settings'].items()
   ]
-  settings = page.table('As given.', ('setting', 'value'), rows)
-  said = page.fold('What the reader said', f'<ul>{notes}</ul>') if notes else ''
-  return f'{said}\n{page.fold("Settings", settings)}'
+  settings = html.table('As given.', ('setting', 'value'), rows)
+  said = html.fold('What the reader said', f'<ul>{notes}</ul>') if notes else ''
+  return f'{said}\n{html.fold("Settings", settings)}'

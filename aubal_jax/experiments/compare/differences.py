@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from aubal_jax.experiments.compare import page_tables as tables
-from aubal_jax.experiments.compare import page_words as wording
-from aubal_jax.report import page
+from aubal_jax.experiments.compare import sections
+from aubal_jax.experiments.compare import verdicts
+from aubal_jax.report import html
 
 _DEEP = 0.02  # A difference that has the full colour, if none is larger.
 
@@ -12,7 +12,7 @@ _DEEP = 0.02  # A difference that has the full colour, if none is larger.
 def ranks(context, names) -> str:
   """Returns what Friedman and Nemenyi say, and the average ranks."""
   found = {row['score']: row for row in context['ranks']}
-  columns = ('', *(tables.TITLES[name] for name in names))
+  columns = ('', *(sections.TITLES[name] for name in names))
   tests = [
     [title, *(_friedman(found[n], key) for n in names)]
     for title, key in (
@@ -27,10 +27,10 @@ def ranks(context, names) -> str:
     ('data sets needed', 'data_needed', None),
   ):
     tests.append(
-      [title, *(page.number(found[n].get(key), digits) for n in names)]
+      [title, *(html.number(found[n].get(key), digits) for n in names)]
     )
   rows = [
-    [page.text(e), *(page.number(_rank(found, n, e), 2) for n in names)]
+    [html.text(e), *(html.number(_rank(found, n, e), 2) for n in names)]
     for e in context['entries']
     if any(_rank(found, n, e) for n in names)
   ]
@@ -43,7 +43,7 @@ def ranks(context, names) -> str:
     'averaged.'
   )
   return '\n'.join(
-    [page.table(caption, columns, tests), page.table(average, columns, rows)]
+    [html.table(caption, columns, tests), html.table(average, columns, rows)]
   )
 
 
@@ -56,15 +56,15 @@ def _rank(found, score, entry):
 
 def _friedman(row, key) -> str:
   if row['friedman'] is None:
-    return page.NONE
+    return html.NONE
   value = row['friedman'][key]
   if value is None:
     return '&infin;'
   if key.endswith('_p'):
-    return page.text(
-      wording.p_words(value).removeprefix('p = ').removeprefix('p ')
+    return html.text(
+      verdicts.p_words(value).removeprefix('p = ').removeprefix('p ')
     )
-  return page.number(value, 2)
+  return html.number(value, 2)
 
 
 def tests(context, score, reference, alpha) -> str:
@@ -73,42 +73,42 @@ def tests(context, score, reference, alpha) -> str:
   found = {
     (test['entry'], data): test
     for data in where
-    for test in wording.tests_of(context, data, score, reference)
+    for test in verdicts.tests_of(context, data, score, reference)
   }
   entries = [
     e for e in context['entries'] if any((e, d) in found for d in where)
   ]
   rows = [
-    [page.text(e), *(_test(found.get((e, d)), alpha, reference) for d in where)]
+    [html.text(e), *(_test(found.get((e, d)), alpha, reference) for d in where)]
     for e in entries
   ]
   caption = (
-    f'<b>{tables.TITLES[score]}</b>, each method less '
+    f'<b>{sections.TITLES[score]}</b>, each method less '
     f'<code>{reference}</code>, ± half of the 95 % interval. Bold: told from 0 '
     'at 5 %, Holm over the methods.'
   )
   if reference == 'random':
     caption += ' &ne;: another number of rows, so not only the choice of rows.'
   columns = ('', *('over all' if d is None else d for d in where))
-  return f'<div class="snug">{page.table(caption, columns, rows)}</div>'
+  return f'<div class="snug">{html.table(caption, columns, rows)}</div>'
 
 
 def _test(test, alpha, reference) -> str:
   if test is None:
-    return page.NONE
-  cell = tables.plus_minus(test['difference'], test['half_width'], sign='+')
+    return html.NONE
+  cell = sections.plus_minus(test['difference'], test['half_width'], sign='+')
   if reference == 'random' and not test['equal_rows']:
     cell += ' &ne;'
-  return f'<b>{cell}</b>' if wording.verdict(test, alpha) else cell
+  return f'<b>{cell}</b>' if verdicts.verdict(test, alpha) else cell
 
 
 def shares(context) -> str:
   """Returns gains over `none` at .5, tuned, and what is left of them."""
-  where = wording.whole(context)
+  where = verdicts.whole(context)
   gains = {
     (name, test['entry']): test['difference']
     for name in ('auc_macro', 'map')
-    for test in wording.tests_of(context, where, name, 'none')
+    for test in verdicts.tests_of(context, where, name, 'none')
   }
   rows = []
   for row in context['shares']:
@@ -116,9 +116,9 @@ def shares(context) -> str:
       share = row['share']
       rows.append(
         [
-          page.text(row['entry']),
+          html.text(row['entry']),
           *(f'{row[key]:+z.3f}' for key in ('at_half', 'tuned')),
-          page.NONE if share is None else f'{100 * share:z.0f} %',
+          html.NONE if share is None else f'{100 * share:z.0f} %',
           *(
             _signed(gains.get((n, row['entry']))) for n in ('auc_macro', 'map')
           ),
@@ -131,11 +131,11 @@ def shares(context) -> str:
     'and mAP know no thresholds.'
   )
   columns = ('', 'at .5', 'tuned', 'left', 'AUC macro', 'mAP')
-  return f'<div class="snug">{page.table(caption, columns, rows)}</div>'
+  return f'<div class="snug">{html.table(caption, columns, rows)}</div>'
 
 
 def _signed(value) -> str:
-  return page.NONE if value is None else f'{value:+z.3f}'
+  return html.NONE if value is None else f'{value:+z.3f}'
 
 
 def budgets(context, score, alpha) -> str:
@@ -149,17 +149,17 @@ def budgets(context, score, alpha) -> str:
   entries = [e for e in context['entries'] if any(e == a for a, _ in pairs)]
   largest = max(_DEEP, *(abs(p['difference']) for p in pairs.values()))
   rows = [
-    [page.text(a), *(_pair(pairs.get((a, b)), alpha, largest) for b in entries)]
+    [html.text(a), *(_pair(pairs.get((a, b)), alpha, largest) for b in entries)]
     for a in entries
   ]
   caption = (
-    f'<b>{tables.TITLES[score]}</b>, row less column, over the data sets on '
+    f'<b>{sections.TITLES[score]}</b>, row less column, over the data sets on '
     'which both have the same number of rows (within 1 %); in thousandths. '
-    f'{page.key("after", "row is better")}{page.key("before", "worse")}. '
+    f'{html.key("after", "row is better")}{html.key("before", "worse")}. '
     'Bold: told apart at 5 %, Holm over all pairs.'
   )
   return (
-    f'<div class="snug heat">{page.table(caption, ("", *entries), rows)}</div>'
+    f'<div class="snug heat">{html.table(caption, ("", *entries), rows)}</div>'
   )
 
 
@@ -168,7 +168,7 @@ def _pair(pair, alpha, largest) -> str:
     return ''
   value = 1000 * pair['difference']
   words = f'{value:+z.0f}'
-  if wording.verdict(pair, alpha):
+  if verdicts.verdict(pair, alpha):
     words = f'<b>{words}</b>'
   color = 'after' if value > 0 else 'before'
   opacity = 0.6 * abs(pair['difference']) / largest
@@ -196,23 +196,23 @@ def effects(found, model, factor, reference, alpha) -> str:
     if (row['model'], row['factor'], row['reference'], row['data'])
     == (model, factor, reference, where)
   }
-  names = [n for n in wording.PHRASES if any(n == s for _, s in cells)]
+  names = [n for n in verdicts.PHRASES if any(n == s for _, s in cells)]
   rows = []
   for level in dict.fromkeys(level for level, _ in cells):
     one = [cells.get((level, name)) for name in names]
     held = max(row['num_held'] for row in one if row)
     tested = [_test(row, alpha, 'none') for row in one]
     rows.append(
-      [page.text(wording.level_name(level)), *tested, page.number(held)]
+      [html.text(verdicts.level_name(level)), *tested, html.number(held)]
     )
   caption = (
-    f'<b>{page.text(_FACTORS[factor])}</b>, each less '
-    f'<code>{page.text(wording.level_name(reference))}</code>: the mean '
+    f'<b>{html.text(_FACTORS[factor])}</b>, each less '
+    f'<code>{html.text(verdicts.level_name(reference))}</code>: the mean '
     'over all else that both have, so many pairs of cells on a data set; ± '
     'half of the 95 % interval. Bold: told from 0 at 5 %, Holm over the rows.'
   )
-  columns = ('', *(tables.TITLES[name] for name in names), 'pairs')
-  return f'<div class="snug">{page.table(caption, columns, rows)}</div>'
+  columns = ('', *(sections.TITLES[name] for name in names), 'pairs')
+  return f'<div class="snug">{html.table(caption, columns, rows)}</div>'
 
 
 _FACTORS = {
