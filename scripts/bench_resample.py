@@ -99,9 +99,8 @@ def measure(name, folder, scale, program, repeats):
   else:
     from aubal_jax import resampling
 
-    entry = resampling.RESAMPLERS[program]
-    needs_features = entry.needs_features
-    by_rows = entry.takes_fraction and not needs_features
+    needs_features = resampling.takes(program, 'features')
+    by_rows = resampling.takes(program, 'fraction') and not needs_features
     table = sparse.csr_array(labels)
 
     def run():

@@ -18,9 +18,9 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from aubal_jax.balancing import arguments
 from aubal_jax.balancing import iterations
 from aubal_jax.balancing import prepare as prepare_lib
+from aubal_jax.balancing import rules
 from aubal_jax.balancing import sweep
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
@@ -241,8 +241,8 @@ def solve_frontier(
 
 def _check_way(given, over, num_points) -> None:
   """Raises UserError where there is no way to go from these settings."""
-  arguments.check_choice('over', over, sweep.WAYS)
-  arguments.check_number('num_points', num_points, least=2)
+  rules.check_choice('over', over, sweep.WAYS)
+  rules.check_number('num_points', num_points, least=2)
   if num_points != int(num_points):
     raise errors.UserError(f'num_points must be whole; it is {num_points}.')
   if not len(given):

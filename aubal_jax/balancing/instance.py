@@ -10,7 +10,7 @@ from scipy import sparse
 
 from aubal_jax.balancing import incidence as incidence_lib
 from aubal_jax.balancing import objective as objective_lib
-from aubal_jax.runs import errors
+from aubal_jax.balancing import rules
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Budget:
 
   def __bool__(self) -> bool:
     """Returns whether there is a budget at all."""
-    return bool(np.isfinite(self.most))
+    return self.most < np.inf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,7 +224,7 @@ def make_instance(
     budget: on all images, those of the labelsets left out as well.
 
   Raises:
-    UserError: no counts inside the bounds meet the budget.
+    BudgetError: no counts inside the bounds meet the budget.
   """
   kind = objective_lib.OBJECTIVES[objective]
   sizes = np.diff(patterns.indptr)
@@ -276,10 +276,8 @@ def _checked_budget(budget: Budget, least, most, others: int) -> Budget:
     return budget
   fewest, largest = int(least.sum()) + others, int(most.sum()) + others
   if budget.most < fewest or (budget.exactly and budget.most > largest):
-    raise errors.UserError(
-      f'budget must be at least {fewest:,} images'
-      + (f' and at most {largest:,}' if budget.exactly else '')
-      + f', which the bounds on growth allow; it is {budget.most:,.0f}.'
+    raise rules.BudgetError(
+      budget.most, fewest, largest if budget.exactly else None
     )
   return Budget(budget.most - others, budget.exactly)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from scipy import sparse
 
-from aubal_jax.balancing import arguments
 from aubal_jax.balancing import iterations
 from aubal_jax.balancing import objective as objective_lib
 from aubal_jax.balancing import optimizers
 from aubal_jax.balancing import relax
+from aubal_jax.balancing import rules
 from aubal_jax.balancing.instance import Budget
 from aubal_jax.balancing.instance import Instance
 from aubal_jax.balancing.instance import make_instance
@@ -48,16 +48,16 @@ def prepare(
     UserError: an argument breaks its rule; the message names all three.
   """
   patterns = sparse.csr_array(binary_table.as_binary(patterns, 'patterns'))
-  counts = arguments.checked_counts(counts, patterns.shape[0])
-  lower, upper = arguments.checked_bounds(lower, upper, len(counts))
-  arguments.check_number('lam', lam, least=0)
-  arguments.check_number('image_cost', image_cost, least=0)
-  arguments.check_choice('objective', objective, objective_lib.OBJECTIVES)
+  counts = rules.checked_counts(counts, patterns.shape[0])
+  lower, upper = rules.checked_bounds(lower, upper, len(counts))
+  rules.check_number('lam', lam, least=0)
+  rules.check_number('image_cost', image_cost, least=0)
+  rules.check_choice('objective', objective, objective_lib.OBJECTIVES)
   num_images = int(counts.sum())
   if lam_images is not None:
-    arguments.check_number('lam_images', lam_images, least=0, above=True)
+    rules.check_number('lam_images', lam_images, least=0, above=True)
     lam = lam * num_images / lam_images
-  images = arguments.checked_budget(
+  images = rules.checked_budget(
     budget, budget_growth, budget_exactly, num_images
   )
   return make_instance(
@@ -68,17 +68,17 @@ def prepare(
     image_cost=float(image_cost),
     lower=lower,
     upper=upper,
-    target=arguments.checked_target(target, patterns.shape[1]),
+    target=rules.checked_target(target, patterns.shape[1]),
     budget=Budget() if images is None else Budget(images, budget_exactly),
   )
 
 
 def check_method(instance, *, optimizer, relaxation, tol, max_steps) -> None:
   """Raises UserError unless this is a way to solve the instance."""
-  arguments.check_choice('optimizer', optimizer, VARIANTS)
-  arguments.check_choice('relaxation', relaxation, relax.RELAXATIONS)
-  arguments.check_number('tol', tol, least=0, above=True)
-  arguments.check_number('max_steps', max_steps, least=0)
+  rules.check_choice('optimizer', optimizer, VARIANTS)
+  rules.check_choice('relaxation', relaxation, relax.RELAXATIONS)
+  rules.check_number('tol', tol, least=0, above=True)
+  rules.check_number('max_steps', max_steps, least=0)
   is_smooth = instance.penalty != 'absolute'
   if optimizer in iterations.PRIMAL_DUAL and is_smooth:
     raise errors.UserError(

@@ -1,7 +1,8 @@
 """Resamplers: label table -> plan of rows, one method a file.
 
-Every method is called through `resample`, by its name in `RESAMPLERS`. A
-module is imported when its method is first asked for.
+A method is `make_plan` in the module of its name, imported when it is first
+asked for. It is given the labels and, of fraction, rng and features, what its
+signature names; what has a default there is an option of its own.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ import difflib
 import importlib
 import inspect
 import numbers
-import types
-import typing
 
 import numpy as np
 from scipy import sparse
@@ -23,45 +22,54 @@ from aubal_jax.tables import plan as plan_lib
 
 _MOST = np.iinfo(np.int64).max
 
-
-class Method(typing.NamedTuple):
-  """Where a method is, and what it takes.
-
-  Attributes:
-    module: its module here; `make_plan` there is the method.
-    needs_features: whether it looks for neighbours.
-    takes_fraction: whether its amount can be asked for.
-    is_sampler: whether rows are drawn by weight, so that they can be drawn
-      anew for each epoch (its option `num_epochs`).
-  """
-
-  module: str
-  needs_features: bool = False
-  takes_fraction: bool = True
-  is_sampler: bool = False
-
-
-RESAMPLERS = types.MappingProxyType(
-  {
-    'aubal': Method('aubal'),
-    'none': Method('no_change', takes_fraction=False),
-    'random': Method('at_random'),
-    'lp_ros': Method('lp_ros'),
-    'lp_rus': Method('lp_rus'),
-    'ml_ros': Method('ml_ros'),
-    'ml_rus': Method('ml_rus'),
-    'mlsmote': Method('mlsmote', needs_features=True),
-    'smote': Method('smote', needs_features=True),
-    'remedial': Method('remedial', takes_fraction=False),
-    'mlsol': Method('mlsol', needs_features=True),
-    'mlenn': Method('mlenn', needs_features=True, takes_fraction=False),
-    'mltl': Method('mltl', needs_features=True, takes_fraction=False),
-    'inverse_frequency': Method('inverse_frequency', is_sampler=True),
-    'repeat_factor': Method('repeat_factor', is_sampler=True),
-    'greedy_spread': Method('greedy_spread'),
-    'calibration': Method('calibration', is_sampler=True),
-  }
+RESAMPLERS = (
+  *('aubal', 'none', 'random', 'lp_ros', 'lp_rus', 'ml_ros', 'ml_rus'),
+  *('mlsmote', 'smote', 'remedial', 'mlsol', 'mlenn', 'mltl'),
+  *('inverse_frequency', 'repeat_factor', 'greedy_spread', 'calibration'),
 )
+
+
+def takes(method: str, argument: str) -> bool:
+  """Returns whether a method has an argument of that name.
+
+  Args:
+    method: a name of `RESAMPLERS`.
+    argument: 'features' (the method looks for neighbours), 'fraction' (its
+      amount can be asked for), 'rng' (it draws), 'num_epochs' (it draws rows by
+      weight, which can be done anew for each epoch), or another option.
+
+  Raises:
+    UserError: there is no such method.
+
+  Examples:
+    >>> takes('mlsmote', 'features'), takes('remedial', 'fraction')
+    (True, False)
+  """
+  return argument in inspect.signature(_method(method)).parameters
+
+
+def options(method: str) -> dict[str, object]:
+  """Returns the options of a method and their defaults, in order.
+
+  Args:
+    method: a name of `RESAMPLERS`; the options of 'aubal' are those of `solve`.
+
+  Raises:
+    UserError: there is no such method.
+
+  Examples:
+    >>> options('mlsmote'), options('none')
+    ({'neighbours': 5, 'combine': 'ranking'}, {})
+  """
+  function = _method(method)
+  if takes(method, 'settings'):  # Handed on.
+    from aubal_jax.balancing import solve as solve_lib
+
+    function = solve_lib.solve
+  named = inspect.signature(function).parameters.values()
+  return {
+    one.name: one.default for one in named if one.default is not one.empty
+  }
 
 
 def resample(
@@ -73,7 +81,7 @@ def resample(
   features=None,
   rows=None,
   label_names=(),
-  **options,
+  **settings,
 ) -> plan_lib.Plan:
   """Chooses the rows to train on by the method of that name.
 
@@ -87,7 +95,7 @@ def resample(
     features: float [N, F], for the methods that look for neighbours.
     rows: int[N], the rows' numbers in a larger table; None: 0 ... N - 1.
     label_names: names of the L labels, kept with the plan.
-    **options: of the method's `make_plan`.
+    **settings: of the method's own `options`.
 
   Returns:
     The `Plan`: originals first, in the order of the table and not augmented;
@@ -101,7 +109,7 @@ def resample(
     >>> resample(table, 'lp_ros', fraction=0.25).source.tolist()
     [0, 1, 2, 3, 3]
   """
-  entry = _entry(method)
+  make_plan = _method(method)
   labels = _as_csr(labels)
   num_rows = labels.shape[0]
   rows = np.arange(num_rows) if rows is None else np.asarray(rows)
@@ -120,17 +128,16 @@ def resample(
       f'seed must be a whole number, at least 0; it is {seed}.'
     )
   _check_names(label_names, labels.shape[1])
-  _check_fraction(method, entry, fraction)
-  make_plan = importlib.import_module(f'{__name__}.{entry.module}').make_plan
-  _check_options(method, make_plan, options)
+  _check_fraction(method, fraction)
+  _check_options(method, settings)
+  given = {
+    'fraction': fraction,
+    'rng': np.random.default_rng(seed),
+    'features': features,
+  }
+  given = {name: what for name, what in given.items() if takes(method, name)}
   try:
-    plan = make_plan(
-      labels,
-      fraction=fraction,
-      rng=np.random.default_rng(seed),
-      features=features if entry.needs_features else None,
-      **options,
-    )
+    plan = make_plan(labels, **given, **settings)
   except (MemoryError, OverflowError) as error:
     raise errors.UserError(
       f'{method} of {num_rows:,} rows with {labels.shape[1]:,} labels does not '
@@ -146,15 +153,16 @@ def resample(
   )
 
 
-def _entry(method: str) -> Method:
-  if not isinstance(method, str) or method not in RESAMPLERS:
-    written = str(method).lower().replace('-', '_')
+def _method(name: str):
+  """Returns the method of that name: labels, arguments -> `Plan`."""
+  if not isinstance(name, str) or name not in RESAMPLERS:
+    written = str(name).lower().replace('-', '_')
     near = difflib.get_close_matches(written, RESAMPLERS, 1)
     hint = f' Did you mean {near[0]!r}?' if near else ''
     raise errors.UserError(
-      f'method must be one of {[*RESAMPLERS]}; it is {method!r}.{hint}'
+      f'method must be one of {[*RESAMPLERS]}; it is {name!r}.{hint}'
     )
-  return RESAMPLERS[method]
+  return importlib.import_module(f'{__name__}.{name}').make_plan
 
 
 def _as_csr(labels) -> sparse.csr_array:
@@ -183,10 +191,10 @@ def _check_names(names, num_labels: int) -> None:
     )
 
 
-def _check_fraction(method, entry, fraction) -> None:
+def _check_fraction(method, fraction) -> None:
   if fraction is None:
     return
-  if not entry.takes_fraction:
+  if not takes(method, 'fraction'):
     raise errors.UserError(
       f'{method} has no amount to choose; leave fraction out (it is '
       f'{fraction}).'
@@ -200,19 +208,10 @@ def _check_fraction(method, entry, fraction) -> None:
     )
 
 
-def _check_options(method, make_plan, options) -> None:
-  if not options:
-    return
-  known = [*inspect.signature(make_plan).parameters]
-  shared = ['labels', 'fraction', 'rng', 'features']
-  if 'settings' in known:  # aubal's, which are handed on.
-    from aubal_jax.balancing import solve as solve_lib
-
-    known += inspect.signature(solve_lib.solve).parameters
-    shared += ['settings', 'patterns', 'counts']
-  known = [name for name in known if name not in shared]
-  for name in options:
+def _check_options(method, settings) -> None:
+  known = options(method) if settings else {}
+  for name in settings:
     if name not in known:
       raise errors.UserError(
-        f'{method} has no option {name!r}; it has {known}.'
+        f'{method} has no option {name!r}; it has {[*known]}.'
       )

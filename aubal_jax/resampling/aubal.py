@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from aubal_jax.balancing import rules
 from aubal_jax.runs import errors
 from aubal_jax.tables import plan as plan_lib
 
 
-def make_plan(
-  labels, *, fraction, rng, features=None, **settings
-) -> plan_lib.Plan:
+def make_plan(labels, *, fraction, rng, **settings) -> plan_lib.Plan:
   """Returns the plan of `aubal.balance`, seed for seed.
 
   Args:
@@ -16,13 +15,11 @@ def make_plan(
     fraction: N + round(fraction N) rows, exactly; None: as many as the
       objective asks for.
     rng: draws which images are repeated once more.
-    features: not looked at.
     **settings: of `aubal.solve`: objective, upper, lam, ...
 
   Raises:
     UserError: both a fraction and a budget are given; or as `aubal.solve`.
   """
-  del features
   from aubal_jax.balancing import solve as solve_lib
 
   if fraction is not None:
@@ -36,8 +33,8 @@ def make_plan(
     settings.setdefault('budget_exactly', True)
   try:
     return solve_lib.balance(labels, seed=rng, **settings)[0]
-  except ValueError as error:
-    if fraction is None or not str(error).startswith('budget '):
+  except rules.BudgetError as error:
+    if fraction is None:
       raise
     raise errors.UserError(
       f'fraction is {fraction}, which makes a budget of {settings["budget"]:,} '

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import linalg
 from scipy import sparse
 
-from aubal_jax.resampling import drawn
+from aubal_jax.resampling import weighted
 from aubal_jax.runs import errors
 from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import plan as plan_lib
@@ -19,7 +19,7 @@ _EQUAL = 1e-2  # Shares that differ by less, of their mean, count as equal.
 
 
 def make_plan(
-  labels, *, fraction, rng, features=None, cap: float = CAP, num_epochs: int = 1
+  labels, *, fraction, rng, cap: float = CAP, num_epochs: int = 1
 ) -> plan_lib.Plan:
   """Returns the plan of rows drawn by the weights of `find_weights`.
 
@@ -27,16 +27,14 @@ def make_plan(
     labels: uint8 CSR [N, L].
     fraction: N + round(fraction N) rows are drawn; None is 0.
     rng: to draw from.
-    features: not looked at.
     cap: the largest weight; the mean is 1.
     num_epochs: draws so often, one plan after the other.
 
   Raises:
     UserError: cap is not above 1, or num_epochs is below 1.
   """
-  del features
   weights, _ = find_weights(labels, cap=cap)
-  return drawn.draw(weights, fraction, rng, num_epochs)
+  return weighted.draw(weights, fraction, rng, num_epochs)
 
 
 def find_weights(labels, *, cap: float = CAP) -> tuple[np.ndarray, bool]:

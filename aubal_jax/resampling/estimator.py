@@ -110,8 +110,8 @@ class Resampler(base.BaseEstimator):
 
   def _needs_features(self) -> bool:
     known = isinstance(self.method, str)
-    entry = resampling.RESAMPLERS.get(self.method) if known else None
-    return entry is not None and entry.needs_features
+    known = known and self.method in resampling.RESAMPLERS
+    return known and resampling.takes(self.method, 'features')
 
   def _options(self) -> dict:
     options = {} if self.options is None else self.options

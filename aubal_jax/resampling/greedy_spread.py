@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from aubal_jax.resampling import amounts
 from aubal_jax.resampling import bags
 from aubal_jax.tables import plan as plan_lib
 
 _BLOCK_ROWS = 256
 
 
-def make_plan(labels, *, fraction, rng, features=None) -> plan_lib.Plan:
+def make_plan(labels, *, fraction, rng) -> plan_lib.Plan:
   """Returns the plan to which rows were added that lower the spread.
 
   Rows are visited in a drawn order, pass after pass, each pass in an order of
@@ -23,11 +22,9 @@ def make_plan(labels, *, fraction, rng, features=None) -> plan_lib.Plan:
     labels: uint8 CSR [N, L].
     fraction: of the N rows to add; None is .25.
     rng: draws the order.
-    features: not looked at.
   """
-  del features
   num_rows = labels.shape[0]
-  left = amounts.num_to_add(fraction, num_rows)
+  left = bags.num_to_add(fraction, num_rows)
   counts = bags.class_counts(labels)
   num_present = int((counts > 0).sum())
   added, size_before = [], -1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from aubal_jax.resampling import bags
-from aubal_jax.resampling import drawn
+from aubal_jax.resampling import weighted
 from aubal_jax.runs import errors
 from aubal_jax.tables import plan as plan_lib
 
@@ -17,7 +17,6 @@ def make_plan(
   *,
   fraction,
   rng,
-  features=None,
   reading: str = 'sum',
   num_epochs: int = 1,
 ) -> plan_lib.Plan:
@@ -37,14 +36,12 @@ def make_plan(
     labels: uint8 CSR [N, L].
     fraction: N + round(fraction N) rows are drawn; None is 0.
     rng: to draw from.
-    features: not looked at.
     reading: 'sum' or 'largest'.
     num_epochs: draws so often, one plan after the other.
 
   Raises:
     UserError: the reading is not known, or num_epochs is below 1.
   """
-  del features
   if reading not in READINGS:
     raise errors.UserError(
       f'reading must be one of {READINGS}; it is {reading!r}.'
@@ -56,4 +53,4 @@ def make_plan(
     weights = bags.largest(labels, inverse)
   num_rows = labels.shape[0]
   weights = np.where(np.diff(labels.indptr) > 0, weights, 1.0 / num_rows)
-  return drawn.draw(weights, fraction, rng, num_epochs)
+  return weighted.draw(weights, fraction, rng, num_epochs)

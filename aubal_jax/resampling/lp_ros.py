@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from aubal_jax.resampling import amounts
-from aubal_jax.resampling import water_filling
+from aubal_jax.resampling import bags
 from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import plan as plan_lib
 
 
-def make_plan(labels, *, fraction, rng, features=None) -> plan_lib.Plan:
+def make_plan(labels, *, fraction, rng) -> plan_lib.Plan:
   """Returns the plan in which labelsets below the mean size have grown.
 
   Bags are labelsets, the empty one among them; their mean size is N / S. The
@@ -26,19 +25,15 @@ def make_plan(labels, *, fraction, rng, features=None) -> plan_lib.Plan:
     labels: uint8 CSR [N, L].
     fraction: of the N rows to add; None is .25.
     rng: draws the rows, and which of equally large bags is last.
-    features: not looked at.
   """
-  del features
   num_rows = labels.shape[0]
   found = labelsets_lib.find_labelsets(labels)
   caps = num_rows // len(found.counts) - found.counts
-  bags = np.flatnonzero(caps > 0)
-  bags = bags[np.lexsort((rng.random(len(bags)), caps[bags]))]
-  shares = water_filling.fill(
-    caps[bags], amounts.num_to_add(fraction, num_rows)
-  )
+  small = np.flatnonzero(caps > 0)
+  small = small[np.lexsort((rng.random(len(small)), caps[small]))]
+  shares = bags.share_evenly(caps[small], bags.num_to_add(fraction, num_rows))
   of_rows = np.argsort(found.index, kind='stable')  # Rows, bag after bag.
   starts = np.cumsum(found.counts) - found.counts
-  bags = np.repeat(bags, shares)
-  added = of_rows[starts[bags] + rng.integers(found.counts[bags])]
+  grown = np.repeat(small, shares)
+  added = of_rows[starts[grown] + rng.integers(found.counts[grown])]
   return plan_lib.with_added(num_rows, added)

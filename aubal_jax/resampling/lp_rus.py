@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from aubal_jax.resampling import amounts
-from aubal_jax.resampling import water_filling
+from aubal_jax.resampling import bags
 from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import plan as plan_lib
 
 
-def make_plan(labels, *, fraction, rng, features=None) -> plan_lib.Plan:
+def make_plan(labels, *, fraction, rng) -> plan_lib.Plan:
   """Returns the plan in which labelsets above the mean size have shrunk.
 
   The mirror of LP-ROS: the amount is shared evenly among the bags above the
@@ -26,19 +25,17 @@ def make_plan(labels, *, fraction, rng, features=None) -> plan_lib.Plan:
     labels: uint8 CSR [N, L].
     fraction: of the N rows to delete; None is .25.
     rng: draws the rows, and which of equally large bags is last.
-    features: not looked at.
 
   Raises:
     UserError: fraction asks for all rows.
   """
-  del features
   num_rows = labels.shape[0]
   found = labelsets_lib.find_labelsets(labels)
   caps = found.counts - -(-num_rows // len(found.counts))
-  bags = np.flatnonzero(caps > 0)
-  bags = bags[np.lexsort((rng.random(len(bags)), caps[bags]))]
+  large = np.flatnonzero(caps > 0)
+  large = large[np.lexsort((rng.random(len(large)), caps[large]))]
   kept = found.counts.copy()
-  kept[bags] -= water_filling.fill(
-    caps[bags], amounts.num_to_delete(fraction, num_rows)
+  kept[large] -= bags.share_evenly(
+    caps[large], bags.num_to_delete(fraction, num_rows)
   )
   return plan_lib.spread(found.index, kept, seed=rng)

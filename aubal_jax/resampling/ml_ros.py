@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from aubal_jax.resampling import amounts
 from aubal_jax.resampling import bags
 from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import plan as plan_lib
@@ -13,7 +12,7 @@ _BLOCK_ENTRIES = 1 << 20  # Counts held at a time, 8 MB; or of one round.
 
 
 def make_plan(
-  labels, *, fraction, rng, features=None, live_mean: bool = False
+  labels, *, fraction, rng, live_mean: bool = False
 ) -> plan_lib.Plan:
   """Returns the plan in which rows with minority labels are cloned.
 
@@ -29,14 +28,12 @@ def make_plan(
     labels: uint8 CSR [N, L].
     fraction: of the N rows to add; None is .25.
     rng: draws the members.
-    features: not looked at.
     live_mean: MeanIR follows the counts as well.
   """
-  del features
   counts = bags.class_counts(labels)
   mean = None if live_mean else labelsets_lib.mean_ir(counts)
   bag = np.flatnonzero(bags.minority(counts))
-  left = amounts.num_to_add(fraction, labels.shape[0])
+  left = bags.num_to_add(fraction, labels.shape[0])
   starts, members = bags.members(labels)
   sizes = np.diff(starts)
   added, num_rounds = [np.empty(0, np.int64)], 1

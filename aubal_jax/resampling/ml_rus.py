@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from aubal_jax.resampling import amounts
 from aubal_jax.resampling import bags
 from aubal_jax.runs import errors
 from aubal_jax.tables import labelsets as labelsets_lib
@@ -13,9 +12,7 @@ from aubal_jax.tables import plan as plan_lib
 READINGS = ('bags', 'no_minority')
 
 
-def make_plan(
-  labels, *, fraction, rng, features=None, reading: str = 'bags'
-) -> plan_lib.Plan:
+def make_plan(labels, *, fraction, rng, reading: str = 'bags') -> plan_lib.Plan:
   """Returns the plan in which rows with majority labels are left out.
 
   The paper's text has two readings:
@@ -37,18 +34,16 @@ def make_plan(
     labels: uint8 CSR [N, L].
     fraction: of the N rows to delete; None is .25.
     rng: draws the rows.
-    features: not looked at.
     reading: 'bags' or 'no_minority'.
 
   Raises:
     UserError: fraction asks for all rows, or the reading is not known.
   """
-  del features
   if reading not in READINGS:
     raise errors.UserError(
       f'reading must be one of {READINGS}; it is {reading!r}.'
     )
-  number = amounts.num_to_delete(fraction, labels.shape[0])
+  number = bags.num_to_delete(fraction, labels.shape[0])
   if reading == 'bags':
     kept = _delete_from_bags(labels, number, rng)
   else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from aubal_jax.resampling import pairs as pairs_lib
+from aubal_jax.resampling import neighbours as neighbours_lib
 from aubal_jax.runs import errors
 from aubal_jax.tables import plan as plan_lib
 
@@ -17,7 +17,7 @@ def make_plan(
   *,
   fraction,
   rng,
-  features=None,
+  features,
   neighbours: int = 5,
   combine: str = 'ranking',
 ) -> plan_lib.Plan:
@@ -57,7 +57,7 @@ def make_plan(
       f'combine must be one of {[*COMBINES]}; it is {combine!r}.'
     )
   source, partner, votes = [], [], [labels.toarray()]
-  for pairs in pairs_lib.draw(
+  for pairs in neighbours_lib.draw_pairs(
     labels, features, fraction=fraction, rng=rng, neighbours=neighbours
   ):
     source.append(pairs.source)

@@ -17,7 +17,7 @@ _REACH = np.array([np.nan, 0.5, 0.75, np.inf, -np.inf])
 
 
 def make_plan(
-  labels, *, fraction, rng, features=None, neighbours: int = 5
+  labels, *, fraction, rng, features, neighbours: int = 5
 ) -> plan_lib.Plan:
   """Adds rows by MLSOL.
 

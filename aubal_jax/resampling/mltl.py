@@ -5,20 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from aubal_jax.resampling import bags
-from aubal_jax.resampling import differences
 from aubal_jax.resampling import neighbours as neighbours_lib
 from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import plan as plan_lib
 
 
 def make_plan(
-  labels, *, fraction, rng, features=None, threshold: float | None = None
+  labels, *, features, threshold: float | None = None
 ) -> plan_lib.Plan:
   """Deletes rows by MLTL, Tomek links between labelsets; nothing is drawn.
 
   A row with a label of IRLbl below MeanIR goes if the row nearest to it, of
   all rows, differs from it by more than the threshold, see
-  `differences.adjusted_hamming`. As in the authors' program the two need not
+  `neighbours.adjusted_hamming`. As in the authors' program the two need not
   be nearest to each other (the single-label method asks for that), a rare
   label does not protect its row, and all are judged before any goes.
 
@@ -26,8 +25,6 @@ def make_plan(
 
   Args:
     labels: uint8[N, L].
-    fraction: not used: rows alone decide the amount.
-    rng: not used.
     features: float[N, F].
     threshold: from 0 (any difference counts) to 1 (none does). None, from
       1 / sqrt(MeanIR): .5 above .5, .3 above .3, .15 below; and .5 where
@@ -40,20 +37,19 @@ def make_plan(
     UserError: features are missing or not finite numbers, or threshold is out
       of range.
   """
-  del fraction, rng
   counts = bags.class_counts(labels)
   if threshold is None:
     threshold = _threshold(labels, counts)
-  differences.check_threshold(threshold)
+  neighbours_lib.check_threshold(threshold)
   features = neighbours_lib.check(features, labels.shape[0])
   frequent = bags.majority(counts)
   judged = np.flatnonzero(labels @ frequent.astype(np.int64) > 0)
   near = neighbours_lib.find(features, 1, judged)
   removed = np.zeros(labels.shape[0], bool)
   if near.size:
-    far = differences.adjusted_hamming(labels, judged, near[:, 0])
+    far = neighbours_lib.adjusted_hamming(labels, judged, near[:, 0])
     removed[judged] = far > threshold
-  return differences.without(labels.shape[0], removed)
+  return neighbours_lib.without(labels.shape[0], removed)
 
 
 def _threshold(labels, counts) -> float:

@@ -1,9 +1,20 @@
-"""Nearest neighbours, exactly: all distances, a block of rows at a time."""
+"""Nearest neighbours of rows, pairs of them, and how far their labels differ.
+
+Neighbours are exact: all distances, a block of rows at a time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import numbers
+from collections.abc import Iterator
 
 import numpy as np
 from scipy import sparse
 
+from aubal_jax.resampling import bags
 from aubal_jax.runs import errors
+from aubal_jax.tables import plan as plan_lib
 
 _BLOCK_ENTRIES = 1 << 22  # Distances held at a time: 32 MB.
 
@@ -123,3 +134,121 @@ def _smallest(distances, k, squares, num_features):
   ranks = np.arange(len(row)) - starts[row]
   chosen = order[ranks < k]
   return np.sort(column[chosen].reshape(-1, k), axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+  """The rows that are made from the bag of one minority label.
+
+  Attributes:
+    bag: int64[n], the rows that have the label, ascending.
+    near: int64[Q, k], places in the bag of the neighbours of each seed.
+    seeds: int64[Q], places in the bag of the seeds, ascending.
+    made: int64[A], which seed each new row is made from.
+    chosen: int64[A], which of its neighbours is the reference.
+  """
+
+  bag: np.ndarray
+  near: np.ndarray
+  seeds: np.ndarray
+  made: np.ndarray
+  chosen: np.ndarray
+
+  @property
+  def source(self) -> np.ndarray:
+    """int64[A], the rows that are the seeds of the new ones."""
+    return self.bag[self.seeds[self.made]]
+
+  @property
+  def partner(self) -> np.ndarray:
+    """int64[A], the rows that are their references."""
+    return self.bag[self.near[self.made, self.chosen]]
+
+
+def draw_pairs(
+  labels: sparse.csr_array, features, *, fraction, rng, neighbours: int
+) -> Iterator[Pairs]:
+  """Yields the pairs of each minority label, in the order of labels.
+
+  A label's bag is the rows that have it; each member is a seed. A bag of one
+  has nobody to pair with and is passed over. New rows are spread evenly over
+  the seeds of all bags: whole rounds, then a drawn rest.
+
+  Args:
+    labels: uint8[N, L].
+    features: float[N, F], in which neighbours are near.
+    fraction: round(fraction N) rows are made. None: as many as the counts of
+      the minority labels sum to, so that each seed makes one (and some make
+      another one for each bag of one).
+    rng: where the rest, and a reference for each seed among its neighbours in
+      the bag, are drawn from.
+    neighbours: how many; all others in smaller bags.
+
+  Raises:
+    UserError: see `check` and `find`.
+  """
+  features = check(features, labels.shape[0])
+  starts, rows = bags.members(labels)
+  sizes = np.diff(starts)
+  minority = bags.minority(sizes)
+  amount = sizes[minority].sum()
+  if fraction is not None:
+    amount = round(fraction * labels.shape[0])
+  columns = np.flatnonzero(minority & (sizes > 1))
+  num_seeds = sizes[columns].sum()
+  whole, rest = divmod(amount, max(num_seeds, 1))
+  repeats = np.full(num_seeds, whole)
+  if num_seeds:
+    repeats[rng.choice(num_seeds, rest, replace=False)] += 1
+  ends = np.cumsum(sizes[columns])
+  for column, end in zip(columns, ends, strict=True):
+    bag = rows[starts[column] : starts[column + 1]].astype(np.int64)
+    of_bag = repeats[end - len(bag) : end]
+    seeds = np.flatnonzero(of_bag)
+    near = find(features[bag], neighbours, seeds)
+    made = np.repeat(np.arange(len(seeds)), of_bag[seeds])
+    chosen = rng.integers(near.shape[1], size=len(made))
+    yield Pairs(bag, near, seeds, made, chosen)
+
+
+def adjusted_hamming(
+  labels: sparse.csr_array, rows: np.ndarray, others: np.ndarray
+) -> np.ndarray:
+  """Returns float64[Q], how far pairs of rows differ in their labels.
+
+  The labels that one row has and the other has not, over all labels that the
+  two have (a shared one counts twice): 1 where they share none, 0 where they
+  are alike, and where both have none. Charte et al. 2014. (Some public
+  versions count a shared label once, and find rows farther apart.)
+
+  Args:
+    labels: uint8[N, L].
+    rows: int64[Q].
+    others: int64[Q].
+  """
+  sizes = np.diff(labels.indptr)
+  together = sizes[rows] + sizes[others]
+  wide = labels.astype(np.int64)
+  shared = wide[rows].multiply(wide[others]).sum(axis=1)
+  return (together - 2 * shared) / np.maximum(together, 1)
+
+
+def check_threshold(threshold: float) -> None:
+  """Raises UserError if a threshold of `adjusted_hamming` is out of range."""
+  if not isinstance(threshold, numbers.Real) or not 0 <= threshold <= 1:
+    raise errors.UserError(
+      f'threshold must be from 0 to 1, a share of labels; it is {threshold!r}.'
+    )
+
+
+def without(num_rows: int, removed: np.ndarray) -> plan_lib.Plan:
+  """Returns the plan of the rows that are not removed, each as it is.
+
+  Where all N would be, all are kept: a plan has at least one row.
+
+  Args:
+    num_rows: N.
+    removed: bool[N].
+  """
+  kept = np.arange(num_rows) if removed.all() else np.flatnonzero(~removed)
+  return plan_lib.unchanged(kept)

@@ -11,7 +11,7 @@ from aubal_jax.tables import plan as plan_lib
 _ROUNDING = 1e-9  # By which a row's SCUMBLE is not above the mean.
 
 
-def make_plan(labels, *, fraction, rng, features=None) -> plan_lib.Plan:
+def make_plan(labels) -> plan_lib.Plan:
   """Splits the rows in which rare and frequent labels meet; nothing is drawn.
 
   A row with SCUMBLE above the mean of all rows is there twice: where it
@@ -24,14 +24,10 @@ def make_plan(labels, *, fraction, rng, features=None) -> plan_lib.Plan:
 
   Args:
     labels: uint8[N, L].
-    fraction: not used: rows alone decide the amount.
-    rng: not used.
-    features: not used.
 
   Returns:
     The plan; unchanged where no row is above the mean.
   """
-  del fraction, rng, features
   counts = bags.class_counts(labels)
   level = labelsets_lib.scumble_of_rows(labels, counts)
   split = np.flatnonzero(level > level.mean() + _ROUNDING)

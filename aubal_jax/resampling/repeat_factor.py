@@ -7,7 +7,7 @@ import numbers
 import numpy as np
 
 from aubal_jax.resampling import bags
-from aubal_jax.resampling import drawn
+from aubal_jax.resampling import weighted
 from aubal_jax.runs import errors
 from aubal_jax.tables import plan as plan_lib
 
@@ -17,7 +17,6 @@ def make_plan(
   *,
   fraction,
   rng,
-  features=None,
   threshold: float | None = None,
   num_epochs: int = 1,
 ) -> plan_lib.Plan:
@@ -35,7 +34,6 @@ def make_plan(
     labels: uint8 CSR [N, L].
     fraction: N + round(fraction N) rows are drawn; None: as published.
     rng: to draw from.
-    features: not looked at.
     threshold: t, in (0, 1]: rarer labels are repeated. None: the median f_l of
       the labels that occur. The paper's, of 1,203 labels, is .001.
     num_epochs: draws so often, one plan after the other.
@@ -43,7 +41,6 @@ def make_plan(
   Raises:
     UserError: the threshold is not a share, or num_epochs is below 1.
   """
-  del features
   is_number = isinstance(threshold, numbers.Real)
   if threshold is not None and not (is_number and 0 < threshold <= 1):
     raise errors.UserError(
@@ -57,8 +54,8 @@ def make_plan(
   factors[present] = np.maximum(1.0, np.sqrt(threshold / shares[present]))
   factors = np.maximum(1.0, bags.largest(labels, factors))
   if fraction is not None:
-    return drawn.draw(factors, fraction, rng, num_epochs)
-  return drawn.epochs(
+    return weighted.draw(factors, fraction, rng, num_epochs)
+  return weighted.epochs(
     lambda: np.floor(factors + rng.random(len(factors))).astype(np.int64),
     num_epochs,
   )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from aubal_jax.resampling import pairs as pairs_lib
+from aubal_jax.resampling import neighbours as neighbours_lib
 from aubal_jax.tables import plan as plan_lib
 
 
 def make_plan(
-  labels, *, fraction, rng, features=None, neighbours: int = 5
+  labels, *, fraction, rng, features, neighbours: int = 5
 ) -> plan_lib.Plan:
   """Adds rows by SMOTE, one minority label after the other.
 
@@ -40,7 +40,7 @@ def make_plan(
       whole number above 0.
   """
   drawn = list(
-    pairs_lib.draw(
+    neighbours_lib.draw_pairs(
       labels, features, fraction=fraction, rng=rng, neighbours=neighbours
     )
   )

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 
+from aubal_jax.balancing import rules
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.stages import bounds
@@ -105,8 +106,8 @@ def _make_plan(inputs, rows, labelsets):
   settings['upper'] = bounds.find_upper(inputs, labelsets)
   try:
     solution = solve_lib.solve(labelsets.patterns, labelsets.counts, **settings)
-  except ValueError as error:
-    if not config.balance.fraction or not str(error).startswith('budget '):
+  except rules.BudgetError as error:
+    if not config.balance.fraction:
       raise
     raise errors.UserError(
       f'balance.fraction is {config.balance.fraction}, which makes a budget of '

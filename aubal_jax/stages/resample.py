@@ -44,9 +44,9 @@ def make_plan(inputs, rows):
   """
   config, dataset = inputs.config, inputs.dataset
   method = config.balance.method
-  entry, fraction = resampling.RESAMPLERS[method], config.balance.fraction
+  fraction = config.balance.fraction
   options, features = options_of(config, method), None
-  if entry.needs_features:
+  if resampling.takes(method, 'features'):
     features = features_lib.find_features(inputs, rows)
   if config.balance.redraw_each_epoch:
     options['num_epochs'] = num_epochs(inputs, len(rows))

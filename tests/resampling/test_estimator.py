@@ -20,7 +20,7 @@ from aubal_jax.resampling import estimator
 
 # Methods that make rows, and one whose rows have labels of their own.
 MIXING = ('mlsmote', 'smote', 'mlsol')
-NEEDING = [n for n, e in resampling.RESAMPLERS.items() if e.needs_features]
+NEEDING = [n for n in resampling.RESAMPLERS if resampling.takes(n, 'features')]
 
 
 def table(rows=60, labels=5):

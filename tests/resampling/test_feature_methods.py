@@ -9,9 +9,9 @@ from sklearn.neighbors import NearestNeighbors
 
 from aubal_jax import resampling
 from aubal_jax.resampling import bags
-from aubal_jax.resampling import differences
 from aubal_jax.resampling import mlsol
 from aubal_jax.resampling import mltl
+from aubal_jax.resampling import neighbours as neighbours_lib
 from aubal_jax.tables import labelsets as labelsets_lib
 
 # a in 6 rows, b in 6, c in 3: IRLbl 1, 1, 2, mean 4/3, so c is a minority.
@@ -168,7 +168,7 @@ def test_a_bag_of_one_makes_nothing(method):
 
 @pytest.mark.parametrize(
   'method',
-  [name for name, one in resampling.RESAMPLERS.items() if one.needs_features],
+  [m for m in resampling.RESAMPLERS if resampling.takes(m, 'features')],
 )
 def test_where_all_labels_are_as_frequent(method):
   labels = np.tile(np.eye(2, dtype=np.uint8), (5, 1))
@@ -229,7 +229,7 @@ def test_how_far_labels_differ():
   labels = resampling._as_csr([[1, 1, 0], [0, 1, 1], [1, 0, 0], [0, 0, 0]])
   # ab and bc: 2 of 4; ab and a: 1 of 3; bc and a: all; none: nothing differs.
   rows, others = np.array([0, 0, 1, 3, 3]), np.array([1, 2, 2, 3, 0])
-  found = differences.adjusted_hamming(labels, rows, others)
+  found = neighbours_lib.adjusted_hamming(labels, rows, others)
   np.testing.assert_allclose(found, [0.5, 1 / 3, 1, 0, 1])
 
 

@@ -13,7 +13,6 @@ from scipy import sparse
 import aubal_jax as aubal
 from aubal_jax.resampling import bags
 from aubal_jax.resampling import ml_ros
-from aubal_jax.resampling import water_filling
 from aubal_jax.tables import labelsets as labelsets_lib
 
 A, B, AB = [1, 0], [0, 1], [1, 1]
@@ -47,7 +46,7 @@ def test_water_filling_is_taking_turns(caps, total):
   for place, cap in enumerate(caps):
     shares.append(min(cap, left // (len(caps) - place)))
     left -= shares[-1]
-  found = water_filling.fill(np.array(caps, int), total)
+  found = bags.share_evenly(np.array(caps, int), total)
   assert found.tolist() == shares
   assert found.sum() == min(total, sum(caps))
 

@@ -1,5 +1,6 @@
 """One contract over every entry of the registry of resamplers."""
 
+import inspect
 import math
 import pathlib
 import subprocess
@@ -14,6 +15,7 @@ from scipy import sparse
 import aubal_jax as aubal
 from aubal_jax import resampling
 from aubal_jax import settings as settings_lib
+from aubal_jax.balancing import rules
 
 # What round(fraction N) rows are, of N: added, added at most, deleted at most.
 EXACT = ('random', 'inverse_frequency', 'repeat_factor', 'calibration')
@@ -39,7 +41,7 @@ def tables(draw):
 
 
 def resample(method, labels, features, fraction=0.25, **options):
-  if not resampling.RESAMPLERS[method].takes_fraction:
+  if not resampling.takes(method, 'fraction'):
     fraction = None
   return aubal.resample(
     labels, method, fraction=fraction, features=features, **options
@@ -162,7 +164,7 @@ def test_an_amount_of_nothing_changes_no_row_but_by_drawing(method):
   features = np.arange(26.0).reshape(13, 2)
   plan = resample(method, labels, features, 0.0)
   assert len(plan) == 13
-  if not resampling.RESAMPLERS[method].is_sampler:
+  if not resampling.takes(method, 'num_epochs'):
     assert plan.source.tolist() == [*range(13)]
 
 
@@ -216,16 +218,68 @@ def test_the_fraction_of_aubal_is_its_budget():
     aubal.resample(TABLE, 'aubal', fraction=0.25, budget=80)
 
 
+@pytest.mark.parametrize('fraction', [10.0, 1e20, 1e300])
+def test_a_fraction_beyond_the_bounds_says_what_budget_it_makes(fraction):
+  message = (
+    r'^fraction is .*, which makes a budget of \d[\d,]+ images: budget must '
+    r'be at least 60 images and at most 582, .* A larger upper lets more be '
+    'added'
+  )
+  with pytest.raises(aubal.UserError, match=message) as caught:
+    aubal.resample(TABLE, 'aubal', fraction=fraction)
+  cause = caught.value.__cause__
+  assert (cause.fewest, cause.largest) == (60, 582)
+  assert cause.budget == pytest.approx(60 + 60 * fraction)
+  with pytest.raises(rules.BudgetError, match=r'^budget must be at least 60 '):
+    aubal.resample(TABLE, 'aubal', budget=59)
+
+
 def test_every_method_has_a_module_and_every_module_a_use():
   assert {*METHODS, 'aubal'} == {*resampling.RESAMPLERS}
-  methods = {entry.module for entry in resampling.RESAMPLERS.values()}
   folder = pathlib.Path(resampling.__file__).parent
   found = {
     path.stem
     for path in folder.glob('*.py')
     if 'def make_plan(' in path.read_text(encoding='utf-8')
   }
-  assert methods == found
+  assert found == {*resampling.RESAMPLERS}
+
+
+@pytest.mark.parametrize(
+  ('argument', 'methods'),
+  [
+    ('features', {'mlsmote', 'smote', 'mlsol', 'mlenn', 'mltl'}),
+    ('num_epochs', {'inverse_frequency', 'repeat_factor', 'calibration'}),
+  ],
+)
+def test_a_signature_says_what_a_method_takes(argument, methods):
+  found = [m for m in resampling.RESAMPLERS if resampling.takes(m, argument)]
+  assert {*found} == methods
+  fixed = {'none', 'remedial', 'mlenn', 'mltl'}
+  for method in resampling.RESAMPLERS:
+    assert resampling.takes(method, 'fraction') == (method not in fixed)
+    assert resampling.takes(method, 'rng') == (method not in fixed)
+
+
+def test_options_are_what_has_a_default():
+  found = {
+    method: {*resampling.options(method)} for method in resampling.RESAMPLERS
+  }
+  of_solve = {*inspect.signature(aubal.solve).parameters}
+  assert found.pop('aubal') == of_solve - {'patterns', 'counts'}
+  assert found.pop('mlenn') == {'neighbours', 'threshold'}
+  assert found.pop('mlsmote') == {'neighbours', 'combine'}
+  assert found.pop('mltl') == {'threshold'}
+  assert found.pop('repeat_factor') == {'threshold', 'num_epochs'}
+  assert found.pop('calibration') == {'cap', 'num_epochs'}
+  assert found.pop('inverse_frequency') == {'reading', 'num_epochs'}
+  assert found.pop('ml_ros') == {'live_mean'}
+  assert found.pop('ml_rus') == {'reading'}
+  assert found.pop('smote') == found.pop('mlsol') == {'neighbours'}
+  assert not any(found.values())
+  assert resampling.options('aubal')['upper'] == 10.0
+  with pytest.raises(aubal.UserError, match="Did you mean 'ml_rus'"):
+    resampling.options('ml-rus')
 
 
 def test_the_configuration_knows_every_method():

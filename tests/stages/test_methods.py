@@ -41,8 +41,8 @@ def run(config, path, task='balance'):
 
 WITHOUT_FEATURES = [
   name
-  for name, entry in resampling.RESAMPLERS.items()
-  if not entry.needs_features and name not in ('aubal', 'random')
+  for name in resampling.RESAMPLERS
+  if not resampling.takes(name, 'features') and name not in ('aubal', 'random')
 ]
 
 
@@ -51,7 +51,7 @@ def test_the_task_is_the_function_on_the_training_split(
   config, tmp_path, method
 ):
   config.balance.method, config.seed = method, 5
-  takes = resampling.RESAMPLERS[method].takes_fraction
+  takes = resampling.takes(method, 'fraction')
   config.balance.fraction = 0.5 if takes else 0.0
   path = run(config, tmp_path / 'run')
   plan = plan_lib.load(path / 'plan.npz')
@@ -146,10 +146,11 @@ def test_rows_are_drawn_anew_for_each_epoch(config, tmp_path):
 def test_only_samplers_draw_anew():
   c = settings.default()
   c.balance.redraw_each_epoch = True
-  for method, entry in resampling.RESAMPLERS.items():
+  for method in resampling.RESAMPLERS:
     c.balance.method = method
-    assert entry.is_sampler == (method in settings.SAMPLERS)
-    if entry.is_sampler:
+    is_sampler = resampling.takes(method, 'num_epochs')
+    assert is_sampler == (method in settings.SAMPLERS)
+    if is_sampler:
       settings.check(c)
     else:
       with pytest.raises(ValueError, match=f'redraw_each_epoch .*{method}'):

@@ -99,7 +99,7 @@ def check_method(method: str, *, objectives, losses) -> None:
 def has_amount(method: str) -> bool:
   """Whether a fraction says how much the method adds or deletes."""
   name, _, _ = method.partition(':')
-  return name != 'loss' and resampling.RESAMPLERS[name].takes_fraction
+  return name != 'loss' and resampling.takes(name, 'fraction')
 
 
 def make_grid(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 
 import numpy as np
@@ -9,15 +10,40 @@ import numpy as np
 from aubal_jax.runs import errors
 
 
+class BudgetError(errors.UserError):
+  """No growth inside its bounds has as many images as the budget asks for.
+
+  Attributes:
+    budget: images asked for.
+    fewest: images at the least growth.
+    largest: images at the largest growth; None: fewer than `budget` would do.
+  """
+
+  def __init__(self, budget: float, fewest: int, largest: int | None):
+    super().__init__(
+      f'budget must be at least {fewest:,} images'
+      + ('' if largest is None else f' and at most {largest:,}')
+      + f', which the bounds on growth allow; it is {budget:,.0f}.'
+    )
+    self.budget, self.fewest, self.largest = budget, fewest, largest
+
+
 def check_number(name, number, *, least, above=False) -> None:
   """Raises UserError unless `number` is finite and at least `least`."""
   real = isinstance(number, (numbers.Real, np.number))
-  if not real or not np.isfinite(number) or number < least:
+  if not real or not _is_finite(number) or number < least:
     raise errors.UserError(
       f'{name} must be a finite number, at least {least}; it is {number}.'
     )
   if above and number <= least:
     raise errors.UserError(f'{name} must be above {least}; it is {number}.')
+
+
+def _is_finite(number) -> bool:
+  try:
+    return math.isfinite(number)
+  except OverflowError:  # A whole number that no float can hold.
+    return False
 
 
 def check_choice(name, choice, choices) -> None:
