@@ -2,15 +2,12 @@
 
 import os
 import pathlib
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from aubal_jax.runs import files
-from tests.stages import test_line
 
 ROOT = pathlib.Path(__file__).parent.parent
 COMMAND = (sys.executable, '-m', 'aubal_jax.main')
@@ -22,12 +19,10 @@ def run(*arguments, cwd=ROOT):
   )
 
 
-def test_help_is_quick_and_ends_well():
-  start = time.perf_counter()
+def test_help_ends_well():
   done = run('--help')
   assert done.returncode == 0
   assert '--workdir' in done.stdout and '--config' in done.stdout
-  assert time.perf_counter() - start < 60  # Not a benchmark: it does end.
 
 
 @pytest.mark.parametrize(
@@ -169,52 +164,3 @@ def test_a_librarys_value_error_is_a_bug_with_its_traceback(tmp_path):
   )
   assert done.returncode == 1
   assert 'Traceback' in done.stderr and "'x'" in done.stderr
-
-
-def start_training(tmp_path, name, num_steps):
-  table = tmp_path / 'data/table.csv'
-  if not table.exists():
-    test_line.write_manifest(tmp_path / 'data')
-  arguments = [
-    f'--config={ROOT}/configs/manifest.py',
-    f'--config.data.path={table}',
-    '--config.data.image_size=32',
-    '--config.model.name=resnet8_16',
-    '--config.train.batch_size=8',
-    f'--config.train.num_steps={num_steps}',
-    '--config.train.eval_every_steps=100',
-    '--config.train.checkpoint_every_steps=20',
-    f'--workdir={tmp_path / name}',
-  ]
-  return subprocess.Popen(
-    [*COMMAND, *arguments],
-    stdout=subprocess.DEVNULL,
-    stderr=subprocess.PIPE,
-    text=True,
-  )
-
-
-@pytest.mark.parametrize('how', [signal.SIGTERM, signal.SIGKILL])
-def test_a_stop_in_training_and_the_same_command_end_in_the_same(tmp_path, how):
-  num_steps = 200
-  first = start_training(tmp_path, 'run', num_steps)
-  checkpoints = tmp_path / 'run/checkpoints'
-  while not any(p.name.isdigit() for p in checkpoints.glob('*')):
-    assert first.poll() is None, first.stderr.read()
-    time.sleep(0.02)
-  os.kill(first.pid, how)
-  _, said = first.communicate()
-  if how == signal.SIGTERM:
-    assert first.returncode == 143, said
-    assert 'goes on' in said and 'Traceback' not in said, said
-  else:
-    assert first.returncode == -signal.SIGKILL
-  assert not (tmp_path / 'run/report.json').exists()
-  again = start_training(tmp_path, 'run', num_steps)
-  straight = start_training(tmp_path, 'straight', num_steps)
-  for process in (again, straight):
-    _, said = process.communicate()
-    assert process.returncode == 0, said
-  assert (tmp_path / 'run/report.json').read_bytes() == (
-    tmp_path / 'straight/report.json'
-  ).read_bytes()

@@ -1,7 +1,4 @@
-"""What a run survives: each fault, and the same command once more.
-
-AUBAL_FAULTS=20 kills twenty runs instead of three.
-"""
+"""What a run survives: each fault, and the same command once more."""
 
 import contextlib
 import errno
@@ -23,10 +20,10 @@ from aubal_jax.runs import stages as stages_lib
 from aubal_jax.runs import workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
-NUM_KILLS = int(os.environ.get('AUBAL_FAULTS', '3'))
+NUM_STEPS = 60  # Of the command, which is at work when a test stops it.
 
 # Also a file of --config: pytest imports it, and so does the command.
-SETTINGS = """
+SETTINGS = f"""
 from aubal_jax import settings
 
 
@@ -38,18 +35,18 @@ def get_config():
   c.balance.lam_images = 100
   c.model.name = 'resnet8_16'
   c.train.batch_size = 8
-  c.train.num_steps = 20
+  c.train.num_steps = {NUM_STEPS}
   c.train.eval_every_steps = 8
   c.train.checkpoint_every_steps = 3
   return c
 """
 
 
-def make_config():
+def make_config(num_steps=6):
   names = {}
   exec(SETTINGS, names)
   c = names['get_config']()
-  c.train.num_steps = 6
+  c.train.num_steps = num_steps
   return c
 
 
@@ -102,7 +99,49 @@ def wait_for(path, process):
   return time.monotonic()
 
 
-def test_killed_at_any_moment_the_same_command_ends_in_the_same(tmp_path):
+@pytest.fixture(name='whole', scope='module')
+def fixture_whole(tmp_path_factory):
+  """The report of the command to which nothing happens."""
+  config = make_config(NUM_STEPS)
+  return report_of(run(config, tmp_path_factory.mktemp('whole')))
+
+
+@pytest.mark.parametrize(
+  ('moment', 'how'),
+  [
+    ('plan.npz', signal.SIGKILL),
+    ('metrics.jsonl', signal.SIGKILL),
+    ('checkpoints/3', signal.SIGTERM),
+  ],
+)
+def test_a_stop_and_the_same_settings_end_in_the_same(
+  tmp_path, whole, moment, how
+):
+  path = tmp_path / 'run'
+  process = start(tmp_path, path.name)
+  wait_for(path / moment, process)
+  process.send_signal(how)
+  _, said = process.communicate()
+  if how == signal.SIGKILL:
+    assert process.returncode == -signal.SIGKILL
+  else:
+    assert process.returncode == 143, said
+    assert 'goes on' in said and 'Traceback' not in said, said
+  assert not (path / 'report.json').exists()
+  assert_ends_in(whole, run(make_config(NUM_STEPS), path))
+
+
+def assert_ends_in(wanted, path):
+  """The report is there, and neither a lock nor half a file."""
+  assert report_of(path) == wanted
+  assert not list(path.glob('.*'))
+  assert not list((path / 'checkpoints').glob('*tmp*'))
+
+
+@pytest.mark.long
+def test_killed_at_any_of_twenty_moments_the_same_command_ends_in_the_same(
+  tmp_path,
+):
   # Twice, as the first one compiles what the others find compiled.
   for name in ('straight', 'timed'):
     process = start(tmp_path, name)
@@ -112,7 +151,7 @@ def test_killed_at_any_moment_the_same_command_ends_in_the_same(tmp_path):
   wanted = report_of(tmp_path / 'straight')
   assert report_of(tmp_path / 'timed') == wanted
   draw, fell_in = random.Random(0), set()
-  for i in range(NUM_KILLS):
+  for i in range(20):
     path = tmp_path / f'killed_{i}'
     process = start(tmp_path, path.name)
     # By what is there, so that all stages have theirs on any machine; the first
@@ -123,9 +162,7 @@ def test_killed_at_any_moment_the_same_command_ends_in_the_same(tmp_path):
     process.communicate()
     fell_in.add(frozenset(p.name for p in path.iterdir()))
     end(start(tmp_path, path.name))
-    assert report_of(path) == wanted
-    assert not list(path.glob('.*'))  # Neither a lock nor half a file.
-    assert not list((path / 'checkpoints').glob('*tmp*'))
+    assert_ends_in(wanted, path)
   assert len(fell_in) > 1
 
 
