@@ -70,6 +70,16 @@ def _images(content):
       [name for entry in reasons for name in _ids(entry['rows'])],
       count,
     )
+  spare = content['images']['spare_bytes'] if content['images'] else None
+  if spare and spare['count']:
+    yield _finding(
+      'note',
+      f'{_is(spare["count"], "image", ("has", "have"))} bytes to spare in the '
+      'JPEG file: many cameras leave some, and so does damage.',
+      'They are read all the same. Look at some of them.',
+      _ids(spare['rows']),
+      spare['count'],
+    )
   total = sum(content['rows'].values())
   for entry in content['drops']:
     missing = entry['reason'].startswith('no image')

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from aubal_jax.datasets import dataset as dataset_lib
+from aubal_jax.media import decode
 from aubal_jax.media import images
 from aubal_jax.runs import progress
 
@@ -41,11 +42,13 @@ class Survey:
     rows: int64[R], the rows with an image that could be read.
     facts: FACTS[R], what each of those is.
     failures: row -> reason, of those that could not.
+    remarks: row -> what is odd about an image that could.
   """
 
   rows: np.ndarray
   facts: np.ndarray
   failures: dict[int, str]
+  remarks: dict[int, str] = dataclasses.field(default_factory=dict)
 
   @property
   def num_images(self) -> int:
@@ -75,11 +78,11 @@ def look(
   if data.load_images is None:
     rows = rows[:0]
   facts = np.zeros(len(rows), FACTS)
-  look_at = _look_at_made if data.files is None else _look_at_files
+  failures, remarks = {}, {}
+  look_at = functools.partial(_look_at_files, on_remark=remarks.__setitem__)
   if data.files is None:  # What makes them may not bear several threads.
-    num_threads = 1
+    look_at, num_threads = _look_at_made, 1
   report = progress.Progress(len(rows), 'Looking at images')
-  failures = {}
 
   def look_at_chunk(start):
     chunk = rows[start : start + _CHUNK]
@@ -93,27 +96,28 @@ def look(
   finally:  # Ctrl-C ends after the chunks at hand, not after all of them.
     pool.shutdown(cancel_futures=True)
   good = ~np.isin(rows, list(failures))
-  return Survey(rows[good], facts[good], failures)
+  return Survey(rows[good], facts[good], failures, remarks)
 
 
-def _look_at_files(data, rows, facts):
+def _look_at_files(data, rows, facts, on_remark):
   """Fills in the facts of image files; returns row -> reason of the others."""
   failures = {}
   for position, row in enumerate(rows.tolist()):
     try:
-      contents = images.read_contents(str(data.files[row]))
-      facts[position] = _facts_of_file(contents)
+      contents = decode.read_contents(str(data.files[row]))
+      remark = functools.partial(on_remark, row)
+      facts[position] = _facts_of_file(contents, remark)
     except ValueError as error:
       failures[row] = str(error)
   return failures
 
 
-def _facts_of_file(contents):
-  native = images.decode_as(contents, _NATIVE)
+def _facts_of_file(contents, on_remark):
+  native = decode.image_as(contents, _NATIVE, on_remark=on_remark)
   brightest, bits, picture = 255, 8, native
   if native.dtype != np.uint8:  # Seen as training sees it.
     brightest, bits = native.max(), 8 * native.itemsize
-    picture = images.decode(contents, 1)
+    picture = decode.image(contents, 1)
   elif native.ndim == 3:
     picture = cv2.cvtColor(native, cv2.COLOR_BGR2GRAY)
   return _facts(contents, native, picture, bits, brightest)
@@ -174,8 +178,8 @@ def thumbnails(
       image = data.load_images(np.array([row]))[0]
     else:
       try:
-        contents = images.read_contents(str(data.files[row]))
-        image = images.decode(contents, 3)
+        contents = decode.read_contents(str(data.files[row]))
+        image = decode.image(contents, 3)
       except ValueError:
         continue
     scale = side / max(image.shape[:2])

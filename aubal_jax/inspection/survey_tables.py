@@ -24,7 +24,11 @@ def named(data: dataset_lib.Dataset, rows: Sequence[int]) -> list[dict]:
 
 
 def describe_failures(data: dataset_lib.Dataset, seen: survey.Survey) -> dict:
-  """Returns how many images cannot be read, for which reasons, and which."""
+  """Returns how many images cannot be read, for which reasons, and which.
+
+  And which can, but hold bytes to spare.
+  """
+  spare = sorted(seen.remarks)
   reasons = {}
   for row, reason in sorted(seen.failures.items()):
     reasons.setdefault(reason, []).append(row)
@@ -42,6 +46,7 @@ def describe_failures(data: dataset_lib.Dataset, seen: survey.Survey) -> dict:
         reasons.items(), key=lambda item: (-len(item[1]), item[0])
       )
     ],
+    'spare_bytes': {'count': len(spare), 'rows': named(data, spare)},
   }
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from aubal_jax.media import caches
 from aubal_jax.media import crop
-from aubal_jax.media import images
+from aubal_jax.media import decode
 from aubal_jax.runs import errors
 from aubal_jax.runs import progress
 from aubal_jax.runs import workers
@@ -122,7 +122,7 @@ def _find_part(part):
   reasons = np.full(len(part.paths), '', object)
   for k, path in enumerate(part.paths):
     try:
-      image = images.decode(images.read_contents(path), channels=3)
+      image = decode.image(decode.read_contents(path), channels=3)
     except ValueError as error:
       reasons[k] = str(error)
       continue

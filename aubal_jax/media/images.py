@@ -1,8 +1,8 @@
 """Reads image files of any size and kind into one uint8 array."""
 
 import dataclasses
+import functools
 import os
-import stat
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -12,18 +12,11 @@ import cv2
 import numpy as np
 
 from aubal_jax.media import crop as crop_lib
-from aubal_jax.media import jpeg
-from aubal_jax.media import pillow_images
-from aubal_jax.media import png
+from aubal_jax.media import decode
 from aubal_jax.runs import errors
 
 RESIZES = ('stretch', 'pad', 'crop')
 CHUNK_IMAGES = 32  # Images a thread takes at a time.
-MAX_PIXELS = 100_000_000  # Of an image; more are refused, not decoded.
-MAX_BYTES = 1_000_000_000  # Of a file; more are not read into memory.
-
-# What cv2 prints about a broken file is raised here, with the file's name.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,11 +61,12 @@ def read(
   landmarks: np.ndarray | None = None,
   num_threads: int | None = None,
   on_progress: Callable[[int], None] | None = None,
+  on_remark: Callable[[int, str], None] | None = None,
 ) -> tuple[np.ndarray, dict[int, str]]:
   """Reads, turns upright (EXIF), converts and resizes image files.
 
-  JPEG, PNG and `pillow_images.FORMATS`, told by their contents and not by
-  their names; see `decode`.
+  JPEG, PNG and `decode.FORMATS`, told by their contents and not by their
+  names; see `decode.image`.
 
   Args:
     paths: R files.
@@ -81,6 +75,8 @@ def read(
       out: pixel coordinates in the upright image, see `crop.align`.
     num_threads: threads that decode; None: one for each CPU.
     on_progress: called with the number of images read since the last call.
+    on_remark: called with a position and what is odd about an image that is
+      read all the same, from any of the threads.
 
   Returns:
     uint8[R, image_size, image_size, channels], 0 where an image cannot be
@@ -98,7 +94,11 @@ def read(
   def read_one(position):
     if landmarks is not None and np.isnan(landmarks[position]).any():
       raise errors.UserError(crop_lib.NO_FACE)
-    image = decode(read_contents(paths[position]), pixels.channels)
+    image = decode.image(
+      decode.read_contents(paths[position]),
+      pixels.channels,
+      on_remark=on_remark and functools.partial(on_remark, position),
+    )
     if landmarks is None:
       image = fit(image, pixels.image_size, pixels.resize)
     else:
@@ -163,6 +163,18 @@ def unreadable_error(
   )
 
 
+def remarks_note(
+  remarks: Mapping[int, str], total: int, describe: Callable[[int], str]
+) -> str:
+  """Returns what a person is told of images that are odd, but were read."""
+  first = min(remarks)
+  return (
+    f'{len(remarks):,} of {total:,} images have bytes to spare and were read '
+    'all the same; many cameras leave some, and so does damage (first '
+    f'{describe(first)}: {remarks[first]}).'
+  )
+
+
 def check_options(image_size: int, channels: int, resize: str) -> None:
   """Raises UserError unless the three describe an image."""
   if not isinstance(image_size, int | np.integer) or image_size < 1:
@@ -178,70 +190,6 @@ def check_options(image_size: int, channels: int, resize: str) -> None:
     raise errors.UserError(
       f'data.resize must be one of {list(RESIZES)}, not {resize!r}.'
     )
-
-
-def decode(contents: bytes, channels: int) -> np.ndarray:
-  """Returns uint8[h, w] (grey) or uint8[h, w, 3] (RGB), upright.
-
-  Of 16 bits the high 8 are kept. Transparency is left out, the colours stay.
-  CMYK (in a JPEG with inverted inks, as Adobe writes it) and palettes become
-  RGB, profiles of colours are passed over. Of several pages or frames the
-  first is taken. Floats and 32 bits are refused, as they do not say which
-  number is white; so is what has more than `MAX_PIXELS`.
-
-  A PNG with a wrong checksum is refused. A JPEG is refused where its markers
-  are wrong or missing, where zeros stand for data, and where data run out
-  before the last blocks. Not noticed: JPEG damage after which the codes still
-  suffice for all blocks (the picture is then shifted or spotted, and libjpeg
-  may print 'Corrupt JPEG data' without a name), and, in a progressive JPEG,
-  damage that leaves the markers whole.
-
-  Raises:
-    UserError: the contents are no image, cut short or damaged; says which.
-  """
-  if channels == 1:
-    return decode_as(contents, cv2.IMREAD_GRAYSCALE)
-  image = decode_as(contents, cv2.IMREAD_COLOR)
-  return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
-def decode_as(contents: bytes, flags: int) -> np.ndarray:
-  """Returns what `cv2.imdecode` does, colours blue first; checks as `decode`.
-
-  Args:
-    contents: of the file.
-    flags: IMREAD_GRAYSCALE, IMREAD_COLOR or, for what the file holds,
-      IMREAD_ANYDEPTH | IMREAD_ANYCOLOR.
-
-  Raises:
-    UserError: see `decode`.
-  """
-  if not contents:
-    raise errors.UserError('the file is empty')
-  if contents.startswith(jpeg.START):
-    kind = jpeg
-  elif contents.startswith(png.START):
-    kind = png
-  else:
-    return pillow_images.decode(contents, flags, MAX_PIXELS)
-  wrong = kind.problem(contents)
-  if not wrong:
-    width, height = kind.size(contents)
-    if width * height > MAX_PIXELS:
-      wrong = pillow_images.too_large((width, height), MAX_PIXELS)
-  if wrong:
-    raise errors.UserError(wrong)
-  try:
-    image = cv2.imdecode(np.frombuffer(contents, np.uint8), flags)
-  except cv2.error as error:
-    raise errors.UserError(f'OpenCV refuses it: {error.err}') from None
-  if image is None:
-    raise errors.UserError('not an image that can be decoded')
-  if kind is jpeg and jpeg.looks_cut(image):
-    wrong = jpeg.verify(contents)
-    if wrong:
-      raise errors.UserError(wrong)
-  return image
 
 
 def fit(image: np.ndarray, image_size: int, resize: str) -> np.ndarray:
@@ -272,25 +220,6 @@ def _scale(image, height, width):
   if small != (width, height):
     image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
   return image
-
-
-def read_contents(path):
-  """Returns the bytes of a file; a failure is a ValueError with its reason."""
-  try:
-    found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode):  # To open a pipe would wait for ever.
-      raise errors.UserError('it is a folder, a pipe or a device, not a file')
-    if found.st_size > MAX_BYTES:
-      raise errors.UserError(
-        f'its {found.st_size / 1e9:.1f} GB are more than the '
-        f'{MAX_BYTES / 1e9:.0f} GB an image file may have'
-      )
-    with open(path, 'rb') as file:
-      return file.read()
-  except FileNotFoundError:
-    raise errors.UserError('there is no such file') from None
-  except OSError as error:
-    raise errors.UserError(error.strerror or str(error)) from None
 
 
 def _for_all(count, read_one, num_threads, on_progress):

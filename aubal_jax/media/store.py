@@ -25,7 +25,7 @@ from aubal_jax.runs import progress
 from aubal_jax.runs import workers
 
 SHARD_IMAGES = 256
-_FORMAT = 1  # Of the shards; another number is another cache.
+_FORMAT = 2  # Of the shards; another number is another cache.
 
 # Function int[R] rows -> uint8[R, H, W, C].
 Read = Callable[[np.ndarray], np.ndarray]
@@ -48,7 +48,8 @@ def open_images(
     pixels: what an image becomes.
     cache_dir: folder of caches; '' holds the images in memory.
     num_processes: that build a cache; 0: one for each CPU.
-    tell: called with a line for people about the cache.
+    tell: called with a line for people about the cache, and about images that
+      are odd but read.
 
   Returns:
     The function int[K] rows -> uint8[K, H, W, C], for any of `rows` in any
@@ -71,7 +72,7 @@ def open_images(
   load = _Load(paths, landmarks, pixels, data.load_images, rows)
   if cache_dir:
     folder = pathlib.Path(cache_dir, f'images-{_key(data, load)}')
-    read, failed, num_made = _open_cache(folder, load, num_processes)
+    read, failed, remarks, num_made = _open_cache(folder, load, num_processes)
     if tell:
       tell(
         f'Images: {len(rows):,} in the cache {folder}, {num_made:,} of them '
@@ -79,8 +80,10 @@ def open_images(
       )
   else:
     report = progress.Progress(len(rows), 'Reading images')
-    held, failed = load(on_progress=report.update)
+    held, failed, remarks = load(on_progress=report.update)
     read = held.__getitem__
+  if tell and remarks:
+    tell(images.remarks_note(remarks, len(rows), paths.__getitem__))
   failures = failed | failures  # Why there is no face comes first.
   place = np.full(len(data), len(rows))  # Beyond: an error.
   place[rows] = np.arange(len(rows))
@@ -123,7 +126,7 @@ def _landmarks(paths, pixels, cache_dir, num_processes):
 
 @dataclasses.dataclass(frozen=True)
 class _Load:
-  """Makes images, and position -> reason of those that cannot be read."""
+  """Makes images; position -> reason of those that cannot be read; remarks."""
 
   paths: list[str] | None
   landmarks: np.ndarray | None
@@ -145,14 +148,17 @@ class _Load:
 
   def __call__(self, num_threads=None, on_progress=None):
     if self.paths is None:
-      return self.load_images(self.rows), {}
-    return images.read(
+      return self.load_images(self.rows), {}, {}
+    remarks = {}
+    made, failures = images.read(
       self.paths,
       self.pixels,
       landmarks=self.landmarks,
       num_threads=num_threads,
       on_progress=on_progress,
+      on_remark=remarks.__setitem__,
     )
+    return made, failures, remarks
 
 
 def _key(data, load) -> str:
@@ -173,15 +179,16 @@ class _Shard:
   load: _Load
 
   @property
-  def reasons(self) -> pathlib.Path:
-    """The file beside it, that tells what could not be read; may be absent."""
+  def told(self) -> pathlib.Path:
+    """The file beside it: failures and remarks, if there are any."""
     return self.file.with_suffix('.json')
 
 
 def _open_cache(folder, load, num_processes):
-  """Makes the shards that are not there; returns a reader, failures, a count.
+  """Makes the shards that are not there.
 
-  The count is that of the images in the shards that were made.
+  Returns:
+    A reader, failures, remarks, and the number of images made now.
   """
   starts = range(0, len(load.rows), SHARD_IMAGES)
   shards = []
@@ -200,25 +207,23 @@ def _open_cache(folder, load, num_processes):
     _make, missing, num_processes=num_processes
   ):
     report.update(len(shard.load.rows))
-  failures = {}
+  told = {}, {}
   for start, shard in zip(starts, shards, strict=True):
-    if shard.reasons.exists():
-      found = files_lib.read_json(shard.reasons)
-      failures |= {start + int(k): reason for k, reason in found.items()}
+    if shard.told.exists():
+      for all_, some in zip(told, files_lib.read_json(shard.told), strict=True):
+        all_ |= {start + int(k): text for k, text in some.items()}
   maps = [_map(shard) for shard in shards]
   read = functools.partial(_read_maps, maps, load.pixels.shape)
-  return read, failures, num_missing
+  return read, *told, num_missing
 
 
 def _make(shard):
-  """Writes one shard, after what could not be read."""
+  """Writes one shard, after what is told of it."""
   if shard.file.exists():  # By another run.
     return
-  made, failures = shard.load(num_threads=1)
-  if failures:
-    caches.write(
-      shard.reasons, lambda file: file.write(json.dumps(failures).encode())
-    )
+  made, *told = shard.load(num_threads=1)
+  if any(told):
+    caches.write(shard.told, lambda file: file.write(json.dumps(told).encode()))
   caches.write(shard.file, lambda file: np.save(file, made))
 
 

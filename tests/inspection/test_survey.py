@@ -14,6 +14,7 @@ from aubal_jax.datasets import dataset as dataset_lib
 from aubal_jax.inspection import label_survey
 from aubal_jax.inspection import survey
 from aubal_jax.inspection import survey_tables
+from aubal_jax.media import decode
 from aubal_jax.media import images
 
 RNG = np.random.default_rng(0)
@@ -93,15 +94,26 @@ def test_bad_images_are_the_ones_that_training_cannot_read(tmp_path):
   assert empty['rows'] == [{'id': '1.png', 'split': 'train'}]
 
 
+def test_spare_bytes_are_noted(tmp_path):
+  whole = encode(noise(), '.jpg')
+  spare = whole[:-2] + b'left over' + whole[-2:]
+  data = make(tmp_path, [whole, spare, encode(noise())])
+  found = survey.look(data)
+  assert not found.failures
+  assert list(found.remarks) == [1]
+  entry = survey_tables.describe_failures(data, found)['spare_bytes']
+  assert entry == {'count': 1, 'rows': [{'id': '1.png', 'split': 'train'}]}
+
+
 @pytest.mark.parametrize('num_threads', [1, 3])
 def test_each_file_is_read_once_and_dropped_rows_never(
   tmp_path, monkeypatch, num_threads
 ):
   data = make(tmp_path, [encode(noise(4, 4)) for _ in range(70)])
   data = data.drop({3: 'no image', 5: 'not annotated'})
-  read, calls = images.read_contents, []
+  read, calls = decode.read_contents, []
   monkeypatch.setattr(
-    images, 'read_contents', lambda path: calls.append(path) or read(path)
+    decode, 'read_contents', lambda path: calls.append(path) or read(path)
   )
   found = survey.look(data, num_threads=num_threads)
   assert sorted(calls) == sorted(data.files[found.rows])

@@ -14,6 +14,13 @@ def write_image(path: pathlib.Path, value: int, size: int = 16) -> pathlib.Path:
   return path
 
 
+def picture(height: int = 40, width: int = 60, seed: int = 0) -> np.ndarray:
+  """A smooth RGB image, so that JPEG and resizing change little."""
+  rng = np.random.default_rng(seed)
+  small = rng.integers(0, 256, (4, 6, 3), np.uint8)
+  return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
 AFF_WILD2_AUS = {
   '2020': (1, 2, 4, 6, 12, 15, 20, 25),
   '2022': (1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26),

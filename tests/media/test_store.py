@@ -312,3 +312,19 @@ def test_threads_read_at_once(tmp_path, data):
     thread.join()
   for k in range(4):
     np.testing.assert_array_equal(got[k][:, 3, 3, 0], rows[k])
+
+
+@pytest.mark.parametrize('cached', [False, True])
+def test_spare_bytes_are_counted_and_told(tmp_path, data, cached):
+  whole = cv2.imencode('.jpg', np.full((8, 8), 70, np.uint8))[1].tobytes()
+  for k in (2, 9):
+    with open(data.files[k], 'wb') as file:
+      file.write(whole[:-2] + b'left over' + whole[-2:])
+  cache = tmp_path / 'cache' if cached else ''
+  for _ in range(2):
+    read, failures, told = open_all(data, cache)
+    assert list(failures) == [BAD]
+    assert read(np.array([2, 9]))[:, 4, 4, 0].tolist() == [70, 70]
+    assert len(told) == 1 + cached
+    assert told[-1].startswith('2 of 22 images have bytes to spare and were ')
+    assert f'(first {data.files[2]}: ' in told[-1]

@@ -23,6 +23,7 @@ from aubal_jax.datasets import dataset
 from aubal_jax.datasets import splits
 from aubal_jax.datasets.tfds import feature_labels
 from aubal_jax.datasets.tfds import record_files
+from aubal_jax.media import decode
 from aubal_jax.media import images as images_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import progress
@@ -286,7 +287,7 @@ class _LoadImages:
 
   def _decode(self, row, contents):
     try:
-      image = images_lib.decode(contents, self.pixels.channels)
+      image = decode.image(contents, self.pixels.channels)
     except ValueError as error:
       raise errors.UserError(
         f'{self.place(row)}: the image cannot be read: {error}. Prepare the '

@@ -12,7 +12,7 @@ from etils import epath
 from aubal_jax.datasets import annotations
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets import readers
-from aubal_jax.media import images
+from aubal_jax.media import decode
 from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 
@@ -122,7 +122,7 @@ def generate(
   for row in rows.tolist():
     contents = epath.Path(str(found.files[row])).read_bytes()
     try:
-      image = images.decode(contents, channels=3)
+      image = decode.image(contents, channels=3)
     except ValueError as error:
       failures[row] = f'{found.files[row]}: {error}'
       continue
