@@ -42,7 +42,7 @@ def class_counts(names, before, after):
     ax.set_xlabel('images that show the label; dashed: mean after')
     figure.legend(loc='outside upper right', ncols=2)
 
-  return style.draw('counts', draw, height=1.0 + 0.32 * len(names))
+  return style.inline('counts', draw, height=1.0 + 0.32 * len(names))
 
 
 def convergence(trace):
@@ -112,10 +112,9 @@ def convergence(trace):
     right.set_title('Certified gap of the solution')
     for ax in axes:
       ax.set_xlabel('optimiser step')
-      ax.xaxis.set_major_locator(_few_steps())
-      ax.xaxis.set_major_formatter(lambda x, _: f'{x:,.0f}')
+      style.count_along(ax.xaxis)
 
-  return style.draw('convergence', draw, height=2.9, columns=2)
+  return style.inline('convergence', draw, height=2.9, columns=2)
 
 
 def learning(training, validation, *, floor=None, floor_name='', chosen=None):
@@ -144,11 +143,10 @@ def learning(training, validation, *, floor=None, floor_name='', chosen=None):
       _draw_f1(axes[-1], validation, floor, floor_name, chosen)
     for ax in axes:
       ax.set_xlabel('training step')
-      ax.xaxis.set_major_locator(_few_steps())
-      ax.xaxis.set_major_formatter(lambda x, _: f'{x:,.0f}')
+      style.count_along(ax.xaxis)
 
   columns = bool(training) + bool(validation)
-  return style.draw('learning', draw, height=2.9, columns=columns)
+  return style.inline('learning', draw, height=2.9, columns=columns)
 
 
 def _draw_loss(ax, training):
@@ -188,9 +186,3 @@ def _draw_f1(ax, validation, floor, floor_name, chosen):
   if ax.get_legend_handles_labels()[0]:
     ax.legend()
   ax.set_ylim(bottom=0)
-
-
-def _few_steps():
-  from matplotlib.ticker import MaxNLocator
-
-  return MaxNLocator(5, integer=True)

@@ -1,8 +1,8 @@
-"""Pictures of the page: matplotlib in, inline SVG out.
+"""The one style of all pictures: matplotlib in, a file or inline SVG out.
 
-Colours are placeholders that become CSS variables, so that one picture is
-right on a light and on a dark page; text stays text. Equal inputs give equal
-bytes: matplotlib's date is cut out, and ids come from a fixed salt.
+Colours are those of a light page (html.STYLE). In a picture inside a page they
+become its CSS variables, so that it is right on a dark page too; text stays
+text. Equal inputs give equal bytes: no date, and ids from a fixed salt.
 """
 
 import functools
@@ -10,31 +10,39 @@ import io
 import re
 import warnings
 
-# Placeholder in matplotlib -> what stands in the page; see html.STYLE.
+# Colour in a file -> what stands in the page; see html.STYLE.
 _COLOURS = {
-  '#0a0b01': 'currentColor',
-  '#0a0b02': 'var(--grid)',
-  '#0a0b03': 'var(--before)',
-  '#0a0b04': 'var(--after)',
-  '#0a0b05': 'var(--mark)',
+  '#1b1f24': 'currentColor',
+  '#59636e': 'var(--soft)',
+  '#cfd5dc': 'var(--grid)',
+  '#d98c00': 'var(--before)',
+  '#0068a8': 'var(--after)',
+  '#b0005a': 'var(--mark)',
 }
-INK, GRID, BEFORE, AFTER, MARK = _COLOURS
+INK, SOFT, GRID, BEFORE, AFTER, MARK = _COLOURS
+# What is compared with, behind the lines themselves; and those, in turn.
+OTHERS = {'color': SOFT, 'alpha': 0.35, 'linewidth': 0.7}
+CYCLE = (AFTER, BEFORE, MARK, '#2e8540', '#6f4bb2', '#8a5a2b')
+MARKERS = 'osD^v*XP'
 _RC = {
+  'axes.axisbelow': True,
   'axes.edgecolor': GRID,
+  'axes.grid': True,
   'axes.labelcolor': INK,
   'axes.spines.right': False,
   'axes.spines.top': False,
   'axes.titlelocation': 'left',
   'axes.titlesize': 10,
   'axes.titleweight': 'bold',
-  'axes.grid': True,
-  'axes.axisbelow': True,
   'axes.unicode_minus': False,
+  'figure.labelsize': 9,
+  'figure.titlesize': 9,
   'font.size': 9,
   'grid.color': GRID,
   'grid.linewidth': 0.6,
-  'legend.frameon': False,
   'legend.fontsize': 8.5,
+  'legend.frameon': False,
+  'savefig.dpi': 150,
   'svg.fonttype': 'none',
   'text.color': INK,
   'text.parse_math': False,  # A $ in a label is a $.
@@ -54,33 +62,69 @@ _WIDE_FONTS = (
 )
 
 
-def draw(name, make, *, height, width=7.2, rows=1, columns=1, **options):
-  """Returns the SVG that make(figure, axes) draws.
+# Kinds of files, and what keeps the date out of them.
+_NO_DATE = {
+  'png': {'Software': None},
+  'svg': {'Date': None},
+  'pdf': {'CreationDate': None},
+}
+KINDS = (*_NO_DATE,)
+
+
+def draw(
+  make,
+  kind='png',
+  *,
+  height,
+  width=7.2,
+  rows=1,
+  columns=1,
+  salt='picture',
+  transparent=False,
+  **options,
+):
+  """Returns the content of a file with what make(figure, axes) draws, bytes.
 
   Args:
-    name: of the picture; its ids begin with it.
     make: function of a matplotlib figure and its rows x columns axes, a list.
+    kind: one of KINDS.
     height: in inches.
-    width: in inches; the page scales it.
+    width: in inches.
     rows: of axes.
     columns: of axes.
+    salt: of the ids in an SVG.
+    transparent: whether there is nothing behind it.
     **options: of `Figure.subplots`.
   """
   import matplotlib
   from matplotlib.figure import Figure
 
-  rc = {**_RC, 'svg.hashsalt': name, 'font.family': _families()}
+  rc = {**_RC, 'svg.hashsalt': salt, 'font.family': _families()}
+  out = io.BytesIO()
   with matplotlib.rc_context(rc), warnings.catch_warnings():
     # The browser has its own fonts, and shows what matplotlib's do not.
     warnings.filterwarnings(
       'ignore', message='Glyph .* missing from|Matplotlib currently does not'
     )
-    figure = Figure(figsize=(width, height), layout='constrained')
+    figure = Figure((width, height), layout='constrained')
     axes = figure.subplots(rows, columns, squeeze=False, **options)
     make(figure, axes.ravel().tolist())
-    out = io.StringIO()
-    figure.savefig(out, format='svg', transparent=True)
-  return _inline(out.getvalue(), name)
+    figure.savefig(
+      out, format=kind, metadata=_NO_DATE[kind], transparent=transparent
+    )
+  return out.getvalue()
+
+
+def inline(name, make, **options):
+  """Returns the SVG element that make(figure, axes) draws, for a page.
+
+  Args:
+    name: of the picture; its ids begin with it.
+    make: see `draw`.
+    **options: of `draw`.
+  """
+  svg = draw(make, 'svg', salt=name, transparent=True, **options).decode()
+  return _inline(svg, name)
 
 
 @functools.cache
@@ -89,7 +133,8 @@ def _families():
   from matplotlib import font_manager
 
   installed = set(font_manager.get_font_names())
-  return ['DejaVu Sans', *(x for x in _WIDE_FONTS if x in installed)]
+  wide = [x for x in _WIDE_FONTS if x in installed]
+  return ['DejaVu Sans', *wide, 'sans-serif']
 
 
 def _inline(svg, name):
@@ -107,8 +152,8 @@ def _inline(svg, name):
   # With several families matplotlib writes these instead of `font`.
   svg = re.sub(r'font-family: [^;\"]*', 'font-family: var(--font)', svg)
   svg = re.sub(r'font-weight: (bold|700)', 'font-weight: 600', svg)
-  for placeholder, colour in _COLOURS.items():
-    svg = svg.replace(placeholder, colour)
+  for colour, variable in _COLOURS.items():
+    svg = svg.replace(f': {colour}', f': {variable}')
   return svg.strip()
 
 
@@ -116,3 +161,28 @@ def shorten(name, length=26):
   """Returns a label name on one line, cut to `length` characters."""
   name = ' '.join(str(name).split())
   return name if len(name) <= length else name[: length - 1] + '…'
+
+
+def legend(figure, axes, loc='outside upper right', **options):
+  """Draws one legend for all axes, where any has a label."""
+  handles = {
+    label: handle
+    for ax in axes
+    for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+  }
+  if handles:
+    figure.legend(handles.values(), handles, loc=loc, **options)
+
+
+def hide(axes):
+  """Leaves out axes that have nothing to show."""
+  for ax in axes:
+    ax.set_visible(False)
+
+
+def count_along(axis, most=5):
+  """Marks an axis at whole numbers, few of them, written 12,345."""
+  from matplotlib.ticker import MaxNLocator
+
+  axis.set_major_locator(MaxNLocator(most, integer=True))
+  axis.set_major_formatter(lambda x, _: f'{x:,.0f}')

@@ -8,7 +8,6 @@ from aubal_jax.report import style
 
 _ACROSS = 4  # Panels of labels.
 _HALF, _TUNED = 'F1 macro at .5', 'at tuned thresholds'
-_MARKERS = 'osD^v*XP'
 
 
 def critical_difference(name, entries, average, difference, bars) -> str:
@@ -54,7 +53,7 @@ def critical_difference(name, entries, average, difference, bars) -> str:
     ax.set_xlim(0.4, max(k, 1 + difference) + 0.6)
     ax.set_ylim(-top - 0.5 * left, 1.8)
 
-  return style.draw(f'ranks-{name}', make, height=height)
+  return style.inline(f'ranks-{name}', make, height=height)
 
 
 def _lead_out(ax, entry, rank, edge, y, is_left):
@@ -99,12 +98,12 @@ def dots(name, context) -> str:
       ax.tick_params(axis='y', length=0)
       ax.set_ylim(len(entries) - 0.5, -0.5)
       ax.grid(axis='y', visible=False)
-    _hide(axes[len(data) :])
-    _legend(figure, axes)
+    style.hide(axes[len(data) :])
+    style.legend(figure, axes, ncols=6)
 
   across = min(len(data), _ACROSS)
   rows = math.ceil(len(data) / across)
-  return style.draw(
+  return style.inline(
     f'dots-{name}', make, height=rows * (0.9 + 0.24 * len(entries)),
     width=max(7.2, 1.4 + 2.1 * across), rows=rows, columns=across, sharey=True,
   )  # fmt: skip
@@ -125,14 +124,14 @@ def labels(name, context) -> str:
       _draw_labels(ax, context, base, entry)
     for ax in axes[max(len(entries) - across, 0) : len(entries)]:
       ax.tick_params(labelbottom=True)
-    _hide(axes[len(entries) :])
+    style.hide(axes[len(entries) :])
     figure.supxlabel(
       'share of the training images that show the label', fontsize=9
     )
     figure.supylabel('F1 less that of none', fontsize=9)
-    _legend(figure, axes)
+    style.legend(figure, axes, ncols=6)
 
-  return style.draw(
+  return style.inline(
     f'labels-{name}', make, height=0.9 + 1.45 * rows, width=9.0, rows=rows,
     columns=across, sharex=True, sharey=True,
   )  # fmt: skip
@@ -223,9 +222,9 @@ def crossed(name, contexts, score) -> str:
       words += [f'diversity {kind}'] if len(kinds) > 1 else []
       ax.set_title(', '.join(words), fontsize=9)
     figure.supxlabel('rows that are augmented', fontsize=9)
-    _legend(figure, axes)
+    style.legend(figure, axes, ncols=6)
 
-  return style.draw(
+  return style.inline(
     f'crossed-{name}', make, height=1.0 + 1.9 * len(kinds),
     width=max(7.2, 2.2 * len(uppers)), rows=len(kinds), columns=len(uppers),
     sharex=True, sharey=True,
@@ -251,22 +250,6 @@ def _line(ax, cells, score, method, place):
     [x + shift for x, _ in points],
     [p['mean'] for _, p in points],
     yerr=[p['half_width'] or 0 for _, p in points],
-    color=color, linestyle=line, marker=_MARKERS[place % len(_MARKERS)],
-    markersize=4, linewidth=1.3, elinewidth=0.7, label=method,
+    color=color, linestyle=line, linewidth=1.3, elinewidth=0.7, label=method,
+    markersize=4, marker=style.MARKERS[place % len(style.MARKERS)],
   )  # fmt: skip
-
-
-def _hide(axes):
-  for ax in axes:
-    ax.set_visible(False)
-
-
-def _legend(figure, axes):
-  """Draws one legend for all panels, above them."""
-  handles = {
-    label: handle
-    for ax in axes
-    for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
-  }
-  if handles:
-    figure.legend(handles.values(), handles, loc='outside upper right', ncols=6)

@@ -2,47 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import pathlib
 
 import numpy as np
 
+from aubal_jax.report import style
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 
-_INK, _GRID = '#1b1f24', '#cfd5dc'
-_CURVE, _FLOOR, _MARK = '#0068a8', '#e9ecf0', '#b0005a'
-_RC = {
-  'axes.axisbelow': True,
-  'axes.edgecolor': _GRID,
-  'axes.grid': True,
-  'axes.labelcolor': _INK,
-  'axes.spines.right': False,
-  'axes.spines.top': False,
-  'axes.titlelocation': 'left',
-  'axes.titlesize': 10,
-  'axes.titleweight': 'bold',
-  'axes.unicode_minus': False,
-  'font.size': 9,
-  'grid.color': _GRID,
-  'grid.linewidth': 0.6,
-  'legend.fontsize': 8.5,
-  'legend.frameon': False,
-  'svg.fonttype': 'none',
-  'svg.hashsalt': 'frontier',
-  'text.color': _INK,
-  'text.parse_math': False,
-  'xtick.color': _GRID,
-  'xtick.labelcolor': _INK,
-  'ytick.color': _GRID,
-  'ytick.labelcolor': _INK,
-}
-# Equal frontiers give equal files.
-_NO_DATE = {
-  'png': {'Software': None},
-  'svg': {'Date': None},
-  'pdf': {'CreationDate': None},
-}
+_FLOOR = '#e9ecf0'  # Between the grid and the paper.
 
 
 def plot(frontier, path) -> None:
@@ -62,25 +30,22 @@ def plot(frontier, path) -> None:
   Raises:
     UserError: the path ends in something else.
   """
-  import matplotlib
-  from matplotlib.figure import Figure
-
   kind = pathlib.Path(path).suffix.removeprefix('.').lower()
-  if kind not in _NO_DATE:
+  if kind not in style.KINDS:
     raise errors.UserError(
-      f'path must end in one of {sorted(_NO_DATE)}; it is {str(path)!r}.'
+      f'path must end in one of {sorted(style.KINDS)}; it is {str(path)!r}.'
     )
-  picture = io.BytesIO()
-  with matplotlib.rc_context(_RC):
-    figure = Figure((7.2, 4.9), dpi=150, layout='constrained')
-    above, below = figure.subplots(
-      2, 1, sharex=True, gridspec_kw={'height_ratios': (3, 1)}
-    )
+
+  def make(_, axes):
+    above, below = axes
     _draw_values(above, frontier)
     _draw_price(below, frontier)
-    figure.savefig(picture, format=kind, metadata=_NO_DATE[kind])
+
+  picture = style.draw(
+    make, kind, height=4.9, rows=2, sharex=True, height_ratios=(3, 1)
+  )
   with files.write_atomically(path, 'wb') as file:
-    file.write(picture.getvalue())
+    file.write(picture)
 
 
 def _draw_values(ax, frontier):
@@ -97,12 +62,14 @@ def _draw_values(ax, frontier):
     )  # fmt: skip
   else:
     ax.plot(
-      added, floor, color=_GRID, linewidth=6, solid_capstyle='round',
+      added, floor, color=style.GRID, linewidth=6, solid_capstyle='round',
       label='certified floor at the same variance of growth',
     )  # fmt: skip
-  ax.plot(added, value, color=_CURVE, marker='o', markersize=3.5, linewidth=1.4)
   ax.plot(
-    added[k], value[k], 'o', color=_MARK, markersize=9,
+    added, value, color=style.AFTER, marker='o', markersize=3.5, linewidth=1.4
+  )
+  ax.plot(
+    added[k], value[k], 'o', color=style.MARK, markersize=9,
     markerfacecolor='none', markeredgewidth=1.8,
     label=_describe(frontier, value[k]),
   )  # fmt: skip
@@ -166,8 +133,6 @@ def _describe(frontier, height) -> str:
 
 def _draw_price(ax, frontier):
   """Draws the price of an image, or lam, under the points."""
-  from matplotlib.ticker import MaxNLocator
-
   added, k = frontier.added, frontier.chosen
   name, heights = 'price of\nan image', frontier.image_price
   if frontier.over == 'lam':
@@ -175,9 +140,11 @@ def _draw_price(ax, frontier):
     ax.set_yscale('log')
     ax.minorticks_off()
     ax.yaxis.set_major_formatter(lambda y, _: f'{y:g}')
-  ax.plot(added, heights, color=_CURVE, marker='.', markersize=4, linewidth=1)
   ax.plot(
-    added[k], heights[k], 'o', color=_MARK, markersize=7,
+    added, heights, color=style.AFTER, marker='.', markersize=4, linewidth=1
+  )
+  ax.plot(
+    added[k], heights[k], 'o', color=style.MARK, markersize=7,
     markerfacecolor='none', markeredgewidth=1.5,
   )  # fmt: skip
   ax.margins(y=0.15)
@@ -185,5 +152,4 @@ def _draw_price(ax, frontier):
     ax.set_xlim(added[k] - 10, added[k] + 10)
   ax.set_ylabel(name)
   ax.set_xlabel('images added')
-  ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-  ax.xaxis.set_major_formatter(lambda x, _: f'{x:,.0f}')
+  style.count_along(ax.xaxis, 8)

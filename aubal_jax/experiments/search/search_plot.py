@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
+from aubal_jax.report import style
+
 _WIDTH = 88
 _NAMES = {'f1_macro': 'F1 macro', 'f1_micro': 'F1 micro', 'awc': 'AWC'}
 _COLUMNS = (
@@ -12,28 +14,6 @@ _COLUMNS = (
   ('rate', 8, '>'),
   ('batch', 6, '>'),
 )
-
-_INK, _GREY, _PALE = '#1b1f24', '#59636e', '#c9ced5'
-_COLORS = ('#0068a8', '#d98c00', '#b0005a', '#2e8540', '#6f4bb2', '#8a5a2b')
-_MARKERS = 'os^Dv*'
-_RC = {
-  'axes.edgecolor': _PALE,
-  'axes.labelcolor': _INK,
-  'axes.spines.right': False,
-  'axes.spines.top': False,
-  'axes.titlelocation': 'left',
-  'axes.titlesize': 10,
-  'axes.titleweight': 'bold',
-  'figure.titlesize': 9,
-  'font.size': 8.5,
-  'legend.frameon': False,
-  'text.color': _INK,
-  'text.parse_math': False,
-  'xtick.color': _PALE,
-  'xtick.labelcolor': _GREY,
-  'ytick.color': _PALE,
-  'ytick.labelcolor': _GREY,
-}
 
 
 def _title(metric) -> str:
@@ -102,49 +82,44 @@ def draw(file, rows, *, metric: str) -> None:
       of equally long lists `step` and `metric`. The best is the first.
     metric: the score's name.
   """
-  import matplotlib
-  from matplotlib.figure import Figure
-
   columns = list(dict.fromkeys(sorted(map(_column, rows))))
   optimizers = sorted({row['optimizer'] for row in rows})
-  with matplotlib.rc_context(_RC):
-    width = max(2.6 * len(columns), 6.0)
-    figure = Figure((width, 5.4), dpi=150, layout='constrained')
-    axes = figure.subplots(2, len(columns), sharey=True, squeeze=False)
-    for (above, below), column in zip(axes.T, columns, strict=True):
+
+  def make(figure, axes):
+    tops, bottoms = axes[: len(columns)], axes[len(columns) :]
+    for above, below, column in zip(tops, bottoms, columns, strict=True):
       loss, batch_size = column
       above.set_title(f'{loss}, batch {batch_size:,}')
       here = [row for row in rows if _column(row) == column]
       others = [row for row in rows if _column(row) != column]
       _draw_rates(above, here, metric, optimizers, rows[0])
       _draw_courses(below, here, others, metric, optimizers)
-    for ax, words in zip(axes[:, 0], ('best', 'course'), strict=True):
-      ax.set_ylabel(f'{_title(metric)}, {words}')
-    handles = {
-      label: handle
-      for ax in axes.ravel()
-      for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-      handles.values(), handles, loc='outside lower center', ncols=5
-    )
+    tops[0].set_ylabel(f'{_title(metric)}, best')
+    bottoms[0].set_ylabel(f'{_title(metric)}, course')
+    style.legend(figure, axes, 'outside lower center', ncols=5)
     figure.suptitle(
       f'{len(rows):,} cells, validation split',
       x=0.01,
       horizontalalignment='left',
     )
-    figure.savefig(file, format='png')
+
+  width = max(2.6 * len(columns), 6.0)
+  file.write(
+    style.draw(
+      make, height=5.4, width=width, rows=2, columns=len(columns), sharey=True
+    )
+  )
 
 
 def _column(row):
   return row['loss'], row['batch_size']
 
 
-def _style(optimizers, name) -> dict:
+def _look(optimizers, name) -> dict:
   place = optimizers.index(name)
   return {
-    'color': _COLORS[place % len(_COLORS)],
-    'marker': _MARKERS[place % len(_MARKERS)],
+    'color': style.CYCLE[place % len(style.CYCLE)],
+    'marker': style.MARKERS[place % len(style.MARKERS)],
   }
 
 
@@ -158,7 +133,7 @@ def _draw_rates(ax, rows, metric, optimizers, best):
   ax.set_xticks(range(len(rates)), [f'{rate:g}' for rate in rates])
   ax.set_xlabel('learning rate')
   for name in optimizers:
-    style = _style(optimizers, name)
+    look = _look(optimizers, name)
     mine = [row for row in rows if row['optimizer'] == name]
     mine = sorted(mine, key=lambda row: row['learning_rate'])
     points = [
@@ -167,7 +142,7 @@ def _draw_rates(ax, rows, metric, optimizers, best):
       if row[metric] is not None
     ]
     if points:
-      ax.plot(*zip(*points, strict=True), label=name, markersize=4, **style)
+      ax.plot(*zip(*points, strict=True), label=name, markersize=4, **look)
     failed = [
       rates.index(row['learning_rate']) for row in mine if row[metric] is None
     ]
@@ -176,7 +151,7 @@ def _draw_rates(ax, rows, metric, optimizers, best):
         failed,
         [0.03] * len(failed),
         'x',
-        color=style['color'],
+        color=look['color'],
         transform=ax.get_xaxis_transform(),
         label='failed',
       )
@@ -187,7 +162,7 @@ def _draw_rates(ax, rows, metric, optimizers, best):
       'o',
       markersize=10,
       markerfacecolor='none',
-      color=_INK,
+      color=style.INK,
       label='the best',
     )
 
@@ -197,13 +172,15 @@ def _draw_courses(ax, rows, others, metric, optimizers):
   ax.set_xlabel('step (fainter: smaller learning rates)')
   rates = sorted({row['learning_rate'] for row in rows})
   for row in others:
-    ax.plot(row['curve']['step'], row['curve'][metric], color=_PALE, lw=0.7)
+    ax.plot(
+      row['curve']['step'], row['curve'][metric], color=style.GRID, lw=0.7
+    )
   for row in rows:
     share = (rates.index(row['learning_rate']) + 1) / len(rates)
     ax.plot(
       row['curve']['step'],
       row['curve'][metric],
-      color=_style(optimizers, row['optimizer'])['color'],
+      color=_look(optimizers, row['optimizer'])['color'],
       alpha=0.3 + 0.7 * share,
       linewidth=1.3,
       marker='.',

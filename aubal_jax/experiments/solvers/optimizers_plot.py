@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import textwrap
 
+from aubal_jax.report import style
+
 INSTALL = "pip install 'aubal_jax[bench]'"
 
 _WIDTH = 88
@@ -19,28 +21,6 @@ _COLUMNS = (
   ('memory', 8, '>'),
 )
 
-_INK, _GREY, _PALE = '#1b1f24', '#59636e', '#c9ced5'
-_ALONE, _POLISHED, _RIVAL = '#0068a8', '#d98c00', '#b0005a'
-_MARKERS = 'os^Dv*'
-_RC = {
-  'axes.edgecolor': _PALE,
-  'axes.labelcolor': _INK,
-  'axes.spines.right': False,
-  'axes.spines.top': False,
-  'axes.titlelocation': 'left',
-  'axes.titlesize': 10,
-  'axes.titleweight': 'bold',
-  'figure.titlesize': 9,
-  'figure.labelsize': 9,
-  'font.size': 8.5,
-  'legend.frameon': False,
-  'text.color': _INK,
-  'text.parse_math': False,
-  'xtick.color': _PALE,
-  'xtick.labelcolor': _GREY,
-  'ytick.color': _PALE,
-  'ytick.labelcolor': _GREY,
-}
 _ACROSS = 4  # Panels.
 _FLOOR = 1e-3  # Of the gap wanted; what is below is drawn there.
 
@@ -136,56 +116,59 @@ def draw(file, rows, *, tol: float, title: str) -> None:
     tol: the gap wanted, a line in every panel.
     title: of the picture.
   """
-  import matplotlib
-  from matplotlib.figure import Figure
-
   lines = {row['variant']: row['trace'] for row in rows if row['trace']}
   points = [r for r in rows if r['kind'] == 'rival' and r['gap'] is not None]
   names = list(dict.fromkeys(name.split(' + ')[0] for name in lines))
-  columns = min(_ACROSS, max(len(names), 1))
-  height = math.ceil(max(len(names), 1) / columns)
-  width = max(2.5 * columns, 7.2)
-  with matplotlib.rc_context(_RC):
-    figure = Figure((width, 1.9 * height + 1.1), dpi=150, layout='constrained')
-    axes = figure.subplots(
-      height, columns, sharex=True, sharey=True, squeeze=False
-    ).ravel()
-    for ax in axes[len(names) :]:
-      ax.set_visible(False)
+  across = min(_ACROSS, max(len(names), 1))
+  down = math.ceil(max(len(names), 1) / across)
+  width = max(2.5 * across, 7.2)
+
+  def make(figure, axes):
+    style.hide(axes[len(names) :])
     for ax, name in zip(axes, names, strict=False):
       _draw_panel(ax, name, lines, points, tol)
       ax.tick_params(labelbottom=True)
-    for ax in axes[max(len(names) - columns, 0) : len(names)]:
+    for ax in axes[max(len(names) - across, 0) : len(names)]:
       ax.set_xlabel('seconds, compilation apart')
     if names:
       _scale(axes[0], tol)
-      handles = {
-        label: handle
-        for ax in axes[: len(names)]
-        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
-      }
-      figure.legend(
-        handles.values(), handles, loc='outside lower center', ncols=4
-      )
+    style.legend(figure, axes, 'outside lower center', ncols=4)
     text = textwrap.fill(title, round(15 * width))
     figure.suptitle(text, x=0.01, horizontalalignment='left')
     figure.supylabel('certified gap')
-    figure.savefig(file, format='png')
+
+  file.write(
+    style.draw(
+      make,
+      height=1.9 * down + 1.1,
+      width=width,
+      rows=down,
+      columns=across,
+      sharex=True,
+      sharey=True,
+    )
+  )
 
 
 def _draw_panel(ax, name, lines, points, tol):
   """Draws the lines of one variant, and pale what it is compared with."""
   ax.set_title(name)
-  ax.axhline(tol, color=_GREY, linewidth=0.9, linestyle=':', label='gap wanted')
+  ax.axhline(
+    tol, color=style.INK, linewidth=0.9, linestyle=':', label='gap wanted'
+  )
   for other, trace in lines.items():
     if other.split(' + ')[0] != name:
-      ax.plot(*_curve(trace, tol), color=_PALE, linewidth=0.7, label='others')
-  for marker, row in zip(_MARKERS, points, strict=False):
+      ax.plot(
+        *_curve(trace, tol), color=style.GRID, linewidth=0.7, label='others'
+      )
+  for marker, row in zip(style.MARKERS, points, strict=False):
     place = _curve({'seconds': [row['seconds']], 'gap': [row['gap']]}, tol)
-    ax.plot(*place, marker, color=_RIVAL, markersize=3.5, label=row['variant'])
+    ax.plot(
+      *place, marker, color=style.MARK, markersize=3.5, label=row['variant']
+    )
   for title, color, label in (
-    (f'{name} + newton', _POLISHED, 'finished by Newton steps'),
-    (name, _ALONE, 'the variant'),
+    (f'{name} + newton', style.BEFORE, 'finished by Newton steps'),
+    (name, style.AFTER, 'the variant'),
   ):
     if title in lines:
       x, y = _curve(lines[title], tol)
