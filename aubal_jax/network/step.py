@@ -122,7 +122,7 @@ def train_step(
     model: flax module; its axis_name is the same, or None: batch norm is then
       by the share of each device.
     optimizer: optax optimiser.
-    loss: f(logits, labels, known, axis_name), from `losses.make_loss`.
+    loss: f(logits, labels, known, batch, axis_name), from `losses.make_loss`.
     ema_decay: of the moving averages, where the state has them.
     augment: f(image, parameters, mask bool[B]) -> image, with the settings of
       `augment_device.augment_images` bound, where batches hold parameters.
@@ -145,7 +145,7 @@ def train_step(
       train=True,
       mutable=['batch_stats'],
     )
-    value = loss(logits, batch['label'], batch['known'], axis_name=axis_name)
+    value = loss(logits, batch['label'], batch['known'], batch, axis_name)
     return value, updated['batch_stats']
 
   grad_fn = jax.value_and_grad(loss_of, has_aux=True)

@@ -56,7 +56,7 @@ def test_bce_has_the_value_and_gradient_of_the_loss():
   targets = rng.random((7, 4)).astype(np.float32)
   known = (rng.random((7, 4)) < 0.7).astype(np.float32)
   ours = jax.value_and_grad(fit.bce)(logits, targets, known)
-  theirs = jax.value_and_grad(losses.bce)(logits, targets, known)
+  theirs = jax.value_and_grad(losses.make_loss('bce'))(logits, targets, known)
   for mine, other in zip(ours, theirs, strict=True):
     np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-7)
 

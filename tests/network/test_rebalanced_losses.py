@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from aubal_jax.network import losses
-from aubal_jax.network import rebalanced_losses
 
 COUNTS = [400, 100, 10, 2]
 FREQUENCY = [0.4, 0.1, 0.01, 0.002]
@@ -52,9 +51,8 @@ def test_class_balanced_is_the_formula(x64):
     weight = sum(own) / len(own) if own else 1
     return weight * cross_entropy(z, positive)
 
-  value = rebalanced_losses.class_balanced(
-    jnp.asarray(logits), y, known, counts=COUNTS, beta=0.99
-  )
+  loss = losses.make_loss('class_balanced', counts=COUNTS, beta=0.99)
+  value = loss(jnp.asarray(logits), y, known)
   expected = mean_over_known(cost, logits, y, known)
   np.testing.assert_allclose(value, expected, rtol=1e-12)
 
@@ -62,13 +60,8 @@ def test_class_balanced_is_the_formula(x64):
 def test_class_balanced_by_hand():
   # beta .5 and 1 and 2 positives: effective numbers 1 and 1.5, weights 1 and
   # 2/3, that is 1.2 and .8 with mean 1. Logits 0: each entry costs log 2.
-  value = rebalanced_losses.class_balanced(
-    jnp.zeros((1, 2)),
-    np.array([[1, 0]]),
-    np.ones((1, 2), bool),
-    counts=[1, 2],
-    beta=0.5,
-  )
+  loss = losses.make_loss('class_balanced', counts=[1, 2], beta=0.5)
+  value = loss(jnp.zeros((1, 2)), np.array([[1, 0]]), np.ones((1, 2), bool))
   np.testing.assert_allclose(value, 1.2 * math.log(2), rtol=1e-6)
 
 
@@ -79,12 +72,15 @@ def test_class_balanced_goes_from_cross_entropy_to_the_inverse_count(x64):
     np.eye(4, dtype=np.uint8)[[0, 3] * 6],
     known | True,
   )
-  none = rebalanced_losses.class_balanced(*args, counts=COUNTS, beta=0)
-  np.testing.assert_allclose(none, losses.bce(*args), rtol=1e-14)
+  none = losses.make_loss('class_balanced', counts=COUNTS, beta=0)(*args)
+  expected = losses.make_loss('bce')(*args)
+  np.testing.assert_allclose(none, expected, rtol=1e-14)
   inverse = 1 / np.array(COUNTS)
   inverse = np.array([inverse[0], inverse[3]] * 6) / inverse.mean()
   entries = np.logaddexp(0, np.where(args[1], -logits, logits))
-  full = rebalanced_losses.class_balanced(*args, counts=COUNTS, beta=1 - 1e-12)
+  full = losses.make_loss('class_balanced', counts=COUNTS, beta=1 - 1e-12)(
+    *args
+  )
   expected = (inverse[:, None] * entries).mean()
   np.testing.assert_allclose(full, expected, rtol=1e-7)
 
@@ -92,8 +88,8 @@ def test_class_balanced_goes_from_cross_entropy_to_the_inverse_count(x64):
 @pytest.mark.parametrize('beta', [-0.1, 1.0, math.nan])
 def test_class_balanced_refuses_a_beta_outside(beta):
   with pytest.raises(ValueError, match=r'beta must be in \[0, 1\), got'):
-    rebalanced_losses.class_balanced(
-      *map(jnp.asarray, batch()), counts=COUNTS, beta=beta
+    losses.make_loss('class_balanced', counts=COUNTS, beta=beta)(
+      *map(jnp.asarray, batch())
     )
 
 
@@ -112,10 +108,8 @@ def test_distribution_balanced_is_the_formula(x64):
       return r_hat * cross_entropy(z - nu, 1)
     return r_hat * cross_entropy(lam * (z - nu), 0) / lam
 
-  value = rebalanced_losses.distribution_balanced(
-    jnp.asarray(logits),
-    y,
-    known,
+  loss = losses.make_loss(
+    'distribution_balanced',
     counts=COUNTS,
     frequency=FREQUENCY,
     alpha=alpha,
@@ -124,11 +118,12 @@ def test_distribution_balanced_is_the_formula(x64):
     lam=lam,
     kappa=kappa,
   )
+  value = loss(jnp.asarray(logits), y, known)
   expected = mean_over_known(cost, logits, y, known)
   np.testing.assert_allclose(value, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize('name', losses.COUNTED)
+@pytest.mark.parametrize('name', ['class_balanced', 'distribution_balanced'])
 @pytest.mark.parametrize(
   ('counts', 'frequency'),
   [
