@@ -7,8 +7,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from aubal_jax.datasets import targets as targets_lib
 from aubal_jax.runs import errors
 
+LABELS = 'labels'  # The target that every data set has.
 SPLITS = ('train', 'validation', 'test')
 DROPPED = 'dropped'
 WARNING = 'Warning: '  # What a serious note starts with.
@@ -36,6 +38,8 @@ class Dataset:
     sources: str[N], which of the merged sets each row is of; or None.
     place: row -> where it stands ('table.csv:12'), for messages; or None.
     features: float32[N, F], numbers that describe each row; or None.
+    targets: name -> what a network may learn. `LABELS`, of the first three, is
+      among them, given or not.
     notes: what the reader dropped or found odd, for people, one line for each
       kind. Those that put the scores in doubt start with WARNING.
   """
@@ -53,28 +57,22 @@ class Dataset:
   sources: np.ndarray | None = None
   place: Callable[[int], str] | None = None
   features: np.ndarray | None = None
+  targets: Mapping[str, targets_lib.Target] = dataclasses.field(
+    default_factory=dict
+  )
 
   def __post_init__(self):
-    if self.labels.ndim != 2 or self.labels.dtype != np.uint8:
-      raise errors.UserError(
-        'labels must be uint8[N, L], not '
-        f'{self.labels.dtype}{list(self.labels.shape)}.'
-      )
-    num_rows, num_labels = self.labels.shape
-    if self.known.shape != self.labels.shape or self.known.dtype != bool:
-      raise errors.UserError(
-        f'known must be bool[{num_rows}, {num_labels}] like labels, not '
-        f'{self.known.dtype}{list(self.known.shape)}.'
-      )
-    if self.labels.max(initial=0) > 1 or self.labels[~self.known].any():
-      raise errors.UserError('labels must be 0 or 1, and 0 where not known.')
-    if len(set(self.label_names)) != len(self.label_names) or (
-      len(self.label_names) != num_labels
-    ):
-      raise errors.UserError(
-        f'label_names must be {num_labels} distinct names, one for each '
-        f'column of labels, not {self.label_names}.'
-      )
+    table = targets_lib.Target(
+      'binary', self.labels, self.known, self.label_names
+    )
+    object.__setattr__(self, 'targets', {**self.targets, LABELS: table})
+    num_rows = len(self)
+    for name, target in self.targets.items():
+      if len(target) != num_rows:
+        raise errors.UserError(
+          f'The target {name!r} must have {num_rows} rows like labels, not '
+          f'{len(target)}.'
+        )
     for name in ('split', 'ids', 'groups', 'files', 'reasons', 'sources'):
       value = getattr(self, name)
       if value is not None and value.shape != (num_rows,):
@@ -173,6 +171,11 @@ class Dataset:
       digest.update(names.astype(str).tobytes())
     if self.features is not None:
       digest.update(str(self.features.shape).encode() + self.features.tobytes())
+    for name in sorted({*self.targets} - {LABELS}):
+      target = self.targets[name]
+      about = (name, target.kind, target.names, target.low, target.high)
+      digest.update(repr(about).encode() + target.values.tobytes())
+      digest.update(target.known.tobytes())
     return digest.hexdigest()[:16]
 
 
