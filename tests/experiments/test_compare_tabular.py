@@ -140,7 +140,7 @@ def test_which_loss_is_trained_with():
   def trained(which, *names):
     return fit.fit(
       net,
-      tuple(losses.LOSSES[name] for name in names),
+      tuple(losses.make_loss(name) for name in names),
       which,
       features,
       num_entries=np.float32(120),
@@ -358,15 +358,24 @@ def test_a_loss_is_trained_with_on_the_rows_as_they_are():
 
 def test_a_loss_knows_the_training_rows_of_its_split(monkeypatch):
   data = synthetic_table.load(num_rows=120)
-  calls, train = [], fit.fit
+  calls, told = [], {}
+  train, make_loss = fit.fit, losses.make_loss
+
+  def kept(name, **given):
+    loss = make_loss(name, **given)
+    told[loss] = name, given
+    return loss
+
+  monkeypatch.setattr(losses, 'make_loss', kept)
   monkeypatch.setattr(
     fit, 'fit', lambda *args, **kw: calls.append(kw) or train(*args, **kw)
   )
   cell('loss:class_balanced', data=data, num_steps=9)
   assert len(calls) == 2
   for settings, split in zip(calls, folds.draw(data, repeats=1), strict=True):
-    known = settings['losses'][settings['which']].keywords
+    name, known = told[settings['losses'][settings['which']]]
     counts = data.labels[split.train].sum(axis=0)
+    assert name == 'class_balanced'
     np.testing.assert_array_equal(known['counts'], counts)
     np.testing.assert_allclose(known['frequency'], counts / 48)
 
