@@ -9,7 +9,7 @@ from aubal_jax.datasets import dataset
 from aubal_jax.datasets import splits
 from aubal_jax.media import images as images_lib
 from aubal_jax.runs import errors
-from aubal_jax.tables.files import table
+from aubal_jax.runs import text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,8 +124,8 @@ def select_labels(
     if name not in found.label_names:
       raise errors.UserError(
         f'{where}: there is no label {name!r}; the labels are '
-        f'{table.listing(map(repr, found.label_names))}.'
-        f'{table.suggestion(name, found.label_names)} Set data.label_columns.'
+        f'{text.listing(map(repr, found.label_names))}.'
+        f'{text.suggest(name, found.label_names)} Set data.label_columns.'
       )
   take = [found.label_names.index(name) for name in label_columns]
   return dataclasses.replace(

@@ -5,7 +5,7 @@ import os
 from aubal_jax.datasets import manifest
 from aubal_jax.datasets.readers import folders as reader_folders
 from aubal_jax.runs import errors
-from aubal_jax.tables.files import table
+from aubal_jax.tables.files import any_table
 
 SUFFIXES = reader_folders.SUFFIXES
 
@@ -74,15 +74,15 @@ def list_table(
     UserError: it is no table, has no such column, or a path in it is blank,
       leaves the folder or is there twice.
   """
-  path = table.check_exists(path)
-  if path.suffix.lower() not in manifest.SUFFIXES:
+  path = any_table.check_exists(path)
+  if path.suffix.lower() not in any_table.SUFFIXES:
     raise errors.UserError(
       f'{path}: a table of images is read from '
-      f'{", ".join(manifest.SUFFIXES)}, not from '
+      f'{", ".join(any_table.SUFFIXES)}, not from '
       f'{path.suffix or "a file without a suffix"!r}. Set predict.path to such '
       'a table, or to a folder.'
     )
-  rows = table.read(path)
+  rows = any_table.read(path)
   names = rows.column(path_column, 'data.path_column').cells()
   files, _ = manifest.find_files(
     rows, path_column, image_dir or str(path.parent)

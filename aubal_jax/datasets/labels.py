@@ -16,17 +16,18 @@ import numpy as np
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets import splits
 from aubal_jax.runs import errors
-from aubal_jax.tables import features as features_lib
+from aubal_jax.runs import text
+from aubal_jax.tables.files import any_table
 from aubal_jax.tables.files import arff
 from aubal_jax.tables.files import arrays
 from aubal_jax.tables.files import table
 
 UNKNOWN_CODES = ('', '-1', '9', '999')
-SUFFIXES = table.SUFFIXES
+SUFFIXES = any_table.LABEL_SUFFIXES
 TFDS = 'tfds:'  # What a path that names a set of TFDS begins with.
 RESERVED = ('path', 'split', 'subject')  # No labels unless asked for.
 
-_UNKNOWN, _BAD = 2, 3  # Beside 0 and 1.
+_UNKNOWN = 2  # Beside 0 and 1.
 _MEANINGS = {'0': 0, 'false': 0, '1': 1, 'true': 1}
 
 
@@ -40,11 +41,12 @@ def load(
   unknown_codes: Sequence[str] = UNKNOWN_CODES,
   feature_columns: Sequence[str] = (),
   tfds_dir: str = '',
+  path_key: str = 'data.path',
 ) -> dataset.Dataset:
   """Reads a labels-only table; every row trains unless a split says otherwise.
 
   Args:
-    path: a .csv or .parquet (see `table.read`), an .npz with the array `labels`
+    path: a .csv or .parquet (see `any_table`), an .npz with the array `labels`
       [N, L] and maybe `label_names` [L] and `features` [N, F], an .npy with the
       labels alone, an .arff (see `arff.read`), or 'tfds:NAME', a set of
       TensorFlow Datasets.
@@ -56,6 +58,7 @@ def load(
     unknown_codes: cells that mean "unknown".
     feature_columns: such columns that are features, numbers; no labels.
     tfds_dir: folder of prepared TFDS sets; '' is TFDS's own.
+    path_key: the setting that names the path, for messages.
 
   Returns:
     The data set, without images. A feature that is missing is the mean of its
@@ -67,15 +70,15 @@ def load(
   """
   if str(path).startswith(TFDS):
     return _load_tfds(str(path).removeprefix(TFDS), tfds_dir, label_columns)
-  path = table.check_exists(path)
+  path = any_table.check_exists(path, path_key)
   suffix = path.suffix.lower()
   split = groups = ids = None
   notes = ()
-  if suffix in ('.csv', '.parquet'):
-    rows = table.read(path)
+  if suffix in any_table.SUFFIXES:
+    rows = any_table.read(path)
     split, groups, notes = given_split(rows, split_column, group_column)
-    names = rows.optional(path_column, 'path', 'data.path_column')
-    features = features_lib.of_columns(rows, feature_columns)
+    ids = rows.optional(path_column, 'path', 'data.path_column')
+    features = _numbers(rows, feature_columns)
     special = (path_column, split_column, group_column, *feature_columns)
     labels, known, label_names = parse(
       rows, label_columns, unknown_codes, special
@@ -86,7 +89,6 @@ def load(
         f'data.feature_columns and data.label_columns both hold {both[0]!r}. '
         'Take it out of one of them.'
       )
-    ids = None if names is None else names.cells()
   elif suffix in SUFFIXES:
     names = _check_names(label_columns, ())
     rows = arff.read(path, names) if suffix == '.arff' else arrays.read(path)
@@ -99,7 +101,8 @@ def load(
       f'{path}: labels are read from {", ".join(SUFFIXES)}, not from '
       f'{path.suffix or "a file without a suffix"!r}. Convert the table.'
     )
-  features, filled = features_lib.finish(path, features)
+  features, filled = table.fill_missing(path, features)
+  ids = None if ids is None else ids.cells()
   found = _dataset(
     str(path), labels, known, label_names, split, ids, groups, notes + filled
   )
@@ -162,28 +165,53 @@ def parse(
   if not names:
     raise errors.UserError(
       f'{rows.header}: there is no label column, only '
-      f'{table.listing(map(repr, rows.columns))}. Add one column for each '
+      f'{text.listing(map(repr, rows.columns))}. Add one column for each '
       'label.'
     )
   meanings = _meanings(unknown_codes)
   if rows.header_line and all(_normal(n) in meanings for n in rows.columns):
     raise table.no_header_error(rows.path, rows.header_line, rows.columns)
-  cells = np.empty((len(rows), len(names)), np.uint8)
-  for k, name in enumerate(names):
-    column = rows.column(name, 'data.label_columns')
-    of_value = [meanings.get(_normal(cell), _BAD) for cell in column.values]
-    cells[:, k] = np.array(of_value, np.uint8)[column.codes]
-  bad = np.argwhere(cells == _BAD)
-  if len(bad):
-    found = []
-    for row, k in bad[: table.SHOWN]:
-      column = rows.columns[names[k]]
-      cell = table.quote(column.values[column.codes[row]])
-      found.append(f'column {names[k]!r} holds {cell}')
-    raise rows.error(
-      bad[: table.SHOWN, 0], found, len(bad), _rule(unknown_codes)
-    )
+  cells = rows.parse(
+    names,
+    'data.label_columns',
+    lambda cell: meanings.get(_normal(cell)),
+    np.uint8,
+    'A label is 0, 1 or one of data.unknown_codes '
+    f'{tuple(map(str, unknown_codes))!r}. Correct it, add it to '
+    'data.unknown_codes if it means unknown, or name the label columns in '
+    'data.label_columns if this is none.',
+  )
   return (cells == 1).astype(np.uint8), cells != _UNKNOWN, names
+
+
+def _numbers(rows, names):
+  """Returns float64[N, F], the columns called so; NaN for a blank cell.
+
+  None without names; raises UserError if one is not text, or there twice.
+  """
+  if isinstance(names, str) or len(set(names)) != len(names):
+    raise errors.UserError(
+      'data.feature_columns must be a tuple of distinct column names, () for '
+      f'none, not {names!r}.'
+    )
+  if not names:
+    return None
+  return rows.parse(
+    names,
+    'data.feature_columns',
+    _number,
+    np.float64,
+    'A feature is a number, or blank where it is not known. Correct the cells, '
+    'or take the column out of data.feature_columns.',
+  )
+
+
+def _number(cell):
+  """Returns the number a cell holds, NaN for a blank one, None for neither."""
+  try:
+    return float(cell) if cell else np.nan
+  except ValueError:
+    return None
 
 
 def given_split(
@@ -217,7 +245,7 @@ def given_split(
     (
       f'{len(blank)} of {len(rows)} rows have a blank {group_column!r}: each '
       f'is a group of its own ({rows.unit} '
-      f'{table.listing(rows.lines[blank], table.SHOWN)} of {rows.path}).',
+      f'{text.listing(rows.lines[blank], text.SHOWN)} of {rows.path}).',
     ),
   )
 
@@ -244,8 +272,8 @@ def _check_names(label_columns, choices):
       'Leave the setting out, or set it to (), to take all columns.'
     )
   for name in names:
-    parts = [part.strip() for part in name.split(',')]
-    if name not in choices and all(part in choices for part in parts):
+    parts = text.parse_list(name)
+    if name not in choices and {*parts} <= {*choices}:
       form = ','.join(map(repr, parts))
       raise errors.UserError(
         f'data.label_columns holds {name!r}, which is several names in one '
@@ -278,13 +306,3 @@ def _meanings(unknown_codes):
       f'Remove it from {tuple(map(str, unknown_codes))!r}.'
     )
   return _MEANINGS | dict.fromkeys(codes, _UNKNOWN)
-
-
-def _rule(unknown_codes):
-  """Returns what a label may be, and the mend."""
-  return (
-    'A label is 0, 1 or one of data.unknown_codes '
-    f'{tuple(map(str, unknown_codes))!r}. Correct it, add it to '
-    'data.unknown_codes if it means unknown, or name the label columns in '
-    'data.label_columns if this is none.'
-  )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from aubal_jax.runs import errors
+from aubal_jax.runs import text
 
 SYNTHETIC = 'synthetic'  # The table that is drawn, in `compare.data`.
 
@@ -88,9 +89,7 @@ def table_paths(config) -> list[str]:
 
   The text 'a,b' is two, and an empty one is the table that is drawn.
   """
-  given = ','.join(map(str, config.compare.data)).split(',')
-  paths = [path.strip() or SYNTHETIC for path in given]
-  return [*dict.fromkeys(paths)] if len(config.compare.data) else []
+  return text.parse_list(path or SYNTHETIC for path in config.compare.data)
 
 
 def load_table(config, path: str):
@@ -106,18 +105,14 @@ def load_table(config, path: str):
     return synthetic_table.load(seed=config.seed)
   from aubal_jax.datasets import labels
 
-  try:
-    return labels.load(
-      path,
-      tfds_dir=data.tfds_dir,
-      feature_columns=tuple(data.feature_columns),
-      **_columns(data),
-    )
-  except FileNotFoundError as error:
-    if path not in table_paths(config):
-      raise
-    told = str(error).replace('data.path', 'compare.data')
-    raise FileNotFoundError(told) from error
+  compared = path in table_paths(config)
+  return labels.load(
+    path,
+    tfds_dir=data.tfds_dir,
+    feature_columns=tuple(data.feature_columns),
+    path_key='compare.data' if compared else 'data.path',
+    **_columns(data),
+  )
 
 
 def draw(config):

@@ -18,10 +18,11 @@ from aubal_jax.datasets import splits
 from aubal_jax.media import images
 from aubal_jax.runs import errors
 from aubal_jax.runs import progress
+from aubal_jax.runs import text
+from aubal_jax.tables.files import any_table
 from aubal_jax.tables.files import table
 
 UNREADABLE = ('error', 'drop')
-SUFFIXES = ('.csv', '.parquet')
 LISTED = 32  # Rows in one folder from which on the folder is listed.
 
 
@@ -71,7 +72,7 @@ def read(
   them. What a label cell may say: see `labels`.
 
   Args:
-    path: the .csv or .parquet, see `table.read`.
+    path: the .csv or .parquet, see `any_table.read`.
     image_dir: folder that image paths are relative to and stay in; '' is the
       folder of the table. A path may be absolute, have '\\' for '/', or be
       composed otherwise (Unicode NFC, NFD) than the name of the file.
@@ -95,15 +96,16 @@ def read(
     raise errors.UserError(
       f'data.unreadable must be one of {list(UNREADABLE)}, not {unreadable!r}.'
     )
-  path = table.check_exists(path)
-  if path.suffix.lower() not in SUFFIXES:
+  path = any_table.check_exists(path)
+  if path.suffix.lower() not in any_table.SUFFIXES:
     raise errors.UserError(
-      f'{path}: a table of images is read from {", ".join(SUFFIXES)}, not from '
+      f'{path}: a table of images is read from '
+      f'{", ".join(any_table.SUFFIXES)}, not from '
       f'{path.suffix or "a file without a suffix"!r}. Save it so; for labels '
       "without images set data.name='labels' (configs/balance.py), which also "
       'reads .npz, .npy and .arff.'
     )
-  rows = table.read(path)
+  rows = any_table.read(path)
   ids = rows.column(path_column, 'data.path_column').cells()
   folder = image_dir or str(path.parent)
   if not os.path.isdir(folder):
@@ -119,7 +121,12 @@ def read(
   )
   reasons = np.full(len(rows), '', '<U16')
   if len(missing) and unreadable == 'error':
-    raise _missing_error(rows, ids, missing, folder)
+    raise rows.error(
+      missing,
+      lambda row: f'no image file {text.quote(ids[row])}',
+      f'Paths are relative to {folder}. Correct them, or set '
+      "data.unreadable='drop' to go on without them.",
+    )
   reasons[missing] = 'no image file'
   return annotations.Annotations(
     files=files,
@@ -177,21 +184,15 @@ def _check_inside(rows, path_column, folder):
     ):
       outside.append(code)
   if blank:
-    raise _path_error(
-      rows,
-      np.flatnonzero(np.isin(column.codes, blank)),
+    raise rows.error(
+      column.rows_of(blank),
       lambda row: f'column {path_column!r} is blank',
       'Every row needs the path of its image: add it, or remove the row.',
     )
   if outside:
-    raise _path_error(
-      rows,
-      np.flatnonzero(np.isin(column.codes, outside)),
-      lambda row: (
-        f'column {path_column!r} holds '
-        f'{table.quote(column.values[column.codes[row]])}, which leaves '
-        f'{folder}'
-      ),
+    raise rows.error(
+      column.rows_of(outside),
+      lambda row: f'{rows.tell(row, path_column)}, which leaves {folder}',
       'Image paths are relative to data.image_dir (or the folder of the table) '
       'and stay in it. Set data.image_dir to the folder that holds all images, '
       'and give the paths from there or in full.',
@@ -201,12 +202,6 @@ def _check_inside(rows, path_column, folder):
 def _may_be_absolute(cell):
   """Returns whether os.path has to look; it takes long for a million paths."""
   return cell[0] in '/\\' or cell[1:2] == ':'
-
-
-def _path_error(rows, bad, describe, rule):
-  """Returns the error for the bad rows: describe(row) is what is wrong."""
-  shown = bad[: table.SHOWN]
-  return rows.error(shown, [describe(row) for row in shown], len(bad), rule)
 
 
 def _other_spellings(cell):
@@ -237,12 +232,10 @@ def _check_distinct(rows, path_column, files):
   )
   again = np.flatnonzero(first_row[number] != np.arange(len(rows)))
   if len(again):
-    raise _path_error(
-      rows,
+    raise rows.error(
       again,
       lambda row: (
-        f'column {path_column!r} holds '
-        f'{table.quote(column.values[column.codes[row]])} as {rows.unit} '
+        f'{rows.tell(row, path_column)} as {rows.unit} '
         f'{rows.lines[first_row[number[row]]]} does'
       ),
       'Every image has one row: remove one, or merge their labels.',
@@ -279,14 +272,3 @@ def _list_files(folder):
       return {e.name for e in entries if e.is_file(follow_symlinks=False)}
   except (OSError, ValueError):  # No such folder; a name no folder can have.
     return set()
-
-
-def _missing_error(rows, ids, missing, folder):
-  """Returns the error for missing image files."""
-  return _path_error(
-    rows,
-    missing,
-    lambda row: f'no image file {table.quote(ids[row])}',
-    f'Paths are relative to {folder}. Correct them, or set '
-    "data.unreadable='drop' to go on without them.",
-  )

@@ -12,7 +12,7 @@ import numpy as np
 from aubal_jax.datasets import annotations
 from aubal_jax.datasets import dataset as dataset_lib
 from aubal_jax.runs import errors
-from aubal_jax.tables.files import table as table_lib
+from aubal_jax.runs import text
 
 UNLABELLED = ('unknown', 'absent')
 
@@ -56,7 +56,7 @@ def merge(
       raise errors.UserError(
         f'data.label_columns names {name!r}, which none of '
         f'{", ".join(sets)} labels; they label {", ".join(union)}.'
-        f'{table_lib.suggestion(name, union)}'
+        f'{text.suggest(name, union)}'
       )
   splits = [found.split is not None for found in sets.values()]
   if any(splits) and not all(splits):

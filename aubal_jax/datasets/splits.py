@@ -8,6 +8,7 @@ import numpy as np
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets import stratify
 from aubal_jax.runs import errors
+from aubal_jax.runs import text
 from aubal_jax.tables.files import table
 
 DTYPE = np.dtype('<U10')  # Wide enough for every split, 'dropped' too.
@@ -29,24 +30,15 @@ def parse(rows: table.Table, column_name: str) -> np.ndarray:
   Raises:
     UserError: a cell is no name of a split (SPLIT_NAMES).
   """
-  column = rows.column(column_name, 'data.split_column')
-  names = [SPLIT_NAMES.get(cell.casefold(), '') for cell in column.values]
-  split = np.array(names, DTYPE)[column.codes]
-  bad = np.flatnonzero(split == '')
-  if len(bad):
-    shown = bad[: table.SHOWN]
-    raise rows.error(
-      shown,
-      [
-        f'column {column_name!r} holds '
-        + table.quote(column.values[column.codes[row]])
-        for row in shown
-      ],
-      len(bad),
-      f'A split is one of {", ".join(SPLIT_NAMES)}. Correct the cells, or set '
-      "data.split_column='' to split automatically.",
-    )
-  return split
+  split = rows.parse(
+    [column_name],
+    'data.split_column',
+    lambda cell: SPLIT_NAMES.get(cell.casefold()),
+    DTYPE,
+    f'A split is one of {", ".join(SPLIT_NAMES)}. Correct the cells, or set '
+    "data.split_column='' to split automatically.",
+  )
+  return split[:, 0]
 
 
 def check_fractions(validation_fraction: float, test_fraction: float) -> None:
@@ -275,7 +267,7 @@ def check_groups(
   return (
     f'{dataset.WARNING}{len(crossing)} of {len(names)} groups have rows in '
     'more than one split '
-    f'({table.listing(crossing, table.SHOWN)}): scores on them flatter.'
+    f'({text.listing(crossing, text.SHOWN)}): scores on them flatter.'
     f'{mend if by_column else ""}',
   )
 
@@ -299,6 +291,6 @@ def check_labels(
       notes.append(
         f'{dataset.WARNING}{len(names)} of {len(label_names)} labels '
         f'{"is" if len(names) == 1 else "are"} {what}: '
-        f'{table.listing(names, table.SHOWN)}.'
+        f'{text.listing(names, text.SHOWN)}.'
       )
   return tuple(notes)

@@ -8,7 +8,6 @@ signature names; what has a default there is an option of its own.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib
 import inspect
 import numbers
@@ -17,6 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from aubal_jax.runs import errors
+from aubal_jax.runs import text
 from aubal_jax.tables import binary_table
 from aubal_jax.tables import plan as plan_lib
 
@@ -156,11 +156,9 @@ def resample(
 def _method(name: str):
   """Returns the method of that name: labels, arguments -> `Plan`."""
   if not isinstance(name, str) or name not in RESAMPLERS:
-    written = str(name).lower().replace('-', '_')
-    near = difflib.get_close_matches(written, RESAMPLERS, 1)
-    hint = f' Did you mean {near[0]!r}?' if near else ''
     raise errors.UserError(
-      f'method must be one of {[*RESAMPLERS]}; it is {name!r}.{hint}'
+      f'method must be one of {[*RESAMPLERS]}; it is {name!r}.'
+      f'{text.suggest(name, RESAMPLERS)}'
     )
   return importlib.import_module(f'{__name__}.{name}').make_plan
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aubal_jax.runs import errors
-from aubal_jax.tables.files import table
+from aubal_jax.runs import text
 
 KINDS = ('aff_wild2', 'aff_wild2_images')
 IMAGES_FILE = 'predictions.txt'  # Of the kind aff_wild2_images.
@@ -101,7 +101,7 @@ def _header(label_names):
   if not found or None in found:
     raise errors.UserError(
       'A submission is of AUs, labels such as AU01, not of '
-      f'{table.listing(map(table.quote, label_names)) or "none"}.'
+      f'{text.listing(map(text.quote, label_names)) or "none"}.'
     )
   return [f'AU{int(match[1])}' for match in found]
 
@@ -119,7 +119,7 @@ def _parse(ids):
     or first.setdefault(key, row) != row
   ]
   if bad:
-    named = table.listing((table.quote(ids[row]) for row in bad), table.SHOWN)
+    named = text.listing((text.quote(ids[row]) for row in bad), text.SHOWN)
     raise errors.UserError(
       f'A submission needs images called video/00001.jpg, counted from 1, each '
       f'once; not {named}. Predict a split of Aff-Wild2, or a folder with a '
@@ -170,7 +170,7 @@ def _replace(folder, contents):
     if other:
       raise errors.UserError(
         f'{folder}: a submission would replace what is there, and that is '
-        f'none: {table.listing(sorted(other), table.SHOWN)}. Name another '
+        f'none: {text.listing(sorted(other), text.SHOWN)}. Name another '
         'folder.'
       )
   folder.parent.mkdir(parents=True, exist_ok=True)

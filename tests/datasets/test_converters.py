@@ -186,8 +186,13 @@ def test_fer_plus_takes_images_that_are_there(tmp_path):
   ('name', 'old', 'new', 'message'),
   [
     ('fer2013new.csv', ',NF', ',N', r"csv:1: there is no column 'NF'"),
-    ('fer2013new.csv', ',4,', ',11,', r"csv:2: neutral is '11'"),
-    ('fer2013new.csv', 'Training', 'Test', r"csv:2: Usage is 'Test'"),
+    ('fer2013new.csv', ',4,', ',11,', r"csv:2: column 'neutral' holds '11'"),
+    (
+      'fer2013new.csv',
+      'Training',
+      'Test',
+      r"csv:2: column 'Usage' holds 'Test'",
+    ),
     ('fer2013.csv', 'pixels', 'x', r"2013\.csv:1: the columns are 'emotion'"),
     ('fer2013.csv', '12 12', '12 256', r"2013\.csv:4: pixels '12 256 12"),
     ('fer2013.csv', '12 12', '12', r'2013\.csv:4: pixels'),

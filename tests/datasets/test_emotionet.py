@@ -5,7 +5,7 @@ import openpyxl
 import pytest
 
 from aubal_jax.datasets.readers import emotionet
-from aubal_jax.tables.files import table
+from aubal_jax.tables.files import any_table
 from tests.makers import fake_data
 
 TABLE = 'EmotioNet_FACS_aws_2020_24600.csv'
@@ -65,7 +65,7 @@ def write_workbook(folder, *sheets):
 def test_a_workbook_says_what_the_table_says(tmp_path):
   folder = fake_data.emotionet(tmp_path)
   of_csv = emotionet.read(folder)
-  rows = table.read(folder / TABLE)
+  rows = any_table.read(folder / TABLE)
   cells = np.stack([column.cells() for column in rows.columns.values()], 1)
   numbers = [[*row[:2], *map(int, row[2:])] for row in cells.tolist()]
   (folder / TABLE).unlink()
@@ -96,7 +96,7 @@ def test_workbooks_that_cannot_be_read(tmp_path, monkeypatch):
   ):
     emotionet.read(folder)
   write_workbook(folder, [['URL', 'AU 1'], ['x/a.jpg', 2]])
-  with pytest.raises(ValueError, match=r"XLSX:2: AU 1 is '2'"):
+  with pytest.raises(ValueError, match=r"XLSX:2: column 'AU 1' holds '2'"):
     emotionet.read(folder)
   path.write_bytes(b'\xd0\xcf\x11\xe0 protected by a password')
   with pytest.raises(
@@ -134,7 +134,10 @@ def test_a_row_without_a_score_is_not_annotated(tmp_path):
 @pytest.mark.parametrize(
   ('text', 'message'),
   [
-    ("URL,'AU 1'\na,1\nb,2\nc,x\n", r"csv:3: AU 1 is '2'; line 4: AU 1 is 'x'"),
+    (
+      "URL,'AU 1'\na,1\nb,2\nc,x\n",
+      r"""csv:3: column "'AU 1'" holds '2'; line 4: .* holds 'x'""",
+    ),
     ('link,AU 1\na,1\n', r"csv:1: there is no column URL, only 'link', 'AU 1'"),
     ('URL,AU\na,1\n', r'csv:1: there is no column AU 1, only'),
     ('URL,AU 1\na\n', r'csv:2: 1 cells'),

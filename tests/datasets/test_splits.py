@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 
 from aubal_jax.datasets import splits
-from aubal_jax.tables.files import table
+from aubal_jax.tables.files import any_table
 
 HALVES = splits.Draw(0.25, 0.25, stratify=False)
 
@@ -19,7 +19,7 @@ def none(num_rows):
 def read(folder, *cells):
   path = folder / 't.csv'
   path.write_text('\n'.join(['part,x', *(f'{cell},0' for cell in cells)]))
-  return table.read(path)
+  return any_table.read(path)
 
 
 def test_parse_takes_the_usual_names_in_any_case(tmp_path):

@@ -11,7 +11,7 @@ from pyarrow import csv as pa_csv
 from pyarrow import parquet as pq
 
 from aubal_jax.datasets import labels
-from aubal_jax.tables.files import table
+from aubal_jax.tables.files import any_table
 
 
 def write(folder, columns, name='t.parquet', **options):
@@ -57,7 +57,7 @@ def test_equals_the_table_that_arrow_writes_as_csv(
   np.testing.assert_array_equal(read.labels, expected.labels)
   np.testing.assert_array_equal(read.known, expected.known)
   assert read.ids.tolist() == expected.ids.tolist()
-  for column in table.read(path).columns.values():
+  for column in any_table.read(path).columns.values():
     assert len(set(column.values)) == len(column.values)
     assert set(column.codes.tolist()) == set(range(len(column.values)))
 
@@ -101,7 +101,7 @@ def test_other_columns_are_no_labels_but_may_be_there(tmp_path):
   }
   path = write(tmp_path, columns)
   assert labels.load(path, label_columns=('x',)).labels.tolist() == [[0], [1]]
-  read = table.read(path)
+  read = any_table.read(path)
   assert read.columns['when'].values[:1] == ('2020-01-02',)
   assert read.columns['price'].cells().tolist() == ['1.50', '']
   assert read.columns['nothing'].cells().tolist() == ['', '']
@@ -112,7 +112,7 @@ def test_other_columns_are_no_labels_but_may_be_there(tmp_path):
 
 def test_the_index_of_pandas_is_no_column(tmp_path):
   path = write(tmp_path, {'x': [0, 1], '__index_level_0__': ['a', 'b']})
-  assert list(table.read(path).columns) == ['x']
+  assert list(any_table.read(path).columns) == ['x']
 
 
 def test_numbers_may_be_names(tmp_path):
@@ -178,4 +178,4 @@ def test_without_pyarrow(tmp_path, monkeypatch):
 def test_many_rows_in_many_groups(tmp_path):
   cells = np.random.default_rng(0).integers(0, 1000, 5000).astype(str)
   path = write(tmp_path, {'x': cells}, row_group_size=100)
-  assert table.read(path).columns['x'].cells().tolist() == cells.tolist()
+  assert any_table.read(path).columns['x'].cells().tolist() == cells.tolist()

@@ -2,12 +2,11 @@ import csv
 import io
 
 import hypothesis
-import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from aubal_jax.tables.files import csv_table
-from aubal_jax.tables.files import table
+from aubal_jax.tables.files import any_table
+from aubal_jax.tables.files import csv as csv_files
 
 # Text as a file can hold it; blanks around a cell are not kept.
 CELL = st.text(
@@ -46,8 +45,8 @@ def test_reads_back_what_csv_writes(tmp_path, made, end, bom, chunked):
   quoted.writerows([names, *rows])
   content = text.getvalue().encode('utf-8-sig' if bom else 'utf-8')
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(csv_table, 'CHUNK_ROWS', 2 if chunked else 1000)
-    read = table.read(write(tmp_path, content))
+    patch.setattr(csv_files, 'CHUNK_ROWS', 2 if chunked else 1000)
+    read = any_table.read(write(tmp_path, content))
 
   assert list(read.columns) == names
   for k, name in enumerate(names):
@@ -65,9 +64,9 @@ def test_bom_crlf_quotes_blanks_and_blank_lines(tmp_path):
   )
   # The blank after a closing quote is not CSV.
   with pytest.raises(ValueError, match=r't\.csv:1: .*quotes are closed'):
-    table.read(path)
+    any_table.read(path)
   path.write_bytes(path.read_bytes().replace(b'" ,', b'",'))
-  read = table.read(path)
+  read = any_table.read(path)
   assert list(read.columns) == ['path', 'a, b', 'c']
   assert read.columns['path'].cells().tolist() == ['x.jpg', 'y.jpg']
   assert read.columns['a, b'].values == ('1',)
@@ -79,7 +78,7 @@ def test_bom_crlf_quotes_blanks_and_blank_lines(tmp_path):
 @pytest.mark.parametrize('end', ['\n', '\r\n', '\r'])
 def test_lines_are_those_of_an_editor(tmp_path, end):
   lines = ['a,b', '1,2', '', '"x', 'y","p', 'q"', '3,4']
-  read = table.read(write(tmp_path, end.join(lines)))
+  read = any_table.read(write(tmp_path, end.join(lines)))
   # The row that starts on line 4 ends on line 6.
   assert read.lines.tolist() == [2, 4, 7]
   for row, line in enumerate(read.lines):
@@ -121,7 +120,7 @@ def test_lines_are_those_of_an_editor(tmp_path, end):
 )
 def test_bad_tables(tmp_path, content, message):
   with pytest.raises(ValueError, match=message):
-    table.read(write(tmp_path, content))
+    any_table.read(write(tmp_path, content))
 
 
 def test_lists_five_bad_rows_and_the_total(tmp_path):
@@ -129,24 +128,24 @@ def test_lists_five_bad_rows_and_the_total(tmp_path):
   with pytest.raises(
     ValueError, match=r"line 6: 1 cells '1'; \.\.\. \(7 in all"
   ):
-    table.read(path)
+    any_table.read(path)
 
 
 def test_missing_table(tmp_path):
   write(tmp_path, 'a\n1\n', 'manifest.csv')
   with pytest.raises(FileNotFoundError, match=r"mean 'manifest\.csv'.*data\.p"):
-    table.read(tmp_path / 'manifets.csv')
+    any_table.read(tmp_path / 'manifets.csv')
   write(tmp_path, 'a\n1\n', 'one.csv')
   with pytest.raises(FileNotFoundError, match=r'does not exist\. Set'):
-    table.read(tmp_path / 'nope.csv')
+    any_table.read(tmp_path / 'nope.csv')
   with pytest.raises(FileNotFoundError, match=r'is a folder.*data\.path'):
-    table.read(tmp_path)
+    any_table.read(tmp_path)
   with pytest.raises(FileNotFoundError, match=r'data\.path is empty'):
-    table.read('')
+    any_table.read('')
 
 
 def test_column_that_does_not_exist(tmp_path):
-  read = table.read(write(tmp_path, 'Path,Split,cat\nx,train,1\n'))
+  read = any_table.read(write(tmp_path, 'Path,Split,cat\nx,train,1\n'))
   message = r"t\.csv:1: .*no column 'path'; .*'cat'.*mean 'Path'\?.*data\.p"
   with pytest.raises(ValueError, match=message):
     read.column('path', 'data.path_column')
@@ -159,12 +158,5 @@ def test_column_that_does_not_exist(tmp_path):
 
 
 def test_one_name_is_enough_for_a_header(tmp_path):
-  read = table.read(write(tmp_path, '1,2,cat\n0,1,0\n'))
+  read = any_table.read(write(tmp_path, '1,2,cat\n0,1,0\n'))
   assert list(read.columns) == ['1', '2', 'cat']
-
-
-def test_quote_and_listing():
-  assert table.quote('x' * 99) == repr('x' * 57 + '...')
-  assert table.quote(np.str_('x')) == "'x'"
-  assert table.listing('abc') == 'a, b, c'
-  assert table.listing('abc', 2) == 'a, b, ... (3 in all)'

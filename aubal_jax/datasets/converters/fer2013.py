@@ -12,7 +12,7 @@ from aubal_jax.datasets.readers import folders
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import progress
-from aubal_jax.tables.files import table
+from aubal_jax.runs import text
 
 FILES = ('fer2013.csv', 'icml_face_data.csv')
 SIDE = 48  # Height and width of an image in pixels.
@@ -81,7 +81,7 @@ def write_images(path, folder, names, usages, lines):
         else f'the other has {len(names)} rows only'
       )
       raise errors.UserError(
-        f'{path}:{line}: this row is {table.quote(usage)}, and {other}. '
+        f'{path}:{line}: this row is {text.quote(usage)}, and {other}. '
         'fer2013new.csv belongs to fer2013.csv row by row: take both as they '
         'are handed out.'
       )
@@ -106,7 +106,7 @@ def _read_pixels(path):
     names = [name.strip().lower() for name in next(rows, ())]
     if not {'usage', 'pixels'} <= {*names}:
       raise errors.UserError(
-        f'{path}:1: the columns are {table.listing(map(repr, names))}; '
+        f'{path}:1: the columns are {text.listing(map(repr, names))}; '
         "'pixels' and 'Usage' must be among them. Take the table with all "
         'three usages.'
       )
@@ -125,7 +125,7 @@ def _write_image(path, line, pixels, file):
     values = b''
   if len(values) != SIDE**2:
     raise errors.UserError(
-      f'{path}:{line}: pixels {table.quote(pixels)} are not {SIDE**2} whole '
+      f'{path}:{line}: pixels {text.quote(pixels)} are not {SIDE**2} whole '
       'numbers from 0 to 255. The file may not have been copied whole: copy it '
       'again.'
     )

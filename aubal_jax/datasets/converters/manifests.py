@@ -23,6 +23,8 @@ from aubal_jax.datasets.converters import fer2013
 from aubal_jax.datasets.readers import folders
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
+from aubal_jax.runs import text
+from aubal_jax.tables.files import any_table
 from aubal_jax.tables.files import table
 
 EMOTIONS = (
@@ -105,18 +107,17 @@ def _read_raf_au(path, one_sided):
     codes = parts[-1].split('+') if parts[-1].lower() != 'null' else []
     matches = [_CODE.fullmatch(code) for code in codes]
     if len(parts) != 2 or None in matches:
-      bad.append((number, table.quote(' '.join(parts))))
+      bad.append((number, text.quote(' '.join(parts))))
     elif parts[0] in coded:
       bad.append((number, f'{parts[0]} a second time'))
     else:
       coded[parts[0]] = _present(matches, one_sided)
   if bad or not coded:
-    shown = bad[: table.SHOWN] or [(1, 'no line')]
     raise table.finding_error(
       path,
-      [number for number, _ in shown],
-      [found for _, found in shown],
-      len(bad),
+      bad or [(1, 'no line')],
+      lambda found: found[0],
+      lambda found: found[1],
       'A line is the name of an image and its AUs, such as 1+L4+25, or null; '
       'every image has one. Correct it.',
     )
@@ -204,31 +205,26 @@ def fer_plus(
 
 def _read_votes(path):
   """Returns int64[R, 10] votes, str[R] usages and names, and lines."""
-  rows = table.read(path)
+  rows = any_table.read(path)
   absent = {'Usage', 'Image name', *_VOTES} - {*rows.columns}
   if absent:
     raise errors.UserError(
       f'{path}:{rows.header_line}: there is no column {sorted(absent)[0]!r}; '
-      f'the columns are {table.listing(map(repr, rows.columns))}. Take the '
+      f'the columns are {text.listing(map(repr, rows.columns))}. Take the '
       'table as its authors hand it out.'
     )
-
-  def check(name, choices, rule):
-    column = rows.columns[name]
-    wrong = np.array([value not in choices for value in column.values])
-    bad = np.flatnonzero(wrong[column.codes])
-    if len(bad):
-      cells = [column.values[column.codes[n]] for n in bad[: table.SHOWN]]
-      found = [f'{name} is {table.quote(cell)}' for cell in cells]
-      raise rows.error(bad[: table.SHOWN], found, len(bad), rule)
-
-  check('Usage', _USAGES, f'A usage is one of {[*_USAGES]}. Correct it.')
-  counts = [str(n) for n in range(_RATERS + 1)]
-  for name in _VOTES:
-    check(name, counts, f'Votes are 0 to {_RATERS}. Correct them.')
+  usages = rows.parse(
+    ['Usage'],
+    '',
+    lambda cell: cell if cell in _USAGES else None,
+    '<U11',
+    f'A usage is one of {[*_USAGES]}. Correct it.',
+  )
+  counts = {str(n): n for n in range(_RATERS + 1)}
+  rule = f'Votes are 0 to {_RATERS}. Correct them.'
+  votes = rows.parse(_VOTES, '', counts.get, np.int64, rule)
   names = rows.columns['Image name'].cells()
-  votes = [rows.columns[name].cells().astype(np.int64) for name in _VOTES]
-  return np.stack(votes, 1), rows.columns['Usage'].cells(), names, rows.lines
+  return votes, usages[:, 0], names, rows.lines
 
 
 def _check_out(out):

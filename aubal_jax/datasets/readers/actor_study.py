@@ -9,7 +9,8 @@ import os
 from aubal_jax.datasets import annotations
 from aubal_jax.datasets import manifest
 from aubal_jax.datasets.readers import folders
-from aubal_jax.tables.files import table
+from aubal_jax.runs import text
+from aubal_jax.tables.files import any_table
 
 
 def read(path: str) -> annotations.Annotations:
@@ -30,10 +31,10 @@ def read(path: str) -> annotations.Annotations:
 def _find_table(folder):
   """Returns the only table of a folder."""
   held = [entry.name for entry in folders.entries(folder)]
-  tables = [name for name in held if name.lower().endswith(manifest.SUFFIXES)]
+  tables = [name for name in held if name.lower().endswith(any_table.SUFFIXES)]
   if len(tables) != 1:
-    found = table.listing(tables or held) or 'nothing'
-    kinds = ', '.join(manifest.SUFFIXES)
+    found = text.listing(tables or held) or 'nothing'
+    kinds = ', '.join(any_table.SUFFIXES)
     raise FileNotFoundError(
       f'{folder}: looked for one table of images ({kinds}), and found {found}. '
       'Set actor_study.path to the table.'

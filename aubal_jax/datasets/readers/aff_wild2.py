@@ -26,7 +26,7 @@ from aubal_jax.datasets.readers import aff_wild2_rows
 from aubal_jax.datasets.readers import folders
 from aubal_jax.runs import errors
 from aubal_jax.runs import progress
-from aubal_jax.tables.files import table
+from aubal_jax.runs import text
 
 _FOLDERS = types.MappingProxyType(
   {'2020': ('AU_Set',), '2022': ('AU_Detection_Challenge', 'AU_Set')}
@@ -177,8 +177,8 @@ def _find_images(folder, videos, frames):
   if not any(numbered.values()):
     raise FileNotFoundError(
       f'{folder}: none of the annotated videos '
-      f'({table.listing(dict.fromkeys(videos), table.SHOWN)}) has a folder of '
-      f'images; the image folders are {table.listing(found, table.SHOWN)}. '
+      f'({text.listing(dict.fromkeys(videos), text.SHOWN)}) has a folder of '
+      f'images; the image folders are {text.listing(found, text.SHOWN)}. '
       'Unpack the cropped images into cropped_aligned.'
     )
   files = np.array(
@@ -201,12 +201,12 @@ def _image_notes(found, numbered, videos, files):
   if bare:
     notes.append(
       f'{len(bare)} of {len(annotated)} annotated videos have no image '
-      f'({table.listing(bare, table.SHOWN)}).'
+      f'({text.listing(bare, text.SHOWN)}).'
     )
   if other:
     notes.append(
       f'{len(other)} of {len(found)} image folders have no annotation '
-      f'({table.listing(other, table.SHOWN)}).'
+      f'({text.listing(other, text.SHOWN)}).'
     )
   if spare:
     notes.append(

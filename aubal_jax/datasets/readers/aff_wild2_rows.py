@@ -8,6 +8,7 @@ import types
 import numpy as np
 
 from aubal_jax.runs import errors
+from aubal_jax.runs import text
 from aubal_jax.tables.files import table
 
 # Release -> its AUs, in the order of its files.
@@ -73,10 +74,9 @@ def read(path: str, label_names: tuple[str, ...]) -> Rows:
   codes = [distinct.setdefault(row, len(distinct)) for row in rows]
   cells = [_parse(row, len(names), take) for row in distinct]
   if None in cells:
-    bad = [n for n, code in enumerate(codes) if cells[code] is None]
     raise _error(
       path,
-      bad,
+      [n for n, code in enumerate(codes) if cells[code] is None],
       lines,
       f'A row has {len(names) + (rows is not lines)} cells with commas '
       'between, each AU 0, 1, or -1 for not annotated. Correct it; a lost row '
@@ -90,18 +90,12 @@ def read(path: str, label_names: tuple[str, ...]) -> Rows:
 
 def _read_lines(path):
   """Returns the names of the header, and the other lines."""
-  with open(path, 'rb') as file:
-    content = file.read()
   try:
-    text = content.decode('utf-8-sig')
-  except UnicodeDecodeError as error:
-    line = content.count(b'\n', 0, error.start) + 1
-    raise errors.UserError(
-      f'{path}:{line}: byte 0x{content[error.start]:02x} is not UTF-8 text. '
-      'Save the file as text in UTF-8.'
-    ) from None
-  # Not splitlines: it also parts at characters that end no line.
-  lines = text.replace('\r\n', '\n').replace('\r', '\n').split('\n')
+    with open(path, encoding='utf-8-sig') as file:  # Any end of a line is \n.
+      # Not splitlines: it also parts at characters that end no line.
+      lines = file.read().split('\n')
+  except UnicodeDecodeError:
+    raise table.encoding_error(path) from None
   while len(lines) > 1 and not lines[-1].strip():
     lines.pop()
   names = [re.sub(r'["\'\s]', '', name) for name in lines[0].split(',')]
@@ -121,9 +115,9 @@ def _positions(path, names, label_names):
   wrong = [name for name in label_names if names.count(name) != 1]
   if wrong:
     raise errors.UserError(
-      f'{path}:1: the header must name {table.listing(label_names, 12)}, each '
-      f'once, but {table.listing(wrong, 12)} is not: it holds '
-      f'{table.listing(map(table.quote, names), 20)}. The first line names the '
+      f'{path}:1: the header must name {text.listing(label_names, 12)}, each '
+      f'once, but {text.listing(wrong, 12)} is not: it holds '
+      f'{text.listing(map(text.quote, names), 20)}. The first line names the '
       'AUs; the eight of 2020 and the twelve of later years differ: set '
       'aff_wild2.release to that of the files.'
     )
@@ -161,11 +155,10 @@ def _parse(row, width, take):
 
 def _error(path, bad, lines, rule):
   """Returns the UserError about the rows `bad`, counted from 0."""
-  shown = bad[: table.SHOWN]
   return table.finding_error(
     path,
-    [n + 2 for n in shown],
-    [f'the row is {table.quote(lines[n])}' for n in shown],
-    len(bad),
+    bad,
+    lambda n: n + 2,
+    lambda n: f'the row is {text.quote(lines[n])}',
     rule,
   )

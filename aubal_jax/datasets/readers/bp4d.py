@@ -18,7 +18,7 @@ from aubal_jax.datasets import annotations
 from aubal_jax.datasets.readers import folders
 from aubal_jax.datasets.readers import frames
 from aubal_jax.runs import errors
-from aubal_jax.tables.files import table
+from aubal_jax.runs import text
 
 AUS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
 _CLIP = r'[FM]\d{3}_T\d+'
@@ -94,7 +94,7 @@ def _read_file(path):
     if names[1:].count(str(au)) != 1:
       raise errors.UserError(
         f'{path}: {names[1:].count(str(au))} columns are called {au}, in '
-        f'{table.listing(map(table.quote, rows.names))}. The first line has '
+        f'{text.listing(map(text.quote, rows.names))}. The first line has '
         'the AU of each column after the first: correct it.'
       )
   take = [names.index(str(au), 1) for au in AUS]

@@ -20,6 +20,7 @@ import numpy as np
 from aubal_jax.datasets import annotations
 from aubal_jax.datasets.readers import folders
 from aubal_jax.runs import errors
+from aubal_jax.runs import text
 from aubal_jax.tables.files import table
 
 FRAMES = ('sequence', 'peak')
@@ -138,9 +139,9 @@ def _read_aus(path):
   if bad:
     raise table.finding_error(
       path,
-      [n + 1 for n in bad[: table.SHOWN]],
-      [f'the line is {table.quote(lines[n])}' for n in bad[: table.SHOWN]],
-      len(bad),
+      bad,
+      lambda n: n + 1,
+      lambda n: f'the line is {text.quote(lines[n])}',
       'A line is an AU and its intensity, such as 1.2e+01 3.0e+00. Correct it.',
     )
   return frozenset(aus) - {0}
@@ -165,11 +166,11 @@ def _notes(images, codings):
   if empty:
     notes.append(
       f'{len(empty)} of {len(codings)} FACS files list no AU '
-      f'({table.listing(empty, table.SHOWN)}): all are absent.'
+      f'({text.listing(empty, text.SHOWN)}): all are absent.'
     )
   if lost:
     notes.append(
       f'{len(lost)} of {len(codings)} FACS files are of a frame without image '
-      f'({table.listing(lost, table.SHOWN)}).'
+      f'({text.listing(lost, text.SHOWN)}).'
     )
   return tuple(notes)

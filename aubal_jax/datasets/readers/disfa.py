@@ -20,7 +20,7 @@ from aubal_jax.datasets import annotations
 from aubal_jax.datasets.readers import folders
 from aubal_jax.datasets.readers import frames
 from aubal_jax.runs import errors
-from aubal_jax.tables.files import table
+from aubal_jax.runs import text
 
 AUS = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
 _IMAGES = r'.*(SN\d{3})(?!\d).*\D'
@@ -136,11 +136,11 @@ def _notes(root, absent, shifted):
   if absent:
     notes.append(
       f'{len(absent)} files are not in {os.path.abspath(root)}, those AUs are '
-      f'unknown: {table.listing(absent)}.'
+      f'unknown: {text.listing(absent)}.'
     )
   if shifted:
     notes.append(
-      f'The images of {table.listing(shifted)} are counted from 0 and the '
+      f'The images of {text.listing(shifted)} are counted from 0 and the '
       'frames from 1: image 0 is taken for frame 1, and so on.'
     )
   return tuple(notes)

@@ -22,8 +22,10 @@ import numpy as np
 from aubal_jax.datasets import annotations
 from aubal_jax.datasets.readers import folders
 from aubal_jax.runs import errors
+from aubal_jax.runs import text
+from aubal_jax.tables.files import any_table
 from aubal_jax.tables.files import table
-from aubal_jax.tables.files import xlsx_table
+from aubal_jax.tables.files import xlsx
 
 # Kind -> what its files are called, in any case.
 FILES = types.MappingProxyType(
@@ -138,7 +140,7 @@ def _notes(aus, scored):
   absent = [f'AU{au:02d}' for au in aus[~scored]]
   return (
     f'{len(absent)} of {len(aus)} AUs are scored in no row and are left out: '
-    f'{table.listing(absent, len(absent))}.',
+    f'{text.listing(absent, len(absent))}.',
   )
 
 
@@ -179,7 +181,7 @@ def _file_name(url):
 def _read_table(path):
   """Returns the `_Codes` of a table."""
   is_csv = path.lower().endswith('.csv')
-  rows = table.read(path) if is_csv else xlsx_table.read(path)
+  rows = any_table.read(path) if is_csv else xlsx.read(path)
   named = {name.strip(' \'"'): name for name in rows.columns}
   aus = {
     int(match[1]): named[name]
@@ -191,22 +193,16 @@ def _read_table(path):
     raise errors.UserError(
       f'{path}:{rows.header_line}: there is no column '
       f'{"URL" if urls is None else "AU 1"}, only '
-      f'{table.listing(map(repr, rows.columns))}. The first line names the '
+      f'{text.listing(map(repr, rows.columns))}. The first line names the '
       'columns: URL, AU 1, AU 2 and so on.'
     )
-  cells = np.empty((len(rows), len(aus)), np.uint8)
-  for k, (au, name) in enumerate(aus.items()):
-    column = rows.columns[name]
-    values = [_MEANINGS.get(v.strip(' \'"'), _BAD) for v in column.values]
-    cells[:, k] = np.array(values, np.uint8)[column.codes]
-    bad = np.flatnonzero(cells[:, k] == _BAD)
-    if len(bad):
-      shown = bad[: table.SHOWN]
-      found = [
-        f'AU {au} is {table.quote(column.values[column.codes[row]])}'
-        for row in shown
-      ]
-      raise rows.error(shown, found, len(bad), _RULE)
+  cells = rows.parse(
+    [*aus.values()],
+    '',
+    lambda cell: _MEANINGS.get(cell.strip(' \'"')),
+    np.uint8,
+    _RULE,
+  )
   names = [_file_name(url) for url in rows.columns[urls].cells()]
   return _Codes(names, [*aus], cells, lambda row: f'{path}:{rows.lines[row]}')
 
@@ -228,9 +224,9 @@ def _read_list(path):
   if bad or not parts:
     raise table.finding_error(
       path,
-      [numbers[k] for k in bad[: table.SHOWN]] or [1],
-      [_tell_row(parts[k]) for k in bad[: table.SHOWN]] or ['no row'],
-      len(bad),
+      bad or [0],
+      lambda k: numbers[k] if numbers else 1,
+      lambda k: _tell_row(parts[k]) if parts else 'no row',
       f'A row is URL, original URL and {_NUM_AUS} AUs with tabs between. '
       + _RULE,
     )
@@ -248,4 +244,4 @@ def _tell_row(parts):
   if len(parts) < 3 or len(cells) != _NUM_AUS:
     return f'{len(parts) - 1 + len(cells)} cells'
   k = next(k for k, cell in enumerate(cells) if cell not in _MEANINGS)
-  return f'AU {k + 1} is {table.quote(cells[k])}'
+  return f'AU {k + 1} is {text.quote(cells[k])}'

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 
 from aubal_jax.runs import errors
-from aubal_jax.tables.files import table
+from aubal_jax.runs import text
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 DEPTH = 3  # Levels below the given folder at which parts of a set are found.
@@ -49,7 +49,7 @@ def _no_folder(folder):
 def _listing(folder):
   """Returns what a folder holds, for messages."""
   names = [e.name + '/' * e.is_dir() for e in entries(folder)]
-  return table.listing(map(table.quote, names)) or 'nothing'
+  return text.listing(map(text.quote, names)) or 'nothing'
 
 
 def levels(

@@ -11,6 +11,7 @@ import numpy as np
 
 from aubal_jax.datasets.readers import folders
 from aubal_jax.runs import errors
+from aubal_jax.runs import text
 from aubal_jax.tables.files import table
 
 UNKNOWN = (-1, 9, 999)  # What a code says that is none.
@@ -43,9 +44,8 @@ class Rows:
     self, bad: Sequence[int], tell: Callable[[int], str], rule: str
   ) -> ValueError:
     """Returns the error that tells what is wrong with the rows `bad`."""
-    shown = bad[: table.SHOWN]
     return table.finding_error(
-      self.path, self.lines[shown], map(tell, shown), len(bad), rule
+      self.path, bad, self.lines.__getitem__, tell, rule
     )
 
 
@@ -88,10 +88,8 @@ def _check_frames(rows):
   again = first[number] != np.arange(len(number))
 
   def tell(row):
-    text = f'frame {rows.frames[row]}'
-    return text + (
-      f', as line {rows.lines[first[number[row]]]}' if again[row] else ''
-    )
+    same = f', as line {rows.lines[first[number[row]]]}' if again[row] else ''
+    return f'frame {rows.frames[row]}{same}'
 
   bad = np.flatnonzero(again | (rows.frames < 0))
   if len(bad):
@@ -116,16 +114,15 @@ def _parse(path, lines, numbers, width):
   ):
     return values.astype(np.int64)
   cells = [line.split(',') for line in lines]
-  bad = [
-    row
-    for row, row_cells in enumerate(cells)
-    if len(row_cells) != width or not all(map(_NUMBER.fullmatch, row_cells))
-  ]
   raise table.finding_error(
     path,
-    [numbers[row] for row in bad[: table.SHOWN]],
-    [table.quote(lines[row]) for row in bad[: table.SHOWN]],
-    len(bad),
+    [
+      row
+      for row, row_cells in enumerate(cells)
+      if len(row_cells) != width or not all(map(_NUMBER.fullmatch, row_cells))
+    ],
+    numbers.__getitem__,
+    lambda row: text.quote(lines[row]),
     f'A row is {width} whole numbers with commas between. Correct it.',
   )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aubal_jax.runs import errors
-from aubal_jax.tables.files import table
+from aubal_jax.runs import text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,14 +181,14 @@ def _resolve(name, choices, where):
   if alike:
     raise errors.UserError(
       f'{where}: the label {name!r} is {len(alike)} features: '
-      f'{table.listing(map(repr, alike))}. Name one of them in '
+      f'{text.listing(map(repr, alike))}. Name one of them in '
       'data.label_columns.'
     )
   ends = [choice.rpartition('/')[2] for choice in choices]
   raise errors.UserError(
     f'{where}: there is no label {name!r}; there are '
-    f'{table.listing(map(repr, choices)) or "no labels"}.'
-    f'{table.suggestion(name, [*choices, *ends])} Set data.label_columns.'
+    f'{text.listing(map(repr, choices)) or "no labels"}.'
+    f'{text.suggest(name, [*choices, *ends])} Set data.label_columns.'
   )
 
 
@@ -210,7 +210,7 @@ def _all(sources, where):
   what = 'more than one feature can be' if offered else 'no feature is plainly'
   raise errors.UserError(
     f'{where}: {what} the labels. Name some in data.label_columns; there are '
-    f'{table.listing(map(repr, paths)) or "none that are labels"}.'
+    f'{text.listing(map(repr, paths)) or "none that are labels"}.'
   )
 
 

@@ -12,7 +12,7 @@ from absl import logging
 from aubal_jax.datasets import readers
 from aubal_jax.datasets import splits
 from aubal_jax.runs import errors
-from aubal_jax.tables.files import table
+from aubal_jax.runs import text
 
 _BATCH = 1024  # Rows whose labels are read at once.
 _NEAR = (
@@ -77,7 +77,7 @@ def _not_prepared(name, folder):
     )
   return (
     f'There is no prepared TFDS set {name!r} in {folder} (prepared there: '
-    f'{table.listing(there) or "none"}).{table.suggestion(name, names)} '
+    f'{text.listing(there) or "none"}).{text.suggest(name, names)} '
     'Correct data.path or data.tfds_dir, or prepare the set: '
     f'python -c "{how}"'
   )
@@ -102,7 +102,7 @@ def find_parts(builder) -> tuple[tuple[Part, ...], tuple[str, ...]]:
       f'{where(builder)}: none of its splits {[*builder.info.splits]} trains. '
       'Choose another set or config in data.path.'
     )
-  note = f'{where(builder)}: left out the splits {table.listing(left)}.'
+  note = f'{where(builder)}: left out the splits {text.listing(left)}.'
   return tuple(parts), (note,) if left else ()
 
 

@@ -27,7 +27,7 @@ from aubal_jax.media import decode
 from aubal_jax.media import images as images_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import progress
-from aubal_jax.tables.files import table
+from aubal_jax.runs import text
 
 _GROUPS = ('group', 'subject', 'video')  # Features; the first that is there.
 _BATCH = 256  # Images that are held before they are decoded.
@@ -140,7 +140,7 @@ def _scored(found):
   if scored.all() or not scored.any():
     return found
   names = np.array(found.label_names)
-  note = f'Left out labels that no row knows: {table.listing(names[~scored])}.'
+  note = f'Left out labels that no row knows: {text.listing(names[~scored])}.'
   return dataclasses.replace(
     found,
     labels=found.labels[:, scored],
@@ -238,7 +238,7 @@ def _find_image(builder):
     )
   path = 'image' if 'image' in found else found[0]
   others = [other for other in found if other != path]
-  note = f'Images are the feature {path!r}; left out: {table.listing(others)}.'
+  note = f'Images are the feature {path!r}; left out: {text.listing(others)}.'
   return path, (note,) if others else ()
 
 

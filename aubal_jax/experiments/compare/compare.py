@@ -29,6 +29,7 @@ from aubal_jax.runs import files
 from aubal_jax.runs import hosts
 from aubal_jax.runs import preemption
 from aubal_jax.runs import progress
+from aubal_jax.runs import text
 from aubal_jax.runs import workdir
 from aubal_jax.stages import train
 
@@ -84,8 +85,7 @@ def _values(config, key: str) -> list[str]:
   Raises:
     UserError: it holds nothing.
   """
-  given = ','.join(map(str, config.compare[key])).split(',')
-  values = list(dict.fromkeys(v for v in map(str.strip, given) if v))
+  values = text.parse_list(config.compare[key])
   if key == 'models' and not values:
     tables = loading.table_paths(config)
     return [*_models(config)] if tables else [config.model.name]

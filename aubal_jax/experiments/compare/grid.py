@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import re
 import typing
 
 from aubal_jax import resampling
 from aubal_jax.runs import errors
+from aubal_jax.runs import text
 
 IMAGES = 'images'
 TABLE = 'table'
@@ -85,14 +85,10 @@ def check_method(method: str, *, objectives, losses) -> None:
   if method not in names:
     whole = [f'aubal:{name}' for name in sorted(objectives)]
     whole += [f'loss:{name}' for name in sorted(losses)]
-    written = method.lower().replace('-', '_')
-    # Of those that are as near, the first.
-    near = difflib.get_close_matches(written, [*names, *whole], 1)
-    hint = f' Did you mean {near[0]!r}?' if near else ''
     raise errors.UserError(
       f'compare.methods must hold names of {names}, aubal:OBJECTIVE (one of '
       f'{sorted(objectives)}) or loss:NAME (one of {sorted(losses)}); it holds '
-      f'{method!r}.{hint}'
+      f'{method!r}.{text.suggest(method, [*names, *whole])}'
     )
 
 

@@ -8,6 +8,7 @@ import math
 import typing
 
 from aubal_jax.runs import errors
+from aubal_jax.runs import text
 from aubal_jax.stages import train
 
 
@@ -82,8 +83,7 @@ def _values(config, key: str) -> list[str]:
   Raises:
     UserError: it holds nothing.
   """
-  given = ','.join(map(str, config.search[key])).split(',')
-  values = list(dict.fromkeys(v for v in map(str.strip, given) if v))
+  values = text.parse_list(config.search[key])
   if not values:
     raise errors.UserError(
       f'search.{key} must hold at least one value; it is empty.'

@@ -13,6 +13,7 @@ from aubal_jax.experiments.solvers import timing
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import progress
+from aubal_jax.runs import text as text_lib
 from aubal_jax.stages import problem
 
 _FIELDS = (
@@ -32,13 +33,13 @@ def check(config) -> None:
     ('variants', solve.VARIANTS),
     ('rivals', (*rivals.RIVALS, 'none')),
   ):
-    for name in _names(config, key):
+    for name in text_lib.parse_list(config.optimizers[key]):
       if name not in choices:
         raise errors.UserError(
           f'optimizers.{key} must hold names of {[*choices]}, or be () for '
           f'all; it holds {name!r}.'
         )
-  for name in _names(config, 'rivals'):
+  for name in text_lib.parse_list(config.optimizers.rivals):
     if name != 'none' and not rivals.available(name):
       raise errors.UserError(
         f'optimizers.rivals must hold what is installed; {name!r} is not: '
@@ -49,12 +50,6 @@ def check(config) -> None:
       'config.task=optimizers needs matplotlib for its plot, which is not '
       'installed: pip install matplotlib'
     )
-
-
-def _names(config, key: str) -> tuple[str, ...]:
-  """Returns the names that a setting holds; the text 'a,b' is two of them."""
-  given = ','.join(map(str, config.optimizers[key])).split(',')
-  return tuple(dict.fromkeys(n for n in map(str.strip, given) if n))
 
 
 def run(inputs) -> None:
@@ -143,7 +138,7 @@ def _rivals(config) -> tuple[list[str], list[str]]:
   """Returns the rivals that are asked, and those that are not installed."""
   from aubal_jax.experiments.solvers import rivals
 
-  names = _names(config, 'rivals')
+  names = text_lib.parse_list(config.optimizers.rivals)
   if names:
     return [name for name in names if name != 'none'], []
   there = [name for name in rivals.RIVALS if rivals.available(name)]
@@ -160,7 +155,9 @@ def _measured(config, labelsets, instance):
   from aubal_jax.balancing import newton
   from aubal_jax.balancing import solve as solve_lib
 
-  variants = _names(config, 'variants') or solve_lib.VARIANTS
+  variants = (
+    text_lib.parse_list(config.optimizers.variants) or solve_lib.VARIANTS
+  )
   asked, _ = _rivals(config)
   affordable = newton.fits(instance.patterns.indptr, len(instance.weights))
   bounds, watch = [], _Watch(len(variants) + len(asked))

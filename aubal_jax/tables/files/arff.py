@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from aubal_jax.runs import errors
-from aubal_jax.tables import features as features_lib
+from aubal_jax.runs import text
 from aubal_jax.tables.files import table
 
 # MEKA: the relation 'Music: -C 6', or -C -6 where the labels are the last.
@@ -84,11 +84,8 @@ def _decode(path):
     ) from None
   try:
     lines = path.read_text(encoding='utf-8-sig').splitlines()
-  except UnicodeDecodeError as error:
-    raise errors.UserError(
-      f'{path}: byte 0x{error.object[error.start]:02x} is not UTF-8 text. Save '
-      'the file in UTF-8.'
-    ) from None
+  except UnicodeDecodeError:
+    raise table.encoding_error(path) from None
   form = arff.LOD if _is_sparse(lines) else arff.DENSE
   try:
     return arff.loads('\n'.join(lines), return_type=form)
@@ -96,7 +93,7 @@ def _decode(path):
     content = lines[error.line - 1] if 0 < error.line <= len(lines) else ''
     raise errors.UserError(
       f'{path}:{max(error.line, 1)}: not ARFF ({_reason(error)}): '
-      f'{table.quote(content)}. Correct the line; a name or a value with '
+      f'{text.quote(content)}. Correct the line; a name or a value with '
       'blanks or commas wants quotes.'
     ) from None
 
@@ -113,8 +110,8 @@ def _is_sparse(lines):
 
 def _reason(error):
   """Returns what liac-arff has to say, without the line."""
-  text = str(error).splitlines()[0].strip()
-  return re.sub(r',? *(at|in) line +-?\d+[.:]?', '', text).rstrip('.: ')
+  reason = text.first_line(error)
+  return re.sub(r',? *(at|in) line +-?\d+[.:]?', '', reason).rstrip('.: ')
 
 
 def _called_labels(path, relation, attributes):
@@ -129,7 +126,7 @@ def _called_labels(path, relation, attributes):
   count = int(meka[1])
   if not 0 < abs(count) <= len(attributes):
     raise errors.UserError(
-      f'{path}: the relation {table.quote(relation)} says that {abs(count)} '
+      f'{path}: the relation {text.quote(relation)} says that {abs(count)} '
       f'attributes are labels; there are {len(attributes)}. Correct -C.'
     )
   names = attributes[:count] if count > 0 else attributes[count:]
@@ -152,8 +149,8 @@ def _label_names(path, attributes, label_columns, called):
     if name not in attributes:
       raise errors.UserError(
         f'{path}: there is no attribute {name!r}, which {source}.'
-        f'{table.suggestion(name, attributes)} The attributes are '
-        f'{table.listing(map(repr, attributes))}.'
+        f'{text.suggest(name, attributes)} The attributes are '
+        f'{text.listing(map(repr, attributes))}.'
       )
   return names
 
@@ -211,10 +208,11 @@ def _features(rows, position, kind) -> np.ndarray:
   codes = {value: code for code, value in enumerate(kind)} | {None: -1}
   if set(kind) == {'0', '1'}:
     codes = {'0': 0, '1': 1, None: -1}  # As they say, in whatever order.
-  return features_lib.one_hot(
-    np.fromiter((codes[cell] for cell in cells), np.int64, len(cells)),
-    len(kind),
-  )
+  cells = np.fromiter((codes[cell] for cell in cells), np.int64, len(cells))
+  # A column for each value, but for two values one.
+  first = 1 if len(kind) <= 2 else 0
+  columns = cells[:, None] == np.arange(first, max(len(kind), 2))
+  return np.where(cells[:, None] < 0, np.nan, columns.astype(np.float64))
 
 
 def _column(rows, position, kind) -> table.Column:

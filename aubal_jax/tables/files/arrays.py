@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 
 from aubal_jax.runs import errors
+from aubal_jax.runs import text
 from aubal_jax.tables.files import table
 
 _MEMBERS = ('labels', 'label_names', 'patterns', 'counts', 'features')
@@ -43,7 +44,7 @@ def read(path: pathlib.Path) -> table.Table:
       else:
         members = [n for n in _MEMBERS if n in loaded]
         arrays = {name: loaded[name] for name in members}
-        held = table.listing(map(repr, loaded.files))
+        held = text.listing(map(repr, loaded.files))
   except _UNREADABLE as error:
     raise errors.UserError(
       f'{path}: not readable by NumPy ({_reason(error)}). {mend}'
@@ -68,7 +69,7 @@ def read(path: pathlib.Path) -> table.Table:
     raise errors.UserError(
       f"{path}: 'label_names' must be {num_labels} distinct names, one for "
       f"each column of 'labels', not {list(names.shape)}: "
-      f'{table.listing(names.ravel())}. {mend}'
+      f'{text.listing(names.ravel())}. {mend}'
     )
   distinct = np.unique(labels)  # NaN is the last of them.
   texts = [str(value) for value in distinct]

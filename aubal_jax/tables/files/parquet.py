@@ -6,6 +6,7 @@ import re
 import numpy as np
 
 from aubal_jax.runs import errors
+from aubal_jax.runs import text
 from aubal_jax.tables.files import table
 
 # How pandas calls an index that it saved as a column.
@@ -42,8 +43,8 @@ def read(path: pathlib.Path) -> table.Table:
       }
   except (pa.ArrowException, OSError) as error:
     raise errors.UserError(
-      f'{path}: not readable as Parquet ({_first_line(error)}). Save it again '
-      'with pandas.DataFrame.to_parquet, or as CSV.'
+      f'{path}: not readable as Parquet ({text.first_line(error)}). Save it '
+      'again with pandas.DataFrame.to_parquet, or as CSV.'
     ) from None
   if not num_rows or not columns:
     raise errors.UserError(
@@ -77,7 +78,3 @@ def _column(file, field, num_rows, pa) -> table.Column:
 def _text(value) -> str:
   """Returns the cell as CSV has it; NaN and null are blank."""
   return '' if value is None or value != value else str(value)
-
-
-def _first_line(error) -> str:
-  return (str(error) or type(error).__name__).splitlines()[0].rstrip('.')

@@ -5,21 +5,16 @@ and converting a million rows costs what the distinct cells cost.
 """
 
 import dataclasses
-import difflib
 import os
 import pathlib
-import re
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 
 import numpy as np
 
 from aubal_jax.runs import errors
-
-SHOWN = 5  # Findings an error message spells out.
-
-# Of all that hold labels; which of them a reader takes, it says.
-SUFFIXES = ('.csv', '.parquet', '.npz', '.npy', '.arff')
+from aubal_jax.runs import text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +24,16 @@ class Column:
   values: tuple[str, ...]
   codes: np.ndarray  # int32[N]
 
+  def __getitem__(self, row: int) -> str:
+    return self.values[self.codes[row]]
+
   def cells(self) -> np.ndarray:
     """Returns str[N], the cell of every row."""
     return np.array(self.values, dtype=np.str_)[self.codes]
+
+  def rows_of(self, codes: Sequence[int]) -> np.ndarray:
+    """Returns int64[R], the rows that hold one of these values, ascending."""
+    return np.flatnonzero(np.isin(self.codes, codes))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,47 +74,87 @@ class Table:
     return place(self.path, self.lines[row], self.unit)
 
   def column(self, name: str, key: str) -> Column:
-    """Returns the column `name`; ValueError if absent, naming setting `key`."""
-    if name not in self.columns:
-      raise errors.UserError(
-        f'{self.header}: there is no column {name!r}; the '
-        f'columns are {listing(map(repr, self.columns))}.'
-        f'{suggestion(name, self.columns)} {self._set(name, key)}'
-      )
-    return self.columns[name]
-
-  def _set(self, name: str, key: str) -> str:
-    names = tuple(map(str.strip, name.split(',')))
-    if len(names) < 2 or not {*names} <= {*self.columns}:
-      return f'Set {key} to the column.'
-    several = ','.join(map(repr, names))
-    return f'Several are named by "--config.{key}=({several})".'
+    """Returns the column `name`; UserError if absent, naming setting `key`."""
+    if name in self.columns:
+      return self.columns[name]
+    several = text.parse_list(name)
+    mend = f'Set {key} to the column.'
+    if len(several) > 1 and {*several} <= {*self.columns}:
+      form = ','.join(map(repr, several))
+      mend = f'Several are named by "--config.{key}=({form})".'
+    raise errors.UserError(
+      f'{self.header}: there is no column {name!r}; the '
+      f'columns are {text.listing(map(repr, self.columns))}.'
+      f'{text.suggest(name, self.columns)} {mend}'
+    )
 
   def optional(self, name: str, default: str, key: str) -> Column | None:
     """Returns the column `name`, or None.
 
     None is for an empty `name`, and for the `default` name where the table
     has no such column; any other name was asked for, so it must be there.
-    Raises ValueError otherwise, also where only the case of `default` differs.
+    Raises UserError otherwise, also where only the case of `default` differs.
     """
     alike = [c for c in self.columns if c.casefold() == name.casefold()]
     if not name or (name == default and not alike):
       return None
     return self.column(name, key)
 
-  def error(
-    self, rows: Sequence[int], found: Sequence[str], total: int, rule: str
-  ) -> ValueError:
-    """Returns the UserError that says what was `found` in which `rows`.
+  def parse(
+    self,
+    names: Sequence[str],
+    key: str,
+    meaning: Callable[[str], object],
+    dtype: np.typing.DTypeLike,
+    rule: str,
+  ) -> np.ndarray:
+    """Returns dtype[N, K], what the cells of K columns mean.
 
     Args:
-      rows: the first offending rows, counted from 0.
-      found: what is wrong with each of them.
-      total: how many there are in all.
-      rule: the rule they break and the mend, as sentences.
+      names: of the columns.
+      key: the setting that names them.
+      meaning: cell -> what it means, None where it breaks the rule.
+      dtype: of the meanings.
+      rule: what a cell may be and the mend, as sentences.
+
+    Raises:
+      UserError: a column is not there, or cells break the rule.
     """
-    lines = self.lines[list(rows)]
-    return finding_error(self.path, lines, found, total, rule, self.unit)
+    parsed = np.empty((len(self), len(names)), dtype)
+    bad = [np.empty((0, 2), np.int64)]  # Row and k.
+    for k, name in enumerate(names):
+      column = self.column(name, key)
+      meanings = [meaning(cell) for cell in column.values]
+      wrong = [c for c, value in enumerate(meanings) if value is None]
+      if wrong:
+        rows = column.rows_of(wrong)
+        bad.append(np.stack([rows, np.full(len(rows), k)], axis=1))
+      else:
+        parsed[:, k] = np.array(meanings, dtype)[column.codes]
+    bad = np.concatenate(bad)
+    if len(bad):
+      bad = bad[np.lexsort(bad.T[::-1])]
+      raise finding_error(
+        self.path,
+        bad,
+        lambda cell: self.lines[cell[0]],
+        lambda cell: self.tell(cell[0], names[cell[1]]),
+        rule,
+        self.unit,
+      )
+    return parsed
+
+  def tell(self, row: int, name: str) -> str:
+    """Returns what a cell of the column `name` holds, for messages."""
+    return f'column {name!r} holds {text.quote(self.columns[name][row])}'
+
+  def error(
+    self, bad: Sequence[int], tell: Callable[[int], str], rule: str
+  ) -> errors.UserError:
+    """Returns the error about the rows `bad`, see `finding_error`."""
+    return finding_error(
+      self.path, bad, self.lines.__getitem__, tell, rule, self.unit
+    )
 
 
 def place(path: os.PathLike, line: int | None, unit: str = 'line') -> str:
@@ -125,90 +167,29 @@ def place(path: os.PathLike, line: int | None, unit: str = 'line') -> str:
 
 
 def finding_error(
-  path: os.PathLike,
-  lines: Iterable[int],
-  found: Iterable[str],
-  total: int,
+  path: os.PathLike | str,
+  bad: Sequence,
+  line_of: Callable,
+  tell: Callable,
   rule: str,
   unit: str = 'line',
-) -> ValueError:
-  """Returns a UserError 'path:line: found; line n: found (total). rule'."""
-  pairs = list(zip(lines, found, strict=True))[:SHOWN]
-  (line, what), *others = pairs
-  text = '; '.join(
-    [
-      f'{place(path, line, unit)}: {what}',
-      *(f'{unit} {line}: {what}' for line, what in others),
-    ]
-  )
-  if total > 1:
-    text += f'{"; ..." if total > len(pairs) else ""} ({total} in all)'
-  return errors.UserError(f'{text}. {rule}')
+) -> errors.UserError:
+  """Returns the error 'path:line: what; line n: what (total). rule'.
 
-
-def listing(items: Iterable, shown: int = 2 * SHOWN) -> str:
-  """Returns the first items and, where there are more, how many in all."""
-  items = [str(item) for item in items]
-  more = f', ... ({len(items)} in all)' if len(items) > shown else ''
-  return ', '.join(items[:shown]) + more
-
-
-def quote(cell: str) -> str:
-  """Returns the cell in quotes, cut where it is long."""
-  return repr(f'{cell[:57]}...' if len(cell) > 60 else str(cell))
-
-
-def suggestion(name: str, choices: Iterable[str]) -> str:
-  """Returns " Did you mean 'x'?" for the choice like `name`, else ''."""
-  close = closest(name, choices)
-  return f' Did you mean {close!r}?' if close else ''
-
-
-def closest(name: str, choices: Iterable[str]) -> str | None:
-  """Returns the choice like `name` in any case, AU1 as AU01, or None."""
-  folded = {_fold(choice): choice for choice in choices}
-  close = difflib.get_close_matches(_fold(name), folded, n=1)
-  return folded[close[0]] if close else None
-
-
-def _fold(name):
-  """Returns the name in small letters, without zeros ahead of a number."""
-  return re.sub(r'(?<!\d)0+(?=\d)', '', name.casefold())
-
-
-def check_exists(path: os.PathLike | str) -> pathlib.Path:
-  """Returns the path of a file; raises FileNotFoundError if it is not one."""
-  if not str(path):
-    raise FileNotFoundError('data.path is empty. Set it to the table to read.')
-  path = pathlib.Path(path)
-  if not path.is_file():
-    nearby = path.parent.iterdir() if path.parent.is_dir() else ()
-    tables = [file.name for file in nearby if file.suffix in SUFFIXES]
-    stems = {pathlib.Path(name).stem: name for name in sorted(tables)}
-    close = closest(path.stem, stems)  # The suffix would make all alike.
-    hint = f' Did you mean {stems[close]!r}?' if close else ''
-    what = 'is a folder, not a table' if path.is_dir() else 'does not exist'
-    raise FileNotFoundError(
-      f'{path}: this file {what}.{hint} Set data.path to the table to read.'
-    )
-  return path
-
-
-def read(path: os.PathLike | str) -> Table:
-  """Reads a .parquet file (see `parquet`), or any other as CSV (`csv_table`).
-
-  Raises:
-    FileNotFoundError: there is no such file.
-    UserError: it is damaged, or breaks a rule of tables.
+  Args:
+    path: the file.
+    bad: what is wrong in it, in order; the first few are told.
+    line_of: one of `bad` -> the line it stands on.
+    tell: one of `bad` -> what is wrong with it.
+    rule: the rule they break and the mend, as sentences.
+    unit: what lines count.
   """
-  path = check_exists(path)
-  if path.suffix.lower() == '.parquet':
-    from aubal_jax.tables.files import parquet
-
-    return parquet.read(path)
-  from aubal_jax.tables.files import csv_table
-
-  return csv_table.read(path)
+  first, *others = bad[: text.SHOWN]
+  told = [f'{place(path, line_of(first), unit)}: {tell(first)}']
+  told += [f'{unit} {line_of(one)}: {tell(one)}' for one in others]
+  total = f' ({len(bad)} in all)' if len(bad) > 1 else ''
+  more = '; ...' if len(bad) > text.SHOWN else ''
+  return errors.UserError(f'{"; ".join(told)}{more}{total}. {rule}')
 
 
 def make_column(cells: Iterable[str], codes: np.ndarray) -> Column:
@@ -219,6 +200,45 @@ def make_column(cells: Iterable[str], codes: np.ndarray) -> Column:
     position = {value: k for k, value in enumerate(distinct)}
     codes = np.array([position[value] for value in values], np.int32)[codes]
   return Column(distinct, codes)
+
+
+def fill_missing(
+  where: os.PathLike | str, values: np.ndarray | None
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+  """Fills in what is missing (NaN): the mean of the column, 0 where all is.
+
+  Args:
+    where: the table, for messages.
+    values: float64[N, F], such as `Table.features`, or None.
+
+  Returns:
+    float32[N, F] (None without a column), and notes.
+
+  Raises:
+    UserError: a number is infinite, or too large for float32.
+  """
+  if values is None or not values.shape[1]:
+    return None, ()
+  with np.errstate(over='ignore'):
+    infinite = np.isinf(values.astype(np.float32))
+  if infinite.any():
+    row, column = np.argwhere(infinite)[0]
+    raise errors.UserError(
+      f'{where}: features must be finite in float32; feature {column} of row '
+      f'{row} (both counted from 0) is {values[row, column]}. Correct it, or '
+      'leave it out (NaN, blank, ?) if it is not known.'
+    )
+  missing = np.isnan(values)
+  if not missing.any():
+    return values.astype(np.float32), ()
+  counts = np.maximum((~missing).sum(axis=0), 1)
+  means = np.where(missing, 0, values).sum(axis=0) / counts
+  filled = np.where(missing, means, values).astype(np.float32)
+  return filled, (
+    f'{missing.sum():,} of {values.size:,} feature values are missing, in '
+    f'{missing.any(axis=0).sum():,} of {values.shape[1]:,} columns: each is '
+    'the mean of its column.',
+  )
 
 
 def check_names(where: str, names: Sequence[str]) -> None:
@@ -237,10 +257,27 @@ def check_names(where: str, names: Sequence[str]) -> None:
       )
 
 
-def no_header_error(path, line, names) -> ValueError:
+def no_header_error(path, line, names) -> errors.UserError:
   """Returns the error for a first line that holds cells, not names."""
   return errors.UserError(
     f'{path}:{line}: there is no header: the first line holds '
-    f'{listing(map(quote, names), SHOWN)}. Add a line before it that names '
-    'the columns (a name is no number and no label).'
+    f'{text.listing(map(text.quote, names), text.SHOWN)}. Add a line before it '
+    'that names the columns (a name is no number and no label).'
   )
+
+
+def encoding_error(
+  path: os.PathLike | str, what: str = 'the file'
+) -> errors.UserError:
+  """Returns the error for a file that is not UTF-8, with the line."""
+  with open(path, 'rb') as file:
+    for number, line in enumerate(file, 1):
+      try:
+        line.decode('utf-8')
+      except UnicodeDecodeError as error:
+        byte = line[error.start]
+        return errors.UserError(
+          f'{path}:{number}: byte 0x{byte:02x} is not UTF-8 text. Save '
+          f'{what} in UTF-8.'
+        )
+  return errors.UserError(f'{path}:1: not UTF-8 text. Save {what} in UTF-8.')

@@ -14,7 +14,7 @@ from aubal_jax.datasets import dataset
 from aubal_jax.datasets import readers
 from aubal_jax.media import decode
 from aubal_jax.runs import errors
-from aubal_jax.tables.files import table
+from aubal_jax.runs import text
 
 LICENSE = (
   'Given by the authors for research, to those who signed their agreement. '
@@ -82,7 +82,7 @@ def read(
   left_out = set(found.label_names) - {*builder.info.metadata['label_names']}
   if left_out:
     logging.warning(
-      '%s: left out the labels %s.', name, table.listing(sorted(left_out))
+      '%s: left out the labels %s.', name, text.listing(sorted(left_out))
     )
   split = np.full(len(found), 'train') if found.split is None else found.split
   parts = {
@@ -141,5 +141,5 @@ def generate(
       'Skipped %d of %d images that do not decode: %s',
       len(failures),
       len(rows),
-      table.listing(failures.values()),
+      text.listing(failures.values()),
     )

@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 
 from aubal_jax.runs import errors
+from aubal_jax.runs import text
 from aubal_jax.tables.files import table
 
 
@@ -42,7 +43,7 @@ def read(path: os.PathLike | str) -> table.Table:
   if len(sheets) != 1 or len(sheets[0][1]) < 2:
     raise errors.UserError(
       f'{path}: one sheet with column names and rows is read, and there are '
-      f'{len(sheets)} with any: {table.listing(repr(t) for t, _ in sheets)}. '
+      f'{len(sheets)} with any: {text.listing(repr(t) for t, _ in sheets)}. '
       'Save the sheet of the AUs as CSV.'
     )
   (header_line, names), *rows = sheets[0][1]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from aubal_jax.runs import errors
+from aubal_jax.runs import text
 from aubal_jax.tables.files import table
 
 CHUNK_ROWS = 1 << 10  # Rows held as lists at a time: few enough for the cache.
@@ -39,7 +40,7 @@ def read(path: pathlib.Path) -> table.Table:
     with open(path, encoding='utf-8-sig', newline='') as file:
       return _read_rows(path, _numbered_rows(path, file))
   except UnicodeDecodeError:
-    raise _encoding_error(path) from None
+    raise table.encoding_error(path, 'the table as CSV') from None
 
 
 def _numbered_rows(path, file) -> Iterator[tuple[int, list[str]]]:
@@ -71,7 +72,7 @@ def _read_rows(path, rows) -> table.Table:
     raise table.no_header_error(path, header_line, names)
   if len(names) == 1 and any(mark in names[0] for mark in ';\t|'):
     raise errors.UserError(
-      f'{path}:{header_line}: the only column name is {table.quote(names[0])}. '
+      f'{path}:{header_line}: the only column name is {text.quote(names[0])}. '
       'Columns are separated by commas: save the table with commas.'
     )
   table.check_names(f'{path}:{header_line}', names)
@@ -120,30 +121,11 @@ def _check_widths(path, lines, rows, width):
   """Raises UserError if a row has not `width` cells."""
   if set(map(len, rows)) == {width}:
     return
-  bad = [n for n, row in enumerate(rows) if len(row) != width]
   raise table.finding_error(
     path,
-    [lines[n] for n in bad[: table.SHOWN]],
-    [
-      f'{len(rows[n])} cells {table.quote(",".join(rows[n]))}'
-      for n in bad[: table.SHOWN]
-    ],
-    len(bad),
+    [n for n, row in enumerate(rows) if len(row) != width],
+    lines.__getitem__,
+    lambda n: f'{len(rows[n])} cells {text.quote(",".join(rows[n]))}',
     f'A row has as many cells as there are columns, {width}. Add or remove '
     'cells; a comma inside a cell wants quotes around the cell.',
   )
-
-
-def _encoding_error(path) -> ValueError:
-  """Returns the error for a file that is not UTF-8, with the line."""
-  with open(path, 'rb') as file:
-    for number, line in enumerate(file, 1):
-      try:
-        line.decode('utf-8')
-      except UnicodeDecodeError as error:
-        byte = line[error.start]
-        return errors.UserError(
-          f'{path}:{number}: byte 0x{byte:02x} is not UTF-8 text. Save the '
-          'table as CSV in UTF-8.'
-        )
-  return errors.UserError(f'{path}:1: not UTF-8 text. Save the table in UTF-8.')
