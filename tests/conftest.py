@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import pathlib
 import shutil
 import tempfile
 
@@ -11,13 +12,11 @@ os.environ['XLA_FLAGS'] = (
 )
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '2'
 os.environ['MPLBACKEND'] = 'agg'
-# Equal programs are compiled once a session, by its workers and subprocesses:
-# a worker of pytest-xdist has the folder from its parent, which deletes it.
-os.environ['JAX_COMPILATION_CACHE_DIR'] = (
-  os.environ['JAX_COMPILATION_CACHE_DIR']
-  if 'PYTEST_XDIST_WORKER' in os.environ
-  else tempfile.mkdtemp(prefix='aubal_jax_tests_')
-)
+# Equal programs are compiled once a session, by its workers (of pytest-xdist)
+# and subprocesses together; or once, if the variable names a folder that stays.
+os.environ['JAX_COMPILATION_CACHE_DIR'] = os.environ.get(
+  'JAX_COMPILATION_CACHE_DIR'
+) or tempfile.mkdtemp(prefix='aubal_jax_tests_')
 os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
 
 import jax
@@ -26,10 +25,10 @@ from hypothesis import settings
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
-if 'PYTEST_XDIST_WORKER' not in os.environ:
-  atexit.register(
-    shutil.rmtree, os.environ['JAX_COMPILATION_CACHE_DIR'], ignore_errors=True
-  )
+IS_WORKER = 'PYTEST_XDIST_WORKER' in os.environ
+_CACHE = pathlib.Path(os.environ['JAX_COMPILATION_CACHE_DIR'])
+if _CACHE.name.startswith('aubal_jax_tests_') and not IS_WORKER:
+  atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
 
 # Examples are drawn anew on a developer's machine, the same ones in CI.
 settings.register_profile('default', deadline=None, print_blob=True)
@@ -54,7 +53,7 @@ def pytest_collection_modifyitems(config, items):
   items[:] = [item for item in items if not item.get_closest_marker('long')]
   config.hook.pytest_deselected(items=left_out)
   config.stash[_NUM_LEFT_OUT] = len(left_out)
-  if 'PYTEST_XDIST_WORKER' in os.environ:
+  if IS_WORKER:
     config.workeroutput['num_left_out'] = len(left_out)
 
 

@@ -88,7 +88,7 @@ def start(folder, name):
 
 def end(process):
   """Waits for a process that should end well."""
-  _, said = process.communicate(timeout=300)
+  _, said = process.communicate(timeout=1200)
   assert process.returncode == 0, said
 
 
