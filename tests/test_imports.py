@@ -14,7 +14,7 @@ ROOT = pathlib.Path(aubal_jax.__file__).parent
 # What each room may import of ours beside itself: one direction.
 MAY_IMPORT = {
   'runs': set(),
-  'settings': set(),
+  'settings': {'runs'},
   'tables': {'runs'},
   'balancing': {'runs', 'tables'},
   'resampling': {'runs', 'tables', 'balancing'},
