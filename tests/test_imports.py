@@ -23,7 +23,7 @@ MAY_IMPORT = {
   'batches': {'runs', 'tables'},
   'scoring': {'runs'},
   'network': {'runs', 'media', 'batches'},
-  'report': {'runs', 'tables'},
+  'report': {'runs', 'tables', 'scoring'},
   'stages': {
     *('runs', 'tables', 'balancing', 'resampling', 'media', 'datasets'),
     *('batches', 'scoring', 'network', 'report'),

@@ -150,6 +150,35 @@ def key(variable, name):
   )
 
 
+def chips(names):
+  """Returns names, each on a ground of its own."""
+  return ''.join(f'<span class="chip">{text(name)}</span>' for name in names)
+
+
+def tiles(entries):
+  """Returns the main numbers, large: entries are (number, note...), HTML."""
+  out = ''
+  for figure, *notes in entries:
+    lines = ''.join(f'<span>{note}</span>' for note in notes)
+    out += f'<div class="tile"><b>{figure}</b>{lines}</div>'
+  return f'<div class="tiles">{out}</div>' if out else ''
+
+
+def lead(content):
+  """Returns a paragraph of what is read first; HTML."""
+  return f'<p class="lead">{content}</p>'
+
+
+def soft(content):
+  """Returns a paragraph of what is beside the point; HTML."""
+  return f'<p class="soft">{content}</p>'
+
+
+def section(title, content):
+  """Returns HTML under a heading, which is text."""
+  return f'<h2>{text(title)}</h2>\n{content}'
+
+
 def table(caption, columns, rows, *, foot=()):
   """Returns a table that scrolls within itself; its first column heads rows.
 
@@ -194,6 +223,12 @@ def fold(summary, content, *, is_open=False):
   return (
     f'<details{state}><summary>{text(summary)}</summary>\n{content}\n</details>'
   )
+
+
+def settings(values):
+  """Returns names and values of settings as a table, folded."""
+  rows = [[text(name), ('left', text(v))] for name, v in values.items()]
+  return fold('Settings', table('As given.', ('setting', 'value'), rows))
 
 
 def image(pixels, *, alt, side=160, lossy=False):

@@ -1,16 +1,71 @@
 """report.html: one page that shows a whole run, to be sent around."""
 
+import dataclasses
+import math
+from collections.abc import Mapping
+from collections.abc import Sequence
+
 import numpy as np
 
 from aubal_jax.report import html
-from aubal_jax.report import lead
 from aubal_jax.report import scores
 from aubal_jax.report import sections
 from aubal_jax.runs import files
+from aubal_jax.tables import labelsets as labelsets_lib
 
 
-def describe_plan(plan, labels):
-  """Counts what a plan holds, for `write_page`.
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """What a page shows; what is None or empty is not there yet.
+
+  Attributes:
+    labelsets: content of labelsets.json: `images`, `labelsets`,
+      `label_names`, `class_counts`, `grown`, `largest`.
+    plan: from `describe_plan`; None: solution's counts are shown.
+    solution: content of solution.json.
+    contact: contact sheet entries, dicts of `original` uint8[H, W, C] (C 1 or
+      3), `augmented` (a list of the same), `labels` (names) and `name`.
+    metrics: the lines of metrics.jsonl, dicts.
+    report: content of report.json; see `summary.summarise`.
+    title: of the page.
+    settings: names and values to list at the end, such as the configuration.
+  """
+
+  labelsets: Mapping | None = None
+  plan: Mapping | None = None
+  solution: Mapping | None = None
+  contact: Sequence[Mapping] = ()
+  metrics: Sequence[Mapping] = ()
+  report: Mapping | None = None
+  title: str = 'Balance, augment, train'
+  settings: Mapping | None = None
+
+  @property
+  def after(self) -> Sequence[int] | None:
+    """L counts of the labels in the plan; None where there is no plan."""
+    if self.plan is not None:
+      return self.plan['class_counts']
+    return self.solution and self.solution['class_counts_after']
+
+  @property
+  def images(self) -> tuple[int, int]:
+    """Training images, and rows of the plan."""
+    before = after = self.labelsets['images']
+    if self.plan is not None:
+      after = self.plan['images']
+    elif self.solution is not None:
+      after = self.solution['images_after']
+    return before, after
+
+  @property
+  def mean_irs(self) -> tuple[float, float]:
+    """MeanIR before and after; NaN where no label has a positive."""
+    counts = self.labelsets['class_counts'], self.after
+    return tuple(map(labelsets_lib.mean_ir, counts))
+
+
+def describe_plan(plan, labels) -> dict:
+  """Counts what a plan holds, for a `Run`.
 
   Args:
     plan: a Plan: source int[M], augment bool[M], labels uint8[M, L] or None.
@@ -32,100 +87,191 @@ def describe_plan(plan, labels):
   }
 
 
-def write_page(
-  path,
-  *,
-  labelsets=None,
-  plan=None,
-  solution=None,
-  contact=(),
-  metrics=(),
-  report=None,
-  title='Balance, augment, train',
-  settings=None,
-):
+# Title; field of `Run` that it needs, and the task that makes that; contents.
+_SECTIONS = (
+  (
+    'Images that show each label', 'labelsets', 'balance',
+    lambda run: sections.class_counts(run.labelsets, run.after, run.images),
+  ),
+  (
+    'Convergence of the balance', 'solution', 'balance',
+    lambda run: sections.convergence(run.solution),
+  ),
+  (
+    'Originals and what training sees of them', 'contact', 'balance',
+    lambda run: sections.contact_sheet(run.contact),
+  ),
+  (
+    'Learning curves', 'metrics', 'train',
+    lambda run: scores.learning(run.metrics, run.report),
+  ),
+  (
+    'F1 of each label', 'report', 'evaluate',
+    lambda run: scores.scores(run.report),
+  ),
+  (
+    'Labelsets', 'labelsets', 'balance',
+    lambda run: sections.labelsets(run.labelsets),
+  ),
+)  # fmt: skip
+# What a plan may be without for ever.
+_NEVER = {
+  'solution': 'This plan was made without solving anything.',
+  'contact': 'There are no images, or no row of the plan is augmented.',
+}
+
+
+def write_page(path, run: Run) -> None:
   """Writes report.html: style, curves and images inside, nothing outside.
 
-  What is None or empty is left out, with a line saying which task makes it.
-  Equal arguments give an equal file.
+  What is not there yet is left out, with a line saying which task makes it.
+  Equal runs give an equal file.
 
   Args:
     path: where the page is written, whole or not at all.
-    labelsets: content of labelsets.json: `images`, `labelsets`,
-      `label_names`, `class_counts`, `grown`, `largest`.
-    plan: from `describe_plan`; None: solution's counts are shown.
-    solution: content of solution.json.
-    contact: contact sheet entries, dicts of `original` uint8[H, W, C] (C 1 or
-      3), `augmented` (a list of the same), `labels` (names) and `name`.
-    metrics: the lines of metrics.jsonl, dicts; see train_log.TrainLog.
-    report: content of report.json; see `summary.summarise`.
-    title: of the page.
-    settings: names and values to list at the end, such as the configuration.
+    run: what it shows.
 
   Raises:
     UserError: an image is not uint8 with 1 or 3 channels.
   """
-  after, images = None, None
-  if labelsets is not None:
-    images = labelsets['images'], labelsets['images']
-    if plan is not None:
-      after, images = plan['class_counts'], (images[0], plan['images'])
-    elif solution is not None:
-      after = solution['class_counts_after']
-      images = images[0], solution['images_after']
-  parts = [f'<h1>{html.text(title)}</h1>']
-  if labelsets is not None:
-    words = lead.describe_balance(labelsets, solution, after, images)
-    parts.append(f'<p class="lead">{words}</p>')
-  if report is not None:
-    words = lead.describe_scores(report)
-    parts.append(f'<p class="lead">{words}</p>')
-  parts.append(lead.tiles(labelsets, solution, after, images, report))
-
-  def add(there, name, make, *arguments, task, otherwise=None):
-    if there:
-      parts.append(make(*arguments))
-    elif otherwise and plan is not None:
-      parts.append(sections.absent(name, otherwise))
+  parts = [f'<h1>{html.text(run.title)}</h1>']
+  if run.labelsets is not None:
+    parts.append(html.lead(_describe_balance(run)))
+  if run.report is not None:
+    parts.append(html.lead(scores.describe(run.report)))
+  parts.append(html.tiles(_tiles(run)))
+  if run.labelsets is not None and run.labelsets.get('sources'):
+    content = sections.sources(run.labelsets)
+    parts.append(html.section('Where the images come from', content))
+  for title, field, task, make in _SECTIONS:
+    if getattr(run, field):
+      content = make(run)
+    elif field in _NEVER and run.plan is not None:
+      content = html.soft(_NEVER[field])
     else:
-      parts.append(sections.missing(name, task))
-
-  if labelsets is not None and labelsets.get('sources'):
-    parts.append(
-      sections.sources(labelsets['label_names'], labelsets['sources'])
-    )
-  add(
-    labelsets,
-    'Images that show each label',
-    lambda x: sections.class_counts(
-      x['label_names'], x['class_counts'], after, images
-    ),
-    labelsets,
-    task='balance',
-  )
-  add(
-    solution,
-    'Convergence of the balance',
-    sections.convergence,
-    solution,
-    task='balance',
-    otherwise='This plan was made without solving anything.',
-  )
-  add(
-    contact,
-    'Originals and what training sees of them',
-    sections.contact_sheet,
-    contact,
-    task='balance',
-    otherwise='There are no images, or no row of the plan is augmented.',
-  )
-  name = 'Learning curves'
-  add(metrics, name, sections.learning, metrics, report, task='train')
-  add(report, 'F1 of each label', scores.scores, report, task='evaluate')
-  add(labelsets, 'Labelsets', sections.labelsets, labelsets, task='balance')
-  if settings:
-    rows = [[html.text(k), ('left', html.text(v))] for k, v in settings.items()]
-    content = html.table('As given.', ('setting', 'value'), rows)
-    parts.append(html.fold('Settings', content))
+      content = html.soft(
+        f'Not there yet: the task <code>{task}</code> makes it '
+        f'(<code>--config.task={task}</code>).'
+      )
+    parts.append(html.section(title, content))
+  if run.settings:
+    parts.append(html.settings(run.settings))
   with files.write_atomically(path) as file:
-    file.write(html.document(title, parts))
+    file.write(html.document(run.title, parts))
+
+
+def _describe_balance(run) -> str:
+  """Returns sentences on the balance: what was done, what came of it; HTML."""
+  labelsets, solution, images = run.labelsets, run.solution, run.images
+  out = (
+    f'{html.count(images[0], "training image")} '
+    f'{"shows" if images[0] == 1 else "show"} '
+    f'{html.count(len(labelsets["label_names"]), "label")} in '
+    f'{html.count(labelsets["labelsets"], "combination")}.'
+  )
+  if run.after is None:
+    return out
+  changed = list(run.after) != list(labelsets['class_counts'])
+  if images[0] == images[1] and not changed:
+    out += ' Nothing was added or left out.'
+  else:
+    out += f' {_change(*images)}'
+    before, after = run.mean_irs
+    if not any(map(math.isnan, run.mean_irs)):
+      out += f'; the mean imbalance ratio went from {before:.2f} to {after:.2f}'
+    out += '.'
+  out += _method(labelsets.get('plan', {}))
+  if solution is None:
+    return out
+  start, end, whole = (
+    html.value(solution[name])
+    for name in ('value_start', 'value', 'rounded_value')
+  )
+  out += (
+    f' The objective went from {start} to {end}. The gap, by which a choice '
+    'within the limits can be better at most, the price of added images '
+    f'counted, is proved to be {_gap(solution["gap"])} for this solution, and '
+    f'{_gap(solution["rounded_gap"])} for the whole images made of it '
+    f'(objective {whole}).'
+  )
+  if list(run.after) != list(solution['class_counts_after']):
+    out += (
+      ' The plan in this folder is not that choice: it draws as many rows at '
+      'random, as a control.'
+    )
+  if not solution['converged']:
+    out += ' The solver stopped before the gap that was asked for.'
+  return out
+
+
+def _method(plan):
+  """Returns what plan a method that solves nothing made, HTML."""
+  if plan.get('method', 'none') in ('aubal', 'none'):
+    return ''
+  facts = [f'{html.count(plan["added"], "row")} added']
+  if plan['mixed']:
+    facts.append(f'{html.number(plan["mixed"])} of them mixed of two')
+  if plan['left_out']:
+    facts.append(f'{html.count(plan["left_out"], "image")} in no row')
+  out = (
+    f' The plan is that of <code>{html.text(plan["method"])}</code>: '
+    f'{", ".join(facts)}.'
+  )
+  if plan['epochs'] > 1:
+    out += (
+      f' It is drawn anew for each of {html.number(plan["epochs"])} epochs, '
+      'and its numbers are those of all of them.'
+    )
+  return out
+
+
+def _change(before, after):
+  """Returns what balancing did to the number of images."""
+  if before == after:
+    return 'Balancing kept the number of images'
+  share = f' ({100 * (after - before) / before:+.0f} %)' if before else ''
+  verb = 'added' if after > before else 'left out'
+  return f'Balancing {verb} {html.count(abs(after - before), "image")}{share}'
+
+
+def _gap(gap):
+  """Returns a relative gap as a percentage, rounded up, as it is a bound."""
+  percent = 100 * max(gap, 0.0)
+  if percent == 0:
+    return '0 %'
+  if percent < 0.001:
+    return 'below 0.001 %'
+  digits = max(1, -math.floor(math.log10(percent)))
+  # 0.2 is 0.2, though 100 times 0.002 may come out above it.
+  up = math.ceil(percent * 10**digits * (1 - 1e-9)) / 10**digits
+  return f'{up:.{digits}f} %'
+
+
+def _tiles(run):
+  """Yields the main numbers, each with what it is."""
+  if run.labelsets is not None:
+    before, after = run.images
+    if after != before:
+      noun = 'image' if abs(after - before) == 1 else 'images'
+      yield f'{after - before:+,}', f'{noun} by balancing'
+    else:
+      noun = 'training image' if before == 1 else 'training images'
+      yield html.number(before), noun
+    if run.after is not None and not any(map(math.isnan, run.mean_irs)):
+      before, after = run.mean_irs
+      yield f'{before:.2f} → {after:.2f}', 'MeanIR (1 is balanced)'
+  if run.solution is not None:
+    yield (
+      _gap(run.solution['gap']),
+      'certified gap of the solution: how far from the best, at most, price '
+      'included',
+      f'of the whole images: {_gap(run.solution["rounded_gap"])}',
+    )
+  if run.report is not None:
+    floors = run.report['floors']
+    yield (
+      f'{run.report["f1_macro"]:.3f}',
+      f'F1 macro, {html.text(run.report["split"])}',
+      f'floors: {floors["all_positive"]["f1_macro"]:.3f} all positive, '
+      f'{floors["all_negative"]["f1_macro"]:.3f} all negative',
+    )

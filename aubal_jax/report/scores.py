@@ -1,14 +1,128 @@
-"""The section on scores: F1 of each label, beside its floor and interval."""
+"""What training came to: learning curves, and scores beside their floors."""
+
+import math
 
 from aubal_jax.report import html
+from aubal_jax.report import plots
+from aubal_jax.scoring import summary
 
-# Score of all labels together -> its heading.
-_TOTALS = {
-  'f1_macro': 'F1 macro',
-  'f1_micro': 'F1 micro',
-  'accuracy': 'accuracy',
-  'awc': 'AWC',
-}
+
+def describe(report) -> str:
+  """Returns sentences on the scores and what they are worth, HTML."""
+  interval = report.get('f1_macro_interval')
+  level = f'{100 * report["bootstrap"]["confidence"]:.0f} %'
+  f1 = report['f1_macro']
+  yes = report['floors']['all_positive']['f1_macro']
+  no = report['floors']['all_negative']
+  noun = f'{html.text(report["split"])} image'
+  out = (
+    f'On {html.count(report["num_images"], noun)} the '
+    f'network reaches F1 macro <b>{f1:.3f}</b>'
+  )
+  if not _has_positives(report):
+    return (
+      f'{out}: no label has a positive among them, so F1 is 0 by definition '
+      'and says nothing.'
+    )
+  if interval:
+    out += f' ({level} interval {interval[0]:.3f} to {interval[1]:.3f})'
+  out += (
+    f', {report["tuned"]["f1_macro"]:.3f} with tuned thresholds. Saying yes '
+    f'to everything would score {yes:.3f}, no to everything '
+    f'{no["f1_macro"]:.3f}: '
+  )
+  if f1 <= yes:
+    out += (
+      'at threshold 0.5 it is <b>no better than that floor</b>, so these '
+      'scores show nothing learnt.'
+    )
+  elif interval and interval[0] <= yes:
+    out += (
+      'it is above both floors, but the interval still reaches down to one.'
+    )
+  elif interval:
+    out += 'it is above both floors, and so is the whole interval.'
+  else:
+    out += 'it is above both floors.'
+  out += (
+    f' Accuracy is {report["accuracy"]:.3f}, where no to everything already '
+    f'has {no["accuracy"]:.3f}.'
+  )
+  return out
+
+
+def learning(lines, report):
+  """Loss and validation F1, and how busy the input kept the devices."""
+  training = [x for x in lines if 'loss' in x]
+  validation = [
+    (x['step'], x['validation']['f1_macro']) for x in lines if 'validation' in x
+  ]
+  if not training and not validation:
+    return html.soft('Neither a training loss nor a validation was logged.')
+  step = floor = None
+  floor_name = ''
+  if report is not None:
+    step, floor = report.get('step'), report['floors']['all_positive']
+    floor = floor['f1_macro']
+    # That of validation is known only where validation was evaluated.
+    on = '' if report['split'] == 'validation' else f' on {report["split"]}'
+    floor_name = f'floor{on}: all positive'
+  best = max(validation, key=_quality, default=None)
+  alt = 'Validation F1 macro against training steps'
+  if training:
+    alt = (
+      'Training loss and validation F1 macro against training steps; loss from '
+      f'{training[0]["loss"]:.3f} to {training[-1]["loss"]:.3f}'
+    )
+  if best:
+    alt += f'; F1 macro {best[1]:.3f} at best'
+  facts = ', '.join(_learning_facts(training, best))
+  return html.plot(
+    plots.learning(
+      training, validation, floor=floor, floor_name=floor_name, chosen=step
+    ),
+    alt=alt + '.',
+    caption=facts[0].upper() + facts[1:] + '.',
+  )
+
+
+def _quality(point):
+  """What (step, F1 macro) is ordered by: as checkpoints are, newest of equals.
+
+  A NaN is worse than any number.
+  """
+  step, f1 = point
+  return (-math.inf if math.isnan(f1) else f1, step)
+
+
+def _learning_facts(training, best):
+  """Yields what the curves come to; HTML."""
+  if training:
+    last = training[-1]
+    yield html.count(last['step'], 'step')
+    if last.get('epoch') is not None:
+      yield f'{last["epoch"]:.1f} epochs'
+    if last.get('learning_rate') is not None:
+      yield f'learning rate {last["learning_rate"]:.3g}'
+  else:
+    yield 'no training loss was logged (see <code>train.log_every_steps</code>)'
+  rate = _median([x.get('images_per_second') for x in training])
+  if rate is not None:
+    yield f'{html.number(rate)} images/s (median)'
+  wait = _median([x.get('input_wait_fraction') for x in training])
+  if wait is not None:
+    yield f'{100 * wait:.0f} % of the time waiting for input'
+  if best:
+    yield (
+      f'best validation F1 macro {best[1]:.3f} at step {html.number(best[0])}'
+    )
+  else:
+    yield 'no validation was logged'
+
+
+def _median(values):
+  values = sorted(x for x in values if x is not None)
+  return values[len(values) // 2] if values else None
 
 
 def _f1_cells(f1, interval, floor):
@@ -22,6 +136,12 @@ def _f1_cells(f1, interval, floor):
   ]
 
 
+def _beside_f1():
+  """Returns the scores of each label that follow F1 and its threshold."""
+  scores = summary.scores_in('report.html', of_label=True)
+  return [score for score in scores if score.name != 'f1']
+
+
 def _f1_row(name, entry):
   """Returns the cells of one label in the table of F1."""
   tuned = entry['tuned']
@@ -33,11 +153,11 @@ def _f1_row(name, entry):
     *_f1_cells(entry['f1'], interval, entry['f1_all_positive']),
     html.number(tuned['f1'], 3),
     f'{tuned["threshold"]:.3g}',
-    *(html.number(entry[k], 3) for k in ('precision', 'recall', 'auc', 'ap')),
+    *(html.number(entry[score.name], 3) for score in _beside_f1()),
   ]
 
 
-def has_positives(report):
+def _has_positives(report):
   """Returns whether any label has a positive among the images scored."""
   return len(report['labels_without_positives']) < len(report['label_names'])
 
@@ -47,15 +167,15 @@ def scores(report):
   level = f'{100 * report["bootstrap"]["confidence"]:.0f} %'
   columns = ('label', 'positives', 'F1', f'{level} interval', '0 to 1')
   columns += ('floor', 'F1 tuned', 'threshold')
-  columns += ('precision', 'recall', 'AUC', 'AP')
+  columns += tuple(score.title for score in _beside_f1())
   rows = [_f1_row(n, report['per_label'][n]) for n in report['label_names']]
   macro = _f1_cells(
     report['f1_macro'],
-    report.get('f1_macro_interval') if has_positives(report) else None,
+    report.get('f1_macro_interval') if _has_positives(report) else None,
     report['floors']['all_positive']['f1_macro'],
   )
   tuned = html.number(report['tuned']['f1_macro'], 3)
-  foot = [['F1 macro', '', *macro, tuned, *[''] * 5]]
+  foot = [['F1 macro', '', *macro, tuned, '', *('' for _ in _beside_f1())]]
   caption = (
     f'{html.text(report["split"]).capitalize()} split, '
     f'{html.count(report["num_images"], "image")}. F1, precision and recall at '
@@ -64,18 +184,18 @@ def scores(report):
   )
   return '\n'.join(
     [
-      '<h2>F1 of each label</h2>',
       html.table(caption, columns, rows, foot=foot),
       _floors(report),
-      *(f'<p class="soft">{note}</p>' for note in _notes(report)),
+      *map(html.soft, _notes(report)),
     ]
   )
 
 
 def _floors(report):
   """Returns the table of the run beside the two constant predictors."""
+  totals = summary.scores_in('report.html')
   rows = [
-    [html.text(name), *(html.number(x[key], 3) for key in _TOTALS)]
+    [html.text(name), *(html.number(x[score.name], 3) for score in totals)]
     for name, x in (
       ('this run, threshold 0.5', report),
       ('this run, tuned thresholds', report['tuned']),
@@ -85,17 +205,9 @@ def _floors(report):
   ]
   return html.table(
     'All labels together, beside predictors that have learnt nothing.',
-    ('', *_TOTALS.values()),
+    ('', *(score.title for score in totals)),
     rows,
   )
-
-
-_TOTALS = {
-  'f1_macro': 'F1 macro',
-  'f1_micro': 'F1 micro',
-  'accuracy': 'accuracy',
-  'awc': 'AWC',
-}
 
 
 def _notes(report):

@@ -174,6 +174,14 @@ def legend(figure, axes, loc='outside upper right', **options):
     figure.legend(handles.values(), handles, loc=loc, **options)
 
 
+def ring(ax, x, y, *, size, width, color=MARK, **options):
+  """Draws a ring around the point that is chosen."""
+  ax.plot(
+    x, y, 'o', color=color, markersize=size, markerfacecolor='none',
+    markeredgewidth=width, **options,
+  )  # fmt: skip
+
+
 def hide(axes):
   """Leaves out axes that have nothing to show."""
   for ax in axes:

@@ -66,11 +66,16 @@ class Confusion:
       UserError: shapes differ, a label is neither 0 nor 1, or a probability
         of a known entry is not a number.
     """
-    probability, label, known = check_entries(probability, label, known)
-    tp, fp, fn, tn = decisions(probability, label, known, thresholds)
-    return cls(
-      *(np.count_nonzero(x, axis=0).astype(np.int64) for x in (tp, fp, fn, tn))
-    )
+    entries = check_entries(probability, label, known)
+    return cls.from_decisions(decisions(*entries, thresholds))
+
+  @classmethod
+  def from_decisions(cls, decided):
+    """Counts (tp, fp, fn, tn), bool[N, L] each, as `decisions` has them."""
+    return cls(*(x.sum(axis=0, dtype=np.int64) for x in decided))
+
+  def _counts(self):
+    return self.tp, self.fp, self.fn, self.tn
 
   def __add__(self, other):
     """Returns the counts of both parts together."""
@@ -82,12 +87,8 @@ class Confusion:
         f'{self.tp.shape[-1]} and the other {other.tp.shape[-1]}: count both '
         'over the same label columns.'
       )
-    return Confusion(
-      self.tp + other.tp,
-      self.fp + other.fp,
-      self.fn + other.fn,
-      self.tn + other.tn,
-    )
+    pairs = zip(self._counts(), other._counts(), strict=True)
+    return Confusion(*(mine + theirs for mine, theirs in pairs))
 
   @property
   def positives(self):
@@ -156,12 +157,7 @@ class Confusion:
 
   def pooled(self):
     """Returns the counts summed over labels, as one label: int64[..., 1]."""
-    return Confusion(
-      *(
-        x.sum(axis=-1, keepdims=True)
-        for x in (self.tp, self.fp, self.fn, self.tn)
-      )
-    )
+    return Confusion(*(x.sum(axis=-1, keepdims=True) for x in self._counts()))
 
   def all_negative(self):
     """Returns the counts of a predictor that never says yes: the one floor."""
@@ -264,28 +260,24 @@ def tune_thresholds(probability, label, known=None):
   Raises:
     UserError: as `check_entries`.
   """
-  probability, label, known = check_entries(probability, label, known)
+  entries = check_entries(probability, label, known)
+  columns = zip(*(x.T for x in entries), strict=True)
   return np.array(
-    [
-      _tune_one(
-        probability[known[:, i], i].astype(np.float64),
-        label[known[:, i], i],
-      )
-      for i in range(label.shape[1])
-    ],
+    [_tune_one(p[k].astype(np.float64), truth[k]) for p, truth, k in columns],
     np.float64,
   )
 
 
-def roc_auc(probability, label, known=None):
+def roc_auc(probability, label, known):
   """Area under the ROC curve per label, over the known entries.
 
-  Args and raises: as `tune_thresholds`.
+  Args:
+    probability, label, known: as `check_entries` returns them.
 
   Returns:
     L floats; None for a label without a positive or without a negative.
   """
-  return _per_label(_auc, probability, label, known, needs_negative=True)
+  return _ranked(_auc, probability, label, known, needs_negative=True)
 
 
 def _auc(label, probability):
@@ -298,33 +290,26 @@ def _auc(label, probability):
   return above / (positives * (len(label) - positives))
 
 
-def average_precision(probability, label, known=None):
+def average_precision(probability, label, known):
   """Average precision per label, sum_k (R_k - R_{k-1}) P_k, where known.
 
-  Args and raises: as `tune_thresholds`.
+  Args:
+    probability, label, known: as `check_entries` returns them.
 
   Returns:
     L floats; None for a label without a positive.
   """
   from sklearn import metrics as sk_metrics
 
-  return _per_label(
-    sk_metrics.average_precision_score,
-    probability,
-    label,
-    known,
-    needs_negative=False,
-  )
+  score = sk_metrics.average_precision_score
+  return _ranked(score, probability, label, known, needs_negative=False)
 
 
-def _per_label(score, probability, label, known, *, needs_negative):
+def _ranked(score, probability, label, known, *, needs_negative):
   """Returns [score(label, probability)] per label, None where undefined."""
-  probability, label, known = check_entries(probability, label, known)
   scores = []
-  for i in range(label.shape[1]):
-    truth = label[known[:, i], i]
-    if not truth.any() or (needs_negative and truth.all()):
-      scores.append(None)
-    else:
-      scores.append(float(score(truth, probability[known[:, i], i])))
+  for p, truth, k in zip(probability.T, label.T, known.T, strict=True):
+    truth = truth[k]
+    defined = truth.any() and not (needs_negative and truth.all())
+    scores.append(float(score(truth, p[k])) if defined else None)
   return scores

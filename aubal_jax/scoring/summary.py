@@ -1,8 +1,11 @@
-"""What predictions are worth: the content of report.json.
+"""The list of scores, and what predictions are worth: report.json.
 
 Confidence intervals come from resampling whole groups (subjects, videos), since
 the images of one subject are not independent of each other.
 """
+
+import typing
+from collections.abc import Callable
 
 import numpy as np
 
@@ -10,8 +13,53 @@ from aubal_jax.runs import errors
 from aubal_jax.scoring import bootstrap
 from aubal_jax.scoring import metrics
 
-# The scores of a set of labels, as Confusion calls them.
-SUMMARY = ('f1_macro', 'f1_macro_present', 'f1_micro', 'accuracy', 'awc')
+# Where a score is a column: report.json; report.html; what validation finds
+# (metrics.jsonl, checkpoints, the table of a search); compare.csv and its page.
+PLACES = ('report.json', 'report.html', 'validation', 'comparison')
+
+
+class Score(typing.NamedTuple):
+  """A score, and where it stands.
+
+  Attributes:
+    name: in files; of one at a threshold that of the property of `Confusion`.
+    title: on pages.
+    places: of PLACES.
+    of_label: whether each label has one; else all labels together.
+    ranking: function of (probability, label, known) that returns L scores,
+      None where undefined, of which that of all labels is the mean. None: the
+      score is one of decisions at a threshold.
+  """
+
+  name: str
+  title: str
+  places: tuple[str, ...] = PLACES
+  of_label: bool = False
+  ranking: Callable | None = None
+
+
+# In order of the columns. What ranks all labels has neither the intervals nor
+# the floors of a report: it is in comparisons alone.
+SCORES = (
+  Score('f1_macro', 'F1 macro'),
+  Score('f1_macro_present', 'F1 macro, labels with a positive', PLACES[:1]),
+  Score('f1_micro', 'F1 micro'),
+  Score('accuracy', 'accuracy', PLACES[:3]),
+  Score('auc_macro', 'AUC macro', PLACES[3:], ranking=metrics.roc_auc),
+  Score('map', 'mAP', PLACES[3:], ranking=metrics.average_precision),
+  Score('awc', 'AWC'),
+  Score('precision', 'precision', of_label=True),
+  Score('recall', 'recall', of_label=True),
+  Score('f1', 'F1', of_label=True),
+  Score('f1_skew_normalised', 'F1, skew-normalised', PLACES[:1], of_label=True),
+  Score('auc', 'AUC', of_label=True, ranking=metrics.roc_auc),
+  Score('ap', 'AP', of_label=True, ranking=metrics.average_precision),
+)
+
+
+def scores_in(place: str, *, of_label: bool = False) -> list[Score]:
+  """Returns the scores that stand in one of PLACES, in order."""
+  return [s for s in SCORES if place in s.places and s.of_label == of_label]
 
 
 def summarise(
@@ -63,25 +111,18 @@ def summarise(
   names = [str(name) for name in label_names]
   _check_summary(label, names, groups)
   unit = bootstrap.units(len(label), groups)
-  fitted = None  # float[2, L], where the thresholds are cross-fitted.
-  if thresholds is None:
-    half = bootstrap.halves(unit, seed)
-    fitted = _fit_halves(probability, label, known, half)
-    thresholds = metrics.tune_thresholds(probability, label, known)
-  used = thresholds if fitted is None else fitted[half]
-  decided = [
-    metrics.decisions(probability, label, known, t) for t in (0.5, used)
-  ]
+  entries = probability, label, known
+  used, tuned_at, of_halves = _thresholds(entries, thresholds, unit, seed)
+  decided = [metrics.decisions(*entries, t) for t in (0.5, used)]
   resampled = bootstrap.resample(decided, unit, num_resamples, seed)
-  plain, tuned = (metrics.Confusion(*(x.sum(0) for x in d)) for d in decided)
+  plain, tuned = map(metrics.Confusion.from_decisions, decided)
   tails = (1 - confidence) / 2, (1 + confidence) / 2
   per_label = _per_label(plain, resampled[0], tails)
-  for entry, beside in zip(
-    per_label, _per_label(tuned, resampled[1], tails), strict=True
-  ):
-    entry['tuned'] = beside
-  _add_thresholds(per_label, thresholds, fitted)
-  _add_ranking(per_label, probability, label, known)
+  beside = _per_label(tuned, resampled[1], tails)
+  for i, entry in enumerate(per_label):
+    entry |= {'tuned': beside[i], 'threshold': 0.5}
+    entry['tuned'] |= {'threshold': tuned_at[i], **of_halves[i]}
+  _add_ranking(per_label, entries)
   return {
     'split': split,
     'num_images': len(label),
@@ -92,7 +133,7 @@ def summarise(
       n for n, p in zip(names, plain.positives, strict=True) if not p
     ],
     'zero_division': 0,
-    'cross_fitted': fitted is not None,
+    'cross_fitted': thresholds is None,
     'bootstrap': {
       'unit': 'image' if groups is None else 'group',
       'num_units': int(unit.max()) + 1,
@@ -105,7 +146,7 @@ def summarise(
       'all_negative': _summary(plain.all_negative()),
       'all_positive': _summary(plain.all_positive()),
     },
-    'pooled': _pooled(plain, tuned, probability, label, known),
+    'pooled': _pooled(plain, tuned, entries),
     'per_label': dict(zip(names, per_label, strict=True)),
   }
 
@@ -129,15 +170,24 @@ def _check_summary(label, names, groups):
     )
 
 
-def _fit_halves(probability, label, known, half):
-  """Returns float64[2, L]: for each half the thresholds of the other."""
-  return np.stack(
-    [
-      metrics.tune_thresholds(
-        probability[half != h], label[half != h], known[half != h]
-      )
-      for h in (0, 1)
-    ]
+def _thresholds(entries, thresholds, unit, seed):
+  """Returns the thresholds of the tuned scores, and what is told of them.
+
+  Returns:
+    float[L], or [N, L] where they are fitted to halves; L numbers to use on new
+    images; L dicts, of `thresholds_of_halves` where there are such.
+  """
+  if thresholds is not None:
+    return thresholds, [*map(_threshold, thresholds)], [{} for _ in thresholds]
+  half = bootstrap.halves(unit, seed)
+  fitted = np.stack(
+    [metrics.tune_thresholds(*(x[half != h] for x in entries)) for h in (0, 1)]
+  )
+  whole = metrics.tune_thresholds(*entries)
+  return (
+    fitted[half],
+    [*map(_threshold, whole)],
+    [{'thresholds_of_halves': [*map(_threshold, two)]} for two in fitted.T],
   )
 
 
@@ -158,23 +208,27 @@ def _interval(samples, tails):
 
 def _summary(confusion, resampled=None, tails=()):
   """Returns the scores of all labels together, with intervals if resampled."""
-  entry = {name: _number(getattr(confusion, name)) for name in SUMMARY}
+  names = [score.name for score in scores_in('report.json')]
+  entry = {name: _number(getattr(confusion, name)) for name in names}
   if resampled is not None:
-    for name in SUMMARY:
-      samples = getattr(resampled, name)
-      entry[f'{name}_interval'] = _interval(samples, tails)
+    entry |= {
+      f'{name}_interval': _interval(getattr(resampled, name), tails)
+      for name in names
+    }
   return entry
 
 
 def _counts(confusion, i):
   """Returns counts and the scores made of them, for label number i."""
+  scores = [s.name for s in _of_label() if not s.ranking]
   return {
     **{k: int(getattr(confusion, k)[i]) for k in ('tp', 'fp', 'fn', 'tn')},
-    **{
-      k: _number(getattr(confusion, k)[i])
-      for k in ('precision', 'recall', 'f1', 'f1_skew_normalised')
-    },
+    **{k: _number(getattr(confusion, k)[i]) for k in scores},
   }
+
+
+def _of_label():
+  return scores_in('report.json', of_label=True)
 
 
 def _per_label(confusion, resampled, tails):
@@ -186,45 +240,27 @@ def _per_label(confusion, resampled, tails):
   return entries
 
 
-def _add_thresholds(per_label, thresholds, fitted):
-  """Writes into each entry which threshold made it.
-
-  Cross-fitted ones are two; `threshold` is then that of all images together,
-  the one to use on new images.
-  """
-  for i, entry in enumerate(per_label):
-    entry['threshold'] = 0.5
-    entry['tuned']['threshold'] = _threshold(thresholds[i])
-    if fitted is not None:
-      entry['tuned']['thresholds_of_halves'] = [
-        _threshold(x) for x in fitted[:, i]
-      ]
-
-
-def _add_ranking(per_label, probability, label, known):
+def _add_ranking(per_label, entries):
   """Writes into each entry what depends on no threshold, and the floor."""
-  for entry, auc, ap in zip(
-    per_label,
-    metrics.roc_auc(probability, label, known),
-    metrics.average_precision(probability, label, known),
-    strict=True,
-  ):
+  ranked = {s.name: s.ranking(*entries) for s in _of_label() if s.ranking}
+  for i, entry in enumerate(per_label):
     positives = entry['tp'] + entry['fn']
-    entries = positives + entry['fp'] + entry['tn']
-    entry['auc'], entry['ap'] = _number(auc), _number(ap)
-    entry['positives'], entry['known'] = positives, entries
+    known = positives + entry['fp'] + entry['tn']
+    entry |= {name: _number(values[i]) for name, values in ranked.items()}
+    entry |= {'positives': positives, 'known': known}
     # Of a predictor that says yes to everything; one that says no has 0.
     entry['f1_all_positive'] = _number(
-      2 * positives / (positives + entries) if positives else 0.0
+      2 * positives / (positives + known) if positives else 0.0
     )
 
 
-def _pooled(plain, tuned, probability, label, known):
+def _pooled(plain, tuned, entries):
   """Returns the entry of all known entries taken as one label."""
-  flat = [x[known][:, None] for x in (probability, label)]
-  entry = _counts(plain.pooled(), 0)
-  entry['tuned'] = _counts(tuned.pooled(), 0)
-  entry['threshold'] = 0.5
-  entry['auc'] = _number(metrics.roc_auc(*flat)[0])
-  entry['ap'] = _number(metrics.average_precision(*flat)[0])
-  return entry
+  *values, known = entries
+  flat = [x[known][:, None] for x in (*values, known)]
+  return {
+    **_counts(plain.pooled(), 0),
+    'tuned': _counts(tuned.pooled(), 0),
+    'threshold': 0.5,
+    **{s.name: _number(s.ranking(*flat)[0]) for s in _of_label() if s.ranking},
+  }

@@ -27,8 +27,7 @@ def run(inputs) -> None:
     if dataset.load_images is not None:
       contact = _contact_sheet(config, dataset, plan, inputs.some_images)
   metrics = log_lib.read_lines(path / 'metrics.jsonl')
-  page.write_page(
-    path / 'report.html',
+  run = page.Run(
     labelsets=_read(path / 'labelsets.json'),
     plan=described,
     solution=_read(path / 'solution.json'),
@@ -38,6 +37,7 @@ def run(inputs) -> None:
     title=_title(config),
     settings=stages.flatten(config.to_dict()),
   )
+  page.write_page(path / 'report.html', run)
   inputs.finish('report')
   print(f'report: {path / "report.html"}', flush=True)
   inputs.watch.lap('report')

@@ -11,10 +11,11 @@ from aubal_jax.runs import hosts
 from aubal_jax.runs import preemption
 from aubal_jax.runs import stages
 from aubal_jax.runs import workdir
+from aubal_jax.scoring import summary
 from aubal_jax.stages import logs
 
 # What validation finds of a state.
-SCORES = ('f1_macro', 'f1_micro', 'accuracy', 'awc')
+SCORES = tuple(score.name for score in summary.scores_in('validation'))
 
 
 def check(config) -> None:

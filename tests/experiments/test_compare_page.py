@@ -9,6 +9,7 @@ import pytest
 from aubal_jax.experiments.compare import conclusions
 from aubal_jax.experiments.compare import page as page_lib
 from aubal_jax.experiments.compare import record as record_lib
+from aubal_jax.experiments.compare import trials
 from aubal_jax.experiments.compare import verdicts
 from tests.makers import comparison_results
 from tests.makers.comparison_results import result
@@ -88,6 +89,12 @@ def test_what_is_bold_is_what_the_test_says(source):
   assert rows['aubal:relative'].count('<u>') == 5
   assert rows['calibration'].startswith('<td><b><u>')
   assert rows['lp_rus'].count('class="soft"') == 8
+
+
+def test_every_score_of_the_list_is_a_column(source):
+  heads = re.findall('<thead>(.*?)</thead>', source)
+  columns = re.findall('<th scope="col">(.*?)</th>', heads[0])
+  assert columns == ['', *trials.SCORES.values()]
 
 
 def test_the_crossed_experiment_comes_first(crossed, tmp_path):

@@ -5,6 +5,7 @@ from sklearn import metrics as sk_metrics
 from aubal_jax.datasets import dataset
 from aubal_jax.experiments.compare import folds
 from aubal_jax.experiments.compare import scores
+from aubal_jax.experiments.compare import trials
 from aubal_jax.tables import plan as plan_lib
 
 
@@ -33,6 +34,7 @@ def test_scores_are_those_of_scikit_learn():
   found = scores.score(
     table(labels), split, probability[split.validation], probability[split.test]
   )
+  assert {*found['scores']} == {*trials.SCORES}
   truth, p = labels[split.test], probability[split.test]
   # The best threshold of F1 on validation, found by trying all scores.
   held, q = labels[split.validation], probability[split.validation]

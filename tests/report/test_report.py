@@ -12,9 +12,9 @@ import pytest
 from matplotlib import rcParams
 
 from aubal_jax.report import html as html_lib
-from aubal_jax.report import lead
 from aubal_jax.report import page as page_lib
 from aubal_jax.report import plots
+from aubal_jax.report import scores
 from aubal_jax.report import style
 from aubal_jax.scoring import summary
 from aubal_jax.tables import plan as plan_lib
@@ -149,7 +149,7 @@ def arguments(names=NAMES):
 
 def write(folder, **changes):
   path = folder / 'report.html'
-  page_lib.write_page(path, **changes)
+  page_lib.write_page(path, page_lib.Run(**changes))
   return path.read_text(encoding='utf-8')
 
 
@@ -186,6 +186,19 @@ def test_every_label_is_named_and_escaped(tmp_path):
   # In the bars of the picture too, as they are, a $ being a $.
   assert 'Ärger 笑顔' in plots.class_counts(NAMES, [1] * 6, [2] * 6)
   assert '>$x_1$</text>' in plots.class_counts(NAMES, [1] * 6, [2] * 6)
+
+
+def test_every_score_of_the_list_is_a_column(tmp_path):
+  source = write(tmp_path, **arguments())
+  heads = [
+    re.findall('<th scope="col">(.*?)</th>', table)
+    for table in re.findall('<thead>(.*?)</thead>', source)
+  ]
+  (of_labels,) = [head for head in heads if 'positives' in head]
+  (together,) = [head for head in heads if 'F1 macro' in head]
+  listed = [summary.scores_in('report.html', of_label=x) for x in (True, False)]
+  assert {score.title for score in listed[0]} <= {*of_labels}
+  assert together == ['', *(score.title for score in listed[1])]
 
 
 def test_equal_arguments_give_equal_bytes(tmp_path):
@@ -257,7 +270,7 @@ def test_words_follow_from_the_scores_and_the_floor(f1, interval, words):
   given['f1_macro'] = f1
   given['floors']['all_positive']['f1_macro'] = 0.25
   given['f1_macro_interval'] = interval
-  assert words in lead.describe_scores(given)
+  assert words in scores.describe(given)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +286,7 @@ def test_words_follow_from_the_scores_and_the_floor(f1, interval, words):
   ],
 )
 def test_a_gap_has_few_digits_and_is_never_understated(gap, words):
-  assert lead._gap(gap) == words
+  assert page_lib._gap(gap) == words
 
 
 def learning(text):

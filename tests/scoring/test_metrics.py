@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn import metrics as sk
 
 from aubal_jax.scoring import metrics
+from aubal_jax.scoring import summary
 from aubal_jax.scoring.metrics import Confusion
 
 
@@ -112,6 +113,20 @@ def test_floors_are_what_constant_predictors_score():
       np.testing.assert_array_equal(
         getattr(floor, field.name), getattr(predicted, field.name)
       )
+
+
+def test_every_score_of_the_list_is_there():
+  probability, label, known = fake()
+  c = Confusion.from_probabilities(probability, label, known)
+  for score in summary.SCORES:
+    assert score.places and {*score.places} <= {*summary.PLACES}
+    if score.ranking is None:
+      value = getattr(c, score.name)
+      assert np.shape(value) == ((7,) if score.of_label else ())
+    else:
+      assert len(score.ranking(probability, label, known)) == 7
+      # A report has intervals and floors of all labels, which these lack.
+      assert score.of_label or score.places == ('comparison',)
 
 
 counts = hnp.arrays(np.int64, (4, 3), elements=st.integers(0, 10**12))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aubal_jax.experiments.compare import sections
+from aubal_jax.experiments.compare import trials
 from aubal_jax.experiments.compare import verdicts
 from aubal_jax.report import html
 
@@ -12,7 +13,7 @@ _DEEP = 0.02  # A difference that has the full colour, if none is larger.
 def ranks(context, names) -> str:
   """Returns what Friedman and Nemenyi say, and the average ranks."""
   found = {row['score']: row for row in context['ranks']}
-  columns = ('', *(sections.TITLES[name] for name in names))
+  columns = ('', *(trials.SCORES[name] for name in names))
   tests = [
     [title, *(_friedman(found[n], key) for n in names)]
     for title, key in (
@@ -83,7 +84,7 @@ def tests(context, score, reference, alpha) -> str:
     for e in entries
   ]
   caption = (
-    f'<b>{sections.TITLES[score]}</b>, each method less '
+    f'<b>{trials.SCORES[score]}</b>, each method less '
     f'<code>{reference}</code>, ± half of the 95 % interval. Bold: told from 0 '
     'at 5 %, Holm over the methods.'
   )
@@ -153,7 +154,7 @@ def budgets(context, score, alpha) -> str:
     for a in entries
   ]
   caption = (
-    f'<b>{sections.TITLES[score]}</b>, row less column, over the data sets on '
+    f'<b>{trials.SCORES[score]}</b>, row less column, over the data sets on '
     'which both have the same number of rows (within 1 %); in thousandths. '
     f'{html.key("after", "row is better")}{html.key("before", "worse")}. '
     'Bold: told apart at 5 %, Holm over all pairs.'
@@ -211,7 +212,7 @@ def effects(found, model, factor, reference, alpha) -> str:
     'over all else that both have, so many pairs of cells on a data set; ± '
     'half of the 95 % interval. Bold: told from 0 at 5 %, Holm over the rows.'
   )
-  columns = ('', *(sections.TITLES[name] for name in names), 'pairs')
+  columns = ('', *(trials.SCORES[name] for name in names), 'pairs')
   return f'<div class="snug">{html.table(caption, columns, rows)}</div>'
 
 

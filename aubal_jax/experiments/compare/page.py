@@ -10,6 +10,7 @@ from aubal_jax.experiments.compare import conclusions
 from aubal_jax.experiments.compare import differences
 from aubal_jax.experiments.compare import plots
 from aubal_jax.experiments.compare import sections
+from aubal_jax.experiments.compare import trials
 from aubal_jax.experiments.compare import verdicts
 from aubal_jax.report import html
 from aubal_jax.runs import files
@@ -130,7 +131,7 @@ def _ranks(context, scores, name) -> str:
   parts = []
   for row in context['ranks']:
     if row['score'] in _F1 and row['friedman'] is not None:
-      title = sections.TITLES[row['score']]
+      title = trials.SCORES[row['score']]
       picture = plots.critical_difference(
         f'{name}-{row["score"]}',
         row['entries'],
@@ -218,7 +219,7 @@ def _crossed_plots(contexts, model) -> list[str]:
         for c in mine
       ]
       if len(here) > 1:
-        title = f'{data}: {sections.TITLES[score]}'
+        title = f'{data}: {trials.SCORES[score]}'
         if fraction is not None:
           title += f', fraction {fraction:g}'
         name = f'{model}-{fraction}-{data}-{score}'
@@ -261,7 +262,7 @@ def _table(context, contexts, found) -> list[str]:
     for t in verdicts.tests_of(context, where, score, 'none')
   }
   name = verdicts.context_name(context, contexts)
-  head = ' '.join(f'{sections.TITLES[s]:<14}' for s in scores)
+  head = ' '.join(f'{trials.SCORES[s]:<14}' for s in scores)
   printed = [
     f'{name}: {", ".join(context["data"])}; mean ± 95 %, + above none, - below',
     f'{"":24} {head}'.rstrip(),

@@ -9,6 +9,7 @@ import numpy as np
 from aubal_jax.datasets import dataset as dataset_lib
 from aubal_jax.experiments.compare import folds
 from aubal_jax.scoring import metrics
+from aubal_jax.scoring import summary
 from aubal_jax.tables import labelsets
 from aubal_jax.tables import plan as plan_lib
 
@@ -42,19 +43,19 @@ def score(
     UserError: shapes differ, or a probability is not a number.
   """
   validation = _entries(dataset, split.validation)
-  test = _entries(dataset, split.test)
+  test = metrics.check_entries(test_probability, *_entries(dataset, split.test))
   thresholds = metrics.tune_thresholds(validation_probability, *validation)
-  half = metrics.Confusion.from_probabilities(test_probability, *test)
-  tuned = metrics.Confusion.from_probabilities(
-    test_probability, *test, thresholds=thresholds
+  half, tuned = (
+    metrics.Confusion.from_decisions(metrics.decisions(*test, t))
+    for t in (0.5, thresholds)
   )
-  scores = {
-    'auc_macro': _mean(metrics.roc_auc(test_probability, *test)),
-    'map': _mean(metrics.average_precision(test_probability, *test)),
-  }
-  for suffix, confusion in (('', half), ('_tuned', tuned)):
-    for name in ('f1_macro', 'f1_micro', 'awc'):
-      scores[f'{name}{suffix}'] = float(getattr(confusion, name))
+  scores = {}
+  for name, _, _, _, ranking in summary.scores_in('comparison'):
+    if ranking:
+      scores[name] = _mean(ranking(*test))
+    else:
+      scores[name] = float(getattr(half, name))
+      scores[f'{name}_tuned'] = float(getattr(tuned, name))
   labels, known = _entries(dataset, split.train)
   num_known = known.sum(axis=0)
   frequency = labels.sum(axis=0) / np.maximum(num_known, 1)

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
+from aubal_jax.experiments.compare import trials
 from aubal_jax.experiments.compare import verdicts
 from aubal_jax.report import html
-
-TITLES = {
-  'f1_macro': 'F1 macro',
-  'f1_macro_tuned': 'F1 macro, tuned',
-  'f1_micro': 'F1 micro',
-  'f1_micro_tuned': 'F1 micro, tuned',
-  'auc_macro': 'AUC macro',
-  'map': 'mAP',
-  'awc': 'AWC',
-  'awc_tuned': 'AWC, tuned',
-}
 
 
 def scores(context, names, alpha) -> str:
@@ -64,7 +54,7 @@ def _scores(context, data, entries, names, alpha, title) -> str:
     '<code>none</code> by the paired test, Holm over the methods; pale: below '
     'it.'
   )
-  columns = ('', *(TITLES[name] for name in names))
+  columns = ('', *(trials.SCORES[name] for name in names))
   return html.table(caption, columns, rows)
 
 

@@ -10,11 +10,15 @@ from __future__ import annotations
 import statistics
 
 from aubal_jax.experiments.compare import significance
+from aubal_jax.scoring import summary
 
-SCORES = (
-  *('f1_macro', 'f1_macro_tuned', 'f1_micro', 'f1_micro_tuned'),
-  *('auc_macro', 'map', 'awc', 'awc_tuned'),
-)
+# Name in a trial -> heading; what depends on thresholds stands twice.
+SCORES = {
+  f'{score.name}{suffix}': f'{score.title}{words}'
+  for score in summary.scores_in('comparison')
+  for suffix, words in (('', ''), ('_tuned', ', tuned'))
+  if not (score.ranking and suffix)
+}
 
 
 def entry(result) -> tuple:

@@ -68,11 +68,8 @@ def _draw_values(ax, frontier):
   ax.plot(
     added, value, color=style.AFTER, marker='o', markersize=3.5, linewidth=1.4
   )
-  ax.plot(
-    added[k], value[k], 'o', color=style.MARK, markersize=9,
-    markerfacecolor='none', markeredgewidth=1.8,
-    label=_describe(frontier, value[k]),
-  )  # fmt: skip
+  label = _describe(frontier, value[k])
+  style.ring(ax, added[k], value[k], size=9, width=1.8, label=label)
   ax.set_ylim(bottom, value.max() + room)
   ax.set_title(
     f'What images buy: objective {frontier.objective}, certified within '
@@ -143,10 +140,7 @@ def _draw_price(ax, frontier):
   ax.plot(
     added, heights, color=style.AFTER, marker='.', markersize=4, linewidth=1
   )
-  ax.plot(
-    added[k], heights[k], 'o', color=style.MARK, markersize=7,
-    markerfacecolor='none', markeredgewidth=1.5,
-  )  # fmt: skip
+  style.ring(ax, added[k], heights[k], size=7, width=1.5)
   ax.margins(y=0.15)
   if np.ptp(added) < 1:  # Nothing pays: one point, and no range around it.
     ax.set_xlim(added[k] - 10, added[k] + 10)

@@ -5,19 +5,16 @@ from __future__ import annotations
 import textwrap
 
 from aubal_jax.report import style
+from aubal_jax.scoring import summary
 
 _WIDTH = 88
-_NAMES = {'f1_macro': 'F1 macro', 'f1_micro': 'F1 micro', 'awc': 'AWC'}
+_TITLES = {s.name: s.title for s in summary.scores_in('validation')}
 _COLUMNS = (
   ('loss', 16, '<'),
   ('optimizer', 10, '<'),
   ('rate', 8, '>'),
   ('batch', 6, '>'),
 )
-
-
-def _title(metric) -> str:
-  return _NAMES.get(metric, metric)
 
 
 def _choice(cells) -> str:
@@ -27,7 +24,7 @@ def _choice(cells) -> str:
 
 def head(metrics) -> str:
   """Returns the line above the table, whose scores are `metrics`."""
-  scores = ' '.join(f'{_title(metric):>9}' for metric in metrics)
+  scores = ' '.join(f'{_TITLES[metric]:>9}' for metric in metrics)
   return f'{_choice(name for name, _, _ in _COLUMNS)} {scores} {"step":>8}'
 
 
@@ -58,7 +55,7 @@ def notes(record) -> list[str]:
   lines = [
     'scores: on the validation split, thresholds 0.5, of the checkpoint with '
     'the best F1 macro, which is of step.',
-    f'sorted by {_title(record["metric"])}; every cell is one run with the '
+    f'sorted by {_TITLES[record["metric"]]}; every cell is one run with the '
     'same seed: small differences may be chance.',
   ]
   if any(row['step'] == record['num_steps'] for row in record['rows'][:1]):
@@ -94,8 +91,8 @@ def draw(file, rows, *, metric: str) -> None:
       others = [row for row in rows if _column(row) != column]
       _draw_rates(above, here, metric, optimizers, rows[0])
       _draw_courses(below, here, others, metric, optimizers)
-    tops[0].set_ylabel(f'{_title(metric)}, best')
-    bottoms[0].set_ylabel(f'{_title(metric)}, course')
+    tops[0].set_ylabel(f'{_TITLES[metric]}, best')
+    bottoms[0].set_ylabel(f'{_TITLES[metric]}, course')
     style.legend(figure, axes, 'outside lower center', ncols=5)
     figure.suptitle(
       f'{len(rows):,} cells, validation split',
@@ -156,15 +153,8 @@ def _draw_rates(ax, rows, metric, optimizers, best):
         label='failed',
       )
   if best in rows and best[metric] is not None:
-    ax.plot(
-      rates.index(best['learning_rate']),
-      best[metric],
-      'o',
-      markersize=10,
-      markerfacecolor='none',
-      color=style.INK,
-      label='the best',
-    )
+    place = rates.index(best['learning_rate']), best[metric]
+    style.ring(ax, *place, size=10, width=1, color=style.INK, label='the best')
 
 
 def _draw_courses(ax, rows, others, metric, optimizers):
