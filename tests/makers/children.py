@@ -24,7 +24,7 @@ def die(_):
 
 
 def hang(_):
-  time.sleep(60)
+  time.sleep(600)
 
 
 def break_down(_):

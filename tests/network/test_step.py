@@ -41,7 +41,7 @@ def fixture_curves():
     env=os.environ | {'XLA_FLAGS': ' '.join(flags)},
     stdout=subprocess.PIPE,
     check=True,
-    timeout=300,
+    timeout=1200,
   ).stdout
   return json.loads(told)
 
