@@ -1,78 +1,58 @@
-"""The tasks: each reads the settings and the files of the one before it."""
+"""From a task to its stages: checks, the folder's lock, and the work."""
 
 from __future__ import annotations
 
 import contextlib
 import pathlib
-import types
+import typing
+from collections.abc import Callable
 
-from aubal_jax import settings as settings_lib
+from aubal_jax import settings
 from aubal_jax.experiments.compare import compare
 from aubal_jax.experiments.frontier import frontier
-from aubal_jax.experiments.search import grid as grid_lib
+from aubal_jax.experiments.search import grid
 from aubal_jax.experiments.search import search
 from aubal_jax.experiments.solvers import optimizers
 from aubal_jax.inspection import inspect
 from aubal_jax.runs import hosts
 from aubal_jax.runs import preemption
-from aubal_jax.runs import stages
+from aubal_jax.runs import progress
 from aubal_jax.runs import workdir
 from aubal_jax.serving import predict
 from aubal_jax.stages import balance
 from aubal_jax.stages import evaluate
-from aubal_jax.stages import inputs as inputs_lib
 from aubal_jax.stages import report
+from aubal_jax.stages import run as run_lib
 from aubal_jax.stages import train
 
 
-def _run_all(inputs) -> None:
-  """Runs every stage of the line that is not done yet."""
-  inputs.need_images()
-  for stage in stages.LINE:
-    preemption.stop_if_requested()
-    if inputs.is_done(stage):
-      print(f'{stage}: done before.', flush=True)
-    else:
-      _run_one(stage, inputs)
+class Stage(typing.NamedTuple):
+  """A stage of the line, or a task that stands beside it.
+
+  Attributes:
+    run: does the work, given the `Run`.
+    check: raises UserError for settings that are wrong whatever the table.
+    load: settings, folder, watch -> `Run`.
+    by_all: whether it is the work of all hosts, or of one.
+  """
+
+  run: Callable
+  check: Callable = lambda config: None
+  load: Callable = run_lib.load
+  by_all: bool = False
 
 
-def _run_one(task, inputs) -> None:
-  """Runs a task on all hosts, or on one while the others wait."""
-  if task in _BY_ALL:
-    TASKS[task](inputs)
-  else:
-    hosts.from_first(lambda: TASKS[task](inputs))
-
-
-TASKS = types.MappingProxyType(
-  {
-    'run': _run_all,
-    'balance': balance.run,
-    'train': train.run,
-    'evaluate': evaluate.run,
-    'report': report.run,
-    'inspect': inspect.run,
-    'optimizers': optimizers.run,
-    'frontier': frontier.run,
-    'search': search.run,
-    'compare': compare.run,
-  }
-)
-
-# The work of all hosts; the other tasks are done by one.
-_BY_ALL = ('run', 'train', 'evaluate', 'search', 'compare')
-
-# Of settings, before a table is read or anything is deleted.
-_CHECKS = types.MappingProxyType(
-  {
-    'run': train.check,
-    'train': train.check,
-    'optimizers': optimizers.check,
-    'frontier': frontier.check,
-    'search': grid_lib.check,
-    'compare': compare.check,
-  }
-)
+STAGES = {
+  'balance': Stage(balance.run, balance.check),
+  'train': Stage(train.run, train.check, by_all=True),
+  'evaluate': Stage(evaluate.run, by_all=True),
+  'report': Stage(report.run),
+  'inspect': Stage(inspect.run, load=run_lib.load_unread),
+  'optimizers': Stage(optimizers.run, optimizers.check),
+  'frontier': Stage(frontier.run, frontier.check),
+  'search': Stage(search.run, grid.check, by_all=True),
+  'compare': Stage(compare.run, compare.check, compare.load, by_all=True),
+}
 
 
 def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
@@ -87,30 +67,47 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
     started: `time.perf_counter()` when the process began.
 
   Raises:
-    UserError: the user has to mend something; the message says what.
+    UserError, OSError: the user has to mend something; the message says what.
     SystemExit: a signal came; the state is saved.
   """
-  settings_lib.check(config)
-  if config.task in _CHECKS:
-    _CHECKS[config.task](config)
-  hosts.start(
-    config.distributed.start,
-    address=config.distributed.address,
-    num_processes=config.distributed.num_processes,
-    process_id=config.distributed.process_id,
-  )
-  watch = inputs_lib.Watch(started)
+  settings.check(config)
+  whole_line = config.task == 'run'
+  names = workdir.LINE if whole_line else (config.task,)
+  for stage in (STAGES[name] for name in names if name in STAGES):
+    stage.check(config)
+  _start_hosts(config.distributed)
+  watch = progress.Watch(started)
   if config.task == 'predict':  # A copy of checkpoints/ is all it needs.
     hosts.from_first(lambda: _predict(config, path, watch, overwrite))
-  else:
-    with _folder(path) as path:
-      inputs = inputs_lib.Inputs(config, path, watch)
-      hosts.check_same(_settings_of_all(config, inputs))
-      hosts.from_first(lambda: _prepare(inputs, overwrite))
-      inputs.tell_notes()
-      _run_one(config.task, inputs)
+    watch.report()
+    return
+  with _folder(path) as path:
+    run = STAGES[names[0]].load(config, path, watch)
+    hosts.check_same(_settings_of_all(run))
+    hosts.from_first(lambda: _prepare(run, overwrite))
+    run_lib.tell_notes(run.dataset)
+    if whole_line:
+      run.need_images()
+    for name in names:
+      stage = STAGES[name]
       preemption.stop_if_requested()
+      if whole_line and run.is_done(name):
+        print(f'{name}: done before.', flush=True)
+      elif stage.by_all:
+        stage.run(run)
+      else:
+        hosts.from_first(lambda stage=stage: stage.run(run))
+    preemption.stop_if_requested()
   watch.report()
+
+
+def _start_hosts(distributed) -> None:
+  hosts.start(
+    distributed.start,
+    address=distributed.address,
+    num_processes=distributed.num_processes,
+    process_id=distributed.process_id,
+  )
 
 
 def _predict(config, path, watch, overwrite) -> None:
@@ -130,16 +127,16 @@ def _folder(path):
     yield path
 
 
-def _settings_of_all(config, inputs) -> dict:
+def _settings_of_all(run) -> dict:
   """Returns what must be the same on all hosts."""
-  settings = stages.flatten(config.to_dict())
+  flat = settings.flatten(run.config.to_dict())
   for name in ('distributed.process_id', 'data.cache_dir'):
-    del settings[name]
-  return {**settings, 'the table': inputs.dataset.fingerprint()}
+    del flat[name]
+  return {**flat, 'the table': run.dataset.fingerprint()}
 
 
-def _prepare(inputs, overwrite) -> None:
+def _prepare(run, overwrite) -> None:
   if overwrite:
-    workdir.clear(inputs.path)
+    workdir.clear(run.path)
   else:
-    workdir.refuse_other(inputs.path, inputs.pinned)
+    workdir.refuse_other(run.path, run.pinned, may_grow=settings.MAY_GROW)

@@ -1,339 +1,645 @@
-"""Every setting, with its meaning and unit. Locked: a misspelt key raises."""
+"""Every setting, declared once: what it is, may be, and who reads it.
 
-import difflib
-import math
+`default()` makes of them the locked dictionary that every file in configs/
+starts from. What a folder pins, what is checked before any work, the options
+of resamplers and the help come from here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Iterable
 
 import ml_collections
 
 from aubal_jax.runs import errors
+from aubal_jax.runs import workdir
+from aubal_jax.runs.setting import Setting
+from aubal_jax.runs.setting import memory_bytes
+from aubal_jax.runs.setting import most_processes
+from aubal_jax.runs.setting import suggest
 
-# The data sets that have a reader of their own: those of data.readers.
-_SETS = ('aff_wild2', 'emotionet', 'ck_plus', 'disfa', 'bp4d', 'actor_study')
+# Task -> the stages whose settings it reads.
+TASKS = types.MappingProxyType(
+  {
+    'run': workdir.LINE,
+    'balance': ('balance',),
+    'train': ('train',),
+    'evaluate': ('evaluate',),
+    'report': ('report',),
+    'predict': ('predict',),
+    'inspect': ('inspect',),
+    'search': ('search', 'balance', 'train'),
+    'compare': ('compare', 'balance', 'train'),
+    'optimizers': ('optimizers',),
+    'frontier': ('frontier',),
+  }
+)
 
-# The methods whose rows can be drawn anew: those of resampling.RESAMPLERS.
-SAMPLERS = ('inverse_frequency', 'repeat_factor', 'calibration')
+# The data sets that have a reader of their own: modules of datasets.readers.
+SETS = ('aff_wild2', 'emotionet', 'ck_plus', 'disfa', 'bp4d', 'actor_study')
 
-_CHOICES = {
-  'task': (
-    *('run', 'balance', 'train', 'evaluate', 'report'),
-    *('predict', 'inspect', 'search', 'compare', 'optimizers', 'frontier'),
+# Ways to a plan: modules of resampling.
+METHODS = (
+  *('aubal', 'none', 'random', 'lp_ros', 'lp_rus', 'ml_ros', 'ml_rus'),
+  *('mlsmote', 'smote', 'remedial', 'mlsol', 'mlenn', 'mltl'),
+  *('inverse_frequency', 'repeat_factor', 'greedy_spread', 'calibration'),
+)
+
+_LOSSES = 'aubal_jax.network.losses:LOSSES'
+_OPTIMIZERS = 'aubal_jax.network.optimizer:OPTIMIZERS'
+_SCORES = 'aubal_jax.stages.train:SCORES'
+_OBJECTIVES = 'aubal_jax.balancing.objective:OBJECTIVES'
+_VARIANTS = 'aubal_jax.balancing.solve:VARIANTS'
+_RIVALS = 'aubal_jax.experiments.solvers.rivals:RIVALS'
+_MODELS = 'aubal_jax.network.models:MODELS'
+
+_DATASETS = ('synthetic', 'synthetic_table', 'manifest', 'labels', 'tfds')
+_ROWS = ('added', 'all', 'none')
+_DIVERSITIES = ('none', 'group', 'content')
+_SUBMISSIONS = ('', 'aff_wild2', 'aff_wild2_images')
+
+# Who reads what of the table, its images, the problem. What nobody is said to
+# read decides no result: threads, how often to log or save.
+_TABLE = (*workdir.LINE, 'inspect', 'optimizers', 'frontier')
+_PIXELS = ('train', 'evaluate', 'report', 'inspect')
+_PROBLEM = ('balance', 'compare', 'optimizers', 'frontier')
+_SOLVED = ('balance', 'compare', 'frontier')
+_PLANNED = ('balance', 'compare')
+_MODEL = ('train', 'evaluate')
+
+
+def _section(
+  name: str, read_by: Iterable[str], *declared: Setting
+) -> tuple[Setting, ...]:
+  """Returns settings of a section, with its name and who reads them."""
+  return tuple(
+    dataclasses.replace(s, name=f'{name}.{s.name}', read_by=tuple(read_by))
+    for s in declared
+  )
+
+
+def _set(name: str, *options: Setting) -> tuple[Setting, ...]:
+  """Returns the section of a data set: its options are those of its reader."""
+  path = Setting('path', '', "Its folder; '': data.path, below it if merged.")
+  split = Setting(
+    *(
+      'split',
+      '',
+      "train: all of it trains; '': the official split, or drawn.",
+    ),
+    choices=('', 'train'),
+  )
+  return _section(name, _TABLE, path, split, *options)
+
+
+_DECLARED = (
+  Setting('task', 'run', 'run: all stages; or one of them.', choices=TASKS),
+  Setting(
+    *('seed', 0, 'Of everything that is drawn.'),
+    least=0,
+    read_by=(*_TABLE, 'compare'),
   ),
-  'data.name': (
-    *('synthetic', 'synthetic_table', 'manifest', 'labels', 'tfds', 'merge'),
-    *_SETS,
+  *_section(
+    *('data', _TABLE),
+    Setting(
+      *('name', 'synthetic', 'Faces, a table, images, or a set by its name.'),
+      choices=(*_DATASETS, 'merge', *SETS),
+    ),
+    Setting('path', '', 'The table, the folder, or the name of a TFDS set.'),
+    Setting('sources', (), 'Of merge: names of data sets.', choices=SETS),
+    Setting(
+      *('unlabelled', 'unknown', 'What a label is that a merged set lacks.'),
+      choices=('unknown', 'absent'),
+    ),
+    Setting('image_dir', '', "Manifest: folder of paths; '': the table's."),
+    Setting('tfds_dir', '', "Folder of prepared TFDS sets; '': TFDS's own."),
+    Setting('path_column', 'path', 'Image file, relative to the table.'),
+    Setting('split_column', 'split', 'train, validation or test, if any.'),
+    Setting('group_column', 'subject', 'Whose images stay together, if any.'),
+    Setting(
+      *('unknown', 'absent', 'In balancing. separate: a third value; drop: of'),
+      choices=('absent', 'separate', 'drop'),  # training.
+    ),
+    Setting(
+      *('validation_fraction', 0.15, 'Of groups, where no split is given.'),
+      least=0,
+      below=1,
+    ),
+    Setting(
+      *('test_fraction', 0.15, 'Of the groups, where no split is given.'),
+      least=0,
+      below=1,
+    ),
+    Setting('stratify', True, 'Drawn splits even out the labels.'),
+    Setting(
+      'num_folds', 0, 'k: drawn by k-fold; 0: not.', least=0, most=10_000
+    ),
+    Setting('fold', 0, 'Of these, from 0: the test split.', least=0),
+    Setting('num_train', 2400, 'Drawn faces in the training split.', least=1),
+    Setting('num_validation', 800, 'Drawn faces that validate.', least=0),
+    Setting('num_test', 800, 'Drawn faces in the test split.', least=0),
   ),
-  'data.unknown': ('absent', 'separate', 'drop'),
-  'data.unlabelled': ('unknown', 'absent'),
-  'data.unreadable': ('error', 'drop'),
-  'data.channels': (1, 3),
-  'data.resize': ('stretch', 'pad', 'crop'),
-  'data.crop': ('none', 'mtcnn'),
-  'balance.method': (
-    *('aubal', 'none', 'random', 'lp_ros', 'lp_rus', 'ml_ros', 'ml_rus'),
-    *('mlsmote', 'smote', 'remedial', 'mlsol', 'mlenn', 'mltl'),
-    *('inverse_frequency', 'repeat_factor', 'greedy_spread', 'calibration'),
+  *_section(
+    *('data', (*_TABLE, 'compare')),
+    Setting('label_columns', (), 'Label columns in order; (): all others.'),
+    Setting('feature_columns', (), 'Columns of a table that are features.'),
+    Setting('unknown_codes', ('', '-1', '9', '999'), 'Cells for "unknown".'),
   ),
-  'balance.combine': ('ranking', 'union', 'intersection'),
-  'balance.ml_rus': ('bags', 'no_minority'),
-  'balance.features': ('table', 'pixels'),
-  'balance.diversity': ('none', 'group', 'content'),
-  'augment.rows': ('added', 'all', 'none'),
-  'augment.backend': ('albumentations', 'device'),
-  'train.schedule': ('constant', 'cosine'),
-  'train.dtype': ('auto', 'float32', 'bfloat16'),
-  'distributed.start': ('no', 'auto', 'address'),
-  'frontier.over': ('budget', 'lam'),
-  **{f'{name}.split': ('', 'train') for name in _SETS},
-  'aff_wild2.release': ('2020', '2022'),
-  'emotionet.kind': ('manual', 'automatic'),
-  'ck_plus.frames': ('sequence', 'peak'),
-  'predict.split': ('train', 'validation', 'test', 'dropped'),
-  'predict.thresholds': ('tuned', 'half'),
-  'predict.submission': ('', 'aff_wild2', 'aff_wild2_images'),
-}
-_LEAST = {
-  'seed': 0,
-  'data.image_size': 16,
-  'data.num_train': 1,
-  'data.num_validation': 0,
-  'data.num_test': 0,
-  'data.num_folds': 0,
-  'data.fold': 0,
-  'data.num_processes': 0,
-  'balance.lam_images': 0,
-  'balance.budget': 0,
-  'balance.budget_growth': 0,
-  'balance.max_steps': 0,
-  'balance.fraction': 0,
-  'balance.neighbours': 1,
-  'balance.num_clusters': 0,
-  'balance.num_devices': 1,
-  'train.num_steps': 0,
-  'train.batch_size': 1,
-  'train.log_every_steps': 1,
-  'train.eval_every_steps': 1,
-  'train.checkpoint_every_steps': 1,
-  'train.keep_checkpoints': 1,
-  'train.num_workers': 1,
-  'train.num_processes': 0,
-  'train.warmup_steps': 0,
-  'train.clip_norm': 0,
-  'train.ema_decay': 0,
-  'train.patience': 0,
-  'train.profile_steps': 0,
-  'distributed.num_processes': 0,
-  'distributed.process_id': 0,
-  'evaluate.batch_size': 1,
-  'compare.seeds': 1,
-  'compare.repeats': 1,
-  'compare.folds': 2,
-  'compare.num_steps': 0,
-  'optimizers.max_seconds': 1,
-  'frontier.num_points': 2,
-  'inspect.images_per_label': 0,
-  'inspect.near_empty': 0,
-  'predict.batch_size': 1,
-  'disfa.least_intensity': 1,
-}
+  *_section(
+    *('data', _PIXELS),
+    Setting(
+      'image_size', 112, 'Height and width in pixels.', least=16, most=8192
+    ),
+    Setting('channels', 1, '1 (grey) or 3 (RGB).', choices=(1, 3)),
+    Setting(
+      *('resize', 'stretch', 'stretch, pad (letter-box) or crop (centre).'),
+      choices=('stretch', 'pad', 'crop'),
+    ),
+    Setting(
+      *('crop', 'none', 'mtcnn cuts out the face (extra: crop).'),
+      choices=('none', 'mtcnn'),
+    ),
+  ),
+  *_section(
+    *('data', ()),
+    Setting(
+      *('unreadable', 'error', 'drop: go on without unreadable images.'),
+      choices=('error', 'drop'),
+    ),
+    Setting('cache_dir', '', "Keeps decoded images; '': in memory."),
+    Setting(
+      *('num_processes', 0, 'That decode into a cache; 0: one for each CPU.'),
+      least=0,
+      most=most_processes,
+    ),
+  ),
+  *_set(
+    'aff_wild2',
+    Setting(
+      'release', '2020', 'Eight AUs or twelve.', choices=('2020', '2022')
+    ),
+  ),
+  *_set(
+    'emotionet',
+    Setting(
+      *('kind', 'manual', 'manual (CSV, XLSX) or automatic (lists).'),
+      choices=('manual', 'automatic'),
+    ),
+  ),
+  *_set(
+    'ck_plus',
+    Setting(
+      *('frames', 'sequence', 'sequence (onset to peak) or peak.'),
+      choices=('sequence', 'peak'),
+    ),
+  ),
+  *_set(
+    'disfa',
+    Setting(
+      *('least_intensity', 2, 'From which an AU counts as present.'),
+      least=1,
+      most=5,
+    ),
+  ),
+  *_set('bp4d'),
+  *_set('actor_study'),
+  *_section(
+    *('balance', _PROBLEM),
+    Setting('objective', 'l1', 'What is evened out.', registry=_OBJECTIVES),
+    Setting(
+      *('target', (), 'Share of each label; (): all alike.'),
+      each=float,
+      least=0,
+    ),
+    Setting('lam', 70.0, 'Weight of Var(growth) at lam_images.', least=0),
+    Setting('lam_images', 322551.0, '0: lam as it is, raw.', least=0),
+    Setting('lower', 1.0, 'Growth of a labelset, at least.', least=0, most=1e9),
+    Setting(
+      'upper', 10.0, 'Growth of a labelset, at most.', above=0, most=1e15
+    ),
+    Setting('image_cost', 1e-4, 'Price of an added image, in f.', least=0),
+    Setting(
+      *('budget', 0, 'Images of the plan at most; 0: no budget.'),
+      least=0,
+      most=2**53,
+    ),
+    Setting(
+      *('budget_growth', 0.0, 'The same, times the images there; 0: no.'),
+      least=0,
+      most=1e9,
+    ),
+    Setting('budget_exactly', False, 'Exactly so many, not fewer.'),
+    Setting(
+      'tol', 1e-5, 'Relative certified gap to stop at.', above=0, below=1
+    ),
+    Setting(
+      *('max_steps', 20000, 'First-order steps at most.'),
+      least=0,
+      may_grow=True,
+    ),
+  ),
+  *_section(
+    *('balance', _SOLVED),
+    Setting('optimizer', 'adam', 'Variant of the solver.', registry=_VARIANTS),
+    Setting('polish', True, 'Newton steps finish what others leave.'),
+  ),
+  *_section(
+    *('balance', ('balance', 'compare', 'optimizers')),
+    Setting(
+      *('num_devices', 1, 'Devices to split the labelsets over.'),
+      least=1,
+      most=4096,
+    ),
+  ),
+  *_section(
+    *('balance', _PLANNED),
+    Setting('method', 'aubal', 'How the plan is made.', choices=METHODS),
+    Setting(
+      *(
+        'diversity',
+        'none',
+        "Bounds growth by a labelset's groups or content.",
+      ),
+      choices=_DIVERSITIES,
+    ),
+    Setting(
+      *('num_clusters', 0, 'Of content; 0: as many as suit the images.'),
+      least=0,
+      most=1_000_000,
+    ),
+    Setting(
+      *('fraction', 0.0, 'Of the rows, to add or delete; 0: as usual there.'),
+      least=0,
+      most=1e6,
+    ),
+    Setting('neighbours', 5, 'Of a row, for mlsmote, smote, mlsol.', least=1),
+    Setting(
+      *('combine', 'ranking', 'How mlsmote votes for the labels.'),
+      choices=('ranking', 'union', 'intersection'),
+    ),
+    Setting(
+      *('ml_rus', 'bags', 'no_minority: rows without a rare label go.'),
+      choices=('bags', 'no_minority'),
+      option='reading',
+    ),
+    Setting('redraw_each_epoch', False, 'Samplers by weight: not one draw.'),
+    Setting(
+      *('features', 'table', 'Where neighbours are: the table, or pixels.'),
+      choices=('table', 'pixels'),
+    ),
+  ),
+  *_section(
+    *('augment', ('train', 'report')),
+    Setting('rows', 'added', 'Which; the paper: added.', choices=_ROWS),
+    Setting(
+      *('backend', 'albumentations', 'On the host, or device: there.'),
+      choices=('albumentations', 'device'),
+    ),
+    Setting('frozen', False, 'True: the same images in every epoch.'),
+    Setting('flip', 0.5, 'Probability of a left-right flip.', least=0, most=1),
+    Setting('blur_sigma', (0.0, 1.0), 'Gaussian, pixels.', pair=True, most=100),
+    Setting('contrast', (0.8, 1.25), 'Factor about grey 127.', pair=True),
+    Setting('noise_sigma', (0.0, 8.0), 'Gaussian, of 255.', pair=True),
+    Setting('multiply', (0.8, 1.2), 'Brightness factor.', pair=True),
+    Setting('perspective', (0.0, 0.06), 'Of the side.', pair=True, most=0.49),
+  ),
+  *_section(
+    *('model', _MODEL),
+    Setting('name', 'resnet18_112', 'The network.', registry=_MODELS),
+    Setting('stem', '7x7', 'First convolution.', choices=('7x7', '3x3')),
+    Setting('sync_batch_norm', True, 'Statistics over all devices.'),
+  ),
+  *_section(
+    *('loss', ('train',)),
+    Setting('name', 'soft_f1', 'What is trained on.', registry=_LOSSES),
+    Setting(
+      *('weights', 'uniform', 'Of each label.'),
+      choices=('uniform', 'support', 'inverse'),
+    ),
+  ),
+  *_section(
+    *('train', ('train',)),
+    Setting('batch_size', 64, 'Rows a step, over all devices.', least=1),
+    Setting('optimizer', 'adam', "Optax's of that name.", registry=_OPTIMIZERS),
+    Setting(
+      *('learning_rate', 1e-4, 'The largest, where it changes.'),
+      above=0,
+      most=1e6,
+    ),
+    Setting(
+      *('schedule', 'constant', 'cosine: down to 0 at the end.'),
+      choices=('constant', 'cosine'),
+    ),
+    Setting('warmup_steps', 0, 'The learning rate rises from 0.', least=0),
+    Setting('clip_norm', 0.0, 'Largest norm of the gradient; 0: any.', least=0),
+    Setting(
+      *('ema_decay', 0.0, 'Evaluate a moving average of weights; 0: none.'),
+      least=0,
+      below=1,
+    ),
+    Setting('patience', 0, 'Validations without a best; 0: go on.', least=0),
+    Setting(
+      *('batch_norm_momentum', 0.9, 'Of the running statistics.'),
+      least=0,
+      below=1,
+    ),
+    Setting('eval_every_steps', 100, 'Steps between validations.', least=1),
+  ),
+  *_section(
+    *('train', _MODEL),
+    Setting(
+      *('dtype', 'auto', 'Of arithmetic; auto: by device.'),
+      choices=('auto', 'float32', 'bfloat16'),
+    ),
+  ),
+  *_section(
+    *('train', ()),
+    Setting(
+      *('num_steps', 0, 'Optimiser steps; 0: num_epochs decides.'),
+      least=0,
+      may_grow=True,
+    ),
+    Setting(
+      *('num_epochs', 10.0, 'Passes over the training split.'),
+      least=0,
+      most=1e9,
+    ),
+    Setting('remat', False, 'Compute activations twice: less memory.'),
+    Setting('log_every_steps', 10, 'Between lines of metrics.jsonl.', least=1),
+    Setting('checkpoint_every_steps', 50, 'Between checkpoints.', least=1),
+    Setting('keep_checkpoints', 2, 'The newest, beside the best.', least=1),
+    Setting(
+      *('num_workers', 2, 'Threads that make batches.'),
+      least=1,
+      most=most_processes,
+    ),
+    Setting(
+      *('num_processes', 0, 'That augment for the threads; 0: they do.'),
+      least=0,
+      most=most_processes,
+    ),
+    Setting('tensorboard', False, 'Also write logs for TensorBoard.'),
+    Setting(
+      *('profile_steps', 0, 'Traced for a profiler, after the third.'),
+      least=0,
+      most=10_000,
+    ),
+  ),
+  *_section(
+    *('evaluate', ()),
+    Setting('batch_size', 64, 'Images a step, over all devices.', least=1),
+  ),
+  *_section(
+    *('distributed', ()),
+    Setting(
+      *('start', 'no', 'auto: SLURM, GKE, TPU pods; address: as below.'),
+      choices=('no', 'auto', 'address'),
+    ),
+    Setting('address', '', 'host:port of process 0.'),
+    Setting('num_processes', 0, 'In all.', least=0, most=100_000),
+    Setting('process_id', 0, 'Of this one, from 0.', least=0, most=100_000),
+  ),
+  *_section(
+    *('search', ('search',)),
+    Setting(
+      *('losses', ('soft_f1', 'bce'), 'The grid: losses,'),
+      registry=_LOSSES,
+      listed=True,
+    ),
+    Setting(
+      *('optimizers', ('adam', 'nesterov'), 'optimisers,'),
+      registry=_OPTIMIZERS,
+      listed=True,
+    ),
+    Setting(
+      *('learning_rates', (1e-3, 1e-4), 'learning rates,'),
+      each=float,
+      above=0,
+      most=1e6,
+      listed=True,
+    ),
+    Setting(
+      *('batch_sizes', (64,), 'and rows a step; all take equal steps.'),
+      each=int,
+      least=1,
+      listed=True,
+    ),
+    Setting(
+      *('metric', 'f1_macro', 'Of validation, that the best is best in.'),
+      registry=_SCORES,
+    ),
+  ),
+  *_section(
+    *('compare', ('compare',)),
+    Setting('seeds', 3, 'So many, from seed on.', least=1, may_grow=True),
+    Setting('repeats', 5, 'Splits of tables.', least=1, may_grow=True),
+    Setting('folds', 2, 'Of each. Images: data.num_folds.', least=2),
+    Setting(
+      *('num_steps', 0, "Optimiser steps; 0: train's, or the tables' own."),
+      least=0,
+    ),
+  ),
+  *_section(
+    *('compare', ()),  # A cell bears these in its name.
+    Setting('data', (), 'Tables, or synthetic; (): images.', listed=True),
+    Setting(
+      *('methods', ('none', 'random', 'aubal:l1'), 'METHOD, aubal:OBJECTIVE,'),
+      listed=True,  # loss:NAME.
+    ),
+    Setting(
+      *('fractions', (0.25,), "Rows to add or delete; 0: the method's own."),
+      each=float,
+      least=0,
+      most=1e6,
+      listed=True,
+    ),
+    Setting('models', (), '(): all of tables, or model.name.', listed=True),
+    Setting(
+      *('augment_rows', ('added',), 'Images: of augment.rows.'),
+      choices=_ROWS,
+      listed=True,
+    ),
+    Setting(
+      *('uppers', (10.0,), 'Of aubal: balance.upper.'),
+      each=float,
+      above=0,
+      most=1e15,
+      listed=True,
+    ),
+    Setting(
+      *('diversities', ('none',), 'Of aubal: balance.diversity.'),
+      choices=_DIVERSITIES,
+      listed=True,
+    ),
+    Setting('keep_checkpoints', False, 'Those of finished cells, too.'),
+  ),
+  *_section(
+    *('predict', ('predict',)),
+    Setting('path', '', "Folder or table of images; '': the split below."),
+    Setting(
+      *('split', 'test', 'Of the data set, where there is no path.'),
+      choices=('train', 'validation', 'test', 'dropped'),
+    ),
+    Setting('batch_size', 64, 'Images a step, over all devices.', least=1),
+    Setting(
+      *('thresholds', 'tuned', 'On validation; half: .5 for all.'),
+      choices=('tuned', 'half'),
+    ),
+    Setting(
+      *('submission', '', 'Also a file for each video, or for all images.'),
+      choices=_SUBMISSIONS,
+    ),
+  ),
+  *_section(
+    *('inspect', ('inspect',)),
+    Setting(
+      *('images_per_label', 8, 'On the contact sheet.'),
+      least=0,
+      most=10_000,
+    ),
+    Setting('near_empty', 5, 'Counted: labelsets with fewer images.', least=0),
+  ),
+  *_section(
+    *('optimizers', ('optimizers',)),
+    Setting(
+      *('variants', (), 'Of the solver; (): all.'),
+      registry=_VARIANTS,
+      listed=True,
+    ),
+    Setting('rivals', (), '(): installed; none: no one.', listed=True),
+    Setting(
+      *('max_seconds', 600.0, 'Longest for one of them.'),
+      least=1,
+      most=1e9,
+    ),
+  ),
+  *_section(
+    *('frontier', ('frontier',)),
+    Setting(
+      *('over', 'budget', 'What is varied: budget (images) or lam.'),
+      choices=('budget', 'lam'),
+    ),
+    Setting('num_points', 30, 'Points that are solved.', least=2, most=10_000),
+  ),
+)
+
+# Name -> setting, in their order.
+SETTINGS = types.MappingProxyType({s.name: s for s in _DECLARED})
+MAY_GROW = tuple(name for name, s in SETTINGS.items() if s.may_grow)
 
 
 def default() -> ml_collections.ConfigDict:
   """Returns the settings every file in configs/ starts from, locked."""
-  c = ml_collections.ConfigDict()
-  c.task = 'run'  # run, or one of the tasks of the README.
-  c.seed = 0  # Of everything that is drawn.
-
-  c.data = ml_collections.ConfigDict()
-  # synthetic (faces), synthetic_table, manifest (images), labels (a table),
-  # tfds, merge, or a data set
-  c.data.name = 'synthetic'  # with a section below: aff_wild2, emotionet, ...
-  c.data.path = ''  # The table, the folder, or the name of a TFDS set.
-  c.data.sources = ()  # Of merge: data sets with a section below.
-  c.data.unlabelled = 'unknown'  # What a merged set lacks: unknown or absent.
-  c.data.image_dir = ''  # Manifest: folder of the paths; '' = the table's.
-  c.data.tfds_dir = ''  # Folder of prepared TFDS sets; '' = TFDS's own.
-  c.data.path_column = 'path'  # Image file, relative to the table.
-  c.data.split_column = 'split'  # train, validation or test; may be absent.
-  c.data.group_column = 'subject'  # Whose images stay together; may be absent.
-  c.data.label_columns = ()  # Label columns in order; () = all other columns.
-  c.data.feature_columns = ()  # Columns of a table that are features, numbers.
-  c.data.unknown_codes = ('', '-1', '9', '999')  # Cells that say "unknown".
-  c.data.unknown = 'absent'  # In balancing: absent, separate (a third value)
-  # or drop (rows with an unknown label do not train).
-  c.data.unreadable = 'error'  # Or drop: go on without unreadable images.
-  c.data.validation_fraction = 0.15  # Of the groups, where no split is given.
-  c.data.test_fraction = 0.15  # Of the groups, where no split is given.
-  c.data.stratify = True  # Drawn splits even out the labels.
-  c.data.num_folds = 0  # k: drawn by k-fold, ...
-  c.data.fold = 0  # ... of which this one, counted from 0, is the test split.
-  c.data.image_size = 112  # Height and width in pixels.
-  c.data.channels = 1  # 1 (grey) or 3 (RGB).
-  c.data.resize = 'stretch'  # stretch, pad (letter-box) or crop (centre).
-  c.data.crop = 'none'  # mtcnn cuts out the face (extra: crop).
-  c.data.cache_dir = ''  # Decoded images are kept there; '' = in memory.
-  c.data.num_processes = 0  # That decode into a cache; 0: one for each CPU.
-  c.data.num_train = 2400  # Synthetic faces in the training split.
-  c.data.num_validation = 800  # Synthetic faces in the validation split.
-  c.data.num_test = 800  # Synthetic faces in the test split.
-
-  # Data sets. path '' is data.path, below it where sets are merged. split
-  # 'train': all of it trains; '': the official split, or one is drawn.
-  for name in _SETS:
-    c[name] = ml_collections.ConfigDict({'path': '', 'split': ''})
-  c.aff_wild2.release = '2020'  # 2020 (eight AUs) or 2022 (twelve).
-  c.emotionet.kind = 'manual'  # manual (CSV, XLSX) or automatic (lists).
-  c.ck_plus.frames = 'sequence'  # sequence (onset to peak) or peak.
-  c.disfa.least_intensity = 2  # From which an AU counts as present, 1 to 5.
-
-  c.balance = ml_collections.ConfigDict()
-  c.balance.method = 'aubal'  # A name of resampling.RESAMPLERS.
-  c.balance.objective = 'l1'  # l1 (the paper), relative, l2, prevalence, log.
-  c.balance.target = ()  # Share of each label; () = all alike.
-  c.balance.optimizer = 'adam'  # A name of balancing.solve.VARIANTS.
-  c.balance.lam = 70.0  # Weight of Var(growth), for lam_images images.
-  c.balance.lam_images = 322551.0  # 0: lam is taken raw, as printed.
-  c.balance.lower = 1.0  # Least growth of a labelset.
-  c.balance.upper = 10.0  # Largest growth of a labelset.
-  c.balance.image_cost = 1e-4  # Price of an added image, in units of f.
-  c.balance.budget = 0  # Images of the plan at most; 0: no budget.
-  c.balance.budget_growth = 0.0  # The same as a multiple of the images there.
-  c.balance.budget_exactly = False  # Exactly so many, not fewer.
-  c.balance.tol = 1e-5  # Relative certified gap to stop at.
-  c.balance.max_steps = 20000  # First-order steps at most.
-  c.balance.polish = True  # Newton steps finish what first-order ones left.
-  c.balance.num_devices = 1  # Devices to split the labelsets over.
-  c.balance.diversity = 'none'  # Bounds growth by a labelset's distinct groups,
-  # or by its clusters of content.
-  c.balance.num_clusters = 0  # Of content; 0: as many as suit the images.
-
-  # Of the methods that are not aubal.
-  c.balance.fraction = 0.0  # Of the rows, to add or delete; 0: as usual there.
-  c.balance.neighbours = 5  # Of a row, for mlsmote, smote and mlsol.
-  c.balance.combine = 'ranking'  # mlsmote's labels: also union, intersection.
-  c.balance.ml_rus = 'bags'  # Or no_minority: rows without a rare label go.
-  c.balance.redraw_each_epoch = False  # Samplers by weight: not one draw only.
-  c.balance.features = 'table'  # Where neighbours are: the table, or pixels.
-
-  c.augment = ml_collections.ConfigDict()
-  c.augment.rows = 'added'  # added (the paper), all or none.
-  c.augment.backend = 'albumentations'  # On the host, or device: there.
-  c.augment.frozen = False  # True: the same images in every epoch.
-  c.augment.flip = 0.5  # Probability of a left-right flip.
-  c.augment.blur_sigma = (0.0, 1.0)  # Gaussian blur, pixels, drawn evenly.
-  c.augment.contrast = (0.8, 1.25)  # Factor about grey 127, drawn evenly.
-  c.augment.noise_sigma = (0.0, 8.0)  # Gaussian noise, grey levels of 255.
-  c.augment.multiply = (0.8, 1.2)  # Brightness factor, drawn evenly.
-  c.augment.perspective = (0.0, 0.06)  # Corner jitter, share of the side.
-
-  c.model = ml_collections.ConfigDict()
-  c.model.name = 'resnet18_112'  # A name of models.MODELS.
-  c.model.stem = '7x7'  # 7x7 or 3x3.
-
-  c.model.sync_batch_norm = True  # Statistics over all devices, or each alone.
-
-  c.loss = ml_collections.ConfigDict()
-  c.loss.name = 'soft_f1'  # A name of losses.LOSSES.
-  c.loss.weights = 'uniform'  # uniform, support or inverse, per label.
-
-  c.train = ml_collections.ConfigDict()
-  c.train.num_steps = 0  # Optimiser steps; 0: num_epochs decides.
-  c.train.num_epochs = 10.0  # Where num_steps is 0: images / training split.
-  c.train.batch_size = 64  # Rows a step, over all devices.
-  c.train.optimizer = 'adam'  # A name of train_optimizer.OPTIMIZERS.
-  c.train.learning_rate = 1e-4  # The largest, where it changes.
-  c.train.schedule = 'constant'  # constant, or cosine: down to 0 at the end.
-  c.train.warmup_steps = 0  # Of these the learning rate rises from 0.
-  c.train.clip_norm = 0.0  # Largest norm of the gradient; 0: as it is.
-  c.train.ema_decay = 0.0  # Evaluate a moving average of weights; 0: none.
-  c.train.patience = 0  # Stop after so many evaluations without a best; 0: no.
-  c.train.dtype = 'auto'  # Of arithmetic: float32, bfloat16; auto: by device.
-  c.train.remat = False  # Compute activations twice: less memory, not on a CPU.
-  c.train.batch_norm_momentum = 0.9  # Of the running statistics.
-  c.train.log_every_steps = 10  # Steps between lines of metrics.jsonl.
-  c.train.eval_every_steps = 100  # Steps between looks at validation.
-  c.train.checkpoint_every_steps = 50  # Steps between checkpoints.
-  c.train.keep_checkpoints = 2  # The newest so many, and the best.
-  c.train.num_workers = 2  # Threads that make batches.
-  c.train.num_processes = 0  # That augment for the threads; 0: they do.
-  c.train.tensorboard = False  # Also write logs for TensorBoard.
-  c.train.profile_steps = 0  # Steps traced for a profiler, after the third.
-
-  c.evaluate = ml_collections.ConfigDict()
-  c.evaluate.batch_size = 64  # Images a step, over all devices.
-
-  c.distributed = ml_collections.ConfigDict()
-  c.distributed.start = 'no'  # auto: SLURM, GKE, TPU pods; address: as below.
-  c.distributed.address = ''  # host:port of process 0.
-  c.distributed.num_processes = 0  # In all.
-  c.distributed.process_id = 0  # Of this one.
-
-  c.search = ml_collections.ConfigDict()
-  c.search.losses = ('soft_f1', 'bce')  # The grid: names of losses.LOSSES,
-  c.search.optimizers = ('adam', 'nesterov')  # of train_optimizer.OPTIMIZERS,
-  c.search.learning_rates = (1e-3, 1e-4)  # and numbers.
-  c.search.batch_sizes = (64,)  # As many optimiser steps for all.
-  c.search.metric = 'f1_macro'  # Of validation, that the best is best in.
-
-  c.compare = ml_collections.ConfigDict()
-  c.compare.data = ()  # Tables with features, or synthetic; (): data's images.
-  c.compare.methods = ('none', 'random', 'aubal:l1')  # resampling.RESAMPLERS,
-  # aubal:OBJECTIVE or loss:NAME.
-  c.compare.fractions = (0.25,)  # Rows to add or delete; 0: the method's own.
-  c.compare.models = ()  # (): of tables logistic, mlp; of images model.name.
-  c.compare.seeds = 3  # Number of them, from seed on.
-  c.compare.repeats = 5  # Of tables: how often they are split anew ...
-  c.compare.folds = 2  # ... into so many folds. Images: data.num_folds.
-  c.compare.num_steps = 0  # Optimiser steps of a cell; 0: train's, the tables'.
-  c.compare.augment_rows = ('added',)  # Images: of added, all, none.
-  c.compare.uppers = (10.0,)  # Of aubal: balance.upper.
-  c.compare.diversities = ('none',)  # Of aubal: of none, group, content.
-  c.compare.keep_checkpoints = False  # Those of finished cells, too.
-
-  c.predict = ml_collections.ConfigDict()
-  c.predict.path = ''  # Folder or manifest of images; '' = the split below.
-  c.predict.split = 'test'  # Of the data set, where there is no path.
-  c.predict.batch_size = 64  # Images a step, over all devices.
-  c.predict.thresholds = 'tuned'  # Those of the checkpoint; half: .5 for all.
-  c.predict.submission = ''  # Also: aff_wild2 (a file a video) or
-  # aff_wild2_images (one file, a line an image).
-
-  c.inspect = ml_collections.ConfigDict()
-  c.inspect.images_per_label = 8  # On the contact sheet.
-  c.inspect.near_empty = 5  # Labelsets with fewer images are counted.
-
-  c.optimizers = ml_collections.ConfigDict()
-  c.optimizers.variants = ()  # Names of balancing.solve.VARIANTS; () = all.
-  c.optimizers.rivals = ()  # Of balancing.rivals; () = installed; none = none.
-  c.optimizers.max_seconds = 600.0  # Longest for one of them; its row says so.
-
-  c.frontier = ml_collections.ConfigDict()
-  c.frontier.over = 'budget'  # What is varied: budget (images) or lam.
-  c.frontier.num_points = 30  # Solved, from nothing added to all that helps.
-
-  c.lock()
-  return c
+  config = ml_collections.ConfigDict()
+  for name, setting in SETTINGS.items():
+    section, _, key = name.rpartition('.')
+    if section and section not in config:
+      config[section] = ml_collections.ConfigDict()
+    (config[section] if section else config)[key] = setting.default
+  return config.lock()
 
 
 def check(config) -> None:
-  """Raises UserError for what can be told to be wrong before any work.
+  """Checks every setting by its declaration, before any work.
 
-  What needs a library to be told (a name of a model, an optimiser) is told by
-  the stage that needs it.
+  Raises:
+    UserError: names the setting, its rule, the value and the nearest right one.
   """
   if not isinstance(config, ml_collections.ConfigDict):
     raise errors.UserError(
-      'get_config() must return a ConfigDict; begin with config.default().'
+      'get_config() must return a ConfigDict; begin with settings.default().'
     )
-  for key in _keys(default()):
-    if _get(config, key) is _LACKING:
+  flat = flatten(config.to_dict())
+  for name in flat:
+    if name not in SETTINGS:
+      raise unknown_name(name)
+  for name, setting in SETTINGS.items():
+    if name not in flat:
       raise errors.UserError(
-        f'The configuration lacks {key}; begin with config.default().'
+        f'The configuration lacks {name}; begin with settings.default().'
       )
-  for key, choices in _CHOICES.items():
-    if _get(config, key) not in choices:
+    setting.check(flat[name])
+  stages = TASKS[config.task]
+  for name, setting in SETTINGS.items():
+    if setting.registry and {*stages} & {*setting.read_by}:
+      setting.check(flat[name], look_up=True)
+  _check_together(config)
+
+
+def unknown_name(name: str) -> errors.UserError:
+  """Returns the error about a setting that there is not."""
+  leaf = {key.rpartition('.')[2]: key for key in SETTINGS}
+  near = suggest(name, SETTINGS) or suggest(name.rpartition('.')[2], leaf)
+  return errors.UserError(f'{name} is no setting.{near}')
+
+
+def _check_together(config) -> None:
+  """Raises UserError for settings that do not go together."""
+  if config.balance.redraw_each_epoch:
+    from aubal_jax import resampling
+
+    if config.balance.method not in resampling.SAMPLERS:
       raise errors.UserError(
-        f'{key} must be one of {[*choices]}; it is {_get(config, key)!r}.'
-        + _suggestion(_get(config, key), choices)
+        f'balance.redraw_each_epoch is for {[*resampling.SAMPLERS]}, which '
+        f'draw rows by weight; balance.method is {config.balance.method!r}.'
       )
-  for key, least in _LEAST.items():
-    if not least <= _get(config, key) < math.inf:
-      raise errors.UserError(
-        f'{key} must be at least {least}; it is {_get(config, key)}.'
-      )
-  if config.balance.redraw_each_epoch and config.balance.method not in SAMPLERS:
+  if not config.train.num_steps and not config.train.num_epochs:
     raise errors.UserError(
-      f'balance.redraw_each_epoch is for {[*SAMPLERS]}, which draw rows by '
-      f'weight; balance.method is {config.balance.method!r}.'
+      'train.num_epochs must be above 0 where train.num_steps is 0; it is '
+      f'{config.train.num_epochs}.'
     )
-  epochs = config.train.num_epochs
-  if not config.train.num_steps and not 0 < epochs < math.inf:
-    raise errors.UserError(
-      f'train.num_epochs must be above 0 where train.num_steps is 0; it is '
-      f'{epochs}.'
-    )
+  image = config.data.image_size**2 * config.data.channels
+  drawn = config.data.num_train + config.data.num_validation
+  drawn = image * (drawn + config.data.num_test)
+  needs = {
+    f'{section}.batch_size': 4 * image * config[section].batch_size
+    for section in ('train', 'evaluate', 'predict')
+  }
+  if config.data.name == 'synthetic':
+    needs['data.num_train, num_validation and num_test'] = drawn
+  for name, needed in needs.items():
+    if needed > memory_bytes():
+      raise errors.UserError(
+        f'{name}: so many images of {config.data.image_size} pixels take '
+        f'{needed / 1e9:,.0f} GB, and this machine has '
+        f'{memory_bytes() / 1e9:,.0f} GB; take fewer, or smaller ones.'
+      )
 
 
-def _suggestion(value, choices) -> str:
-  written = str(value).lower().replace('-', '_')
-  near = difflib.get_close_matches(written, map(str, choices), 1)
-  return f' Did you mean {near[0]!r}?' if near else ''
+def values(config, name: str) -> tuple:
+  """Returns what a setting of several values holds, each of its type.
+
+  Args:
+    config: the configuration.
+    name: of the setting; of a `listed` one the text 'a,b' is two values.
+  """
+  section, _, key = name.rpartition('.')
+  return SETTINGS[name].values(config[section][key])
 
 
-_LACKING = object()
+def arguments(section, names: Iterable[str]) -> dict:
+  """Returns those settings of a section that are called like arguments.
+
+  Args:
+    section: such as `config.balance`.
+    names: of the arguments.
+  """
+  return {name: section[name] for name in names if name in section}
 
 
-def _get(config, key: str):
-  for name in key.split('.'):
-    if name not in config:
-      return _LACKING
-    config = config[name]
-  return config
+def read_by(stage: str) -> tuple[str, ...]:
+  """Returns the names of the settings that a stage's result depends on."""
+  return tuple(n for n, s in SETTINGS.items() if stage in s.read_by)
 
 
-def _keys(config, prefix: str = ''):
-  """Yields the full name of every setting."""
-  for name, value in config.items():
-    if isinstance(value, ml_collections.ConfigDict):
-      yield from _keys(value, f'{prefix}{name}.')
+def flatten(tree: dict, prefix: str = '') -> dict:
+  """Returns {'a.b': value} of a nested configuration; tuples as lists."""
+  flat = {}
+  for name, value in tree.items():
+    if isinstance(value, dict):
+      flat |= flatten(value, f'{prefix}{name}.')
     else:
-      yield prefix + name
+      flat[prefix + name] = list(value) if isinstance(value, tuple) else value
+  return flat

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from aubal_jax import settings
 from aubal_jax.runs import errors
-from aubal_jax.runs import text
 
 SYNTHETIC = 'synthetic'  # The table that is drawn, in `compare.data`.
 
@@ -18,8 +18,6 @@ def load(config):
       mended.
   """
   data = config.data
-  if config.task == 'compare' and table_paths(config):
-    return load_table(config, table_paths(config)[0])
   if data.name == 'synthetic':
     from aubal_jax.datasets.drawn import synthetic
 
@@ -89,7 +87,8 @@ def table_paths(config) -> list[str]:
 
   The text 'a,b' is two, and an empty one is the table that is drawn.
   """
-  return text.parse_list(path or SYNTHETIC for path in config.compare.data)
+  given = [*settings.values(config, 'compare.data')]
+  return given or [SYNTHETIC] if len(config.compare.data) else []
 
 
 def load_table(config, path: str):

@@ -11,7 +11,7 @@ def refuse_others(runs) -> None:
   """Raises UserError where a folder holds what is not of this task.
 
   Args:
-    runs: the `Inputs` of the cells.
+    runs: the `Run` of the cells.
   """
   for own in runs:
     workdir.check_folder(own.path)

@@ -16,7 +16,7 @@ _LARGEST = 10  # Labelsets that are listed.
 _PRINTED = 10  # Findings that are printed.
 
 
-def run(inputs) -> None:
+def run(run) -> None:
   """Looks at every image and label, and writes what is odd.
 
   It is done anew each time: image files may have changed unnoticed.
@@ -25,21 +25,21 @@ def run(inputs) -> None:
   from aubal_jax.inspection import page as page_lib
   from aubal_jax.inspection import survey
 
-  config, data, path = inputs.config, inputs.dataset, inputs.path
-  inputs.watch.lap('other')
+  config, data, path = run.config, run.dataset, run.path
+  run.watch.lap('other')
   seen = survey.look(data)
-  inputs.watch.lap('looking at images')
+  run.watch.lap('looking at images')
   content = _content(config, data, seen)
   content['findings'] = findings.find(content)
   pictures = survey.thumbnails(
     data, {row for entry in content['examples'] for row in entry['rows']}, _SIDE
   )
-  inputs.begin('inspect')
+  run.begin('inspect')
   files.write_json(path / 'inspect.json', content)
   page_lib.write_page(path / 'inspect.html', content, pictures)
-  inputs.finish('inspect')
+  run.finish('inspect')
   _print(content, path / 'inspect.html')
-  inputs.watch.lap('inspect')
+  run.watch.lap('inspect')
 
 
 def _content(config, data, seen) -> dict:

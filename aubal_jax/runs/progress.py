@@ -1,5 +1,6 @@
-"""A line about how far a long job is, for people who wait."""
+"""How far a long job is and where the time went, for people who wait."""
 
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -63,3 +64,31 @@ def duration(seconds: float) -> str:
   if whole < 3600:
     return f'{whole // 60} min {whole % 60:02d} s'
   return f'{whole // 3600} h {whole % 3600 // 60:02d} min'
+
+
+class Watch:
+  """Seconds by what they were spent on."""
+
+  def __init__(self, started):
+    self._started = self._last = started
+    self._seconds = {}
+    self.lap('start and imports')
+
+  def lap(self, name):
+    """Books the time since the last lap under `name`."""
+    now = time.perf_counter()
+    self._seconds[name] = self._seconds.get(name, 0.0) + now - self._last
+    self._last = now
+
+  def report(self):
+    """Prints where the time went, and the most memory that was held."""
+    self.lap('other')
+    total = time.perf_counter() - self._started
+    parts = [f'{name} {s:.1f} s' for name, s in self._seconds.items()]
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory *= 1 if sys.platform == 'darwin' else 1024  # macOS counts bytes.
+    print(
+      f'{duration(total)} in all: {", ".join(parts)}; at most '
+      f'{memory / 1e9:.1f} GB of memory',
+      flush=True,
+    )

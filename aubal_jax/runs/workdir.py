@@ -2,8 +2,7 @@
 
 config.json says what made the folder. A stage that writes pins the settings it
 reads and the table it read them for, so a folder never holds stages of two
-runs; what later stages made of files that change is no longer done. Which
-they are, see `stages`.
+runs; what later stages made of files that change is no longer done.
 """
 
 from __future__ import annotations
@@ -16,11 +15,59 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Container
 from collections.abc import Iterator
 
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
-from aubal_jax.runs import stages as stages_lib
+
+# The stages in their order; every other one stands beside this line.
+LINE = ('balance', 'train', 'evaluate', 'report')
+
+# What each stage writes. solution.json is there for some plans only.
+WRITES = {
+  'balance': ('labelsets.json', 'rows.csv', 'plan.npz'),
+  'train': ('checkpoints', 'metrics.jsonl'),
+  'evaluate': ('report.json',),
+  'report': ('report.html',),
+  'inspect': ('inspect.json', 'inspect.html'),
+  'optimizers': ('optimizers.csv', 'optimizers.json', 'optimizers.png'),
+  'frontier': ('frontier.csv', 'frontier.png'),
+  'compare': ('result.json',),
+}
+
+# Stands for a setting of a stage that the task at hand cannot tell.
+NOT_KNOWN = object()
+
+# What the task predict writes, whose record is a file of its own: it needs no
+# more of a run than a copy of checkpoints/.
+PREDICTIONS = (
+  'predictions.csv',
+  'predictions.csv.partial',
+  'predictions.json',
+  'submission',
+)
+
+# What training writes beside that, where it is asked to.
+LOGS = ('tensorboard', 'profile')
+
+# What the task search writes: its cells are folders of runs of their own.
+SEARCH = ('search.csv', 'search.json', 'search.png', 'search')
+
+# What the task compare writes beside them; as above.
+COMPARISON = ('compare.json', 'compare.csv', 'compare.html', 'cells')
+
+# All that is written into the folder; config.json, which vouches for the rest,
+# is deleted last.
+CONTENTS = (
+  *(name for names in WRITES.values() for name in names),
+  'solution.json',
+  *LOGS,
+  *SEARCH,
+  *COMPARISON,
+  *PREDICTIONS,
+  'config.json',
+)
 
 
 def check_folder(path) -> pathlib.Path:
@@ -39,7 +86,7 @@ def check_folder(path) -> pathlib.Path:
       f'--workdir={path} cannot be made: {above} is not a folder that may be '
       'written to.'
     )
-  held = [name for name in stages_lib.CONTENTS if (path / name).exists()]
+  held = [name for name in CONTENTS if (path / name).exists()]
   if held and not isinstance(_read(path).get('stages'), dict):
     raise errors.UserError(
       f'{path} holds {held[0]}, but no config.json that says which run it is '
@@ -67,30 +114,34 @@ def locked(path: pathlib.Path, *, name: str = '.lock') -> Iterator[None]:
     f'Another run is at work in {path}; wait for it, or name another --workdir'
   )
   with files.locked(path / name, busy):
-    mine = (
-      {*stages_lib.CONTENTS} - {*stages_lib.PREDICTIONS}
-      if name == '.lock'
-      else {*stages_lib.PREDICTIONS}
-    )
+    mine = {*CONTENTS} - {*PREDICTIONS} if name == '.lock' else {*PREDICTIONS}
     for written in sorted(mine):
       for left in path.glob(f'.{written}.*.tmp'):
         left.unlink()
     yield
 
 
-def refuse_other(path: pathlib.Path, pinned: dict[str, dict]) -> None:
-  """Raises UserError with the settings that differ from the folder's."""
+def refuse_other(
+  path: pathlib.Path, pinned: dict[str, dict], *, may_grow: Container[str] = ()
+) -> None:
+  """Raises UserError with the settings that differ from the folder's.
+
+  Args:
+    path: the folder.
+    pinned: stage -> setting -> value.
+    may_grow: settings of which a larger value goes on from a smaller one.
+  """
   differ = {}
   for stage, entry in _stages(path).items():
     old = entry['settings']
     for name in {*old, *pinned[stage]}:
       was, now = old.get(name), pinned[stage].get(name)
-      if now is stages_lib.NOT_KNOWN or was == now:
+      if now is NOT_KNOWN or was == now:
         continue
       # A cosine is drawn over all steps: more of them change every one.
       cosine = old.get('train.schedule') == 'cosine'
-      fixed = cosine and name == 'train.num_steps'
-      if fixed or not _grew(name, was, now):
+      grows = name in may_grow and not (cosine and name == 'train.num_steps')
+      if not grows or None in (was, now) or now < was:
         differ[name] = f'  {name}: {was!r} there, {now!r} now'
   if differ:
     raise errors.UserError(
@@ -100,11 +151,7 @@ def refuse_other(path: pathlib.Path, pinned: dict[str, dict]) -> None:
     )
 
 
-def _grew(name, was, now) -> bool:
-  return name in stages_lib.MAY_GROW and None not in (was, now) and now > was
-
-
-def clear(path: pathlib.Path, names=stages_lib.CONTENTS) -> None:
+def clear(path: pathlib.Path, names=CONTENTS) -> None:
   """Deletes what a run wrote into the folder, and nothing else."""
   for name in names:
     if (path / name).is_dir():
@@ -118,11 +165,7 @@ def begin(path: pathlib.Path, stage: str, pinned: dict, config) -> None:
 
   What later stages made of the files before is no longer done.
   """
-  later = (
-    stages_lib.LINE[stages_lib.LINE.index(stage) + 1 :]
-    if stage in stages_lib.LINE
-    else ()
-  )
+  later = LINE[LINE.index(stage) + 1 :] if stage in LINE else ()
   stages = {k: v for k, v in _stages(path).items() if k not in later}
   stages[stage] = {'done': False, 'settings': pinned[stage]}
   _write(path, stages, config)
@@ -142,21 +185,17 @@ def has_begun(path: pathlib.Path, stage: str) -> bool:
 
 def is_done(path: pathlib.Path, stage: str, pinned: dict) -> bool:
   """Whether `stage` and those before it are done, their files included."""
-  if stage not in stages_lib.READS:
+  if stage not in WRITES:
     raise errors.UserError(
-      f'stage must be one of {[*stages_lib.READS]}; it is {stage!r}.'
+      f'stage must be one of {[*WRITES]}; it is {stage!r}.'
     )
   stages = _stages(path)
-  wanted = (
-    stages_lib.LINE[: stages_lib.LINE.index(stage) + 1]
-    if stage in stages_lib.LINE
-    else (stage,)
-  )
+  wanted = LINE[: LINE.index(stage) + 1] if stage in LINE else (stage,)
   for name in wanted:
     entry = stages.get(name, {'done': False})
     if not entry['done'] or entry['settings'] != pinned[name]:
       return False
-    if not all((path / file).exists() for file in stages_lib.WRITES[name]):
+    if not all((path / file).exists() for file in WRITES[name]):
       return False
   return True
 

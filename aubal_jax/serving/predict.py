@@ -10,7 +10,6 @@ import numpy as np
 
 from aubal_jax.runs import errors
 from aubal_jax.runs import preemption
-from aubal_jax.runs import stages
 from aubal_jax.runs import workdir
 
 _NAME = 'predictions.csv'
@@ -51,7 +50,7 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
   thresholds = _thresholds(config, described, thresholds, which, step)
   watch.lap('reading the checkpoint')
   if overwrite:
-    workdir.clear(path, stages.PREDICTIONS)
+    workdir.clear(path, workdir.PREDICTIONS)
   print(
     f'predict: {len(source.names):,} images of {inputs}, with the {which} '
     f'checkpoint, of step {step:,}',

@@ -11,9 +11,7 @@ import numpy as np
 from aubal_jax.balancing import rules
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
-from aubal_jax.stages import bounds
 from aubal_jax.stages import problem
-from aubal_jax.stages import resample
 from aubal_jax.stages import rows as rows_lib
 from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import plan as plan_lib
@@ -21,10 +19,20 @@ from aubal_jax.tables import plan as plan_lib
 _NUM_LISTED_LABELSETS = 20
 
 
-def run(inputs) -> None:
+def check(config) -> None:
+  """Raises UserError for what is wrong whatever the table."""
+  c = config.balance
+  if c.method == 'aubal' and c.fraction and (c.budget or c.budget_growth):
+    raise errors.UserError(
+      f'balance.fraction is {c.fraction}, which is a budget; leave out '
+      'balance.budget and balance.budget_growth.'
+    )
+
+
+def run(run) -> None:
   """Finds the labelsets, solves, and writes the plan."""
-  dataset, path = inputs.dataset, inputs.path
-  labelsets = problem.find_labelsets(inputs)
+  dataset, path = run.dataset, run.path
+  labelsets = problem.find_labelsets(run)
   rows = dataset.rows('train')
   uneven = labelsets_lib.imbalance(labelsets)
   print(
@@ -33,16 +41,16 @@ def run(inputs) -> None:
     f'{uneven["mean_ir"]:.2f}',
     flush=True,
   )
-  plan, solution = _make_plan(inputs, rows, labelsets)
+  plan, solution = _make_plan(run, rows, labelsets)
   after = _counts_after(plan, rows, labelsets)
   names = dataset.label_names
   content = _labelsets_json(names, labelsets, uneven, after)
-  content['plan'] = _plan_json(inputs, plan, labelsets, after)
+  content['plan'] = _plan_json(run, plan, labelsets, after)
   if dataset.sources is not None:
     content['sources'] = rows_lib.tell_sources(dataset)
   solved = None if solution is None else _solution_json(solution)
   if not _is_same(plan, path / 'plan.npz'):
-    inputs.begin('balance')
+    run.begin('balance')
   files.write_json(path / 'labelsets.json', content)
   if solved is None:
     (path / 'solution.json').unlink(missing_ok=True)
@@ -50,8 +58,8 @@ def run(inputs) -> None:
     files.write_json(path / 'solution.json', solved)
   rows_lib.write(path / 'rows.csv', dataset)
   plan.save(path / 'plan.npz')
-  inputs.finish('balance')
-  inputs.watch.lap('balance')
+  run.finish('balance')
+  run.watch.lap('balance')
 
 
 def _is_same(plan, path) -> bool:
@@ -92,26 +100,29 @@ def _counts_after(plan, rows, labelsets) -> np.ndarray:
   return np.bincount(shown, minlength=num_labelsets + 1)[:num_labelsets]
 
 
-def _make_plan(inputs, rows, labelsets):
+def _make_plan(run, rows, labelsets):
   """Returns the plan and, where one is behind it, the solution."""
-  config, names = inputs.config, inputs.dataset.label_names
+  config, names = run.config, run.dataset.label_names
   method = config.balance.method
   if method not in ('aubal', 'random') or (
     method == 'random' and config.balance.fraction
   ):
-    return resample.make_plan(inputs, rows), None
+    return problem.make_plan(run, rows), None
   from aubal_jax.balancing import solve as solve_lib
 
-  settings = solve_settings(config) | _budget_of_fraction(config, len(rows))
-  settings['upper'] = bounds.find_upper(inputs, labelsets)
+  arguments = problem.solve_arguments(config)
+  arguments |= _budget_of_fraction(config, len(rows))
+  arguments['upper'] = problem.find_upper(run, labelsets)
   try:
-    solution = solve_lib.solve(labelsets.patterns, labelsets.counts, **settings)
+    solution = solve_lib.solve(
+      labelsets.patterns, labelsets.counts, **arguments
+    )
   except rules.BudgetError as error:
     if not config.balance.fraction:
       raise
     raise errors.UserError(
       f'balance.fraction is {config.balance.fraction}, which makes a budget of '
-      f'{settings["budget"]:,} images: {error} A larger balance.upper lets '
+      f'{arguments["budget"]:,} images: {error} A larger balance.upper lets '
       'more be added.'
     ) from error
   _print_solution(solution)
@@ -137,38 +148,11 @@ def _make_plan(inputs, rows, labelsets):
 
 def _budget_of_fraction(config, num_rows: int) -> dict:
   """Returns what `balance.fraction` means to aubal, as in `aubal.resample`."""
-  c = config.balance
-  if not c.fraction:
+  fraction = config.balance.fraction
+  if not fraction:
     return {}
-  if c.budget or c.budget_growth:
-    raise errors.UserError(
-      f'balance.fraction is {c.fraction}, which is a budget; leave out '
-      'balance.budget and balance.budget_growth.'
-    )
-  budget = num_rows + round(c.fraction * num_rows)
+  budget = num_rows + round(fraction * num_rows)
   return {'budget': budget, 'budget_exactly': True}
-
-
-def solve_settings(config) -> dict:
-  """Returns the arguments of `solve` that `config.balance` names.
-
-  Raises:
-    UserError: more devices are asked for than there are.
-  """
-  import jax
-
-  settings = problem.settings_of(config)
-  for name in ('optimizer', 'polish', 'tol', 'max_steps'):
-    settings[name] = config.balance[name]
-  num_devices = config.balance.num_devices
-  devices = jax.local_devices()
-  if num_devices > len(devices):
-    raise errors.UserError(
-      f'balance.num_devices must be at most {len(devices)}, the devices that '
-      f'JAX sees; it is {num_devices}.'
-    )
-  settings['devices'] = devices[:num_devices] if num_devices > 1 else None
-  return settings
 
 
 def _gap_in_words(solution) -> str:
@@ -238,7 +222,7 @@ def _labelsets_json(names, labelsets, uneven, after) -> dict:
   return content
 
 
-def _plan_json(inputs, plan, labelsets, after) -> dict:
+def _plan_json(run, plan, labelsets, after) -> dict:
   """Returns what the plan is, and prints how uneven it is."""
   if plan.labels is None:
     uneven = labelsets_lib.imbalance(
@@ -248,8 +232,8 @@ def _plan_json(inputs, plan, labelsets, after) -> dict:
     uneven = labelsets_lib.imbalance(plan.labels)
   sources = np.unique(plan.source)
   content = {
-    'method': inputs.config.balance.method,
-    'epochs': resample.num_epochs(inputs, len(labelsets.index)),
+    'method': run.config.balance.method,
+    'epochs': problem.num_epochs(run, len(labelsets.index)),
     'rows': len(plan),
     'added': int(plan.augment.sum()),
     'mixed': int((plan.partner >= 0).sum()),

@@ -8,15 +8,15 @@ from aubal_jax.runs import hosts
 from aubal_jax.runs import workdir
 
 
-def run(inputs) -> None:
+def run(run) -> None:
   """checkpoints/ -> report.json."""
   from aubal_jax.network import bundle
   from aubal_jax.network import inference
   from aubal_jax.scoring import metrics
   from aubal_jax.scoring import summary
 
-  config, dataset, path = inputs.config, inputs.dataset, inputs.path
-  inputs.need_images()
+  config, dataset, path = run.config, run.dataset, run.path
+  run.need_images()
   split = 'test' if len(dataset.rows('test')) else 'validation'
   rows, tuning = dataset.rows(split), dataset.rows('validation')
   if not len(rows):
@@ -29,7 +29,7 @@ def run(inputs) -> None:
       f'{path} has no checkpoints; run the train task there first '
       '(--config.task=train, or --config.task=run for all stages).'
     )
-  images = inputs.images()
+  images = run.images()
   described = bundle.describe(config, dataset.label_names)
   model, _ = bundle.make_network(described)
   state, which, thresholds = hosts.from_first(
@@ -62,7 +62,7 @@ def run(inputs) -> None:
   report = {'step': int(state.step), 'checkpoint': which, **report}
   if hosts.is_first():
     files.write_json(path / 'report.json', report)
-  inputs.finish('evaluate')
+  run.finish('evaluate')
   floor = report['floors']['all_positive']['f1_macro']
   print(
     f'evaluate: {split} split, {report["num_images"]:,} images: F1 macro '
@@ -71,4 +71,4 @@ def run(inputs) -> None:
     f'accuracy {report["accuracy"]:.3f}, AWC {report["awc"]:.3f}',
     flush=True,
   )
-  inputs.watch.lap('evaluation')
+  run.watch.lap('evaluation')

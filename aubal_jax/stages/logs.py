@@ -16,16 +16,16 @@ _NUM_SHOWN = 32  # Images of the contact sheet.
 
 @contextlib.contextmanager
 def opened(
-  inputs, plan, images, settings, first: int
+  run, plan, images, settings, first: int
 ) -> Iterator[tensorboard.EventLog | None]:
   """Yields the `EventLog` to go on after step `first`; None: none is wanted."""
-  if not inputs.config.train.tensorboard or not hosts.is_first():
+  if not run.config.train.tensorboard or not hosts.is_first():
     yield None
     return
-  path = inputs.path / 'tensorboard'
+  path = run.path / 'tensorboard'
   with tensorboard.open_log(path, step=first) as log:
-    _write_sheet(log, inputs.config, plan, images, settings, first)
-    print(f'train: tensorboard --logdir {inputs.path}', flush=True)
+    _write_sheet(log, run.config, plan, images, settings, first)
+    print(f'train: tensorboard --logdir {run.path}', flush=True)
     yield log
 
 

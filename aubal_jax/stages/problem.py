@@ -1,33 +1,30 @@
-"""The balancing problem that a configuration names, before it is solved."""
+"""What a configuration asks of balancing: labelsets, rules, bounds, methods."""
 
 from __future__ import annotations
 
+import inspect
+import math
+
 import numpy as np
 
+from aubal_jax import resampling
+from aubal_jax import settings
+from aubal_jax.balancing import diversity
 from aubal_jax.runs import errors
 from aubal_jax.tables import labelsets as labelsets_lib
 
-# Of `config.balance`: how it is solved, not what.
-_METHOD = ('method', 'optimizer', 'polish', 'tol', 'max_steps', 'num_devices')
-# Of the other methods, and of what the bounds come from.
-_OTHERS = (
-  *('fraction', 'neighbours', 'combine', 'ml_rus', 'redraw_each_epoch'),
-  *('features', 'diversity', 'num_clusters'),
-)
-_NONE_IF_ZERO = ('lam_images', 'budget', 'budget_growth', 'target')
 
-
-def find_labelsets(inputs) -> labelsets_lib.Labelsets:
+def find_labelsets(run) -> labelsets_lib.Labelsets:
   """Returns the labelsets of the training split.
 
   Raises:
     UserError: there is nothing in them to balance.
   """
-  dataset = inputs.dataset
+  dataset = run.dataset
   rows = dataset.rows('train')
   if not len(rows):
     raise errors.UserError('The training split has no row; nothing to balance.')
-  separate = inputs.config.data.unknown == 'separate'
+  separate = run.config.data.unknown == 'separate'
   labelsets = labelsets_lib.find_labelsets(
     dataset.labels[rows], dataset.known[rows] if separate else None
   )
@@ -39,17 +36,42 @@ def find_labelsets(inputs) -> labelsets_lib.Labelsets:
   return labelsets
 
 
-def settings_of(config) -> dict:
+def rules_of(config) -> dict:
   """Returns the arguments of `balancing.prepare.prepare`.
 
-  JAX's devices are not asked for: who asks first takes a GPU's memory.
+  What is 0 or () for people is None there. JAX's devices are not asked for: who
+  asks first takes a GPU's memory.
   """
-  settings = config.balance.to_dict()
-  for name in (*_METHOD, *_OTHERS):
-    del settings[name]
-  for name in _NONE_IF_ZERO:
-    settings[name] = settings[name] or None
-  return settings
+  from aubal_jax.balancing import prepare
+
+  names = inspect.signature(prepare.prepare).parameters
+  rules = settings.arguments(config.balance, names)
+  return {
+    name: value or names[name].default if names[name].default is None else value
+    for name, value in rules.items()
+  }
+
+
+def solve_arguments(config) -> dict:
+  """Returns the arguments of `solve` that `config.balance` names.
+
+  Raises:
+    UserError: more devices are asked for than there are.
+  """
+  import jax
+
+  rules = rules_of(config)
+  for name in ('optimizer', 'polish', 'tol', 'max_steps'):
+    rules[name] = config.balance[name]
+  num_devices = config.balance.num_devices
+  devices = jax.local_devices()
+  if num_devices > len(devices):
+    raise errors.UserError(
+      f'balance.num_devices must be at most {len(devices)}, the devices that '
+      f'JAX sees; it is {num_devices}.'
+    )
+  rules['devices'] = devices[:num_devices] if num_devices > 1 else None
+  return rules
 
 
 def within_budget(instance, growth) -> np.ndarray:
@@ -65,3 +87,127 @@ def within_budget(instance, growth) -> np.ndarray:
     return counts
   room = (instance.least if beyond > 0 else instance.most) - counts
   return counts + room * (-beyond / room.sum() if beyond else 0.0)
+
+
+def find_upper(run, labelsets):
+  """Returns the largest growth: a number, or float64[S] by diversity.
+
+  Args:
+    run: the `Run`.
+    labelsets: the `Labelsets` of the training split.
+
+  Raises:
+    UserError: there are no groups, or nothing to find clusters of content in.
+  """
+  settings, dataset = run.config.balance, run.dataset
+  if settings.diversity == 'none':
+    return settings.upper
+  rows = dataset.rows('train')
+  if settings.diversity == 'content':
+    groups = diversity.find_clusters(
+      find_features(run, rows),
+      num_clusters=settings.num_clusters,
+      seed=run.config.seed,
+    )
+  elif dataset.groups is None:
+    raise errors.UserError(
+      'balance.diversity=group bounds growth by subjects or videos, but this '
+      'data set has none; name their column in data.group_column, or take '
+      'content.'
+    )
+  else:
+    groups = dataset.groups[rows]
+  return diversity.bound_growth(
+    labelsets.index,
+    labelsets.counts,
+    groups,
+    lower=settings.lower,
+    upper=settings.upper,
+  )
+
+
+def find_features(run, rows):
+  """Returns float32[R, F], as `balance.features` says, standardised.
+
+  Args:
+    run: the `Run`.
+    rows: int[R], rows of the table.
+
+  Raises:
+    UserError: the table has no features, or there are no images.
+  """
+  from aubal_jax.media import embedding
+
+  if run.config.balance.features == 'pixels':
+    if run.dataset.load_images is None:
+      raise errors.UserError(
+        'balance.features=pixels, but this data set has no images; take the '
+        'features of its table: --config.balance.features=table'
+      )
+    # One host alone asks, so the images cannot be opened for all of them.
+    return embedding.pixels(run.some_images, rows)
+  if run.dataset.features is None:
+    images = run.dataset.load_images is not None
+    raise errors.UserError(
+      'balance.features=table, but this data set has no features; '
+      + (
+        'take those of its images: --config.balance.features=pixels'
+        if images
+        else "save them as 'features' [N, F] beside 'labels' in an .npz."
+      )
+    )
+  return embedding.standardise(run.dataset.features[rows])
+
+
+def options_of(config, method: str) -> dict:
+  """Returns the options of a resampler that are settings."""
+  names = {
+    setting.option or key: key
+    for key in config.balance
+    for setting in [settings.SETTINGS[f'balance.{key}']]
+  }
+  return {
+    option: config.balance[names[option]]
+    for option in resampling.options(method)
+    if option in names
+  }
+
+
+def num_epochs(run, num_rows: int) -> int:
+  """Returns how often rows are drawn: for all of training, or once."""
+  config = run.config
+  if not config.balance.redraw_each_epoch:
+    return 1
+  epoch = num_rows + round(config.balance.fraction * num_rows)
+  trained = run.num_steps * config.train.batch_size
+  return max(math.ceil(trained / epoch), 1)
+
+
+def make_plan(run, rows):
+  """Returns the plan for these rows by `balance.method`.
+
+  Args:
+    run: the `Run`.
+    rows: int[R], the training rows of the table.
+
+  Raises:
+    UserError: the method cannot do what is asked for on these labels.
+  """
+  config, dataset = run.config, run.dataset
+  method = config.balance.method
+  fraction = config.balance.fraction
+  options, features = options_of(config, method), None
+  if resampling.takes(method, 'features'):
+    features = find_features(run, rows)
+  if config.balance.redraw_each_epoch:
+    options['num_epochs'] = num_epochs(run, len(rows))
+  return resampling.resample(
+    dataset.labels[rows],
+    method,
+    fraction=fraction or None,
+    seed=config.seed,
+    features=features,
+    rows=rows,
+    label_names=dataset.label_names,
+    **options,
+  )

@@ -6,28 +6,28 @@ import pathlib
 
 import numpy as np
 
+from aubal_jax import settings
 from aubal_jax.network import log as log_lib
 from aubal_jax.runs import files
-from aubal_jax.runs import stages
 from aubal_jax.tables import plan as plan_lib
 
 _NUM_STRIPS = 8
 _NUM_AUGMENTED = 3
 
 
-def run(inputs) -> None:
+def run(run) -> None:
   """Draws the page from what there is; what is missing is named on it."""
   from aubal_jax.report import page
 
-  config, dataset, path = inputs.config, inputs.dataset, inputs.path
+  config, dataset, path = run.config, run.dataset, run.path
   plan, described, contact = None, None, ()
   if (path / 'plan.npz').exists():
     plan = plan_lib.load(path / 'plan.npz')
     described = page.describe_plan(plan, dataset.labels)
     if dataset.load_images is not None:
-      contact = _contact_sheet(config, dataset, plan, inputs.some_images)
+      contact = _contact_sheet(config, dataset, plan, run.some_images)
   metrics = log_lib.read_lines(path / 'metrics.jsonl')
-  run = page.Run(
+  content = page.Run(
     labelsets=_read(path / 'labelsets.json'),
     plan=described,
     solution=_read(path / 'solution.json'),
@@ -35,12 +35,12 @@ def run(inputs) -> None:
     metrics=metrics,
     report=_read(path / 'report.json'),
     title=_title(config),
-    settings=stages.flatten(config.to_dict()),
+    settings=settings.flatten(config.to_dict()),
   )
-  page.write_page(path / 'report.html', run)
-  inputs.finish('report')
+  page.write_page(path / 'report.html', content)
+  run.finish('report')
   print(f'report: {path / "report.html"}', flush=True)
-  inputs.watch.lap('report')
+  run.watch.lap('report')
 
 
 def _title(config) -> str:
@@ -61,9 +61,10 @@ def _contact_sheet(config, dataset, plan, some_images) -> list[dict]:
   from aubal_jax.batches import augment
   from aubal_jax.batches import plan_rows
 
-  settings = config.augment.to_dict()
-  which = settings.pop('rows')
-  del settings['frozen'], settings['backend']
+  which = config.augment.rows
+  drawn_by = augment.Settings(
+    **settings.arguments(config.augment, augment.AUGMENTATIONS)
+  )
   shown = np.ones(len(plan), bool) if which == 'all' else plan.augment
   if which == 'none' or not shown.any():
     return []
@@ -71,9 +72,7 @@ def _contact_sheet(config, dataset, plan, some_images) -> list[dict]:
   for source in _most_repeated(plan.source[shown], dataset.labels):
     rows = np.flatnonzero(shown & (plan.source == source))[:_NUM_AUGMENTED]
     original = some_images(np.array([source]))
-    parameters = augment.draw(
-      augment.Settings(**settings), seed=config.seed, epochs=0, rows=rows
-    )
+    parameters = augment.draw(drawn_by, seed=config.seed, epochs=0, rows=rows)
     before = plan_rows.images_of(plan, some_images, rows, seed=config.seed)
     names = np.array(dataset.label_names)[dataset.labels[source] == 1]
     entries.append(

@@ -9,7 +9,6 @@ import numpy as np
 
 from aubal_jax.runs import hosts
 from aubal_jax.runs import preemption
-from aubal_jax.runs import stages
 from aubal_jax.runs import workdir
 from aubal_jax.scoring import summary
 from aubal_jax.stages import logs
@@ -26,40 +25,40 @@ def check(config) -> None:
     tensorboard.check_installed()
 
 
-def run(inputs) -> None:
+def run(run) -> None:
   """Trains up to the wanted number of steps, from the newest checkpoint."""
   from aubal_jax.network import bundle
   from aubal_jax.stages import train_parts
 
-  inputs.need_images()
-  parts = train_parts.make_parts(inputs)
-  inputs.watch.lap('making the network')
-  images = inputs.images()
-  with _open_checkpoints(inputs) as checkpoints:
+  run.need_images()
+  parts = train_parts.make_parts(run)
+  run.watch.lap('making the network')
+  images = run.images()
+  with _open_checkpoints(run) as checkpoints:
     # In a list, from which it is handed on: none but `train` holds it then.
-    held = [hosts.from_first(lambda: _newest(checkpoints, parts, inputs))]
-    inputs.watch.lap('making the network')
-    inputs.begin('train')
+    held = [hosts.from_first(lambda: _newest(checkpoints, parts, run))]
+    run.watch.lap('making the network')
+    run.begin('train')
     if hosts.is_first():
-      bundle.write(inputs.path / 'checkpoints', parts.described)
-    _tell_start(inputs, parts.plan, int(held[0].step))
-    state = _train(inputs, parts, held, images, checkpoints)
-  _tell_end(inputs, state)
-  inputs.finish('train')
-  inputs.watch.lap('training')
+      bundle.write(run.path / 'checkpoints', parts.described)
+    _tell_start(run, parts.plan, int(held[0].step))
+    state = _train(run, parts, held, images, checkpoints)
+  _tell_end(run, state)
+  run.finish('train')
+  run.watch.lap('training')
 
 
-def _train(inputs, parts, held, images, checkpoints):
+def _train(run, parts, held, images, checkpoints):
   """Takes the state out of `held`; returns that after the last step."""
   from aubal_jax.network import loop as train_lib
   from aubal_jax.network import profiling
 
-  config, path, plan = inputs.config, inputs.path, parts.plan
+  config, path, plan = run.config, run.path, parts.plan
   first = int(held[0].step)
   num_profiled = config.train.profile_steps if hosts.is_first() else 0
   with (
     _open_metrics(path, first) as write_line,
-    logs.opened(inputs, plan, images, parts.settings, first) as log,
+    logs.opened(run, plan, images, parts.settings, first) as log,
     profiling.traced(
       parts.step, path / 'profile', num_steps=num_profiled
     ) as step,
@@ -68,8 +67,8 @@ def _train(inputs, parts, held, images, checkpoints):
     return train_lib.train(
       held.pop(),
       step,
-      _make_batches(inputs, plan, images, parts.settings, first),
-      num_steps=inputs.num_steps,
+      _make_batches(run, plan, images, parts.settings, first),
+      num_steps=run.num_steps,
       log_every_steps=config.train.log_every_steps,
       eval_every_steps=config.train.eval_every_steps,
       checkpoint_every_steps=config.train.checkpoint_every_steps,
@@ -77,55 +76,55 @@ def _train(inputs, parts, held, images, checkpoints):
       steps_per_epoch=len(plan) / config.train.batch_size,
       learning_rate=parts.learning_rate,
       write_line=logs.beside(write_line, log),
-      validate=_make_validate(parts.model, inputs.dataset, images, config, log),
+      validate=_make_validate(parts.model, run.dataset, images, config, log),
       checkpoints=checkpoints,
       should_stop=hosts.signal_agreed(config.train.log_every_steps),
     )
 
 
-def _tell_start(inputs, plan, first) -> None:
+def _tell_start(run, plan, first) -> None:
   import jax
 
-  config, count = inputs.config, jax.device_count()
+  config, count = run.config, jax.device_count()
   print(
     f'train: {config.model.name} on {count} {jax.default_backend()} '
     f'device{"s" if count > 1 else ""}, {len(plan):,} rows '
     f'({int(plan.augment.sum()):,} augmented), steps {first + 1:,} to '
-    f'{inputs.num_steps:,}, batches of {config.train.batch_size}',
+    f'{run.num_steps:,}, batches of {config.train.batch_size}',
     flush=True,
   )
 
 
-def _tell_end(inputs, state) -> None:
+def _tell_end(run, state) -> None:
   """Says where training ended, if that was before the last step."""
-  if state.step < inputs.num_steps:
+  if state.step < run.num_steps:
     print(
       f'train: stopped after step {int(state.step):,}: '
-      f'{inputs.config.train.patience} looks at validation brought no better '
+      f'{run.config.train.patience} looks at validation brought no better '
       f'F1 macro than {float(state.best):.3f}',
       flush=True,
     )
 
 
 @contextlib.contextmanager
-def _open_checkpoints(inputs):
+def _open_checkpoints(run):
   """Opens checkpoints/ without those of another run; None on other hosts."""
   from aubal_jax.network import checkpoint
 
-  path = inputs.path
+  path = run.path
   if not hosts.is_first():
     yield None
     return
   if not workdir.has_begun(path, 'train'):
     # Of another run, or of a plan that is no more.
-    workdir.clear(path, (*stages.WRITES['train'], *stages.LOGS))
+    workdir.clear(path, (*workdir.WRITES['train'], *workdir.LOGS))
   with checkpoint.open_checkpoints(
-    path / 'checkpoints', keep_checkpoints=inputs.config.train.keep_checkpoints
+    path / 'checkpoints', keep_checkpoints=run.config.train.keep_checkpoints
   ) as checkpoints:
     yield checkpoints
 
 
-def _newest(checkpoints, parts, inputs):
+def _newest(checkpoints, parts, run):
   """Returns the newest saved state, or the first one, as host arrays."""
   import jax
 
@@ -133,7 +132,7 @@ def _newest(checkpoints, parts, inputs):
   from aubal_jax.network import checkpoint
 
   def first():
-    model, optimizer, seed = parts.model, parts.optimizer, inputs.config.seed
+    model, optimizer, seed = parts.model, parts.optimizer, run.config.seed
     return bundle.first_state(model, optimizer, parts.described, seed=seed)
 
   if checkpoint.find_step(checkpoints) is None:
@@ -152,24 +151,24 @@ def _open_metrics(path, step):
   return log_lib.open_metrics(path / 'metrics.jsonl', step=step)
 
 
-def _make_batches(inputs, plan, images, settings, first):
+def _make_batches(run, plan, images, settings, first):
   """Returns the iterator over the batches of the steps after `first`."""
   import jax
 
   from aubal_jax.batches import augment_device
   from aubal_jax.batches import pipeline
 
-  config = inputs.config
+  config = run.config
   on_device = config.augment.backend == 'device'
   return pipeline.train_batches(
     plan,
     images,
-    inputs.dataset.labels,
-    inputs.dataset.known,
+    run.dataset.labels,
+    run.dataset.known,
     batch_size=config.train.batch_size,
     seed=config.seed,
     start_step=first,
-    num_steps=max(inputs.num_steps - first, 0),
+    num_steps=max(run.num_steps - first, 0),
     augment_rows=config.augment.rows,
     frozen=config.augment.frozen,
     settings=settings,

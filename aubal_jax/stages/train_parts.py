@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import optax
 
+from aubal_jax import settings as settings_lib
 from aubal_jax.batches import augment
 from aubal_jax.batches import augment_device
 from aubal_jax.network import bundle
@@ -34,30 +35,30 @@ class Parts(typing.NamedTuple):
   step: Callable  # From `step.make_train_step`.
 
 
-def make_parts(inputs) -> Parts:
+def make_parts(run) -> Parts:
   """Returns the parts.
 
   Raises:
     UserError: there is no plan, or none of this data set; the devices cannot
       share a batch; or patience has nothing to go by.
   """
-  config, dataset = inputs.config, inputs.dataset
-  plan = hosts.from_first(lambda: _load_plan(inputs.path / 'plan.npz', dataset))
+  config, dataset = run.config, run.dataset
+  plan = hosts.from_first(lambda: _load_plan(run.path / 'plan.npz', dataset))
   step_lib.check_batch_size(config.train.batch_size, jax.device_count())
   if config.train.patience and not len(dataset.rows('validation')):
     raise errors.UserError(
       'train.patience stops by the validation split, which this data set does '
       'not have; set it to 0, or config.data.validation_fraction.'
     )
-  settings = config.augment.to_dict()
-  del settings['rows'], settings['frozen'], settings['backend']
-  settings = augment.Settings(**settings)
+  settings = augment.Settings(
+    **settings_lib.arguments(config.augment, augment.AUGMENTATIONS)
+  )
   described = bundle.describe(config, dataset.label_names)
   rate = config.train.learning_rate
   schedule = schedules.make_schedule(
     config.train.schedule,
     1.0,
-    num_steps=inputs.num_steps,
+    num_steps=run.num_steps,
     warmup_steps=config.train.warmup_steps,
   )
   model, optimizer = bundle.make_network(

@@ -11,12 +11,12 @@ is missing, and what failed.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
-import math
 import sys
 import time
 
-from aubal_jax.balancing import diversity
+from aubal_jax import settings
 from aubal_jax.datasets import loading
 from aubal_jax.experiments import cells as cells_tasks
 from aubal_jax.experiments.compare import grid as cells_lib
@@ -29,11 +29,10 @@ from aubal_jax.runs import files
 from aubal_jax.runs import hosts
 from aubal_jax.runs import preemption
 from aubal_jax.runs import progress
-from aubal_jax.runs import text
 from aubal_jax.runs import workdir
+from aubal_jax.stages import run as run_lib
 from aubal_jax.stages import train
 
-_AUGMENT_ROWS = ('added', 'all', 'none')
 _LET_GO_EVERY = 10  # Cells on images.
 
 
@@ -43,31 +42,27 @@ def check(config) -> None:
   from aubal_jax.network import losses
 
   train.check(config)
-  for method in _values(config, 'methods'):
+  for key in ('methods', 'fractions', 'augment_rows', 'uppers', 'diversities'):
+    if not settings.values(config, f'compare.{key}'):
+      raise errors.UserError(
+        f'compare.{key} must hold at least one value; it is empty.'
+      )
+  for method in settings.values(config, 'compare.methods'):
     cells_lib.check_method(
       method, objectives=objective.OBJECTIVES, losses=losses.LOSSES
     )
-  for key, choices in (
-    ('models', _models(config)),
-    ('augment_rows', _AUGMENT_ROWS),
-    ('diversities', diversity.KINDS),
-  ):
-    for name in _values(config, key):
-      if name not in choices:
-        raise errors.UserError(
-          f'compare.{key} must hold names of {[*choices]}; it holds {name!r}.'
-        )
-  for key, least in (('fractions', 0), ('uppers', config.balance.lower)):
-    for value in _values(config, key):
-      try:
-        good = least <= float(value) < math.inf
-      except ValueError:
-        good = False
-      if not good:
-        raise errors.UserError(
-          f'compare.{key} must hold numbers of at least {least}; it holds '
-          f'{value!r}.'
-        )
+  for name in settings.values(config, 'compare.models'):
+    if name not in _models(config):
+      raise errors.UserError(
+        f'compare.models must hold names of {[*_models(config)]}; it holds '
+        f'{name!r}.'
+      )
+  for upper in settings.values(config, 'compare.uppers'):
+    if upper < config.balance.lower:
+      raise errors.UserError(
+        f'compare.uppers must hold numbers of at least balance.lower, '
+        f'{config.balance.lower}; it holds {upper}.'
+      )
 
 
 def _models(config):
@@ -79,39 +74,42 @@ def _models(config):
   return models.MODELS
 
 
-def _values(config, key: str) -> list[str]:
-  """Returns what a setting holds, as text; the text 'a,b' is two values.
+def load(config, path, watch) -> run_lib.Run:
+  """Returns the `Run` on the images, or on the first of the tables.
+
+  Each cell pins what it is of; images pin their table here as well.
 
   Raises:
-    UserError: it holds nothing.
+    FileNotFoundError, UserError: as `stages.run.load`.
   """
-  values = text.parse_list(config.compare[key])
-  if key == 'models' and not values:
-    tables = loading.table_paths(config)
-    return [*_models(config)] if tables else [config.model.name]
-  if not values:
-    raise errors.UserError(
-      f'compare.{key} must hold at least one value; it is empty.'
-    )
-  return values
+  paths = loading.table_paths(config)
+  if not paths:
+    run = run_lib.load(config, path, watch)
+    pinned = {'the table': run.dataset.fingerprint()}
+  else:
+    table = loading.load_table(config, paths[0])
+    watch.lap('reading data')
+    run = run_lib.Run(config, path, table, 1, {}, watch)
+    pinned = {}
+  return dataclasses.replace(run, pinned={**run.pinned, 'compare': pinned})
 
 
-def _make_runs(inputs) -> dict:
-  """Returns cell -> its `Inputs`."""
-  config, paths = inputs.config, loading.table_paths(inputs.config)
+def _make_runs(run) -> dict:
+  """Returns cell -> its `Run`."""
+  config, paths = run.config, loading.table_paths(run.config)
   grid = {
-    key: _values(config, key) for key in ('methods', 'models', 'diversities')
+    key: [*settings.values(config, f'compare.{key}')]
+    for key in ('methods', 'models', 'diversities', 'fractions', 'uppers')
   }
-  for key in ('fractions', 'uppers'):
-    grid[key] = [float(value) for value in _values(config, key)]
   if paths:
-    tables = table_cells.load(config, paths)
-    return table_cells.make_inputs(inputs, grid, tables)
-  grid['augment_rows'] = _values(config, 'augment_rows')
-  return image_cells.make_inputs(inputs, grid)
+    grid['models'] = grid['models'] or [*_models(config)]
+    return table_cells.make_runs(run, grid, table_cells.load(config, paths))
+  grid['models'] = grid['models'] or [config.model.name]
+  grid['augment_rows'] = settings.values(config, 'compare.augment_rows')
+  return image_cells.make_runs(run, grid)
 
 
-def run(inputs) -> None:
+def run(run) -> None:
   """Runs every cell that is not done yet, and compares them all.
 
   Raises:
@@ -119,7 +117,7 @@ def run(inputs) -> None:
       another comparison.
     SystemExit: some failed; their rows say why. Or a signal came.
   """
-  runs = _make_runs(inputs)
+  runs = _make_runs(run)
   hosts.from_first(lambda: cells_tasks.refuse_others(runs.values()))
   left = [cell for cell, own in runs.items() if not own.is_done('compare')]
   print(
@@ -127,12 +125,16 @@ def run(inputs) -> None:
     'before',
     flush=True,
   )
-  inputs.begin('compare')
+  run.begin('compare')
   if left and left[0].kind == cells_lib.IMAGES:
-    inputs.share_images(runs.values())
+    opened = run.images()
+    runs = {
+      cell: dataclasses.replace(own, opened=opened)
+      for cell, own in runs.items()
+    }
   failures = _run_all(runs, left)
-  hosts.from_first(lambda: _conclude(inputs, runs, failures))
-  inputs.watch.lap('comparing')
+  hosts.from_first(lambda: _conclude(run, runs, failures))
+  run.watch.lap('comparing')
   cells_tasks.end_with(failures)
 
 
@@ -169,32 +171,32 @@ def _forget_programs() -> None:
   gc.collect()
 
 
-def _run_one(inputs, cell) -> str | None:
+def _run_one(run, cell) -> str | None:
   """Runs a cell; returns what went wrong, or None.
 
   What is wrong with the disk is wrong for all of them, and raised.
   """
   on_images = cell.kind == cells_lib.IMAGES
   run_cell = (image_cells if on_images else table_cells).run_cell
-  path = inputs.path
+  path = run.path
   lock = workdir.locked(path) if hosts.is_first() else contextlib.nullcontext()
   with lock:
-    inputs.begin('compare')
+    run.begin('compare')
     try:
-      result = run_cell(inputs, cell)
+      result = run_cell(run, cell)
     except OSError:
       raise
     except Exception as error:  # One cell's: a method that cannot, or a bug.
       return errors.tell_failure(error)
     if hosts.is_first():
       files.write_json(path / 'result.json', result)
-    inputs.finish('compare')
+    run.finish('compare')
     if on_images:
-      image_cells.tidy(inputs)
+      image_cells.tidy(run)
   return None
 
 
-def _conclude(inputs, runs, failures) -> None:
+def _conclude(run, runs, failures) -> None:
   """Writes and prints what the cells come to."""
   results = []
   for cell, own in runs.items():
@@ -203,9 +205,9 @@ def _conclude(inputs, runs, failures) -> None:
     else:
       results.append(files.read_json(own.path / 'result.json'))
   record = record_lib.make_record(cells_lib.merge(results))
-  files.write_json(inputs.path / 'compare.json', record)
-  record_lib.write_csv(inputs.path / 'compare.csv', record)
-  report.write_page(inputs.path / 'compare.html', record)
+  files.write_json(run.path / 'compare.json', record)
+  record_lib.write_csv(run.path / 'compare.csv', record)
+  report.write_page(run.path / 'compare.html', record)
   for line in report.lines(record):
     print(line)
-  print(f'compare: {inputs.path / "compare.html"}', flush=True)
+  print(f'compare: {run.path / "compare.html"}', flush=True)

@@ -13,26 +13,25 @@ from aubal_jax.experiments.compare import images as images_lib
 from aubal_jax.network import log as log_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import hosts
-from aubal_jax.runs import stages
 from aubal_jax.runs import workdir
 from aubal_jax.stages import balance
 from aubal_jax.stages import train
 from aubal_jax.tables import plan as plan_lib
 
 
-def make_inputs(inputs, grid) -> dict:
-  """Returns cell -> its `Inputs`, which share the images.
+def make_runs(run, grid) -> dict:
+  """Returns cell -> its `Run`, which share the images.
 
   Args:
-    inputs: of the comparison.
+    run: of the comparison.
     grid: all the choices of `cells.make_grid`, but for what is compared on.
 
   Raises:
     UserError: there are no images, a split lacks, or folds are all alike.
   """
-  config = inputs.config
-  inputs.need_images()
-  sets = _sets(inputs)
+  config = run.config
+  run.need_images()
+  sets = _sets(run)
   for fold, dataset in sets.items():
     images_lib.split_of(dataset, fold)
   found = cells_lib.make_grid(
@@ -42,19 +41,19 @@ def make_inputs(inputs, grid) -> dict:
     folds=[*sets],
     **grid,
   )
-  if inputs.dataset.groups is None and any(
+  if run.dataset.groups is None and any(
     cell.diversity == 'group' for cell in found
   ):
     raise errors.UserError(
       'compare.diversities holds group, but this data set has no groups; name '
       'their column in data.group_column.'
     )
-  return {cell: _inputs_of(inputs, cell, sets[cell.fold]) for cell in found}
+  return {cell: _run_of(run, cell, sets[cell.fold]) for cell in found}
 
 
-def _sets(inputs) -> dict:
+def _sets(run) -> dict:
   """Returns fold -> the data set with its splits; None of what has but one."""
-  config, dataset = inputs.config, inputs.dataset
+  config, dataset = run.config, run.dataset
   if not config.data.num_folds:
     return {None: dataset}
   if config.data.unknown == 'drop':
@@ -77,11 +76,11 @@ def _sets(inputs) -> dict:
   return sets
 
 
-def _inputs_of(inputs, cell, dataset):
-  """Returns the `Inputs` of a cell."""
-  config = inputs.config.copy_and_resolve_references()
+def _run_of(run, cell, dataset):
+  """Returns the `Run` of a cell."""
+  config = run.config.copy_and_resolve_references()
   config.task = 'run'
-  config.train.num_steps = config.compare.num_steps or inputs.num_steps
+  config.train.num_steps = config.compare.num_steps or run.num_steps
   config.seed = cell.seed
   config.model.name = cell.model
   config.augment.rows = cell.augment_rows
@@ -96,69 +95,65 @@ def _inputs_of(inputs, cell, dataset):
     config.balance.diversity = cell.diversity
   if cell.fold is not None:
     config.data.fold = cell.fold
-  other = inputs.within(inputs.path / 'cells' / cell.name, config)
-  other.dataset = dataset
-  fingerprint = dataset.fingerprint()
-  for stage in other.pinned:
-    other.pinned[stage]['the table'] = fingerprint
-  other.pinned['compare'] = other.pinned['balance'] | other.pinned['train']
-  return other
+  other = run.within(run.path / 'cells' / cell.name, config, dataset)
+  pinned = other.pinned['balance'] | other.pinned['train']
+  return dataclasses.replace(other, pinned={**other.pinned, 'compare': pinned})
 
 
-def run_cell(inputs, cell) -> dict:
+def run_cell(run, cell) -> dict:
   """Balances, trains and scores; returns the content of result.json."""
   seconds = None
-  if not inputs.is_done('balance'):
+  if not run.is_done('balance'):
     start = time.perf_counter()
-    hosts.from_first(lambda: balance.run(inputs))
+    hosts.from_first(lambda: balance.run(run))
     seconds = time.perf_counter() - start
-  if not inputs.is_done('train'):
-    train.run(inputs)
+  if not run.is_done('train'):
+    train.run(run)
   plan, lines = hosts.from_first(
     lambda: (
-      plan_lib.load(inputs.path / 'plan.npz'),
-      log_lib.read_lines(inputs.path / 'metrics.jsonl'),
+      plan_lib.load(run.path / 'plan.npz'),
+      log_lib.read_lines(run.path / 'metrics.jsonl'),
     )
   )
   trained = images_lib.seconds_of(
     lines,
-    num_steps=inputs.num_steps,
-    batch_size=inputs.config.train.batch_size,
+    num_steps=run.num_steps,
+    batch_size=run.config.train.batch_size,
   )
   trial = images_lib.make_trial(
-    inputs.dataset,
+    run.dataset,
     cell.fold,
     plan,
-    _make_predict(inputs),
+    _make_predict(run),
     seed=cell.seed,
     seconds={'resample': seconds, 'train': trained},
   )
   return cell.described() | {
-    'num_steps': inputs.num_steps,
-    'label_names': [*inputs.dataset.label_names],
+    'num_steps': run.num_steps,
+    'label_names': [*run.dataset.label_names],
     'trials': [trial],
   }
 
 
-def _make_predict(inputs):
+def _make_predict(run):
   """Returns int[R] rows -> float[R, L], of the best state that was saved."""
   from aubal_jax.network import bundle
   from aubal_jax.network import inference
 
-  config, dataset = inputs.config, inputs.dataset
+  config, dataset = run.config, run.dataset
   described = bundle.describe(config, dataset.label_names)
   model, _ = bundle.make_network(described)
   state = hosts.from_first(
-    lambda: bundle.restore(inputs.path / 'checkpoints', described)[1]
+    lambda: bundle.restore(run.path / 'checkpoints', described)[1]
   )
   predict = inference.make_predict(model)
-  images = inputs.images()
+  images = run.images()
   return lambda rows: inference.predict_rows(
     predict, state, images, rows, batch_size=config.evaluate.batch_size
   )
 
 
-def tidy(inputs) -> None:
+def tidy(run) -> None:
   """Deletes the checkpoints of a finished cell, unless they are to stay."""
-  if not inputs.config.compare.keep_checkpoints:
-    workdir.clear(inputs.path, stages.WRITES['train'][:1])
+  if not run.config.compare.keep_checkpoints:
+    workdir.clear(run.path, workdir.WRITES['train'][:1])

@@ -7,16 +7,7 @@ import os
 from aubal_jax.datasets import loading
 from aubal_jax.experiments.compare import grid as cells_lib
 from aubal_jax.runs import errors
-from aubal_jax.runs import stages
-from aubal_jax.stages import balance
-from aubal_jax.stages import resample
-
-# What a cell reads beside its own choices, as beginnings of names.
-_READS = (
-  *('seed', 'data.label_columns', 'data.feature_columns'),
-  *('data.unknown_codes', 'balance.'),
-  *('compare.seeds', 'compare.repeats', 'compare.folds', 'compare.num_steps'),
-)
+from aubal_jax.stages import problem
 
 
 def load(config, paths) -> dict:
@@ -44,11 +35,11 @@ def load(config, paths) -> dict:
   return tables
 
 
-def make_inputs(inputs, grid, tables) -> dict:
-  """Returns cell -> its `Inputs`.
+def make_runs(run, grid, tables) -> dict:
+  """Returns cell -> its `Run`.
 
   Args:
-    inputs: of the comparison.
+    run: of the comparison.
     grid: all the choices of `cells.make_grid`, but for what is compared on.
     tables: from `load`.
 
@@ -62,30 +53,24 @@ def make_inputs(inputs, grid, tables) -> dict:
         f'compare.diversities holds group, but {cell.data} has no groups; name '
         'their column in data.group_column, or take content.'
       )
-  return {cell: _inputs_of(inputs, cell, tables[cell.data]) for cell in found}
+  return {cell: _run_of(run, cell, tables[cell.data]) for cell in found}
 
 
-def _inputs_of(inputs, cell, table):
-  """Returns the `Inputs` of a cell."""
-  config = inputs.config.copy_and_resolve_references()
-  other = inputs.within(inputs.path / 'cells' / cell.name, config)
-  other.dataset = table
-  flat = stages.flatten(config.to_dict())
-  other.pinned['compare'] = {
-    key: value for key, value in flat.items() if key.startswith(_READS)
-  } | {'the table': table.fingerprint()}
-  return other
+def _run_of(run, cell, table):
+  """Returns the `Run` of a cell."""
+  config = run.config.copy_and_resolve_references()
+  return run.within(run.path / 'cells' / cell.name, config, table)
 
 
-def run_cell(inputs, cell) -> dict:
+def run_cell(run, cell) -> dict:
   """Resamples, trains and scores; returns the content of result.json."""
   from aubal_jax.experiments.compare import tabular
 
-  config = inputs.config
+  config = run.config
   first = config.seed
   steps = config.compare.num_steps
   result = tabular.run_cell(
-    inputs.dataset,
+    run.dataset,
     cell.method,
     fraction=cell.fraction,
     model=cell.model,
@@ -105,8 +90,8 @@ def _options(config, cell) -> dict:
   """Returns the options of the cell's resampler that `config.balance` names."""
   kind, _, _ = cell.method.partition(':')
   if kind == 'aubal':
-    settings = balance.solve_settings(config)
+    settings = problem.solve_arguments(config)
     for name in ('objective', 'budget', 'budget_growth', 'budget_exactly'):
       del settings[name]
     return settings | {'upper': cell.upper}
-  return resample.options_of(config, cell.method)
+  return problem.options_of(config, cell.method)

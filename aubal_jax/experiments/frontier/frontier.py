@@ -9,7 +9,6 @@ import numpy as np
 
 from aubal_jax.runs import errors
 from aubal_jax.runs import progress
-from aubal_jax.stages import balance
 from aubal_jax.stages import problem
 
 _NUM_PRINTED = 8
@@ -34,31 +33,31 @@ def check(_) -> None:
     )
 
 
-def run(inputs) -> None:
+def run(run) -> None:
   """Solves point after point, and writes them as a table and as a picture."""
-  config, path = inputs.config, inputs.path
-  if inputs.is_done('frontier'):
+  config, path = run.config, run.path
+  if run.is_done('frontier'):
     print(f'frontier: already done, see {path / "frontier.png"}', flush=True)
     return
   from aubal_jax.balancing import frontier as frontier_lib
   from aubal_jax.experiments.frontier import frontier_plot as report
 
-  labelsets = problem.find_labelsets(inputs)
+  labelsets = problem.find_labelsets(run)
   watch = progress.Progress(config.frontier.num_points, 'frontier: points')
   found = frontier_lib.frontier(
     labelsets,
     over=config.frontier.over,
     num_points=config.frontier.num_points,
     on_progress=lambda _: watch.update(),
-    **balance.solve_settings(config),
+    **problem.solve_arguments(config),
   )
   _print_points(found, config.balance.tol)
-  inputs.begin('frontier')
+  run.begin('frontier')
   found.save_csv(path / 'frontier.csv')
   report.plot(found, path / 'frontier.png')
-  inputs.finish('frontier')
+  run.finish('frontier')
   print(f'frontier: {path / "frontier.png"}', flush=True)
-  inputs.watch.lap('frontier')
+  run.watch.lap('frontier')
 
 
 def _print_points(found, tol) -> None:

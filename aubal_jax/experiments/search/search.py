@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import shlex
 import sys
 import time
@@ -24,7 +25,6 @@ from aubal_jax.runs import files
 from aubal_jax.runs import hosts
 from aubal_jax.runs import preemption
 from aubal_jax.runs import progress
-from aubal_jax.runs import stages
 from aubal_jax.runs import workdir
 from aubal_jax.stages import balance
 from aubal_jax.stages import train
@@ -36,7 +36,7 @@ _FIELDS = (
 )
 
 
-def run(inputs) -> None:
+def run(run) -> None:
   """Trains every cell that is not trained yet, and compares them all.
 
   Raises:
@@ -48,43 +48,43 @@ def run(inputs) -> None:
 
   from aubal_jax.network import step as step_lib
 
-  config, cells = inputs.config, grid_lib.make_grid(inputs.config)
-  inputs.need_images()
-  if not len(inputs.dataset.rows('validation')):
+  config, cells = run.config, grid_lib.make_grid(run.config)
+  run.need_images()
+  if not len(run.dataset.rows('validation')):
     raise errors.UserError(
       'A search compares scores on the validation split, which this data set '
       'does not have; set config.data.validation_fraction.'
     )
   for cell in cells:
     step_lib.check_batch_size(cell.batch_size, jax.device_count())
-  runs = {cell: _run_of(inputs, cell) for cell in cells}
+  runs = {cell: _run_of(run, cell) for cell in cells}
   hosts.from_first(lambda: cells_tasks.refuse_others(runs.values()))
-  _tell_grid(cells, inputs.num_steps)
-  if inputs.is_done('balance'):
+  _tell_grid(cells, run.num_steps)
+  if run.is_done('balance'):
     print('balance: done before.', flush=True)
   else:
-    hosts.from_first(lambda: balance.run(inputs))
+    hosts.from_first(lambda: balance.run(run))
   left = [cell for cell in cells if not runs[cell].is_done('train')]
   if left:
-    inputs.images()  # Read once, for all.
-  failures = _train_all(inputs, left, len(cells))
+    run = dataclasses.replace(run, opened=run.images())  # Once, for all.
+  failures = _train_all(run, left, len(cells))
   rows = hosts.from_first(
     lambda: [_row(runs[cell], cell, failures.get(cell)) for cell in cells]
   )
-  hosts.from_first(lambda: _conclude(inputs, rows, config.search.metric))
-  inputs.watch.lap('comparing')
+  hosts.from_first(lambda: _conclude(run, rows, config.search.metric))
+  run.watch.lap('comparing')
   cells_tasks.end_with(failures)
 
 
-def _run_of(inputs, cell):
-  """Returns the `Inputs` of a cell, whose data set and images are shared."""
-  config = inputs.config.copy_and_resolve_references()
+def _run_of(run, cell):
+  """Returns the `Run` of a cell, whose data set and images are shared."""
+  config = run.config.copy_and_resolve_references()
   config.task = 'run'
-  config.train.num_steps = inputs.num_steps  # Not epochs: equal for all.
+  config.train.num_steps = run.num_steps  # Not epochs: equal for all.
   for key, value in cell.settings().items():
     section, name = key.split('.')
     config[section][name] = value
-  return inputs.within(inputs.path / 'search' / cell.name, config)
+  return run.within(run.path / 'search' / cell.name, config)
 
 
 def _tell_grid(cells, num_steps) -> None:
@@ -98,11 +98,11 @@ def _tell_grid(cells, num_steps) -> None:
   )
 
 
-def _train_all(inputs, cells, total) -> dict[grid_lib.Cell, str]:
+def _train_all(run, cells, total) -> dict[grid_lib.Cell, str]:
   """Trains one after the other; returns what went wrong with some.
 
   Args:
-    inputs: of the search.
+    run: of the search.
     cells: those to train.
     total: all there are, for what is printed.
   """
@@ -116,7 +116,7 @@ def _train_all(inputs, cells, total) -> dict[grid_lib.Cell, str]:
       seconds *= sum(other.batch_size for other in cells[i:])
       line += f'; about {progress.duration(seconds)} left in all'
     print(line, flush=True)
-    failure = _train_one(inputs, cell)
+    failure = _train_one(run, cell)
     if failure is not None:
       failures[cell] = failure
       print(f'search: {cell.name} {failure}', file=sys.stderr, flush=True)
@@ -124,18 +124,18 @@ def _train_all(inputs, cells, total) -> dict[grid_lib.Cell, str]:
   return failures
 
 
-def _train_one(inputs, cell) -> str | None:
+def _train_one(run, cell) -> str | None:
   """Trains a cell; returns what went wrong, or None.
 
   What is wrong with the disk is wrong for all of them, and raised.
   """
-  cell_inputs = _run_of(inputs, cell)
-  path = cell_inputs.path
+  cell_run = _run_of(run, cell)
+  path = cell_run.path
   lock = workdir.locked(path) if hosts.is_first() else contextlib.nullcontext()
   with lock:
-    hosts.from_first(lambda: _take_plan(inputs, cell_inputs))
+    hosts.from_first(lambda: _take_plan(run, cell_run))
     try:
-      train.run(cell_inputs)
+      train.run(cell_run)
     except OSError:
       raise
     except Exception as error:  # One cell's: no room for its batch, or a bug.
@@ -143,25 +143,25 @@ def _train_one(inputs, cell) -> str | None:
   return None
 
 
-def _take_plan(inputs, cell_inputs) -> None:
+def _take_plan(run, cell_run) -> None:
   """Copies what balancing has written into the folder of a cell."""
-  if cell_inputs.is_done('balance'):
+  if cell_run.is_done('balance'):
     return
-  for name in (*stages.WRITES['balance'], 'solution.json'):
-    if (inputs.path / name).exists():
-      content = (inputs.path / name).read_bytes()
-      with files.write_atomically(cell_inputs.path / name, 'wb') as file:
+  for name in (*workdir.WRITES['balance'], 'solution.json'):
+    if (run.path / name).exists():
+      content = (run.path / name).read_bytes()
+      with files.write_atomically(cell_run.path / name, 'wb') as file:
         file.write(content)
-  cell_inputs.finish('balance')
+  cell_run.finish('balance')
 
 
-def _row(cell_inputs, cell, failure) -> dict:
+def _row(cell_run, cell, failure) -> dict:
   """Returns the row of a cell, with the course of its validation scores."""
   from aubal_jax.network import checkpoint
 
   row = dict.fromkeys(_FIELDS) | {'cell': cell.name, **cell._asdict()}
-  lines = log_lib.read_lines(cell_inputs.path / 'metrics.jsonl')
-  metric = cell_inputs.config.search.metric
+  lines = log_lib.read_lines(cell_run.path / 'metrics.jsonl')
+  metric = cell_run.config.search.metric
   seen = [line for line in lines if 'validation' in line]
   row['curve'] = {
     'step': [line['step'] for line in seen],
@@ -171,49 +171,49 @@ def _row(cell_inputs, cell, failure) -> dict:
   if failure is not None:
     return row | {'status': failure}
   with checkpoint.open_checkpoints(
-    cell_inputs.path / 'checkpoints', read_only=True
+    cell_run.path / 'checkpoints', read_only=True
   ) as checkpoints:
     row['step'] = checkpoint.find_step(checkpoints, which='best')
     found = checkpoints.metrics(row['step'])
   return row | {name: found[name] for name in train.SCORES} | {'status': ''}
 
 
-def _conclude(inputs, rows, metric) -> None:
+def _conclude(run, rows, metric) -> None:
   """Prints the table, best first, and what is done with the best; writes."""
   rows = sorted(
     rows, key=lambda row: (row[metric] is None, -(row[metric] or 0))
   )
-  record = {'metric': metric, 'num_steps': inputs.num_steps, 'rows': rows}
+  record = {'metric': metric, 'num_steps': run.num_steps, 'rows': rows}
   print(f'\n{report.head(train.SCORES)}')
   for row in rows:
     print(report.line(row, train.SCORES))
   print('\n' + report.wrapped(report.notes(record)))
-  with files.write_atomically(inputs.path / 'search.csv') as file:
+  with files.write_atomically(run.path / 'search.csv') as file:
     writer = csv.DictWriter(
       file, _FIELDS, extrasaction='ignore', lineterminator='\n'
     )
     writer.writeheader()
     writer.writerows(rows)
-  files.write_json(inputs.path / 'search.json', record)
-  with files.write_atomically(inputs.path / 'search.png', 'wb') as file:
+  files.write_json(run.path / 'search.json', record)
+  with files.write_atomically(run.path / 'search.png', 'wb') as file:
     report.draw(file, rows, metric=metric)
-  print(f'search: {inputs.path / "search.png"}')
+  print(f'search: {run.path / "search.png"}')
   if rows[0][metric] is not None:
     best = grid_lib.Cell(
       **{name: rows[0][name] for name in grid_lib.Cell._fields}
     )
     print(
-      f'The best one, evaluated on the test split:\n  {_command(inputs, best)}'
+      f'The best one, evaluated on the test split:\n  {_command(run, best)}'
     )
   sys.stdout.flush()
 
 
-def _command(inputs, cell) -> str:
+def _command(run, cell) -> str:
   """Returns the command that finishes the run of a cell: this one, changed."""
   changed = {
-    'workdir': inputs.path / 'search' / cell.name,
+    'workdir': run.path / 'search' / cell.name,
     'config.task': 'run',
-    'config.train.num_steps': inputs.num_steps,
+    'config.train.num_steps': run.num_steps,
   }
   changed |= {f'config.{k}': v for k, v in cell.settings().items()}
   kept, given = [], iter(sys.argv[1:])

@@ -8,12 +8,12 @@ import sys
 import tempfile
 import time
 
+from aubal_jax import settings
 from aubal_jax.experiments.solvers import optimizers_plot as report
 from aubal_jax.experiments.solvers import timing
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import progress
-from aubal_jax.runs import text as text_lib
 from aubal_jax.stages import problem
 
 _FIELDS = (
@@ -26,20 +26,15 @@ _TELL_SECONDS = 5.0
 
 def check(config) -> None:
   """Raises UserError for what is wrong whatever the table."""
-  from aubal_jax.balancing import solve
   from aubal_jax.experiments.solvers import rivals
 
-  for key, choices in (
-    ('variants', solve.VARIANTS),
-    ('rivals', (*rivals.RIVALS, 'none')),
-  ):
-    for name in text_lib.parse_list(config.optimizers[key]):
-      if name not in choices:
-        raise errors.UserError(
-          f'optimizers.{key} must hold names of {[*choices]}, or be () for '
-          f'all; it holds {name!r}.'
-        )
-  for name in text_lib.parse_list(config.optimizers.rivals):
+  for name in settings.values(config, 'optimizers.rivals'):
+    if name not in (*rivals.RIVALS, 'none'):
+      raise errors.UserError(
+        f'optimizers.rivals must hold names of {[*rivals.RIVALS, "none"]}, or '
+        f'be () for all; it holds {name!r}.'
+      )
+  for name in settings.values(config, 'optimizers.rivals'):
     if name != 'none' and not rivals.available(name):
       raise errors.UserError(
         f'optimizers.rivals must hold what is installed; {name!r} is not: '
@@ -52,35 +47,35 @@ def check(config) -> None:
     )
 
 
-def run(inputs) -> None:
+def run(run) -> None:
   """Measures all of them, one after the other, and writes what was found.
 
   Raises:
     SystemExit: some failed; their rows say why.
   """
-  path = inputs.path
-  if inputs.is_done('optimizers'):
+  path = run.path
+  if run.is_done('optimizers'):
     _print_done(files.read_json(path / 'optimizers.json'))
     print(f'optimizers: already done, see {path / "optimizers.png"}')
     return
-  labelsets = problem.find_labelsets(inputs)
-  instance = _prepared(inputs.config, labelsets)
+  labelsets = problem.find_labelsets(run)
+  instance = _prepared(run.config, labelsets)
   record = {
-    'problem': _describe(inputs.config.balance, labelsets, instance),
-    'tol': inputs.config.balance.tol,
+    'problem': _describe(run.config.balance, labelsets, instance),
+    'tol': run.config.balance.tol,
     'rows': [],
-    'not_installed': _rivals(inputs.config)[1],
+    'not_installed': _rivals(run.config)[1],
   }
-  inputs.watch.lap('finding labelsets')
+  run.watch.lap('finding labelsets')
   print(f'optimizers: {record["problem"]}\n\n{report.head()}', flush=True)
-  for row in _measured(inputs.config, labelsets, instance):
+  for row in _measured(run.config, labelsets, instance):
     print(report.line(row), flush=True)
     record['rows'].append(row)
   record['notes'] = report.notes(record)
   print('\n' + report.wrapped(record['notes']), flush=True)
-  _write(inputs, record)
+  _write(run, record)
   print(f'optimizers: {path / "optimizers.png"}', flush=True)
-  inputs.watch.lap('measuring')
+  run.watch.lap('measuring')
   failed = [row['variant'] for row in record['rows'] if row['failed']]
   if failed:
     print(
@@ -88,7 +83,7 @@ def run(inputs) -> None:
       file=sys.stderr,
     )
     raise SystemExit(1)
-  inputs.finish('optimizers')
+  run.finish('optimizers')
 
 
 def _print_done(record) -> None:
@@ -104,7 +99,7 @@ def _prepared(config, labelsets):
   from aubal_jax.balancing import prepare
 
   instance = prepare.prepare(
-    labelsets.patterns, labelsets.counts, **problem.settings_of(config)
+    labelsets.patterns, labelsets.counts, **problem.rules_of(config)
   )
   prepare.check_method(
     instance,
@@ -138,7 +133,7 @@ def _rivals(config) -> tuple[list[str], list[str]]:
   """Returns the rivals that are asked, and those that are not installed."""
   from aubal_jax.experiments.solvers import rivals
 
-  names = text_lib.parse_list(config.optimizers.rivals)
+  names = settings.values(config, 'optimizers.rivals')
   if names:
     return [name for name in names if name != 'none'], []
   there = [name for name in rivals.RIVALS if rivals.available(name)]
@@ -156,7 +151,7 @@ def _measured(config, labelsets, instance):
   from aubal_jax.balancing import solve as solve_lib
 
   variants = (
-    text_lib.parse_list(config.optimizers.variants) or solve_lib.VARIANTS
+    settings.values(config, 'optimizers.variants') or solve_lib.VARIANTS
   )
   asked, _ = _rivals(config)
   affordable = newton.fits(instance.patterns.indptr, len(instance.weights))
@@ -253,17 +248,17 @@ class _Watch:
     self._done += 1
 
 
-def _write(inputs, record) -> None:
+def _write(run, record) -> None:
   """Writes optimizers.csv, optimizers.json and optimizers.png."""
-  inputs.begin('optimizers')
-  with files.write_atomically(inputs.path / 'optimizers.csv') as file:
+  run.begin('optimizers')
+  with files.write_atomically(run.path / 'optimizers.csv') as file:
     writer = csv.DictWriter(
       file, _FIELDS, extrasaction='ignore', lineterminator='\n'
     )
     writer.writeheader()
     writer.writerows(record['rows'])
-  files.write_json(inputs.path / 'optimizers.json', record)
-  with files.write_atomically(inputs.path / 'optimizers.png', 'wb') as file:
+  files.write_json(run.path / 'optimizers.json', record)
+  with files.write_atomically(run.path / 'optimizers.png', 'wb') as file:
     report.draw(
       file, record['rows'], tol=record['tol'], title=record['problem']
     )

@@ -25,7 +25,6 @@ import numpy as np
 from scipy import sparse
 
 from aubal_jax.runs import errors
-from aubal_jax.stages import balance
 from aubal_jax.stages import problem
 
 _TELL_SECONDS = 1.0  # Between messages on how far a solver is, at least.
@@ -147,7 +146,7 @@ def solve(tell, folder, config, name: str, polish: bool) -> dict:
 
   jax.config.update('jax_enable_compilation_cache', False)
   try:
-    settings = balance.solve_settings(config)
+    settings = problem.solve_arguments(config)
   except errors.UserError as error:
     raise Refused(str(error)) from error
   settings |= {'optimizer': name, 'polish': polish}
@@ -225,7 +224,7 @@ def ask(tell, folder, config, name: str) -> dict:
   importlib.import_module(name)
   before = peak_memory()
   patterns, counts = _load_problem(folder)
-  settings, tol = problem.settings_of(config), config.balance.tol
+  settings, tol = problem.rules_of(config), config.balance.tol
 
   def answer():
     begin = time.perf_counter()

@@ -1,0 +1,231 @@
+"""A run: its settings, folder and data set, and what its stages pin."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import pathlib
+import sys
+import typing
+from collections.abc import Callable
+from collections.abc import Mapping
+
+import numpy as np
+
+from aubal_jax import settings as settings_lib
+from aubal_jax.datasets import loading
+from aubal_jax.runs import errors
+from aubal_jax.runs import hosts
+from aubal_jax.runs import progress
+from aubal_jax.runs import workdir
+
+_PIXELS = ('image_size', 'channels', 'resize', 'crop')
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """The settings, the data set they name, and what each stage depends on.
+
+  Attributes:
+    config: the configuration.
+    path: the folder.
+    dataset: the `Dataset`, without the rows that cannot be used.
+    num_steps: optimiser steps in all. Epochs are passes over the training
+      split, not over the plan, so that all plans train equally long.
+    pinned: stage -> setting -> value, see `pin`.
+    watch: what the time is booked with.
+    opened: the images, where they have been read: int[R] rows ->
+      uint8[R, H, W, C].
+  """
+
+  config: typing.Any
+  path: pathlib.Path
+  dataset: typing.Any
+  num_steps: int
+  pinned: Mapping[str, dict]
+  watch: progress.Watch
+  opened: Callable | None = None
+
+  def within(self, path, config, dataset=None) -> Run:
+    """Returns another run on the same images.
+
+    Args:
+      path: its folder.
+      config: its settings, of which `train.num_steps` is above 0.
+      dataset: the same table with other splits; None: the same.
+    """
+    dataset = self.dataset if dataset is None else dataset
+    steps = config.train.num_steps
+    return dataclasses.replace(
+      self,
+      config=config,
+      path=path,
+      dataset=dataset,
+      num_steps=steps,
+      pinned=pin(config, dataset.fingerprint(), steps),
+    )
+
+  def begin(self, stage: str) -> None:
+    """Says that `stage` is about to write its files."""
+    if hosts.is_first():
+      workdir.begin(self.path, stage, self.pinned, self.config)
+
+  def finish(self, stage: str) -> None:
+    """Says that `stage` is done."""
+    if hosts.is_first():
+      workdir.finish(self.path, stage, self.pinned, self.config)
+
+  def is_done(self, stage: str) -> bool:
+    """Whether `stage` and those before it are done for these settings."""
+    return hosts.from_first(
+      lambda: workdir.is_done(self.path, stage, self.pinned)
+    )
+
+  def need_images(self) -> None:
+    """Raises UserError where the data set has labels alone."""
+    if self.dataset.load_images is None:
+      raise errors.UserError(
+        'This data set has labels but no images: it can be balanced '
+        '(--config.task=balance) and reported, not trained on.'
+      )
+
+  def images(self) -> Callable:
+    """Returns a function int[R] rows -> uint8[R, H, W, C].
+
+    All splits are read before anything is trained, so that a broken image is
+    not found out at the end.
+
+    Raises:
+      UserError: there are no images, or some cannot be read.
+    """
+    self.need_images()
+    return self._read
+
+  @functools.cached_property
+  def _read(self) -> Callable:
+    if self.opened is not None:
+      return self.opened
+    return _read_images(self.config, self.dataset, self.watch)[0]
+
+  def some_images(self, rows):
+    """Returns uint8[R, H, W, C] of a few rows; the others stay unread."""
+    return (self.opened or self.dataset.load_images)(rows)
+
+
+def load(config, path, watch: progress.Watch) -> Run:
+  """Returns the run of a configuration in a folder.
+
+  Images are read where they alone tell which rows can be used.
+
+  Raises:
+    FileNotFoundError, UserError: a setting, a file or a folder has to be
+      mended.
+  """
+  dataset = loading.load(config)
+  watch.lap('reading data')
+  opened = None
+  drops = config.data.unreadable == 'drop' or config.data.crop != 'none'
+  if dataset.load_images is not None and drops:
+    opened, dataset = _read_images(config, dataset, watch)
+  if config.data.unknown == 'drop':
+    dataset = dataset.drop_unknown()
+  epochs = len(dataset.rows('train')) * config.train.num_epochs
+  steps = max(math.ceil(epochs / config.train.batch_size), 1)
+  steps = config.train.num_steps or steps
+  pinned = pin(config, dataset.fingerprint(), steps)
+  return Run(config, path, dataset, steps, pinned, watch, opened)
+
+
+def load_unread(config, path, watch: progress.Watch) -> Run:
+  """Returns the run to be inspected: which of its images are bad is not known.
+
+  So neither is what the stages of the line depend on; faces are looked for
+  where the settings say so, and rows without one are dropped.
+
+  Raises:
+    FileNotFoundError, UserError: as `load`.
+  """
+  dataset = loading.load(config)
+  watch.lap('reading data')
+  pinned = pin(config, dataset.fingerprint(), 0)
+  for stage in {*pinned} - {'inspect'}:
+    pinned[stage] |= dict.fromkeys(_OF_ROWS, workdir.NOT_KNOWN)
+  opened = None
+  if dataset.load_images is not None and config.data.crop != 'none':
+    opened, dataset = _read_images(config, dataset, watch, keep_unreadable=True)
+  if config.data.unknown == 'drop':
+    dataset = dataset.drop_unknown()
+  return Run(config, path, dataset, 0, pinned, watch, opened)
+
+
+# What is pinned beside the settings; all of it depends on which rows there are.
+_OF_ROWS = ('the table', 'train.num_steps', 'rows drawn')
+
+
+def pin(config, fingerprint: str, num_steps: int) -> dict[str, dict]:
+  """Returns, for each stage, what its result depends on.
+
+  Args:
+    config: the configuration.
+    fingerprint: of the labels, their splits and the rows' names.
+    num_steps: optimiser steps, whichever setting gives them.
+  """
+  flat = settings_lib.flatten(config.to_dict())
+  pinned = {
+    stage: {name: flat[name] for name in settings_lib.read_by(stage)}
+    | {'the table': fingerprint}
+    for stage in workdir.WRITES
+  }
+  if flat['balance.features'] == 'pixels':  # Then these decide who is near.
+    pinned['balance'] |= {f'data.{k}': flat[f'data.{k}'] for k in _PIXELS}
+  if flat['balance.redraw_each_epoch']:  # The plan is as long as training.
+    pinned['balance']['rows drawn'] = num_steps * flat['train.batch_size']
+  pinned['train']['train.num_steps'] = num_steps
+  return pinned
+
+
+def _read_images(config, dataset, watch, *, keep_unreadable: bool = False):
+  """Reads the images; returns a way to them, and the `Dataset` without those
+  that have no face or, where `data.unreadable` says so, cannot be read.
+
+  Args:
+    config: the configuration.
+    dataset: the `Dataset`.
+    watch: books the time.
+    keep_unreadable: their rows stay, and are no error.
+
+  Raises:
+    UserError: some cannot be read.
+  """
+  from aubal_jax.media import crop
+  from aubal_jax.media import images
+  from aubal_jax.media import store
+
+  watch.lap('other')
+  opened, failures = store.open_images(
+    dataset,
+    np.flatnonzero(dataset.split != 'dropped'),
+    loading.pixels(config),
+    cache_dir=config.data.cache_dir,
+    num_processes=config.data.num_processes,
+    tell=functools.partial(print, flush=True),
+  )
+  watch.lap('reading images')
+  unreadable = {k: v for k, v in failures.items() if v != crop.NO_FACE}
+  if keep_unreadable:
+    failures = {k: failures[k] for k in failures.keys() - unreadable.keys()}
+  elif unreadable and config.data.unreadable == 'error':
+    raise images.unreadable_error(unreadable, len(dataset), dataset.describe)
+  return opened, dataset.drop(failures)
+
+
+def tell_notes(dataset) -> None:
+  """Prints what the reader has to say; warnings on stderr."""
+  for note in dataset.notes:
+    serious = note.startswith('Warning: ')
+    print(
+      note if serious else f'Note: {note}',
+      file=sys.stderr if serious else sys.stdout,
+      flush=True,
+    )
