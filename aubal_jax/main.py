@@ -7,8 +7,10 @@ import errno
 import logging
 import os
 import platform
+import runpy
 import sys
 import time
+import traceback
 
 _STARTED = time.perf_counter()
 
@@ -16,6 +18,7 @@ from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
+from aubal_jax import settings  # noqa: E402
 from aubal_jax.runs import errors  # noqa: E402
 from aubal_jax.runs import preemption  # noqa: E402
 
@@ -95,7 +98,10 @@ def _parse_flags(argv: list[str]) -> list[str]:
   """Parses flags; what is wrong with them is one message, exit status 2."""
   flags.FLAGS.set_default('verbosity', -1)  # Warnings, and what is worse.
   try:
+    argv = [argv[0], *_read_settings(argv[1:])]
     return app.parse_flags_with_usage(argv)
+  except errors.UserError as error:
+    _fail(str(error))
   except SystemExit as error:  # --help ends well; absl ends the rest with 1.
     if preemption.requested():
       raise
@@ -103,14 +109,45 @@ def _parse_flags(argv: list[str]) -> list[str]:
     raise SystemExit(2 if wrong else 0) from None
   except BrokenPipeError:
     raise SystemExit(0) from None
-  except Exception as error:  # The file of --config may raise anything.
-    while error.args and isinstance(error.args[0], Exception):
-      error = error.args[0]
-    known = isinstance(error, (AttributeError, KeyError, ValueError, OSError))
-    kind = '' if known else f'{type(error).__name__}: '
-    text = error.args[0] if isinstance(error, KeyError) else error
-    named = next((a for a in argv if a.startswith('--config=')), '--config')
-    _fail(f'{named}: {kind}{text}')
+
+
+def _read_settings(arguments: list[str]) -> list[str]:
+  """Returns the arguments, settings among them as ConfigDict reads them.
+
+  Raises:
+    UserError: there is no such setting, it cannot be that, or the file of
+      --config does not give a configuration.
+  """
+  read, given = [], iter(arguments)
+  for argument in given:
+    flag, equals, text = argument.partition('=')
+    flag = '--' + flag.lstrip('-')
+    if flag == '--config':
+      text = text if equals else next(given, '')
+      _try_config(text.split(':')[0])
+      argument = f'--config={text}'
+    elif flag.startswith('--config.'):
+      setting = settings.find(flag.removeprefix('--config.'))
+      if not equals and setting.kind is not bool:
+        text = next(given, '')
+      value = setting.parse(text if equals or text else 'true')
+      argument = f'{flag}={value}'
+    read.append(argument)
+  return read
+
+
+def _try_config(file: str) -> None:
+  """Raises UserError, with the line, where a file gives no configuration."""
+  if not os.path.isfile(file):
+    return  # That is told when all flags are known.
+  try:
+    runpy.run_path(file)['get_config']()
+  except Exception as error:  # It may raise anything.
+    steps = traceback.extract_tb(error.__traceback__)
+    lines = [step.lineno for step in steps if step.filename == file]
+    where = f'{file}, line {lines[-1]}' if lines else file
+    told = settings.tell_assignment(error)
+    raise errors.UserError(f'--config={where}: {told}') from error
 
 
 def run() -> None:

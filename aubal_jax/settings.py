@@ -8,6 +8,8 @@ of resamplers and the help come from here and nowhere else.
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import re
 import types
 from collections.abc import Iterable
 
@@ -18,7 +20,6 @@ from aubal_jax.runs import workdir
 from aubal_jax.runs.setting import Setting
 from aubal_jax.runs.setting import memory_bytes
 from aubal_jax.runs.setting import most_processes
-from aubal_jax.runs.setting import suggest
 
 # Task -> the stages whose settings it reads.
 TASKS = types.MappingProxyType(
@@ -272,7 +273,7 @@ _DECLARED = (
     Setting(
       *('fraction', 0.0, 'Of the rows, to add or delete; 0: as usual there.'),
       least=0,
-      most=1e6,
+      most=1_000_000,
     ),
     Setting('neighbours', 5, 'Of a row, for mlsmote, smote, mlsol.', least=1),
     Setting(
@@ -326,7 +327,7 @@ _DECLARED = (
     Setting(
       *('learning_rate', 1e-4, 'The largest, where it changes.'),
       above=0,
-      most=1e6,
+      most=1_000_000,
     ),
     Setting(
       *('schedule', 'constant', 'cosine: down to 0 at the end.'),
@@ -417,7 +418,7 @@ _DECLARED = (
       *('learning_rates', (1e-3, 1e-4), 'learning rates,'),
       each=float,
       above=0,
-      most=1e6,
+      most=1_000_000,
       listed=True,
     ),
     Setting(
@@ -452,7 +453,7 @@ _DECLARED = (
       *('fractions', (0.25,), "Rows to add or delete; 0: the method's own."),
       each=float,
       least=0,
-      most=1e6,
+      most=1_000_000,
       listed=True,
     ),
     Setting('models', (), '(): all of tables, or model.name.', listed=True),
@@ -553,8 +554,7 @@ def check(config) -> None:
     )
   flat = flatten(config.to_dict())
   for name in flat:
-    if name not in SETTINGS:
-      raise unknown_name(name)
+    find(name)
   for name, setting in SETTINGS.items():
     if name not in flat:
       raise errors.UserError(
@@ -568,11 +568,43 @@ def check(config) -> None:
   _check_together(config)
 
 
-def unknown_name(name: str) -> errors.UserError:
-  """Returns the error about a setting that there is not."""
-  leaf = {key.rpartition('.')[2]: key for key in SETTINGS}
-  near = suggest(name, SETTINGS) or suggest(name.rpartition('.')[2], leaf)
-  return errors.UserError(f'{name} is no setting.{near}')
+def find(name: str) -> Setting:
+  """Returns the setting of that name; raises UserError with the nearest one."""
+  if name not in SETTINGS:
+    raise errors.UserError(f'{name} is no setting.{_nearest(name)}')
+  return SETTINGS[name]
+
+
+def _nearest(name: str) -> str:
+  """Returns ' Did you mean ...?' with the nearest name of a setting, or ''."""
+  section, _, key = name.rpartition('.')
+  leaves = {n.rpartition('.')[2]: n for n in SETTINGS}
+  leaves |= {n.partition('.')[2]: n for n in SETTINGS if n.startswith(section)}
+  short = [k for k in leaves if ''.join(w[:1] for w in k.split('_')) == key]
+  near = short or difflib.get_close_matches(key, leaves, 1)
+  return f' Did you mean {leaves[near[0]]!r}?' if near else ''
+
+
+def tell_assignment(error: Exception) -> str:
+  """Returns in words what a configuration file did wrong.
+
+  Args:
+    error: that it raised; ConfigDict's name a field without its section.
+  """
+  text = str(error.args[0] if error.args else error).strip('\'"')
+  field = re.match(r"""(?:Could not override field|Key) ['"](\w+)['"]""", text)
+  if not field:
+    return f'{type(error).__name__}: {text}'
+  key = field.group(1)
+  rules = [
+    f'{name} must be {setting.rule()}'
+    for name, setting in SETTINGS.items()
+    if name.rpartition('.')[2] == key
+  ]
+  if rules and not text.startswith('Key'):
+    given = text.partition('). ')[2].partition(' is of ')[0]
+    return f'{", or ".join(rules)}; it is {given!r}, another type.'
+  return f'{key!r} is no setting there.{_nearest(key)}'
 
 
 def _check_together(config) -> None:

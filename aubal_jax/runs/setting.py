@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import difflib
 import importlib
@@ -80,14 +81,14 @@ class Setting:
     if self.pair:
       return f'two numbers (low, high), low at most high, each {words}'
     if isinstance(self.default, tuple):
-      return f'a tuple, () or of several, each {words}'
+      return f'() or several values, each {words}'
     return words
 
   def _range(self) -> str:
     """Returns the bounds in words, beginning with a space; '' without any."""
     least, most = self._bounds()
     words = [
-      f'{word} {value:,}'
+      f'{word} {_plain(value)}'
       for word, value in (
         ('at least', least),
         ('above', self.above),
@@ -96,7 +97,8 @@ class Setting:
       )
       if value is not None and value not in (_INT32, _LARGEST)
     ]
-    return ' ' + ' and '.join(words) if words else ''
+    lead = ' of ' if words and words[0].startswith('at') else ' '
+    return lead + ' and '.join(words) if words else ''
 
   def _bounds(self) -> tuple:
     """Returns `least` and `most`, those of the type where none are named."""
@@ -139,6 +141,31 @@ class Setting:
       except ValueError:
         raise self.refuse(part) from None
     return part
+
+  def parse(self, text: str):
+    """Returns the value that a text on the command line stands for.
+
+    Values of a tuple stand between commas, or as Python writes them.
+
+    Raises:
+      UserError: it cannot be one.
+    """
+    if isinstance(self.default, tuple):
+      try:
+        value = ast.literal_eval(text)
+      except (SyntaxError, ValueError):
+        value = tuple(part.strip() for part in text.split(','))
+      return self.values(value if isinstance(value, (tuple, list)) else [value])
+    if self.kind is bool:
+      known = {'true': True, 't': True, '1': True}
+      known |= {'false': False, 'f': False, '0': False}
+      if text.lower() not in known:
+        raise self.refuse(text)
+      return known[text.lower()]
+    try:
+      return self.kind(text)
+    except ValueError:
+      raise self.refuse(text) from None
 
   def check(self, value, *, look_up: bool = False) -> None:
     """Raises UserError, naming the setting, unless the value is one of its own.
@@ -197,6 +224,10 @@ _KINDS = {
   float: 'a finite number',
   str: 'a text',
 }
+
+
+def _plain(number) -> str:
+  return f'{number:,}' if isinstance(number, int) else f'{number:g}'
 
 
 def _is_a(value, kind: type) -> bool:
