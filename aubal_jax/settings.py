@@ -612,9 +612,10 @@ def _check_together(config) -> None:
   if config.balance.redraw_each_epoch:
     from aubal_jax import resampling
 
-    if config.balance.method not in resampling.SAMPLERS:
+    samplers = [m for m in METHODS if resampling.takes(m, 'num_epochs')]
+    if config.balance.method not in samplers:
       raise errors.UserError(
-        f'balance.redraw_each_epoch is for {[*resampling.SAMPLERS]}, which '
+        f'balance.redraw_each_epoch is for {samplers}, which '
         f'draw rows by weight; balance.method is {config.balance.method!r}.'
       )
   if not config.train.num_steps and not config.train.num_epochs:

@@ -14,30 +14,30 @@ ROOT = pathlib.Path(aubal_jax.__file__).parent
 # What each room may import of ours beside itself: one direction.
 MAY_IMPORT = {
   'runs': set(),
-  'settings': {'runs'},
+  'settings': {'runs', 'resampling'},
   'tables': {'runs'},
   'balancing': {'runs', 'tables'},
-  'resampling': {'runs', 'tables', 'balancing'},
+  'resampling': {'runs', 'settings', 'tables', 'balancing'},
   'media': {'runs'},
-  'datasets': {'runs', 'tables', 'media'},
+  'datasets': {'runs', 'settings', 'tables', 'media'},
   'batches': {'runs', 'tables'},
   'scoring': {'runs'},
   'network': {'runs', 'media', 'batches'},
   'report': {'runs', 'tables', 'scoring'},
   'stages': {
     *('runs', 'tables', 'balancing', 'resampling', 'media', 'datasets'),
-    *('batches', 'scoring', 'network', 'report'),
+    *('batches', 'scoring', 'network', 'report', 'settings'),
   },
   'serving': {'runs', 'tables', 'media', 'datasets', 'network'},
   'inspection': {'runs', 'tables', 'media', 'datasets', 'report'},
   'experiments': {
     *('runs', 'tables', 'balancing', 'resampling', 'datasets', 'batches'),
-    *('scoring', 'network', 'report', 'stages'),
+    *('scoring', 'network', 'report', 'settings', 'stages'),
   },
   'commands': {
     *('runs', 'settings', 'stages', 'serving', 'inspection', 'experiments'),
   },
-  'main': {'runs', 'commands'},
+  'main': {'runs', 'settings', 'commands'},
   '__main__': {'main'},
   '__init__': set(),  # Its names are imported when they are first used.
 }

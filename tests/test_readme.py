@@ -48,13 +48,12 @@ def test_others_are_shown():
 
 def test_files_and_settings_exist():
   from aubal_jax import settings
-  from aubal_jax.runs import stages
 
   for path in re.findall(r'\]\((?!http)([^)#]+)\)', README):
     assert (ROOT / path).exists(), path
   for path in re.findall(r'(?:configs|scripts|requirements)/[\w.]+', README):
     assert (ROOT / path).exists(), path
-  settings = stages.flatten(settings.default().to_dict())
+  settings = settings.SETTINGS
   for key in re.findall(r'--config\.([a-z_]+\.[a-z_]+)=', README):
     assert key in settings, key
   sections = {key.split('.')[0] for key in settings if '.' in key}

@@ -15,6 +15,7 @@ import numbers
 import numpy as np
 from scipy import sparse
 
+from aubal_jax import settings as settings_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 from aubal_jax.tables import binary_table
@@ -22,11 +23,7 @@ from aubal_jax.tables import plan as plan_lib
 
 _MOST = np.iinfo(np.int64).max
 
-RESAMPLERS = (
-  *('aubal', 'none', 'random', 'lp_ros', 'lp_rus', 'ml_ros', 'ml_rus'),
-  *('mlsmote', 'smote', 'remedial', 'mlsol', 'mlenn', 'mltl'),
-  *('inverse_frequency', 'repeat_factor', 'greedy_spread', 'calibration'),
-)
+RESAMPLERS = settings_lib.METHODS
 
 
 def takes(method: str, argument: str) -> bool:

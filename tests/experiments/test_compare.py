@@ -21,8 +21,9 @@ from aubal_jax.network import log as log_lib
 from aubal_jax.network import step as step_lib
 from aubal_jax.runs import files
 from aubal_jax.runs import preemption
+from aubal_jax.runs import progress
 from aubal_jax.stages import evaluate
-from aubal_jax.stages import inputs as inputs_lib
+from aubal_jax.stages import run as run_lib
 from aubal_jax.tables import plan as plan_lib
 from tests.stages import test_line
 
@@ -65,7 +66,7 @@ def fixture_ran(monkeypatch):
   """Cells that would have been trained; nothing is."""
   names = []
 
-  def run_cell(inputs, cell):
+  def run_cell(whole, cell):
     names.append(cell.name)
     trial = {
       'seed': cell.seed,
@@ -81,24 +82,22 @@ def fixture_ran(monkeypatch):
       'frequency': [0.5, 0.3, 0.1],
     }
     return cell.described() | {
-      'num_steps': inputs.num_steps,
-      'label_names': [*inputs.dataset.label_names],
+      'num_steps': whole.num_steps,
+      'label_names': [*whole.dataset.label_names],
       'trials': [trial],
     }
 
   monkeypatch.setattr(image_cells, 'run_cell', run_cell)
-  monkeypatch.setattr(inputs_lib.Inputs, 'share_images', lambda *_: None)
+  monkeypatch.setattr(run_lib.Run, 'images', lambda _: None)
   return names
 
 
 def test_methods_are_trained_in_one_line(config, tmp_path, capsys, monkeypatch):
-  opened, plain_open = [], inputs_lib.Inputs._open
-
-  def open_once(self):
-    opened.append(self.path)
-    plain_open(self)
-
-  monkeypatch.setattr(inputs_lib.Inputs, '_open', open_once)
+  opened, read = [], run_lib._read_images
+  monkeypatch.setattr(
+    *(run_lib, '_read_images'),
+    lambda *given: opened.append(read(*given)) or opened[-1],
+  )
   config.compare.methods = ('none,mlsmote,aubal:relative', 'loss:focal')
   config.compare.keep_checkpoints = True
   path = run(config, tmp_path / 'run')
@@ -133,8 +132,8 @@ def test_methods_are_trained_in_one_line(config, tmp_path, capsys, monkeypatch):
   ]
   assert '<html' in (path / 'compare.html').read_text()
   # What the task evaluate says of a cell is what its result says.
-  inputs = inputs_lib.Inputs(config, path, inputs_lib.Watch(0.0))
-  own = [*compare._make_runs(inputs).values()][-1]
+  whole = compare.load(config, path, progress.Watch(0.0))
+  own = [*compare._make_runs(whole).values()][-1]
   evaluate.run(own)
   report = files.read_json(own.path / 'report.json')
   scores = rows[-1]['trials'][0]['scores']
@@ -221,12 +220,12 @@ def test_a_night_of_cells_does_not_fill_the_memory(
 def test_failures_are_rows(config, tmp_path, ran, monkeypatch, capsys):
   run_cell = image_cells.run_cell
 
-  def failing(inputs, cell):
+  def failing(whole, cell):
     if cell.method == 'none' and cell.seed == 1:
       raise MemoryError('no room')
     if cell.method == 'ml_ros':
       raise FloatingPointError('loss is nan; lower the learning rate')
-    return run_cell(inputs, cell)
+    return run_cell(whole, cell)
 
   monkeypatch.setattr(image_cells, 'run_cell', failing)
   config.compare.methods = ('none', 'ml_ros', 'random')
@@ -257,7 +256,7 @@ def test_a_full_disk_ends_it(config, tmp_path, monkeypatch):
     raise OSError(28, 'No space left on device', 'x')
 
   monkeypatch.setattr(image_cells, 'run_cell', full)
-  monkeypatch.setattr(inputs_lib.Inputs, 'share_images', lambda *_: None)
+  monkeypatch.setattr(run_lib.Run, 'images', lambda _: None)
   with pytest.raises(OSError, match='No space'):
     run(config, tmp_path / 'run')
   assert not (tmp_path / 'run/compare.json').exists()
@@ -328,10 +327,10 @@ def test_folds_are_test_splits_that_share_no_group(config, tmp_path, ran):
   config.compare.diversities = ('none', 'group')
   config.compare.methods = ('none', 'aubal:l1')
   config.task = 'compare'
-  inputs = inputs_lib.Inputs(config, tmp_path, inputs_lib.Watch(0.0))
-  runs = compare._make_runs(inputs)
+  whole = compare.load(config, tmp_path, progress.Watch(0.0))
+  runs = compare._make_runs(whole)
   tests = [own.dataset.rows('test') for own in runs.values()]
-  groups = inputs.dataset.groups
+  groups = whole.dataset.groups
   assert {cell.fold for cell in runs} == {0, 1}
   for cell, own, test in zip(runs, runs.values(), tests, strict=True):
     used = {*groups[own.dataset.split != 'test']}
@@ -357,9 +356,9 @@ def test_each_cell_has_the_settings_of_its_choice(config, tmp_path):
   config.compare.diversities = ('content',)
   config.compare.num_steps = 7
   config.seed = 5
-  inputs = inputs_lib.Inputs(config, tmp_path, inputs_lib.Watch(0.0))
+  whole = compare.load(config, tmp_path, progress.Watch(0.0))
   ours, ml_ros, focal = (
-    own.config for own in compare._make_runs(inputs).values()
+    own.config for own in compare._make_runs(whole).values()
   )
   assert (ours.balance.method, ours.balance.objective) == ('aubal', 'relative')
   assert (ours.balance.upper, ours.balance.diversity) == (3.0, 'content')
@@ -477,9 +476,9 @@ def test_a_table_more_is_the_same_comparison(tables, tmp_path, monkeypatch):
   path = run(tables, tmp_path / 'run')
   ran, run_cell = [], table_cells.run_cell
 
-  def counted(inputs, cell):
+  def counted(whole, cell):
     ran.append(cell.data)
-    return run_cell(inputs, cell)
+    return run_cell(whole, cell)
 
   monkeypatch.setattr(table_cells, 'run_cell', counted)
   tables.compare.data = tuple(both)

@@ -20,7 +20,7 @@ from aubal_jax.runs import files
 from aubal_jax.runs import preemption
 from aubal_jax.runs import workdir
 from aubal_jax.stages import evaluate
-from aubal_jax.stages import inputs as inputs_lib
+from aubal_jax.stages import run as run_lib
 from aubal_jax.stages import train
 from tests.stages import test_line
 
@@ -60,10 +60,10 @@ def test_a_grid_is_compared_and_its_best_evaluated(
 ):
   monkeypatch.setattr(evaluate, 'run', lambda _: 1 / 0)  # No look at the test.
   opened = []
+  read = run_lib._read_images
   monkeypatch.setattr(
-    inputs_lib.Inputs,
-    '_open',
-    lambda self, open_=inputs_lib.Inputs._open: opened.append(open_(self)),
+    *(run_lib, '_read_images'),
+    lambda *given: opened.append(read(*given)) or opened[-1],
   )
   monkeypatch.setattr(
     sys,
@@ -158,7 +158,7 @@ def test_it_goes_on_within_a_cell_to_the_same_end(
   for name in ('search.json', 'search.csv'):
     assert (path / name).read_bytes() == (straight / name).read_bytes()
   # What is done is not done again, and a larger grid is the same search.
-  monkeypatch.setattr(inputs_lib.Inputs, '_open', lambda _: 1 / 0)
+  monkeypatch.setattr(run_lib, '_read_images', lambda *_: 1 / 0)
   run(config, path)
   monkeypatch.undo()
   monkeypatch.setattr(step_lib, 'make_train_step', counted)

@@ -13,7 +13,7 @@ from aubal_jax import settings
 from aubal_jax.inspection import findings
 from aubal_jax.inspection import page as page_lib
 from aubal_jax.runs import files
-from aubal_jax.runs import stages
+from aubal_jax.runs import workdir
 from tests.report import test_report
 
 SPLITS = ('train', 'train', 'validation', 'test')
@@ -78,7 +78,7 @@ def test_nothing_wrong_is_said(config, tmp_path, capsys):
   assert 'Nothing wrong was found.' in page.whole_text()
   assert page.tags.count('img') == 4 * 3  # Three labels, and none.
   assert {p.name for p in (tmp_path / 'run').iterdir()} == {
-    *stages.WRITES['inspect'],
+    *workdir.WRITES['inspect'],
     'config.json',
   }
 
@@ -140,7 +140,7 @@ def test_equal_data_give_equal_files(config, tmp_path):
   spoil(tmp_path / 'data', write_set(tmp_path / 'data'))
   for name in ('one', 'two'):
     run(config, tmp_path / name)
-  for name in stages.WRITES['inspect']:
+  for name in workdir.WRITES['inspect']:
     first = (tmp_path / 'one' / name).read_bytes()
     assert first == (tmp_path / 'two' / name).read_bytes()
 

@@ -16,7 +16,6 @@ import pytest
 
 from aubal_jax import commands
 from aubal_jax.runs import files
-from aubal_jax.runs import stages as stages_lib
 from aubal_jax.runs import workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -274,7 +273,7 @@ def test_a_checkpoint_that_finds_no_room_is_said_and_saved_again(
 
 def test_a_plan_cut_off_is_said_and_made_again(config, tmp_path, straight):
   path = run(config, tmp_path / 'run')
-  workdir.clear(path, stages_lib.WRITES['train'])
+  workdir.clear(path, workdir.WRITES['train'])
   os.truncate(path / 'plan.npz', 100)
   with pytest.raises(
     ValueError, match=r'not a whole plan .*delete it'

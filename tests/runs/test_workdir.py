@@ -5,8 +5,8 @@ import pytest
 
 from aubal_jax import settings as settings_lib
 from aubal_jax.runs import files
-from aubal_jax.runs import stages as stages_lib
 from aubal_jax.runs import workdir
+from aubal_jax.stages import run as run_lib
 
 
 @pytest.fixture(name='config')
@@ -15,12 +15,12 @@ def fixture_config():
 
 
 def pin(config, fingerprint='f00', num_steps=10):
-  return stages_lib.pin(config, fingerprint=fingerprint, num_steps=num_steps)
+  return run_lib.pin(config, fingerprint, num_steps)
 
 
 def finish(path, config, *stages, **facts):
-  for stage in stages or stages_lib.LINE:
-    for name in stages_lib.WRITES[stage]:
+  for stage in stages or workdir.LINE:
+    for name in workdir.WRITES[stage]:
       path.mkdir(parents=True, exist_ok=True)
       (path / name).touch()
     workdir.finish(path, stage, pin(config, **facts), config)
@@ -29,9 +29,9 @@ def finish(path, config, *stages, **facts):
 def test_stages_are_done_in_order(tmp_path, config):
   path = workdir.check_folder(tmp_path / 'run')
   assert not path.exists()  # Nothing is written before a stage writes.
-  for stage in stages_lib.READS:
+  for stage in workdir.WRITES:
     assert not workdir.is_done(path, stage, pin(config))
-  assert {*stages_lib.READS} == {*stages_lib.WRITES} > {*stages_lib.LINE}
+  assert {*workdir.WRITES} > {*workdir.LINE}
   finish(path, config, 'train')
   assert not workdir.is_done(path, 'train', pin(config))  # Not balanced.
   finish(path, config, 'balance')
@@ -51,25 +51,21 @@ def test_stages_are_done_in_order(tmp_path, config):
 
 @pytest.mark.parametrize(
   ('stage', 'name'),
-  [
-    (stage, name)
-    for stage in stages_lib.WRITES
-    for name in stages_lib.WRITES[stage]
-  ],
+  [(stage, name) for stage in workdir.WRITES for name in workdir.WRITES[stage]],
 )
 def test_a_stage_whose_file_is_gone_is_not_done(tmp_path, config, stage, name):
-  finish(tmp_path, config, *stages_lib.READS)
-  last = 'report' if stage in stages_lib.LINE else stage
+  finish(tmp_path, config, *workdir.WRITES)
+  last = 'report' if stage in workdir.LINE else stage
   assert workdir.is_done(tmp_path, last, pin(config))
   (tmp_path / name).unlink()
-  line = stages_lib.LINE
+  line = workdir.LINE
   behind = line[line.index(stage) :] if stage in line else (stage,)
-  for other in stages_lib.READS:
+  for other in workdir.WRITES:
     assert workdir.is_done(tmp_path, other, pin(config)) != (other in behind)
 
 
 @pytest.mark.parametrize(
-  'stage', [stage for stage in stages_lib.READS if stage not in stages_lib.LINE]
+  'stage', [stage for stage in workdir.WRITES if stage not in workdir.LINE]
 )
 def test_a_stage_beside_the_line_stands_alone(tmp_path, config, stage):
   finish(tmp_path, config, stage)
@@ -142,7 +138,7 @@ def test_what_changes_no_result_is_free_and_steps_may_grow(tmp_path, config):
   config.train.log_every_steps = 3
   config.train.checkpoint_every_steps = 3
   config.balance.max_steps += 1
-  workdir.refuse_other(tmp_path, pin(config, num_steps=9))
+  refuse_other(tmp_path, pin(config, num_steps=9))
   assert not workdir.is_done(tmp_path, 'balance', pin(config, num_steps=5))
   config.balance.max_steps -= 1
   assert workdir.is_done(tmp_path, 'balance', pin(config, num_steps=9))
@@ -159,7 +155,7 @@ def test_clear_deletes_what_a_run_wrote_and_config_json_last(
   finish(tmp_path, config)
   (tmp_path / 'checkpoints').unlink()
   (tmp_path / 'checkpoints/7').mkdir(parents=True)
-  assert stages_lib.CONTENTS[-1] == 'config.json'
+  assert workdir.CONTENTS[-1] == 'config.json'
   monkeypatch.setattr(workdir.shutil, 'rmtree', lambda path: 1 / 0)
   with pytest.raises(ZeroDivisionError):
     workdir.clear(tmp_path)
@@ -192,11 +188,11 @@ def test_config_json_says_what_made_the_folder(tmp_path, config):
 
 
 def test_every_prefix_names_settings(config):
-  names = stages_lib.flatten(config.to_dict())
-  for prefixes in stages_lib.READS.values():
+  names = workdir.flatten(config.to_dict())
+  for prefixes in workdir.WRITES.values():
     for prefix in prefixes:
       assert any(name.startswith(prefix) for name in names), prefix
-  assert names.keys() >= set(stages_lib.MAY_GROW)
+  assert names.keys() >= set(workdir.MAY_GROW)
 
 
 def test_a_folder_that_cannot_be_is_named(tmp_path):

@@ -17,7 +17,7 @@ from aubal_jax.network import losses
 from aubal_jax.network import step as step_lib
 from aubal_jax.runs import files
 from aubal_jax.runs import preemption
-from aubal_jax.runs import stages as stages_lib
+from aubal_jax.runs import workdir
 from aubal_jax.stages import train as train_task
 from aubal_jax.tables import plan as plan_lib
 
@@ -70,9 +70,7 @@ def strip_times(path):
 
 def test_run_makes_every_file_and_then_nothing_more(config, tmp_path, capsys):
   path = run(config, tmp_path / 'run')
-  made = {
-    name for stage in stages_lib.LINE for name in stages_lib.WRITES[stage]
-  }
+  made = {name for stage in workdir.LINE for name in workdir.WRITES[stage]}
   assert {p.name for p in path.iterdir()} == made | {
     *('config.json', 'solution.json')
   }
@@ -98,7 +96,7 @@ def test_run_makes_every_file_and_then_nothing_more(config, tmp_path, capsys):
 def test_each_task_runs_alone_from_the_files_before_it(config, tmp_path):
   whole = run(config, tmp_path / 'whole')
   path = tmp_path / 'alone'
-  for stage in stages_lib.LINE:
+  for stage in workdir.LINE:
     run(config, path, stage)
   for name in ('labelsets.json', 'plan.npz', 'report.json'):
     assert (whole / name).read_bytes() == (path / name).read_bytes()

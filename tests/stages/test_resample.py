@@ -13,10 +13,10 @@ from aubal_jax.datasets import loading
 from aubal_jax.media import embedding
 from aubal_jax.report import page as page_lib
 from aubal_jax.runs import files
-from aubal_jax.runs import stages
 from aubal_jax.stages import balance
-from aubal_jax.stages import features
+from aubal_jax.stages import problem
 from aubal_jax.stages import report as report_task
+from aubal_jax.stages import run as run_lib
 from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import plan as plan_lib
 from tests.stages import test_line
@@ -146,7 +146,7 @@ def test_a_plan_that_differs_anywhere_is_another_plan(tmp_path, name):
 def test_a_plan_by_pixels_depends_on_how_they_are_made(config):
   for name in ('pixels', 'table'):
     config.balance.features = name
-    pinned = stages.pin(config, fingerprint='', num_steps=1)['balance']
+    pinned = run_lib.pin(config, '', 1)['balance']
     assert ('data.image_size' in pinned) == (name == 'pixels')
 
 
@@ -161,12 +161,12 @@ def test_features_of_the_table_are_brought_to_one_scale(config):
   config.balance.features = 'table'
   table = np.random.default_rng(0).normal(5, 2, size=(9, 3)).astype(np.float32)
   rows = np.array([1, 4, 8])
-  found = features.find_features(inputs_of(config, features=table), rows)
+  found = problem.find_features(inputs_of(config, features=table), rows)
   np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-6)
   np.testing.assert_allclose(found.std(axis=0), 1, atol=1e-5)
   with pytest.raises(
     ValueError, match='but this data set has no features; save'
   ):
-    features.find_features(inputs_of(config), rows)
+    problem.find_features(inputs_of(config), rows)
   with pytest.raises(ValueError, match='has no features; take those of its'):
-    features.find_features(inputs_of(config, load_images=len), rows)
+    problem.find_features(inputs_of(config, load_images=len), rows)

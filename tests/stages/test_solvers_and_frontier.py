@@ -23,7 +23,6 @@ from aubal_jax.experiments.solvers import optimizers
 from aubal_jax.experiments.solvers import optimizers_plot as report
 from aubal_jax.experiments.solvers import timing
 from aubal_jax.runs import files
-from aubal_jax.stages import balance
 from aubal_jax.stages import problem
 from aubal_jax.tables import labelsets as labelsets_lib
 from tests import test_main
@@ -294,7 +293,9 @@ def test_a_frontier_is_written_and_marks_the_settings(
     points = list(csv.DictReader(file))
   assert 11 <= len(points) <= 12
   assert (path / 'frontier.png').read_bytes().startswith(b'\x89PNG')
-  solution = solve_lib.solve(PATTERNS, COUNTS, **balance.solve_settings(config))
+  solution = solve_lib.solve(
+    PATTERNS, COUNTS, **problem.solve_arguments(config)
+  )
   (chosen,) = (point for point in points if point['chosen'] == '1')
   assert float(chosen['value']) == pytest.approx(solution.value, rel=1e-5)
   marked = [x for x in printed.splitlines() if x.endswith('<- these settings')]
@@ -468,7 +469,7 @@ def _is_there(group):
 def test_the_problem_is_the_one_that_the_balance_task_solves(config):
   config.balance.lam_images = 0
   config.balance.update(budget=250, target=(0.2, 0.3, 0.5), upper=3.0)
-  settings = balance.solve_settings(config)
+  settings = problem.solve_arguments(config)
   ours = problem.settings_of(config)
   assert ours == {name: settings[name] for name in ours}
   taken = inspect.signature(prepare.prepare).parameters

@@ -1,4 +1,4 @@
-"""What `Inputs` does with images that cannot be read."""
+"""What a `Run` does with images that cannot be read."""
 
 import time
 
@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from aubal_jax import settings as settings_lib
-from aubal_jax.stages import inputs
+from aubal_jax.runs import progress
 from aubal_jax.stages import problem
+from aubal_jax.stages import run as run_lib
 
 LINES = (
   'path,split,x,y',
@@ -45,8 +46,8 @@ def settings(request, tmp_path):
 
 
 def read(settings, tmp_path):
-  watch = inputs.Watch(time.perf_counter())
-  return inputs.Inputs(settings, tmp_path / 'run', watch)
+  watch = progress.Watch(time.perf_counter())
+  return run_lib.load(settings, tmp_path / 'run', watch)
 
 
 def test_broken_images_are_dropped_and_counted(settings, tmp_path):
@@ -129,6 +130,7 @@ def test_inspect_drops_what_has_no_face_and_keeps_what_is_broken(
   monkeypatch.setattr('aubal_jax.media.store.open_images', open_images)
   settings.data.crop = 'mtcnn'
   settings.task = 'inspect'
-  found = inputs.Inputs(settings, tmp_path / 'run', inputs.Watch(time.time()))
+  watch = progress.Watch(time.time())
+  found = run_lib.load_unread(settings, tmp_path / 'run', watch)
   assert found.dataset.drops() == {'no face found': 1}
   assert found.dataset.split[2] == 'train'
