@@ -193,14 +193,6 @@ def test_config_json_says_what_made_the_folder(tmp_path, config):
   assert 'train.num_workers' not in settings
 
 
-def test_every_prefix_names_settings(config):
-  names = settings_lib.flatten(config.to_dict())
-  for prefixes in workdir.WRITES.values():
-    for prefix in prefixes:
-      assert any(name.startswith(prefix) for name in names), prefix
-  assert names.keys() >= set(workdir.MAY_GROW)
-
-
 def test_a_folder_that_cannot_be_is_named(tmp_path):
   (tmp_path / 'x').write_text('')
   for path in (tmp_path / 'x', tmp_path / 'x/deep/er'):
