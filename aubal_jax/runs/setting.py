@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import difflib
 import importlib
 import math
 import numbers
@@ -13,6 +12,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 
 from aubal_jax.runs import errors
+from aubal_jax.runs import text as text_lib
 
 _INT32 = 2**31 - 1  # In which steps and rows are counted.
 _LARGEST = 1e30  # Whose square is finite as well.
@@ -212,7 +212,7 @@ class Setting:
   def refuse(self, value, choices=None) -> errors.UserError:
     """Returns the error about a value."""
     choices = self.choices if choices is None else choices
-    near = suggest(value, choices) if choices else ''
+    near = text_lib.suggest(value, choices) if choices else ''
     return errors.UserError(
       f'{self.name} must be {self.rule(choices)}; it is {value!r}.{near}'
     )
@@ -235,13 +235,6 @@ def _is_a(value, kind: type) -> bool:
     return kind is bool and isinstance(value, bool)
   wanted = {int: numbers.Integral, float: numbers.Real, str: str}[kind]
   return isinstance(value, wanted)
-
-
-def suggest(value, choices) -> str:
-  """Returns ' Did you mean ...?' with the nearest of the choices, or ''."""
-  written = str(value).lower().replace('-', '_')
-  near = difflib.get_close_matches(written, map(str, choices), 1)
-  return f' Did you mean {near[0]!r}?' if near else ''
 
 
 def most_processes() -> int:
