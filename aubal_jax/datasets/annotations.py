@@ -1,7 +1,15 @@
-"""What the files of an image set say, before any image is opened."""
+"""What the files of image sets say, before any image is opened; merged sets.
+
+What a merged set does not label is unknown there, not absent; the paper's own
+reading, absent, is an option.
+"""
 
 import dataclasses
 from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from collections.abc import Sized
+from typing import Any
 
 import numpy as np
 
@@ -49,12 +57,46 @@ class Annotations:
   def __len__(self):
     return len(self.labels)
 
+  def describe(self, row: int) -> str:
+    """Returns where a row stands, or its id, for messages."""
+    return self.place(row) if self.place else str(self.ids[row])
+
   @property
   def dropped(self) -> np.ndarray:
     """bool[N], which rows cannot be used."""
     if self.reasons is None:
       return np.zeros(len(self), bool)
     return self.reasons != ''
+
+
+def reasons(files: np.ndarray, annotated: np.ndarray) -> np.ndarray:
+  """Returns str[N], why rows cannot be used; '' for those that can.
+
+  Args:
+    files: str[N], '' where there is no image.
+    annotated: bool[N], whether any label is known.
+  """
+  return np.where(
+    annotated, np.where(files == '', 'no image', ''), 'not annotated'
+  )
+
+
+def place_in_parts(
+  parts: Sequence[Sized], describe: Callable[[Any, int], str]
+) -> Callable[[int], str]:
+  """Returns row -> where it stands, of parts that lie one below the other.
+
+  Args:
+    parts: of some rows each.
+    describe: part, row in it -> where that stands.
+  """
+  starts = np.cumsum([0, *map(len, parts)])
+
+  def place(row):
+    number = int(np.searchsorted(starts, row, side='right')) - 1
+    return describe(parts[number], int(row - starts[number]))
+
+  return place
 
 
 def to_dataset(
@@ -78,7 +120,6 @@ def to_dataset(
     UserError: no row is left to train on, or the splits cannot be drawn.
   """
   notes = found.notes
-  place = found.place or (lambda row: str(found.ids[row]))
   if found.split is None:
     # Of all rows, so that a file that is lost moves no other row.
     split = splits.draw(found.labels, found.groups, draw)
@@ -89,7 +130,7 @@ def to_dataset(
   split[found.dropped] = dataset.DROPPED
   notes += splits.check_groups(split, found.groups, by_column=by_column)
   if found.reasons is not None:
-    notes += dataset.drop_notes(found.reasons, place)
+    notes += dataset.drop_notes(found.reasons, found.describe)
   notes += splits.check_sizes(split, where, by_column=by_column)
   notes += splits.check_labels(
     found.labels, found.known, found.label_names, split
@@ -101,12 +142,12 @@ def to_dataset(
     split=split,
     ids=found.ids,
     groups=found.groups,
-    load_images=_loader(found.files, pixels, place),
+    load_images=_loader(found, pixels),
     notes=notes,
     files=found.files,
     reasons=found.reasons,
     sources=found.sources,
-    place=place,
+    place=found.describe,
   )
 
 
@@ -136,16 +177,132 @@ def select_labels(
   )
 
 
-def _loader(files, pixels, place):
+def merge(
+  sets: Mapping[str, Annotations],
+  *,
+  label_columns: tuple[str, ...] = (),
+  unlabelled: str = 'unknown',
+) -> Annotations:
+  """Puts data sets one below the other.
+
+  Rows are called 'set/id' and groups 'set/group', so that those of two sets
+  never meet; a row without a group is one of its own where another set has
+  groups. Either all sets have splits, or none.
+
+  Args:
+    sets: name -> what its reader found, in order.
+    label_columns: labels to take, in order; () takes the union, sorted.
+    unlabelled: what an entry is that its set does not label: 'unknown', or
+      'absent', which also takes the unknown codes of the sets as absent.
+
+  Raises:
+    UserError: there is no set, some have splits and some not, or no set has a
+      label that is asked for.
+  """
+  if not sets:
+    raise errors.UserError(
+      "data.sources is empty; name the sets to merge: ('ck_plus', 'disfa')."
+    )
+  union = sorted(
+    {name for found in sets.values() for name in found.label_names}
+  )
+  names = tuple(label_columns) or tuple(union)
+  for name in names:
+    if name not in union:
+      raise errors.UserError(
+        f'data.label_columns names {name!r}, which none of '
+        f'{", ".join(sets)} labels; they label {", ".join(union)}.'
+        f'{text.suggest(name, union)}'
+      )
+  splits = [found.split is not None for found in sets.values()]
+  if any(splits) and not all(splits):
+    lacking = [n for n, found in sets.items() if found.split is None]
+    raise errors.UserError(
+      f'{", ".join(lacking)} has no official split, and other merged sets '
+      f'have; set {lacking[0]}.split to train.'
+    )
+  parts = [
+    _over(found, names, name, unlabelled) for name, found in sets.items()
+  ]
+
+  def joined(field):
+    return np.concatenate([getattr(part, field) for part in parts])
+
+  return Annotations(
+    files=joined('files'),
+    labels=joined('labels'),
+    known=joined('known'),
+    label_names=names,
+    ids=joined('ids'),
+    groups=joined('groups'),
+    split=joined('split') if all(splits) else None,
+    reasons=joined('reasons'),
+    sources=joined('sources'),
+    notes=tuple(
+      note if note.startswith(dataset.WARNING) else f'{name}: {note}'
+      for name, found in sets.items()
+      for note in found.notes
+    ),
+    place=place_in_parts(parts, Annotations.describe),
+  )
+
+
+def _over(found, names, source, unlabelled):
+  """Returns the rows over other labels, with names that carry the source."""
+  labels = np.zeros((len(found), len(names)), np.uint8)
+  known = np.full(labels.shape, unlabelled == 'absent')
+  for k, name in enumerate(names):
+    if name in found.label_names:
+      column = found.label_names.index(name)
+      labels[:, k] = found.labels[:, column]
+      if unlabelled == 'unknown':
+        known[:, k] = found.known[:, column]
+  groups = found.ids if found.groups is None else found.groups
+  return dataclasses.replace(
+    found,
+    labels=labels,
+    known=known,
+    label_names=names,
+    ids=np.char.add(f'{source}/', found.ids),
+    groups=np.char.add(f'{source}/', groups),
+    reasons=np.where(found.dropped, found.reasons, ''),
+    sources=np.full(len(found), source),
+  )
+
+
+def table_of_sources(data: dataset.Dataset) -> dict[str, dict]:
+  """Returns the left half of Table I: per source, images that show each label.
+
+  Args:
+    data: with `sources`.
+
+  Returns:
+    source -> `images` (rows that are used), `dropped`, and `class_counts`, one
+    a label; the counts are of all splits together.
+  """
+  table = {}
+  for source in dict.fromkeys(data.sources.tolist()):
+    rows = data.sources == source
+    used = rows & (data.split != dataset.DROPPED)
+    table[source] = {
+      'images': int(used.sum()),
+      'dropped': int(rows.sum() - used.sum()),
+      'class_counts': data.labels[used].sum(axis=0, dtype=np.int64).tolist(),
+      'known': data.known[used].sum(axis=0, dtype=np.int64).tolist(),
+    }
+  return table
+
+
+def _loader(found, pixels):
   """Returns the function that reads the images of given rows."""
 
   def load_images(rows):
     rows = np.asarray(rows, np.int64)
     return images_lib.read_images(
-      [files[row] for row in rows],
+      [found.files[row] for row in rows],
       pixels,
       describe=lambda position: (
-        f'{place(rows[position])}: {files[rows[position]]}'
+        f'{found.describe(rows[position])}: {found.files[rows[position]]}'
       ),
     )
 

@@ -1,94 +1,218 @@
-"""Lists images that have no labels: those below a folder, or of a table."""
+"""Finds the folders and images of a data set as people have unpacked it.
+
+Names are compared in any case. What archives and desktops leave behind, hidden
+files and `__MACOSX`, is passed over, and a folder that a link leads to twice
+is entered once.
+"""
 
 import os
+import re
+from collections.abc import Iterator
+from collections.abc import Sequence
 
-from aubal_jax.datasets import manifest
-from aubal_jax.datasets.readers import folders as reader_folders
 from aubal_jax.runs import errors
-from aubal_jax.tables.files import any_table
+from aubal_jax.runs import text
 
-SUFFIXES = reader_folders.SUFFIXES
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+DEPTH = 3  # Levels below the given folder at which parts of a set are found.
 
 
-def list_folder(folder: os.PathLike | str) -> tuple[list[str], list[str]]:
-  """Lists every image below a folder, at any depth, sorted by path.
-
-  An image is a file with one of SUFFIXES in any case. A folder is entered
-  once, so links that go in circles end; hidden files and folders are passed
-  over.
-
-  Returns:
-    The paths below `folder`, with '/' between folders; and the files.
+def entries(folder: str) -> list[os.DirEntry]:
+  """Returns what a folder holds, by name, without hidden things.
 
   Raises:
-    FileNotFoundError: there is no such folder, or no image below it.
-    OSError: a folder cannot be listed.
+    FileNotFoundError: it is not there, or no folder; says what is there.
   """
-  folder = os.fspath(folder)
   if not os.path.isdir(folder):
-    raise FileNotFoundError(
-      f'{folder}: there is no such folder. Set predict.path to a folder or a '
-      'table of images.'
-    )
-  names, seen = [], set()
-  for where, inner, held in os.walk(
-    folder, followlinks=True, onerror=_raise_error
-  ):
-    found = os.stat(where)
-    if (found.st_dev, found.st_ino) in seen:
-      inner.clear()
-      continue
-    seen.add((found.st_dev, found.st_ino))
-    # Links last: a folder is called by its own name, if it has one here.
-    inner[:] = [name for name in inner if not name.startswith('.')]
-    inner.sort(key=lambda name: (os.path.islink(f'{where}/{name}'), name))
-    names += [
-      os.path.relpath(os.path.join(where, name), folder).replace(os.sep, '/')
-      for name in held
-      if name.lower().endswith(SUFFIXES) and not name.startswith('.')
-    ]
-  if not names:
-    raise FileNotFoundError(
-      f'{folder}: there is no image in this folder or below it; images are '
-      f'files called *{", *".join(SUFFIXES)}.'
-    )
-  names.sort()
-  return names, [os.path.join(folder, name) for name in names]
+    raise _no_folder(os.fspath(folder))
+  with os.scandir(folder) as found:
+    kept = [e for e in found if e.name[0] != '.' and e.name != '__MACOSX']
+  return sorted(kept, key=lambda entry: entry.name)
 
 
-def list_table(
-  path: os.PathLike | str, *, path_column: str = 'path', image_dir: str = ''
-) -> tuple[list[str], list[str]]:
-  """Lists the images a table names, in its order; whether or not they exist.
+def _no_folder(folder):
+  """Returns the error for a folder that is none."""
+  what = 'is a file' if os.path.exists(folder) else 'does not exist'
+  above = os.path.dirname(os.path.abspath(folder))
+  while not os.path.lexists(above):
+    above = os.path.dirname(above)
+  if os.path.isdir(above):
+    beside = f'{above} holds {_listing(above)}'
+  else:
+    beside = f'{above} is no folder'
+  return FileNotFoundError(
+    f'{folder}: this folder {what}; {beside}. Set the path to the folder of '
+    'the data set.'
+  )
+
+
+def _listing(folder):
+  """Returns what a folder holds, for messages."""
+  names = [e.name + '/' * e.is_dir() for e in entries(folder)]
+  return text.listing(map(text.quote, names)) or 'nothing'
+
+
+def levels(
+  root: str, *, skip: str = '(?!)', depth: int = DEPTH
+) -> Iterator[list[str]]:
+  """Yields the folders 0, 1, ... `depth` levels below `root`.
+
+  A level is looked at only when it is asked for.
 
   Args:
-    path: of a kind that `manifest.read` takes; only the paths are looked at.
-    path_column: the column of image files.
-    image_dir: folder that they are relative to; '' is that of the table.
+    root: level 0.
+    skip: a regular expression; folders of such a name, in any case, are
+      yielded but not entered.
+    depth: the last level.
+  """
+  root = os.fspath(root)
+  seen = {_identity(root)}
+  level = [root]
+  for _ in range(depth):
+    yield level
+    level = [
+      entry.path
+      for folder in level
+      if folder == root or not matches(skip, folder)
+      for entry in entries(folder)
+      if entry.is_dir() and _is_new(entry.path, seen)
+    ]
+  yield level
 
-  Returns:
-    The paths as the table has them; and the files.
+
+def find_folder(
+  root: str, candidates: Sequence[str], *, skip: str = '(?!)', hint: str = ''
+) -> str:
+  """Returns the folder called like the first candidate that there is.
+
+  It may be `root` itself, or up to DEPTH levels below; the highest is taken.
+
+  Args:
+    root: where to look.
+    candidates: names.
+    skip: see `levels`.
+    hint: a sentence the error ends with.
 
   Raises:
-    FileNotFoundError: there is no such table.
-    UserError: it is no table, has no such column, or a path in it is blank,
-      leaves the folder or is there twice.
+    FileNotFoundError: there is none; says what stands there instead.
+    UserError: two are equally good.
   """
-  path = any_table.check_exists(path)
-  if path.suffix.lower() not in any_table.SUFFIXES:
-    raise errors.UserError(
-      f'{path}: a table of images is read from '
-      f'{", ".join(any_table.SUFFIXES)}, not from '
-      f'{path.suffix or "a file without a suffix"!r}. Set predict.path to such '
-      'a table, or to a folder.'
-    )
-  rows = any_table.read(path)
-  names = rows.column(path_column, 'data.path_column').cells()
-  files, _ = manifest.find_files(
-    rows, path_column, image_dir or str(path.parent)
+  for name in candidates:
+    for level in levels(root, skip=skip):
+      found = [f for f in level if _name(f).casefold() == name.casefold()]
+      if len(found) > 1:
+        raise ambiguous(root, *found[:2])
+      if found:
+        return found[0]
+  raise missing(root, f'folder {" or ".join(candidates)}', hint)
+
+
+def find_file(folder: str, names: Sequence[str]) -> str:
+  """Returns the highest file of one of the names.
+
+  Raises:
+    FileNotFoundError: there is none down to DEPTH; says what is there.
+  """
+  for level in levels(folder):
+    for entry in (e for f in level for e in entries(f)):
+      if entry.is_file() and entry.name.lower() in map(str.lower, names):
+        return entry.path
+  raise missing(folder, f'file {" or ".join(names)}')
+
+
+def missing(root: str, wanted: str, hint: str = '') -> FileNotFoundError:
+  """Returns the error that says what was looked for, and what is there."""
+  return FileNotFoundError(
+    f'{root}: there is no {wanted} in it, or in its folders; it holds '
+    f'{_listing(root)}. {hint or "Set the path to the folder of the data set."}'
   )
-  return names.tolist(), files.tolist()
 
 
-def _raise_error(error):
-  raise error
+def ambiguous(root: str, first: str, second: str) -> ValueError:
+  """Returns the error for two folders or files that may be meant."""
+  return errors.UserError(
+    f'{root}: both {first} and {second} may be meant. Move one elsewhere, or '
+    'set the path to the folder that holds the other.'
+  )
+
+
+def list_images(folder: str) -> dict[str, str]:
+  """Returns the images of `list_files`: those with one of SUFFIXES."""
+  return list_files(folder, SUFFIXES)
+
+
+def list_files(folder: str, suffixes: Sequence[str]) -> dict[str, str]:
+  """Returns the files in a folder and in the folders below it, in any order.
+
+  Args:
+    folder: where to look.
+    suffixes: such as '.txt'; those of the files may be in any case.
+
+  Returns:
+    path below `folder`, with '/' and without suffix -> file.
+
+  Raises:
+    FileNotFoundError: there is no such folder.
+    UserError: two files differ in their suffix only.
+  """
+  found = {}
+  waiting = [(os.fspath(folder), '')]
+  seen = {_identity(folder)}
+  while waiting:
+    current, prefix = waiting.pop()
+    for entry in entries(current):
+      stem, suffix = os.path.splitext(entry.name)
+      if entry.is_dir():
+        if _is_new(entry.path, seen):
+          waiting.append((entry.path, f'{prefix}{entry.name}/'))
+      elif suffix.lower() in suffixes and entry.is_file():
+        other = found.setdefault(prefix + stem, entry.path)
+        if other != entry.path:
+          raise errors.UserError(
+            f'{other} and {entry.path} are two files of one name. Remove one.'
+          )
+  return found
+
+
+def list_names(folder: str) -> dict[str, str]:
+  """Returns the images below a folder by their names: 'a' -> 'x/y/a.jpg'.
+
+  Raises:
+    FileNotFoundError: there is no such folder.
+    UserError: two images have one name, here or there.
+  """
+  found = {}
+  for name, file in list_images(folder).items():
+    other = found.setdefault(name.rpartition('/')[2], file)
+    if other != file:
+      raise errors.UserError(
+        f'{other} and {file} are two images of one name. Move one out of '
+        f'{folder}.'
+      )
+  return found
+
+
+def matches(pattern: str, folder: str) -> bool:
+  """Whether the name of a folder is as the expression says, in any case."""
+  return re.fullmatch(pattern, _name(folder), re.I | re.S) is not None
+
+
+def _name(folder):
+  return os.path.basename(os.path.abspath(folder))
+
+
+def _identity(folder):
+  """Returns what is equal for two paths of one folder; None if not there."""
+  try:
+    found = os.stat(folder)
+  except (FileNotFoundError, NotADirectoryError):
+    return None
+  return found.st_dev, found.st_ino
+
+
+def _is_new(folder, seen):
+  """Whether a folder is not in `seen`; adds it."""
+  identity = _identity(folder)
+  new = identity not in seen
+  seen.add(identity)
+  return new

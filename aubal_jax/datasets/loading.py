@@ -34,14 +34,13 @@ def load(config):
   if data.name == 'labels':
     return load_table(config, _path(config))
   from aubal_jax.datasets import annotations
-  from aubal_jax.datasets import merge
 
   if data.name == 'merge':
     if len({*data.sources}) < len(data.sources):
       raise errors.UserError(
         f'data.sources names a set twice: {tuple(data.sources)}. Name it once.'
       )
-    found = merge.merge(
+    found = annotations.merge(
       {name: _read_set(config, name) for name in data.sources},
       label_columns=tuple(data.label_columns),
       unlabelled=data.unlabelled,
@@ -180,11 +179,11 @@ def _read_set(config, name: str):
   from aubal_jax.datasets import readers
   from aubal_jax.datasets import splits
 
-  if name not in readers.READERS:
+  if name not in readers.names():
     raise errors.UserError(
-      f'data.sources must hold names of {[*readers.READERS]}; it has {name!r}.'
+      f'data.sources must hold names of {[*readers.names()]}; it has {name!r}.'
     )
-  options = {key: config[name][key] for key in readers.READERS[name][1]}
+  options = {key: config[name][key] for key in readers.options(name)}
   found = readers.read(name, _folder(config, name), **options)
   if config[name].split == 'train':
     split = np.full(len(found), 'train', splits.DTYPE)

@@ -88,7 +88,6 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
 
 def _source(config, described):
   """Returns the images, and what they are called."""
-  from aubal_jax.datasets import folders
   from aubal_jax.network import bundle
   from aubal_jax.serving import sources
 
@@ -96,9 +95,9 @@ def _source(config, described):
   if not given:
     return _split(config, described)
   if os.path.isdir(given):
-    names, paths = folders.list_folder(given)
+    names, paths = sources.list_folder(given)
   elif os.path.exists(given):
-    names, paths = folders.list_table(
+    names, paths = sources.list_table(
       given,
       path_column=config.data.path_column,
       image_dir=config.data.image_dir,

@@ -11,9 +11,9 @@ from aubal_jax.runs import files
 
 def tell_sources(dataset) -> dict:
   """Prints the left half of the paper's Table I for merged sets; returns it."""
-  from aubal_jax.datasets import merge
+  from aubal_jax.datasets import annotations
 
-  found = merge.table_of_sources(dataset)
+  found = annotations.table_of_sources(dataset)
   total = {
     'images': sum(entry['images'] for entry in found.values()),
     'class_counts': np.sum([e['class_counts'] for e in found.values()], axis=0),

@@ -29,48 +29,48 @@ class _Case:
 
 
 class AffWild2Of2020Test(_Case, tfds.testing.DatasetBuilderTestCase):
-  DATASET_CLASS = builders.AffWild2
+  DATASET_CLASS = builders.BUILDERS['aff_wild2']
   WRITE = staticmethod(fake_data.aff_wild2)
   BUILDER_CONFIG_NAMES_TO_TEST = ('2020',)
   SPLITS: typing.ClassVar = {'train': 5, 'validation': 2}
 
 
 class AffWild2Of2022Test(_Case, tfds.testing.DatasetBuilderTestCase):
-  DATASET_CLASS = builders.AffWild2
+  DATASET_CLASS = builders.BUILDERS['aff_wild2']
   WRITE = staticmethod(functools.partial(fake_data.aff_wild2, release='2022'))
   BUILDER_CONFIG_NAMES_TO_TEST = ('2022',)
   SPLITS: typing.ClassVar = {'train': 5, 'validation': 2}
 
 
 class Bp4dTest(_Case, tfds.testing.DatasetBuilderTestCase):
-  DATASET_CLASS = builders.Bp4d
+  DATASET_CLASS = builders.BUILDERS['bp4d']
   WRITE = staticmethod(fake_data.bp4d)
   SPLITS: typing.ClassVar = {'train': 8}
 
 
 class CkPlusSequenceTest(_Case, tfds.testing.DatasetBuilderTestCase):
-  DATASET_CLASS = builders.CkPlus
+  DATASET_CLASS = builders.BUILDERS['ck_plus']
   WRITE = staticmethod(fake_data.ck_plus)
   BUILDER_CONFIG_NAMES_TO_TEST = ('sequence',)
   SPLITS: typing.ClassVar = {'train': 5}
 
 
 class CkPlusPeakTest(_Case, tfds.testing.DatasetBuilderTestCase):
-  DATASET_CLASS = builders.CkPlus
+  DATASET_CLASS = builders.BUILDERS['ck_plus']
   WRITE = staticmethod(fake_data.ck_plus)
   BUILDER_CONFIG_NAMES_TO_TEST = ('peak',)
   SPLITS: typing.ClassVar = {'train': 2}
 
 
 class DisfaTest(_Case, tfds.testing.DatasetBuilderTestCase):
-  DATASET_CLASS = builders.Disfa
+  DATASET_CLASS = builders.BUILDERS['disfa']
   WRITE = staticmethod(fake_data.disfa)
   BUILDER_CONFIG_NAMES_TO_TEST = ('at_least_2', 'at_least_5')
   SPLITS: typing.ClassVar = {'train': 14}
 
 
 class EmotionetTest(_Case, tfds.testing.DatasetBuilderTestCase):
-  DATASET_CLASS = builders.Emotionet
+  DATASET_CLASS = builders.BUILDERS['emotionet']
   WRITE = staticmethod(fake_data.emotionet)
   SPLITS: typing.ClassVar = {'train': 3}
 

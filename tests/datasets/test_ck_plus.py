@@ -43,8 +43,6 @@ def test_only_peaks_where_they_are_asked_for(tmp_path):
     *('no FACS file', 'no FACS file'),
   ]
   assert found.labels.sum() == 3 * 2 + 2 * 2
-  with pytest.raises(ValueError, match=r"frames must be .* not 'all'"):
-    ck_plus.read(tmp_path, 'all')
 
 
 def test_a_row_is_its_image(tmp_path):

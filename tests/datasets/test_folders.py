@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from aubal_jax.datasets.readers import folders
+from aubal_jax.datasets import folders
 
 
 def touch(path):

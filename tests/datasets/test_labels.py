@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from aubal_jax import data as data_package
 from aubal_jax.datasets import labels
 
 
@@ -371,7 +370,7 @@ def test_a_set_of_tfds_is_read_by_its_name(monkeypatch):
   module = types.ModuleType('aubal_jax.datasets.tfds.sets')
   module.read_labels = read_labels
   monkeypatch.setitem(sys.modules, module.__name__, module)
-  monkeypatch.setattr(data_package, 'tfds_sets', module, raising=False)
+  monkeypatch.setattr(tfds_package, 'sets', module, raising=False)
   data = labels.load('tfds:celeb_a', tfds_dir='d', label_columns=['x'])
   assert asked == [('celeb_a', 'd', ('x',))]
   assert data.labels.tolist() == [[1], [0]]

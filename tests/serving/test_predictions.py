@@ -22,7 +22,6 @@ from sklearn import metrics as sk_metrics
 from aubal_jax import commands
 from aubal_jax import settings as settings_lib
 from aubal_jax.datasets import dataset as dataset_lib
-from aubal_jax.datasets import folders
 from aubal_jax.media import crop
 from aubal_jax.media import detector
 from aubal_jax.media import images as images_lib
@@ -581,7 +580,7 @@ def test_a_folder_is_called_by_its_own_name_and_entered_once(tmp_path):
     (tmp_path / name).touch()
   os.symlink('b', tmp_path / 'a')
   os.symlink('../..', tmp_path / 'b/deep/up')
-  names, paths = folders.list_folder(tmp_path)
+  names, paths = sources.list_folder(tmp_path)
   wanted = ['10.tif', '9.webp', 'b/1.jpg', 'b/deep/2.PNG', 'x.jpg/3.bmp']
   assert names == wanted
   assert paths == [str(tmp_path / name) for name in wanted]

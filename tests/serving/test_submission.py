@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from aubal_jax.datasets.readers import aff_wild2_rows
+from aubal_jax.datasets import aff_wild2_rows
 from aubal_jax.serving import submission
 
 NAMES = aff_wild2_rows.LABELS['2020']

@@ -8,7 +8,7 @@ import re
 import cv2
 import numpy as np
 
-from aubal_jax.datasets.readers import folders
+from aubal_jax.datasets import folders
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import progress

@@ -19,8 +19,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aubal_jax.datasets import action_units
+from aubal_jax.datasets import folders
 from aubal_jax.datasets.converters import fer2013
-from aubal_jax.datasets.readers import folders
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import text
@@ -85,7 +86,7 @@ def raf_au(
     ).items()
   }
   aus = sorted(set().union(*coded.values()))
-  names = tuple(f'AU{au:02d}' for au in aus)
+  names = action_units.names(aus)
   rows, left_out = [], collections.Counter()
   for name, present in coded.items():
     file = found.get(os.path.splitext(name)[0])

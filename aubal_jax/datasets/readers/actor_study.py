@@ -7,8 +7,8 @@ a generic manifest: image paths, a column `subject`, a 0/1 column for each AU.
 import os
 
 from aubal_jax.datasets import annotations
+from aubal_jax.datasets import folders
 from aubal_jax.datasets import manifest
-from aubal_jax.datasets.readers import folders
 from aubal_jax.runs import text
 from aubal_jax.tables.files import any_table
 

@@ -20,10 +20,11 @@ import types
 
 import numpy as np
 
+from aubal_jax.datasets import aff_wild2_rows
 from aubal_jax.datasets import annotations
+from aubal_jax.datasets import folders
+from aubal_jax.datasets import readers
 from aubal_jax.datasets import splits
-from aubal_jax.datasets.readers import aff_wild2_rows
-from aubal_jax.datasets.readers import folders
 from aubal_jax.runs import errors
 from aubal_jax.runs import progress
 from aubal_jax.runs import text
@@ -50,11 +51,6 @@ def read(folder: str, release: str = '2020') -> annotations.Annotations:
     FileNotFoundError: annotations or images are not there; says what is.
     UserError: a file breaks a rule; names it, the line and the content.
   """
-  if release not in aff_wild2_rows.LABELS:
-    raise errors.UserError(
-      f'aff_wild2.release must be one of {[*aff_wild2_rows.LABELS]}, not '
-      f'{release!r}.'
-    )
   label_names = aff_wild2_rows.LABELS[release]
   of_file = _annotation_files(folder, release)
   parts = [aff_wild2_rows.read(path, label_names) for _, path in of_file]
@@ -62,12 +58,6 @@ def read(folder: str, release: str = '2020') -> annotations.Annotations:
   frames = [frame for part in parts for frame in part.frames]
   files, notes = _find_images(folder, videos, frames)
   annotated = np.concatenate([part.annotated for part in parts])
-  starts = np.cumsum([0, *map(len, parts)])
-
-  def place(row):
-    number = int(np.searchsorted(starts, row, side='right')) - 1
-    return f'{parts[number].path}:{row - starts[number] + 2}'
-
   return annotations.Annotations(
     files=files,
     labels=np.concatenate([part.labels for part in parts]),
@@ -78,13 +68,14 @@ def read(folder: str, release: str = '2020') -> annotations.Annotations:
     ),
     groups=_groups(videos),
     split=np.repeat(
-      np.array([split for split, _ in of_file], splits.DTYPE), np.diff(starts)
+      np.array([split for split, _ in of_file], splits.DTYPE),
+      [len(part) for part in parts],
     ),
-    reasons=np.where(
-      annotated, np.where(files == '', 'no image', ''), 'not annotated'
-    ),
+    reasons=annotations.reasons(files, annotated),
     notes=notes,
-    place=place,
+    place=annotations.place_in_parts(
+      parts, lambda part, n: f'{part.path}:{n + 2}'
+    ),
   )
 
 
@@ -248,3 +239,42 @@ def _numbered(folder):
           f'{other} and {path} are two images of one frame. Remove one.'
         )
   return numbered
+
+
+CARD = readers.Card(
+  title='Aff-Wild2: frames of videos in the wild, with action units.',
+  description=(
+    'Frames of videos in the wild, with facial action units; the official '
+    'training and validation videos.'
+  ),
+  homepage='https://ibug.doc.ic.ac.uk/resources/aff-wild2/',
+  layout="""
+Sign the agreement on the homepage. In manual_dir there must be
+
+  annotations/AU_Set/{Training_Set,Validation_Set}/<video>.txt   (2020)
+  annotations/3rd_ABAW_Annotations/AU_Detection_Challenge/
+    {Train_Set,Validation_Set}/<video>.txt                       (2022)
+  cropped_aligned/<video>/00001.jpg
+""",
+  citation="""
+@inproceedings{kollias2019aff,
+  author = {Kollias, Dimitrios and Zafeiriou, Stefanos},
+  title = {Expression, Affect, Action Unit Recognition: {Aff-Wild2},
+           Multi-Task Learning and {ArcFace}},
+  booktitle = {British Machine Vision Conference (BMVC)},
+  year = {2019},
+}
+""",
+  variants=tuple(
+    readers.Variant(
+      release,
+      description,
+      aff_wild2_rows.LABELS[release],
+      {'release': release},
+    )
+    for release, description in (
+      ('2020', 'Eight AUs.'),
+      ('2022', 'Twelve AUs, of the challenges from 2021 on.'),
+    )
+  ),
+)

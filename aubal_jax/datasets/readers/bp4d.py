@@ -14,9 +14,11 @@ import re
 
 import numpy as np
 
+from aubal_jax.datasets import action_units
 from aubal_jax.datasets import annotations
-from aubal_jax.datasets.readers import folders
-from aubal_jax.datasets.readers import frames
+from aubal_jax.datasets import folders
+from aubal_jax.datasets import frames
+from aubal_jax.datasets import readers
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 
@@ -63,24 +65,18 @@ def read(folder: str) -> annotations.Annotations:
     tables.append((rows, cells))
   cells, files = np.concatenate([c for _, c in tables]), np.array(files)
   known = cells != _UNKNOWN
-  starts = np.cumsum([0, *(len(c) for _, c in tables)])
-
-  def place(row):
-    number = int(np.searchsorted(starts, row, side='right')) - 1
-    rows, _ = tables[number]
-    return f'{rows.path}:{rows.lines[row - starts[number]]}'
-
   return annotations.Annotations(
     files=files,
     labels=(cells == 1).astype(np.uint8),
     known=known,
-    label_names=tuple(f'AU{au:02d}' for au in AUS),
+    label_names=action_units.names(AUS),
     ids=np.array(ids),
     groups=np.array(groups),
-    reasons=np.where(
-      known.any(1), np.where(files == '', 'no image', ''), 'not annotated'
+    reasons=annotations.reasons(files, known.any(1)),
+    place=annotations.place_in_parts(
+      [rows for rows, _ in tables],
+      lambda rows, n: f'{rows.path}:{rows.lines[n]}',
     ),
-    place=place,
   )
 
 
@@ -111,3 +107,34 @@ def _read_file(path):
       'A code is 0, 1, or 9, -1 or 999 for unknown. Correct it.',
     )
   return rows, np.where(unknown, _UNKNOWN, cells).astype(np.uint8)
+
+
+CARD = readers.Card(
+  title='BP4D: frames of 41 people in 8 tasks, with action units.',
+  description=(
+    'Frames of 41 people in 8 tasks, with facial action units coded frame by '
+    'frame.'
+  ),
+  homepage='https://www.cs.binghamton.edu/~lijun/Research/3DFE/3DFE_Analysis.html',
+  layout="""
+Ask for the set on the homepage. In manual_dir there must be
+
+  AUCoding/AU_OCC/F001_T1.csv
+  .../F001/T1/2440.jpg          at any depth
+""",
+  citation="""
+@article{zhang2014bp4d,
+  author = {Zhang, Xing and Yin, Lijun and Cohn, Jeffrey F. and Canavan, Shaun
+            and Reale, Michael and Horowitz, Andy and Liu, Peng and Girard,
+            Jeffrey M.},
+  title = {{BP4D-Spontaneous}: A High-Resolution Spontaneous {3D} Dynamic
+           Facial Expression Database},
+  journal = {Image and Vision Computing},
+  volume = {32},
+  number = {10},
+  pages = {692--706},
+  year = {2014},
+}
+""",
+  variants=(readers.Variant('', '', action_units.names(AUS)),),
+)

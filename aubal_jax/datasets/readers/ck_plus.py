@@ -17,13 +17,19 @@ import re
 
 import numpy as np
 
+from aubal_jax.datasets import action_units
 from aubal_jax.datasets import annotations
-from aubal_jax.datasets.readers import folders
+from aubal_jax.datasets import folders
+from aubal_jax.datasets import readers
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 from aubal_jax.tables.files import table
 
-FRAMES = ('sequence', 'peak')
+# Those that Lucey et al. count (their Table 1).
+AUS = (
+  *(1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21, 23, 24),
+  *(25, 26, 27, 28, 29, 31, 34, 38, 39, 43),
+)
 _NAME = r'(S\d+)_(\d+)_(\d+)'  # Subject, sequence, frame.
 _SUBJECTS = r'S\d+'
 
@@ -54,10 +60,6 @@ def read(folder: str, frames: str = 'sequence') -> annotations.Annotations:
     FileNotFoundError: images or FACS are not there; says what is.
     UserError: a file breaks a rule; names it, the line and the content.
   """
-  if frames not in FRAMES:
-    raise errors.UserError(
-      f'ck_plus.frames must be one of {[*FRAMES]}, not {frames!r}.'
-    )
   images = _find_images(folder)
   codings = _read_codings(folder)
   codes = sorted({au for coding in codings.values() for au in coding.aus})
@@ -76,7 +78,7 @@ def read(folder: str, frames: str = 'sequence') -> annotations.Annotations:
     files=np.array([*images.values()]),
     labels=labels,
     known=np.repeat(known[:, None], len(codes), axis=1),
-    label_names=tuple(f'AU{code:02d}' for code in codes),
+    label_names=action_units.names(codes),
     ids=np.array(
       [
         f'{sequence}/{os.path.basename(path)}'
@@ -174,3 +176,38 @@ def _notes(images, codings):
       f'({text.listing(lost, text.SHOWN)}).'
     )
   return tuple(notes)
+
+
+CARD = readers.Card(
+  title='CK+: sequences from a neutral face to the peak, with action units.',
+  description=(
+    'Sequences from a neutral face to the peak, with the facial action units '
+    'of the peak. AUs that no file lists are unknown.'
+  ),
+  homepage='http://www.jeffcohn.net/resources/',
+  layout="""
+Sign the agreement on the homepage. In manual_dir there must be
+
+  cohn-kanade-images/S005/001/S005_001_00000011.png
+  FACS/S005/001/S005_001_00000011_facs.txt
+""",
+  citation="""
+@inproceedings{lucey2010extended,
+  author = {Lucey, Patrick and Cohn, Jeffrey F. and Kanade, Takeo and
+            Saragih, Jason and Ambadar, Zara and Matthews, Iain},
+  title = {The Extended {Cohn-Kanade} Dataset ({CK+}): A Complete Dataset for
+           Action Unit and Emotion-Specified Expression},
+  booktitle = {Computer Vision and Pattern Recognition Workshops (CVPRW)},
+  year = {2010},
+}
+""",
+  variants=tuple(
+    readers.Variant(
+      frames, description, action_units.names(AUS), {'frames': frames}
+    )
+    for frames, description in (
+      ('sequence', 'All frames, with the AUs of their peak.'),
+      ('peak', 'The last frame of each sequence alone.'),
+    )
+  ),
+)

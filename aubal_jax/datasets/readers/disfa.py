@@ -16,9 +16,11 @@ import re
 
 import numpy as np
 
+from aubal_jax.datasets import action_units
 from aubal_jax.datasets import annotations
-from aubal_jax.datasets.readers import folders
-from aubal_jax.datasets.readers import frames
+from aubal_jax.datasets import folders
+from aubal_jax.datasets import frames
+from aubal_jax.datasets import readers
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 
@@ -73,12 +75,10 @@ def read(folder: str, least_intensity: int = 2) -> annotations.Annotations:
     files=files,
     labels=(cells >= least_intensity).astype(np.uint8),
     known=known,
-    label_names=tuple(f'AU{au:02d}' for au in AUS),
+    label_names=action_units.names(AUS),
     ids=np.array(ids),
     groups=np.array(groups),
-    reasons=np.where(
-      known.any(1), np.where(files == '', 'no image', ''), 'not annotated'
-    ),
+    reasons=annotations.reasons(files, known.any(1)),
     notes=_notes(root, absent, shifted),
   )
 
@@ -144,3 +144,41 @@ def _notes(root, absent, shifted):
       'frames from 1: image 0 is taken for frame 1, and so on.'
     )
   return tuple(notes)
+
+
+CARD = readers.Card(
+  title='DISFA: frames of videos of 27 people, with action units.',
+  description=(
+    'Frames of videos of 27 people who watch a film, with facial action units '
+    'coded frame by frame.'
+  ),
+  homepage='http://mohammadmahoor.com/disfa/',
+  layout="""
+Ask for the set on the homepage, and write the frames of the videos, counted
+from 1, as images. In manual_dir there must be
+
+  ActionUnit_Labels/SN001/SN001_au1.txt
+  .../SN001/.../00001.jpg
+""",
+  citation="""
+@article{mavadati2013disfa,
+  author = {Mavadati, S. Mohammad and Mahoor, Mohammad H. and Bartlett, Kevin
+            and Trinh, Philip and Cohn, Jeffrey F.},
+  title = {{DISFA}: A Spontaneous Facial Action Intensity Database},
+  journal = {IEEE Transactions on Affective Computing},
+  volume = {4},
+  number = {2},
+  pages = {151--160},
+  year = {2013},
+}
+""",
+  variants=tuple(
+    readers.Variant(
+      f'at_least_{least}',
+      f'AUs of intensity {least} or more are present.',
+      action_units.names(AUS),
+      {'least_intensity': least},
+    )
+    for least in (2, 1, 3, 4, 5)
+  ),
+)

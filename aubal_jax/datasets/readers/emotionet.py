@@ -19,8 +19,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from aubal_jax.datasets import action_units
 from aubal_jax.datasets import annotations
-from aubal_jax.datasets.readers import folders
+from aubal_jax.datasets import folders
+from aubal_jax.datasets import readers
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 from aubal_jax.tables.files import any_table
@@ -67,6 +69,9 @@ class _Codes:
   cells: np.ndarray
   place: Callable[[int], str]
 
+  def __len__(self):
+    return len(self.names)
+
 
 def read(folder: str, kind: str = 'manual') -> annotations.Annotations:
   """Reads the codes and looks which images there are.
@@ -83,10 +88,6 @@ def read(folder: str, kind: str = 'manual') -> annotations.Annotations:
     FileNotFoundError: files or images are not there; says what is.
     UserError: a file breaks a rule; names it, the line and the content.
   """
-  if kind not in FILES:
-    raise errors.UserError(
-      f'emotionet.kind must be one of {[*FILES]}, not {kind!r}.'
-    )
   paths = _find_files(folder, kind)
   images = folders.list_names(folder)
   found = [
@@ -104,21 +105,16 @@ def read(folder: str, kind: str = 'manual') -> annotations.Annotations:
   scored = (cells != _UNKNOWN).any(0)
   aus = np.array(found[0].aus)
   kept = cells[:, scored]
-  starts = np.cumsum([0, *(len(codes.names) for codes in found)])
-
-  def place(row):
-    number = int(np.searchsorted(starts, row, side='right')) - 1
-    return found[number].place(row - starts[number])
 
   return annotations.Annotations(
     files=files,
     labels=(kept == 1).astype(np.uint8),
     known=kept != _UNKNOWN,
-    label_names=tuple(f'AU{au:02d}' for au in aus[scored]),
+    label_names=action_units.names(aus[scored]),
     ids=np.array(names),
     reasons=_reasons(names, files, (kept != _UNKNOWN).any(1)),
     notes=_notes(aus, scored),
-    place=place,
+    place=annotations.place_in_parts(found, lambda codes, n: codes.place(n)),
   )
 
 
@@ -137,7 +133,7 @@ def _notes(aus, scored):
   """Returns what is told of AUs that no row scores."""
   if scored.all():
     return ()
-  absent = [f'AU{au:02d}' for au in aus[~scored]]
+  absent = action_units.names(aus[~scored])
   return (
     f'{len(absent)} of {len(aus)} AUs are scored in no row and are left out: '
     f'{text.listing(absent, len(absent))}.',
@@ -245,3 +241,43 @@ def _tell_row(parts):
     return f'{len(parts) - 1 + len(cells)} cells'
   k = next(k for k, cell in enumerate(cells) if cell not in _MEANINGS)
   return f'AU {k + 1} is {text.quote(cells[k])}'
+
+
+CARD = readers.Card(
+  title='EmotioNet: faces from the web, with action units.',
+  description=(
+    'Faces from the web, with facial action units; AUs that the files do not '
+    'score are unknown.'
+  ),
+  homepage='http://cbcsl.ece.ohio-state.edu/dbform_emotionet.html',
+  layout="""
+Ask for the lists on the homepage, and load the images from their URLs. In
+manual_dir there must be
+
+  EmotioNet_FACS_*.csv (or .xlsx)   (manual)
+  dataFile_*.txt                    (automatic)
+  .../N_0000000001_00001.jpg        at any depth
+""",
+  citation="""
+@inproceedings{fabian2016emotionet,
+  author = {Fabian Benitez-Quiroz, C. and Srinivasan, Ramprakash and
+            Martinez, Aleix M.},
+  title = {{EmotioNet}: An Accurate, Real-Time Algorithm for the Automatic
+           Annotation of a Million Facial Expressions in the Wild},
+  booktitle = {Computer Vision and Pattern Recognition (CVPR)},
+  year = {2016},
+}
+""",
+  variants=tuple(
+    readers.Variant(
+      kind,
+      description,
+      action_units.names(range(1, _NUM_AUS + 1)),
+      {'kind': kind},
+    )
+    for kind, description in (
+      ('manual', 'The images that were coded by hand.'),
+      ('automatic', 'The images that a program coded.'),
+    )
+  ),
+)

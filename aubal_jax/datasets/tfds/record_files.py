@@ -63,7 +63,7 @@ def _not_prepared(name, folder):
     for found in folder.glob(pattern)
   )
   names = [path.rpartition(':')[0] for path in there]
-  if name.split('/')[0].split(':')[0] in readers.READERS:
+  if name.split('/')[0].split(':')[0] in readers.names():
     how = (
       'import aubal_jax.datasets.tfds.builders, tensorflow_datasets as tfds; '
       f"tfds.load('{name}', data_dir='{folder}', "

@@ -7,6 +7,7 @@ import types
 
 import numpy as np
 
+from aubal_jax.datasets import action_units
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 from aubal_jax.tables.files import table
@@ -14,10 +15,8 @@ from aubal_jax.tables.files import table
 # Release -> its AUs, in the order of its files.
 LABELS = types.MappingProxyType(
   {
-    '2020': tuple(f'AU{n:02d}' for n in (1, 2, 4, 6, 12, 15, 20, 25)),
-    '2022': tuple(
-      f'AU{n:02d}' for n in (1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26)
-    ),
+    '2020': action_units.CODES,
+    '2022': action_units.names((1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26)),
   }
 )
 _IMAGE = re.compile(r'(?:.*/)?([^/]+)/(\d+)\.\w+', re.ASCII)

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from aubal_jax.datasets import annotations
-from aubal_jax.datasets import merge
 from aubal_jax.datasets import splits
 from aubal_jax.media import images
 
@@ -38,7 +37,7 @@ def two_sets():
 
 
 def test_the_union_keeps_what_a_set_lacks_unknown():
-  both = merge.merge(two_sets())
+  both = annotations.merge(two_sets())
   assert both.label_names == ('AU01', 'AU02', 'AU12')
   assert both.labels.tolist() == [
     [1, 0, 0], [0, 0, 0], [1, 0, 1], [0, 1, 0], [0, 0, 1],
@@ -58,7 +57,7 @@ def test_the_union_keeps_what_a_set_lacks_unknown():
 
 
 def test_the_papers_reading_takes_it_as_absent():
-  both = merge.merge(
+  both = annotations.merge(
     two_sets(), label_columns=('AU12', 'AU01'), unlabelled='absent'
   )
   assert both.label_names == ('AU12', 'AU01')
@@ -71,25 +70,24 @@ def test_splits_of_all_sets_or_of_none():
   train = np.array(['train', 'test', 'train'], splits.DTYPE)
   sets['one'] = found(('AU01',), [(1,), (0,), (1,)], split=train)
   with pytest.raises(ValueError, match=r'two has no official .*two\.split to'):
-    merge.merge(sets)
+    annotations.merge(sets)
   sets['two'] = found(('AU01',), [(1,)], split=np.array(['validation']))
-  both = merge.merge(sets)
+  both = annotations.merge(sets)
   assert both.split.tolist() == ['train', 'test', 'train', 'validation']
 
 
 @pytest.mark.parametrize(
   ('options', 'message'),
   [
-    ({'unlabelled': 'zero'}, r"data\.unlabelled must be .*not 'zero'"),
     ({'label_columns': ('ZZ',)}, r"'ZZ', which none of one, two .*AU12\.$"),
     ({'label_columns': ('AU1',)}, r"'AU1', .*\. Did you mean 'AU01'\?"),
   ],
 )
 def test_bad_arguments(options, message):
   with pytest.raises(ValueError, match=message):
-    merge.merge(two_sets(), **options)
+    annotations.merge(two_sets(), **options)
   with pytest.raises(ValueError, match=r'data\.sources is empty'):
-    merge.merge({})
+    annotations.merge({})
 
 
 def test_table_of_sources_counts_what_is_used():
@@ -103,9 +101,12 @@ def test_table_of_sources_counts_what_is_used():
     for name, one in two_sets().items()
   }
   data = annotations.to_dataset(
-    merge.merge(sets), where='x', draw=splits.Draw(), pixels=images.Pixels(8)
+    annotations.merge(sets),
+    where='x',
+    draw=splits.Draw(),
+    pixels=images.Pixels(8),
   )
-  assert merge.table_of_sources(data) == {
+  assert annotations.table_of_sources(data) == {
     'one': {
       'images': 2, 'dropped': 1,
       'class_counts': [2, 0, 0], 'known': [2, 0, 2],

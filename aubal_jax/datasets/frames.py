@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aubal_jax.datasets.readers import folders
+from aubal_jax.datasets import folders
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 from aubal_jax.tables.files import table
@@ -34,6 +34,9 @@ class Rows:
   names: tuple[str, ...]
   values: np.ndarray
   lines: np.ndarray
+
+  def __len__(self):
+    return len(self.lines)
 
   @property
   def frames(self) -> np.ndarray:
