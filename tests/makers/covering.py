@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 
-def product(*axes, strength=2):
+def product(*axes, strength=2, where=lambda *values: True):
   """Returns the params of a product of axes; those beyond a cover are long.
 
   The cover, found greedily, has every combination of values of each `strength`
@@ -15,8 +15,15 @@ def product(*axes, strength=2):
   Args:
     axes: sequences of values.
     strength: how many axes are covered together.
+    where: whether values go together; the others are left out for good.
   """
+  axes = [list(axis) for axis in axes]
+
+  def values(row):
+    return [axis[place] for axis, place in zip(axes, row, strict=True)]
+
   rows = list(itertools.product(*(range(len(axis)) for axis in axes)))
+  rows = [row for row in rows if where(*values(row))]
   groups = list(itertools.combinations(range(len(axes)), strength))
 
   def parts(row):
@@ -36,9 +43,6 @@ def product(*axes, strength=2):
     missing -= parts(best)
     used.update(enumerate(best))
   return [
-    pytest.param(
-      *(axis[place] for axis, place in zip(axes, row, strict=True)),
-      marks=() if row in cover else pytest.mark.long,
-    )
+    pytest.param(*values(row), marks=() if row in cover else pytest.mark.long)
     for row in rows
   ]
