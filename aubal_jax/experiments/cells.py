@@ -2,23 +2,120 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import gc
 import sys
+import time
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
 
+from aubal_jax import settings
+from aubal_jax.runs import errors
+from aubal_jax.runs import hosts
+from aubal_jax.runs import preemption
+from aubal_jax.runs import progress
 from aubal_jax.runs import workdir
 
+_FORGET_EVERY = 10  # Cells.
 
-def refuse_others(runs) -> None:
+
+def refuse_others(runs: Iterable) -> None:
   """Raises UserError where a folder holds what is not of this task.
 
   Args:
-    runs: the `Run` of the cells.
+    runs: the `Run` of each cell.
   """
   for own in runs:
     workdir.check_folder(own.path)
-    workdir.refuse_other(own.path, own.pinned)
+    workdir.refuse_other(own.path, own.pinned, may_grow=settings.MAY_GROW)
 
 
-def end_with(failures) -> None:
+def with_images(run, runs: Mapping) -> dict:
+  """Returns cell -> its `Run`, with the images, which `run` reads once."""
+  opened = run.images()
+  return {
+    cell: dataclasses.replace(own, opened=opened) for cell, own in runs.items()
+  }
+
+
+def run_all(
+  title: str,
+  runs: Mapping,
+  left: Sequence,
+  work: Callable,
+  *,
+  weigh: Callable = lambda cell: 1,
+  forgets: bool = False,
+) -> dict:
+  """Does the cells that are left, one after the other, with the time to go.
+
+  Args:
+    title: of the task, for what is printed.
+    runs: cell -> its `Run`, of all there are.
+    left: the cells to do.
+    work: run, cell -> None; what it raises is the end of its cell alone.
+    weigh: cell -> what its time goes with.
+    forgets: let go of compiled programs now and then: each cell has its own.
+
+  Returns:
+    Cell -> what went wrong with it.
+
+  Raises:
+    OSError: what is wrong with the disk is wrong for all of them.
+    SystemExit: a signal came.
+  """
+  failures = {}
+  start, done = time.monotonic(), 0
+  for i, cell in enumerate(left):
+    preemption.stop_if_requested()
+    place = len(runs) - len(left) + i + 1
+    line = f'{title}: cell {place} of {len(runs)}, {cell.name}'
+    if done:
+      seconds = (time.monotonic() - start) / done * sum(map(weigh, left[i:]))
+      line += f'; about {progress.duration(seconds)} left in all'
+    print(line, flush=True)
+    failure = _run_one(runs[cell], cell, work)
+    if failure is not None:
+      failures[cell] = failure
+      print(f'{title}: {cell.name} {failure}', file=sys.stderr, flush=True)
+    done += weigh(cell)
+    if forgets and (i + 1) % _FORGET_EVERY == 0:
+      _forget_programs()
+  return failures
+
+
+def _forget_programs() -> None:
+  """Lets go of compiled programs.
+
+  Those of a training are 45 MB and some 700 to 2,000 pieces of mapped memory,
+  of which Linux gives a process 65,530. They are read from disk when needed
+  again.
+  """
+  import jax
+
+  jax.clear_caches()
+  gc.collect()
+
+
+def _run_one(run, cell, work) -> str | None:
+  """Does a cell in its folder; returns what went wrong, or None."""
+  lock = contextlib.nullcontext()
+  if hosts.is_first():
+    lock = workdir.locked(run.path)
+  with lock:
+    try:
+      work(run, cell)
+    except OSError:
+      raise
+    except Exception as error:  # One cell's: a method that cannot, or a bug.
+      return errors.tell_failure(error)
+  return None
+
+
+def end_with(failures: Mapping) -> None:
   """Raises SystemExit where cells failed, and names them.
 
   Args:

@@ -13,6 +13,7 @@ from aubal_jax import commands
 from aubal_jax import settings as settings_lib
 from aubal_jax.datasets import dataset as dataset_lib
 from aubal_jax.datasets import loading
+from aubal_jax.experiments import cells
 from aubal_jax.experiments.compare import bounds
 from aubal_jax.experiments.compare import compare
 from aubal_jax.experiments.compare import image_cells
@@ -210,7 +211,7 @@ def test_a_night_of_cells_does_not_fill_the_memory(
   config, tmp_path, ran, monkeypatch
 ):
   cleared = []
-  monkeypatch.setattr(compare, '_LET_GO_EVERY', 3)
+  monkeypatch.setattr(cells, '_FORGET_EVERY', 3)
   monkeypatch.setattr(jax, 'clear_caches', lambda: cleared.append(len(ran)))
   config.compare.seeds = 4
   run(config, tmp_path / 'run')

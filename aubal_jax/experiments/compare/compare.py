@@ -10,11 +10,7 @@ is missing, and what failed.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import gc
-import sys
-import time
 
 from aubal_jax import settings
 from aubal_jax.datasets import loading
@@ -27,13 +23,8 @@ from aubal_jax.experiments.compare import table_cells
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import hosts
-from aubal_jax.runs import preemption
-from aubal_jax.runs import progress
-from aubal_jax.runs import workdir
 from aubal_jax.stages import run as run_lib
 from aubal_jax.stages import train
-
-_LET_GO_EVERY = 10  # Cells on images.
 
 
 def check(config) -> None:
@@ -126,74 +117,27 @@ def run(run) -> None:
     flush=True,
   )
   run.begin('compare')
-  if left and left[0].kind == cells_lib.IMAGES:
-    opened = run.images()
-    runs = {
-      cell: dataclasses.replace(own, opened=opened)
-      for cell, own in runs.items()
-    }
-  failures = _run_all(runs, left)
+  on_images = bool(left) and left[0].kind == cells_lib.IMAGES
+  if on_images:
+    runs = cells_tasks.with_images(run, runs)
+  failures = cells_tasks.run_all(
+    'compare', runs, left, _do_cell, forgets=on_images
+  )
   hosts.from_first(lambda: _conclude(run, runs, failures))
   run.watch.lap('comparing')
   cells_tasks.end_with(failures)
 
 
-def _run_all(runs, left) -> dict:
-  """Runs one after the other; returns what went wrong with some."""
-  failures = {}
-  start = time.monotonic()
-  for i, cell in enumerate(left):
-    preemption.stop_if_requested()
-    line = f'compare: cell {len(runs) - len(left) + i + 1} of {len(runs)}, '
-    line += cell.name
-    if i:
-      seconds = (time.monotonic() - start) / i * (len(left) - i)
-      line += f'; about {progress.duration(seconds)} left in all'
-    print(line, flush=True)
-    failure = _run_one(runs[cell], cell)
-    if failure is not None:
-      failures[cell] = failure
-      print(f'compare: {cell.name} {failure}', file=sys.stderr, flush=True)
-    if cell.kind == cells_lib.IMAGES and (i + 1) % _LET_GO_EVERY == 0:
-      _forget_programs()
-  return failures
-
-
-def _forget_programs() -> None:
-  """Lets go of compiled programs, of which each training has its own.
-
-  Those of a cell are 45 MB and some 700 to 2,000 pieces of mapped memory, of
-  which Linux gives a process 65,530. They are read from disk when needed again.
-  """
-  import jax
-
-  jax.clear_caches()
-  gc.collect()
-
-
-def _run_one(run, cell) -> str | None:
-  """Runs a cell; returns what went wrong, or None.
-
-  What is wrong with the disk is wrong for all of them, and raised.
-  """
+def _do_cell(run, cell) -> None:
+  """Runs a cell, and writes its result."""
   on_images = cell.kind == cells_lib.IMAGES
-  run_cell = (image_cells if on_images else table_cells).run_cell
-  path = run.path
-  lock = workdir.locked(path) if hosts.is_first() else contextlib.nullcontext()
-  with lock:
-    run.begin('compare')
-    try:
-      result = run_cell(run, cell)
-    except OSError:
-      raise
-    except Exception as error:  # One cell's: a method that cannot, or a bug.
-      return errors.tell_failure(error)
-    if hosts.is_first():
-      files.write_json(path / 'result.json', result)
-    run.finish('compare')
-    if on_images:
-      image_cells.tidy(run)
-  return None
+  run.begin('compare')
+  result = (image_cells if on_images else table_cells).run_cell(run, cell)
+  if hosts.is_first():
+    files.write_json(run.path / 'result.json', result)
+  run.finish('compare')
+  if on_images:
+    image_cells.tidy(run)
 
 
 def _conclude(run, runs, failures) -> None:

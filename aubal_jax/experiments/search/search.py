@@ -9,22 +9,17 @@ is known when the best is chosen.
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import dataclasses
 import shlex
 import sys
-import time
 
-from aubal_jax.experiments import cells as cells_tasks
+from aubal_jax.experiments import cells as cells_lib
 from aubal_jax.experiments.search import grid as grid_lib
 from aubal_jax.experiments.search import search_plot as report
 from aubal_jax.network import log as log_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import hosts
-from aubal_jax.runs import preemption
-from aubal_jax.runs import progress
 from aubal_jax.runs import workdir
 from aubal_jax.stages import balance
 from aubal_jax.stages import train
@@ -58,7 +53,7 @@ def run(run) -> None:
   for cell in cells:
     step_lib.check_batch_size(cell.batch_size, jax.device_count())
   runs = {cell: _run_of(run, cell) for cell in cells}
-  hosts.from_first(lambda: cells_tasks.refuse_others(runs.values()))
+  hosts.from_first(lambda: cells_lib.refuse_others(runs.values()))
   _tell_grid(cells, run.num_steps)
   if run.is_done('balance'):
     print('balance: done before.', flush=True)
@@ -66,14 +61,23 @@ def run(run) -> None:
     hosts.from_first(lambda: balance.run(run))
   left = [cell for cell in cells if not runs[cell].is_done('train')]
   if left:
-    run = dataclasses.replace(run, opened=run.images())  # Once, for all.
-  failures = _train_all(run, left, len(cells))
+    runs = cells_lib.with_images(run, runs)
+
+  def train_cell(own, _):
+    hosts.from_first(lambda: _take_plan(run, own))
+    train.run(own)
+
+  failures = cells_lib.run_all(
+    *('search', runs, left, train_cell),
+    weigh=lambda cell: cell.batch_size,
+    forgets=True,
+  )
   rows = hosts.from_first(
     lambda: [_row(runs[cell], cell, failures.get(cell)) for cell in cells]
   )
   hosts.from_first(lambda: _conclude(run, rows, config.search.metric))
   run.watch.lap('comparing')
-  cells_tasks.end_with(failures)
+  cells_lib.end_with(failures)
 
 
 def _run_of(run, cell):
@@ -96,51 +100,6 @@ def _tell_grid(cells, num_steps) -> None:
     + f'), {num_steps:,} optimiser steps each',
     flush=True,
   )
-
-
-def _train_all(run, cells, total) -> dict[grid_lib.Cell, str]:
-  """Trains one after the other; returns what went wrong with some.
-
-  Args:
-    run: of the search.
-    cells: those to train.
-    total: all there are, for what is printed.
-  """
-  failures = {}
-  start, images = time.monotonic(), 0  # Time goes with images, not with steps.
-  for i, cell in enumerate(cells):
-    preemption.stop_if_requested()
-    line = f'search: cell {total - len(cells) + i + 1} of {total}, {cell.name}'
-    if images:
-      seconds = (time.monotonic() - start) / images
-      seconds *= sum(other.batch_size for other in cells[i:])
-      line += f'; about {progress.duration(seconds)} left in all'
-    print(line, flush=True)
-    failure = _train_one(run, cell)
-    if failure is not None:
-      failures[cell] = failure
-      print(f'search: {cell.name} {failure}', file=sys.stderr, flush=True)
-    images += cell.batch_size
-  return failures
-
-
-def _train_one(run, cell) -> str | None:
-  """Trains a cell; returns what went wrong, or None.
-
-  What is wrong with the disk is wrong for all of them, and raised.
-  """
-  cell_run = _run_of(run, cell)
-  path = cell_run.path
-  lock = workdir.locked(path) if hosts.is_first() else contextlib.nullcontext()
-  with lock:
-    hosts.from_first(lambda: _take_plan(run, cell_run))
-    try:
-      train.run(cell_run)
-    except OSError:
-      raise
-    except Exception as error:  # One cell's: no room for its batch, or a bug.
-      return errors.tell_failure(error)
-  return None
 
 
 def _take_plan(run, cell_run) -> None:
