@@ -316,8 +316,8 @@ _DECLARED = (
     *('loss', ('train',)),
     Setting('name', 'soft_f1', 'What is trained on.', registry=_LOSSES),
     Setting(
-      *('weights', 'uniform', 'Of each label.'),
-      choices=('uniform', 'support', 'inverse'),
+      *('weights', 'uniform', 'Of each label: uniform, support, inverse.'),
+      registry='aubal_jax.network.losses:WEIGHTS',
     ),
   ),
   *_section(

@@ -179,3 +179,26 @@ def test_a_setting_is_of_one_type():
     'x',
     'y',
   )
+
+
+def test_choices_are_those_of_the_code():
+  from aubal_jax import resampling
+  from aubal_jax.balancing import diversity
+  from aubal_jax.datasets import readers
+  from aubal_jax.network.models import resnet
+
+  choices = {name: {*s.choices} for name, s in settings.SETTINGS.items()}
+  assert choices['balance.diversity'] == {*diversity.KINDS}
+  assert choices['compare.diversities'] == {*diversity.KINDS}
+  assert choices['model.stem'] == {*resnet.STEM_SIZES}
+  taken = {
+    option
+    for method in settings.METHODS
+    if method != 'aubal'
+    for option in resampling.options(method)
+  }
+  assert taken >= {'neighbours', 'combine'}
+  assert settings.SETTINGS['balance.ml_rus'].option in taken
+  for name in settings.SETS:
+    options = readers.options(name)
+    assert {f'{name}.{option}' for option in options} <= {*settings.SETTINGS}

@@ -21,6 +21,9 @@ from collections.abc import Iterator
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 
+# Of config.json. The last release wrote none; its folders go on.
+_FORMAT = 1
+
 # The stages in their order; every other one stands beside this line.
 LINE = ('balance', 'train', 'evaluate', 'report')
 
@@ -201,6 +204,11 @@ def is_done(path: pathlib.Path, stage: str, pinned: dict) -> bool:
 
 
 def _read(path: pathlib.Path) -> dict:
+  """Returns config.json; {} where there is none, or it is no record of a run.
+
+  Raises:
+    UserError: it is damaged, or of a later version.
+  """
   try:
     record = files.read_json(path / 'config.json')
   except FileNotFoundError:
@@ -210,7 +218,15 @@ def _read(path: pathlib.Path) -> dict:
       f'{path}/config.json is damaged; name another --workdir, or delete the '
       'folder.'
     ) from error
-  return record if isinstance(record, dict) else {}
+  if not isinstance(record, dict):
+    return {}
+  if record.get('format', 0) > _FORMAT:
+    raise errors.UserError(
+      f'{path}/config.json has the format {record["format"]}, which a later '
+      f'version has written; this one reads formats up to {_FORMAT}. Go on '
+      'with that version, or name another --workdir.'
+    )
+  return record
 
 
 def _stages(path: pathlib.Path) -> dict:
@@ -219,6 +235,7 @@ def _stages(path: pathlib.Path) -> dict:
 
 def _write(path, stages, config) -> None:
   record = {
+    'format': _FORMAT,
     'config': config.to_dict(),
     'command': sys.argv,
     'python': platform.python_version(),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from aubal_jax.datasets import labels
+from aubal_jax.datasets import tfds as tfds_package
 
 
 def write(folder, *lines, name='t.csv'):

@@ -193,6 +193,21 @@ def test_config_json_says_what_made_the_folder(tmp_path, config):
   assert 'train.num_workers' not in settings
 
 
+def test_a_later_format_is_refused_by_its_number(tmp_path, config):
+  finish(tmp_path, config, 'balance')
+  record = files.read_json(tmp_path / 'config.json')
+  for number, good in ((None, True), (record['format'], True), (99, False)):
+    record['format'] = number
+    if number is None:  # As the last release has it.
+      del record['format']
+    files.write_json(tmp_path / 'config.json', record)
+    if good:
+      assert workdir.is_done(tmp_path, 'balance', pin(config))
+      continue
+    with pytest.raises(ValueError, match=r'has the format 99.*another'):
+      refuse_other(tmp_path, pin(config))
+
+
 def test_a_folder_that_cannot_be_is_named(tmp_path):
   (tmp_path / 'x').write_text('')
   for path in (tmp_path / 'x', tmp_path / 'x/deep/er'):
