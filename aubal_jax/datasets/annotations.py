@@ -297,13 +297,14 @@ def _loader(found, pixels):
   """Returns the function that reads the images of given rows."""
 
   def load_images(rows):
-    rows = np.asarray(rows, np.int64)
-    return images_lib.read_images(
-      [found.files[row] for row in rows],
-      pixels,
-      describe=lambda position: (
-        f'{found.describe(rows[position])}: {found.files[rows[position]]}'
-      ),
-    )
+    files = found.files[np.asarray(rows, np.int64)].tolist()
+    images, failures = images_lib.read(files, pixels)
+    if failures:
+      raise images_lib.unreadable_error(
+        failures,
+        len(files),
+        lambda n: f'{found.describe(rows[n])}: {files[n]}',
+      )
+    return images
 
   return load_images

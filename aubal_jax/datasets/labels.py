@@ -177,7 +177,7 @@ def parse(
     lambda cell: meanings.get(_normal(cell)),
     np.uint8,
     'A label is 0, 1 or one of data.unknown_codes '
-    f'{tuple(map(str, unknown_codes))!r}. Correct it, add it to '
+    f'{tuple(unknown_codes)!r}. Correct it, add it to '
     'data.unknown_codes if it means unknown, or name the label columns in '
     'data.label_columns if this is none.',
   )
@@ -187,9 +187,9 @@ def parse(
 def _numbers(rows, names):
   """Returns float64[N, F], the columns called so; NaN for a blank cell.
 
-  None without names; raises UserError if one is not text, or there twice.
+  None without names; raises UserError if one is there twice.
   """
-  if isinstance(names, str) or len(set(names)) != len(names):
+  if len(set(names)) != len(names):
     raise errors.UserError(
       'data.feature_columns must be a tuple of distinct column names, () for '
       f'none, not {names!r}.'
@@ -251,16 +251,8 @@ def given_split(
 
 
 def _check_names(label_columns, choices):
-  """Returns the names as text, whatever a command line made of them.
-
-  Raises ValueError on a text, a double, a blank, or several in one.
-  """
-  if isinstance(label_columns, str | int | float):
-    raise errors.UserError(
-      'data.label_columns must be a tuple of distinct column names, () for '
-      f'all, not {label_columns!r}.'
-    )
-  names = tuple(map(str, label_columns))
+  """Returns the names; raises UserError on doubles, blanks, several in one."""
+  names = tuple(label_columns)
   if len(set(names)) != len(names):
     raise errors.UserError(
       'data.label_columns must be a tuple of distinct column names, () for '
@@ -272,7 +264,7 @@ def _check_names(label_columns, choices):
       'Leave the setting out, or set it to (), to take all columns.'
     )
   for name in names:
-    parts = text.parse_list(name)
+    parts = [part.strip() for part in name.split(',')]
     if name not in choices and {*parts} <= {*choices}:
       form = ','.join(map(repr, parts))
       raise errors.UserError(
@@ -292,17 +284,11 @@ def _normal(cell):
 
 def _meanings(unknown_codes):
   """Returns normal cell -> 0, 1 or _UNKNOWN; raises UserError on a clash."""
-  if isinstance(unknown_codes, str | int | float):
-    what = 'the text ' if isinstance(unknown_codes, str) else ''
-    raise errors.UserError(
-      "data.unknown_codes must be a tuple such as ('', '9'), not "
-      f'{what}{unknown_codes!r}.'
-    )
   codes = {_normal(code): code for code in unknown_codes}
   clash = [code for cell, code in codes.items() if cell in _MEANINGS]
   if clash:
     raise errors.UserError(
-      f'data.unknown_codes must not hold {str(clash[0])!r}, which is a label. '
-      f'Remove it from {tuple(map(str, unknown_codes))!r}.'
+      f'data.unknown_codes must not hold {clash[0]!r}, which is a label. '
+      f'Remove it from {tuple(unknown_codes)!r}.'
     )
   return _MEANINGS | dict.fromkeys(codes, _UNKNOWN)

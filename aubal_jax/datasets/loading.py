@@ -42,7 +42,7 @@ def load(config):
       )
     found = annotations.merge(
       {name: _read_set(config, name) for name in data.sources},
-      label_columns=tuple(data.label_columns),
+      label_columns=settings.values(config, 'data.label_columns'),
       unlabelled=data.unlabelled,
     )
     where = 'the merged sets'
@@ -55,7 +55,7 @@ def load(config):
       image_dir=data.image_dir,
       # To `inspect` missing images are something to count.
       unreadable='drop' if config.task == 'inspect' else data.unreadable,
-      **_columns(data),
+      **_columns(config),
     )
   elif data.name == 'tfds':
     from aubal_jax.datasets.tfds import sets
@@ -63,14 +63,16 @@ def load(config):
     return sets.load(
       _path(config),
       data_dir=data.tfds_dir,
-      label_columns=tuple(data.label_columns),
+      label_columns=settings.values(config, 'data.label_columns'),
       draw=draw(config),
       pixels=pixels(config),
     )
   else:
     where = _folder(config, data.name)
     found = annotations.select_labels(
-      _read_set(config, data.name), tuple(data.label_columns), where
+      _read_set(config, data.name),
+      settings.values(config, 'data.label_columns'),
+      where,
     )
   return annotations.to_dataset(
     found,
@@ -98,18 +100,18 @@ def load_table(config, path: str):
   """
   data = config.data
   if path == SYNTHETIC:
-    from aubal_jax.datasets.drawn import synthetic_table
+    from aubal_jax.datasets.drawn import synthetic
 
-    return synthetic_table.load(seed=config.seed)
+    return synthetic.load_table(seed=config.seed)
   from aubal_jax.datasets import labels
 
   compared = path in table_paths(config)
   return labels.load(
     path,
     tfds_dir=data.tfds_dir,
-    feature_columns=tuple(data.feature_columns),
+    feature_columns=settings.values(config, 'data.feature_columns'),
     path_key='compare.data' if compared else 'data.path',
-    **_columns(data),
+    **_columns(config),
   )
 
 
@@ -136,14 +138,15 @@ def pixels(config):
   return images.Pixels(**{name: config.data[name] for name in names})
 
 
-def _columns(data) -> dict:
+def _columns(config) -> dict:
   """Returns which columns of a table are what."""
+  data = config.data
   return {
     'path_column': data.path_column,
     'split_column': data.split_column,
     'group_column': data.group_column,
-    'label_columns': tuple(data.label_columns),
-    'unknown_codes': tuple(data.unknown_codes),
+    'label_columns': settings.values(config, 'data.label_columns'),
+    'unknown_codes': settings.values(config, 'data.unknown_codes'),
   }
 
 
@@ -179,10 +182,6 @@ def _read_set(config, name: str):
   from aubal_jax.datasets import readers
   from aubal_jax.datasets import splits
 
-  if name not in readers.names():
-    raise errors.UserError(
-      f'data.sources must hold names of {[*readers.names()]}; it has {name!r}.'
-    )
   options = {key: config[name][key] for key in readers.options(name)}
   found = readers.read(name, _folder(config, name), **options)
   if config[name].split == 'train':

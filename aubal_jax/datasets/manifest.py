@@ -22,7 +22,6 @@ from aubal_jax.runs import text
 from aubal_jax.tables.files import any_table
 from aubal_jax.tables.files import table
 
-UNREADABLE = ('error', 'drop')
 LISTED = 32  # Rows in one folder from which on the folder is listed.
 
 
@@ -92,10 +91,6 @@ def read(
     FileNotFoundError: there is no such table, or no such folder.
     UserError: the table breaks a rule; names the line, the column, the mend.
   """
-  if unreadable not in UNREADABLE:
-    raise errors.UserError(
-      f'data.unreadable must be one of {list(UNREADABLE)}, not {unreadable!r}.'
-    )
   path = any_table.check_exists(path)
   if path.suffix.lower() not in any_table.SUFFIXES:
     raise errors.UserError(

@@ -41,23 +41,6 @@ def parse(rows: table.Table, column_name: str) -> np.ndarray:
   return split[:, 0]
 
 
-def check_fractions(validation_fraction: float, test_fraction: float) -> None:
-  """Raises UserError unless both are in [0, 1) and their sum is below 1."""
-  fractions = {'validation': validation_fraction, 'test': test_fraction}
-  for name, fraction in fractions.items():
-    if not 0 <= fraction < 1:
-      raise errors.UserError(
-        f'data.{name}_fraction must be 0 or more and less than 1, not '
-        f'{fraction!r}.'
-      )
-  if validation_fraction + test_fraction >= 1:
-    raise errors.UserError(
-      f'data.validation_fraction={validation_fraction!r} and '
-      f'data.test_fraction={test_fraction!r} must be less than 1 together, or '
-      'nothing is left for training. Lower them.'
-    )
-
-
 @dataclasses.dataclass(frozen=True)
 class Draw:
   """How splits are drawn where a set has none.
@@ -72,7 +55,7 @@ class Draw:
     seed: of the draw.
 
   Raises:
-    UserError: a fraction or a fold is out of range.
+    UserError: the fractions leave nothing, or there is no such fold.
   """
 
   validation_fraction: float = 0.15
@@ -83,7 +66,12 @@ class Draw:
   seed: int = 0
 
   def __post_init__(self):
-    check_fractions(self.validation_fraction, self.test_fraction)
+    if self.validation_fraction + self.test_fraction >= 1:
+      raise errors.UserError(
+        f'data.validation_fraction={self.validation_fraction!r} and '
+        f'data.test_fraction={self.test_fraction!r} must be less than 1 '
+        'together, or nothing is left for training. Lower them.'
+      )
     if self.num_folds and not (
       self.num_folds >= 2 and 0 <= self.fold < self.num_folds
     ):

@@ -54,15 +54,10 @@ def find_faces(
     `crop.NO_FACE`, or why the image cannot be read.
 
   Raises:
-    UserError: there is no such detector, its package is not installed, or
-      what was kept is damaged.
+    UserError: its package is not installed, or what was kept is damaged.
     OSError: the cache cannot be written.
     ChildProcessError: a worker died.
   """
-  if detector not in MAKERS:
-    raise errors.UserError(
-      f'Unknown detector {detector!r}; choose one of {sorted(MAKERS)}.'
-    )
   parts = _parts(paths, detector, cache_dir)
   missing = [p for p in parts if p.file is None or not p.file.exists()]
   if missing:

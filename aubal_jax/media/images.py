@@ -15,7 +15,6 @@ from aubal_jax.media import crop as crop_lib
 from aubal_jax.media import decode
 from aubal_jax.runs import errors
 
-RESIZES = ('stretch', 'pad', 'crop')
 CHUNK_IMAGES = 32  # Images a thread takes at a time.
 
 
@@ -30,23 +29,12 @@ class Pixels:
       'crop': the square in the middle of the image.
     crop: 'none', or what finds the face that is cut out: a name of
       `crop.DETECTORS`; `resize` then has nothing to do.
-
-  Raises:
-    UserError: one is out of range.
   """
 
   image_size: int = 112
   channels: int = 1
   resize: str = 'stretch'
   crop: str = 'none'
-
-  def __post_init__(self):
-    check_options(self.image_size, self.channels, self.resize)
-    if self.crop not in ('none', *crop_lib.DETECTORS):
-      raise errors.UserError(
-        f'data.crop must be one of {["none", *crop_lib.DETECTORS]}, not '
-        f'{self.crop!r}.'
-      )
 
   @property
   def shape(self) -> tuple[int, int, int]:
@@ -109,41 +97,6 @@ def read(
   return images, failures
 
 
-def read_images(
-  paths: Sequence[str],
-  pixels: Pixels,
-  *,
-  landmarks: np.ndarray | None = None,
-  num_threads: int | None = None,
-  on_progress: Callable[[int], None] | None = None,
-  describe: Callable[[int], str] | None = None,
-) -> np.ndarray:
-  """Returns the images of `read`; one that cannot be read is an error.
-
-  Args:
-    paths: R files.
-    pixels: what they become.
-    landmarks: see `read`.
-    num_threads: threads that decode; None: one for each CPU.
-    on_progress: called with the number of images read since the last call.
-    describe: what an error calls the i-th path; None: the path.
-
-  Raises:
-    UserError: files cannot be read; it names the first few and how many
-      there are.
-  """
-  images, failures = read(
-    paths,
-    pixels,
-    landmarks=landmarks,
-    num_threads=num_threads,
-    on_progress=on_progress,
-  )
-  if failures:
-    raise unreadable_error(failures, len(paths), describe or paths.__getitem__)
-  return images
-
-
 def unreadable_error(
   failures: Mapping[int, str], total: int, describe: Callable[[int], str]
 ) -> ValueError:
@@ -173,23 +126,6 @@ def remarks_note(
     'all the same; many cameras leave some, and so does damage (first '
     f'{describe(first)}: {remarks[first]}).'
   )
-
-
-def check_options(image_size: int, channels: int, resize: str) -> None:
-  """Raises UserError unless the three describe an image."""
-  if not isinstance(image_size, int | np.integer) or image_size < 1:
-    raise errors.UserError(
-      'data.image_size must be a whole number of pixels, 1 or more, not '
-      f'{image_size!r}.'
-    )
-  if channels not in (1, 3):
-    raise errors.UserError(
-      f'data.channels must be 1 (grey) or 3 (RGB), not {channels!r}.'
-    )
-  if resize not in RESIZES:
-    raise errors.UserError(
-      f'data.resize must be one of {list(RESIZES)}, not {resize!r}.'
-    )
 
 
 def fit(image: np.ndarray, image_size: int, resize: str) -> np.ndarray:
@@ -224,8 +160,6 @@ def _scale(image, height, width):
 
 def _for_all(count, read_one, num_threads, on_progress):
   """Calls read_one(position) in threads; returns position -> failure."""
-  if num_threads is not None and num_threads < 1:
-    raise errors.UserError(f'num_threads must be 1 or more, not {num_threads}.')
 
   def read_chunk(chunk):
     failures = {}

@@ -1,25 +1,10 @@
-"""Text that people write and read: lists in a word, names nearly right."""
+"""Text for people: lists, quotes, and names that are nearly right."""
 
 import difflib
 import re
 from collections.abc import Iterable
 
 SHOWN = 5  # Things of a kind that a message spells out.
-
-
-def parse_list(value) -> list[str]:
-  """Returns the texts that a setting holds, each once; 'a,b' is two of them.
-
-  Args:
-    value: a text or a number, or several of them. Blank ones are left out.
-
-  Examples:
-    >>> parse_list(('a, b', 3, '', 'a'))
-    ['a', 'b', '3']
-  """
-  several = (value,) if isinstance(value, str | int | float) else value
-  texts = ','.join(map(str, several)).split(',')
-  return [*dict.fromkeys(text for text in map(str.strip, texts) if text)]
 
 
 def listing(items: Iterable, shown: int = 2 * SHOWN) -> str:

@@ -139,9 +139,3 @@ def test_images_that_may_be_either_are_refused(tmp_path):
   fake_data.write_image(folder / 'Images/aligned/SN001/1.jpg', 10)
   with pytest.raises(ValueError, match='two places'):
     disfa.read(folder)
-
-
-@pytest.mark.parametrize('least', [0, 6, 2.5, '2', None])
-def test_least_intensity_is_checked(tmp_path, least):
-  with pytest.raises(ValueError, match='from 1 to 5'):
-    disfa.read(tmp_path, least)

@@ -213,7 +213,6 @@ def test_notes_on_what_is_odd(tmp_path):
       {},
       r"t\.csv:2: column 'person' holds 'S1'.*data\.label_columns",
     ),
-    (('path,x', '1.png,0'), {'unreadable': 'skip'}, r"data\.unread.* 'skip'"),
   ],
 )
 def test_bad_tables(tmp_path, lines, options, message):

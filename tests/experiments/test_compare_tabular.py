@@ -8,7 +8,7 @@ from sklearn import linear_model
 from sklearn import preprocessing
 
 from aubal_jax import resampling
-from aubal_jax.datasets.drawn import synthetic_table
+from aubal_jax.datasets.drawn import synthetic
 from aubal_jax.experiments.compare import fit
 from aubal_jax.experiments.compare import folds
 from aubal_jax.experiments.compare import scores
@@ -190,12 +190,12 @@ def recorded(monkeypatch):
 
 def cell(method='none', *, data=None, fraction=None, **options):
   settings = {'model': 'logistic', 'seeds': 1, 'repeats': 1, **options}
-  data = synthetic_table.load(num_rows=120) if data is None else data
+  data = synthetic.load_table(num_rows=120) if data is None else data
   return tabular.run_cell(data, method, fraction=fraction, **settings)
 
 
 def test_probabilities_are_those_of_scikit_learn(recorded):
-  data = synthetic_table.load(num_rows=120)
+  data = synthetic.load_table(num_rows=120)
   cell(data=data)
   assert len(recorded) == 2
   for split, *found in recorded:
@@ -211,7 +211,7 @@ def test_probabilities_are_those_of_scikit_learn(recorded):
 
 @pytest.mark.parametrize('model', models.MODELS)
 def test_a_plan_is_trained_on_row_by_row(recorded, monkeypatch, model):
-  data = synthetic_table.load(num_rows=120)
+  data = synthetic.load_table(num_rows=120)
   known = np.random.default_rng(0).random(data.labels.shape) < 0.9
   data = dataclasses.replace(data, labels=data.labels * known, known=known)
   plans = []
@@ -262,7 +262,7 @@ def test_a_plan_is_trained_on_row_by_row(recorded, monkeypatch, model):
 
 
 def test_result_of_a_cell():
-  data = synthetic_table.load(num_rows=120)
+  data = synthetic.load_table(num_rows=120)
   result = cell(
     'random', data=data, fraction=0.25, seeds=[4, 2], repeats=2, name='made_up'
   )
@@ -320,7 +320,7 @@ def test_methods_that_make_rows_and_labels(method, fraction):
 
 
 def test_what_the_resampler_is_given(monkeypatch):
-  data = synthetic_table.load(num_rows=120)
+  data = synthetic.load_table(num_rows=120)
   calls = []
 
   def resample(labels, method, *, rows, **settings):
@@ -357,7 +357,7 @@ def test_a_loss_is_trained_with_on_the_rows_as_they_are():
 
 
 def test_a_loss_knows_the_training_rows_of_its_split(monkeypatch):
-  data = synthetic_table.load(num_rows=120)
+  data = synthetic.load_table(num_rows=120)
   calls, told = [], {}
   train, make_loss = fit.fit, losses.make_loss
 
@@ -395,6 +395,6 @@ def test_bad_arguments(method, options, message):
 
 
 def test_a_table_without_features():
-  data = dataclasses.replace(synthetic_table.load(num_rows=60), features=None)
+  data = dataclasses.replace(synthetic.load_table(num_rows=60), features=None)
   with pytest.raises(ValueError, match=r"no features.*'features'.*\.npz"):
     cell(data=data)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from aubal_jax.datasets import dataset
-from aubal_jax.datasets.drawn import synthetic_table
+from aubal_jax.datasets.drawn import synthetic
 from aubal_jax.experiments.compare import folds
 
 
@@ -26,7 +26,7 @@ def parts(split):
 
 @pytest.mark.parametrize('num_folds', [2, 3])
 def test_every_row_is_tested_once_in_each_repeat(num_folds):
-  data = synthetic_table.load(num_rows=101)
+  data = synthetic.load_table(num_rows=101)
   found = folds.draw(data, repeats=2, num_folds=num_folds)
   assert [(s.repeat, s.fold) for s in found] == [
     (r, f) for r in range(2) for f in range(num_folds)
@@ -44,7 +44,7 @@ def test_every_row_is_tested_once_in_each_repeat(num_folds):
 
 
 def test_labels_are_even_in_all_parts():
-  data = synthetic_table.load(num_rows=600)
+  data = synthetic.load_table(num_rows=600)
   for split in folds.draw(data, repeats=2):
     for rows, share in zip(parts(split), (0.4, 0.1, 0.5), strict=True):
       expected = share * data.labels.sum(axis=0)
@@ -52,7 +52,7 @@ def test_labels_are_even_in_all_parts():
 
 
 def test_equal_tables_have_equal_splits():
-  first, second = (synthetic_table.load(num_rows=80) for _ in range(2))
+  first, second = (synthetic.load_table(num_rows=80) for _ in range(2))
   one, two = folds.draw(first, repeats=1), folds.draw(second, repeats=3)
   for a, b in zip(one, two[:2], strict=True):
     for x, y in zip(parts(a), parts(b), strict=True):

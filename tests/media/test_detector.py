@@ -165,9 +165,7 @@ def test_a_kill_keeps_finished_parts(tmp_path, fake, many, monkeypatch):
   assert len(parts(tmp_path / 'cache')) == 1
 
 
-def test_bad_arguments(tmp_path, monkeypatch):
-  with pytest.raises(ValueError, match=r"'x'; choose one of \['mtcnn'\]"):
-    detector.find_faces([], detector='x')
+def test_a_package_that_is_not_installed(tmp_path, monkeypatch):
   monkeypatch.setattr(crop, 'DETECTORS', {'mtcnn': ('no_such_package',)})
   with pytest.raises(ValueError, match=r'no_such_package.*AUBAL_EXTRAS=crop'):
     detector.find_faces([str(tmp_path / 'x.png')])

@@ -14,23 +14,6 @@ def test_quote_and_listing():
 @pytest.mark.parametrize(
   ('value', 'expected'),
   [
-    ((), []),
-    ('', []),
-    (('',), []),
-    ('a,b', ['a', 'b']),
-    (('a, b ', 'c', 'b,,a'), ['a', 'b', 'c']),
-    ((0.25, 0.5, 0.25), ['0.25', '0.5']),
-    (64, ['64']),
-    (1e-3, ['0.001']),
-  ],
-)
-def test_a_list_in_one_text_or_several(value, expected):
-  assert text.parse_list(value) == expected
-
-
-@pytest.mark.parametrize(
-  ('value', 'expected'),
-  [
     ('AU1', 'AU01'),
     ('au_12', 'AU12'),
     ('ML-ROS', 'ml_ros'),

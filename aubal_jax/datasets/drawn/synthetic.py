@@ -11,13 +11,17 @@ import numpy as np
 
 from aubal_jax.datasets import action_units
 from aubal_jax.datasets import dataset
+from aubal_jax.datasets import splits
 from aubal_jax.datasets.drawn import faces
-from aubal_jax.runs import errors
 
 _JOINT = pathlib.Path(__file__).with_name('table1_joint.json')
 _ROWS_PER_SUBJECT = 12
 _LEAST_SUBJECTS = 20  # In a split, where it has that many rows.
 _LEAST_INTENSITY = 0.6
+
+NUM_FEATURES = 32
+_STRENGTH = 0.6  # Of a label in a feature, beside noise of 1.
+_LEAST_STRENGTH = 0.3
 
 
 def joint() -> tuple[np.ndarray, np.ndarray]:
@@ -47,29 +51,6 @@ def draw_labels(num_rows: int, rng: np.random.Generator) -> np.ndarray:
   return patterns[rng.permutation(picked)]
 
 
-def _check(sizes, seed, image_size, channels):
-  """Raises UserError on arguments of `load` that make no data set."""
-  for name, size in sizes.items():
-    if size < 0:
-      raise errors.UserError(f'num_{name} must be 0 or more, not {size}.')
-  if not any(sizes.values()):
-    raise errors.UserError(
-      'num_train, num_validation and num_test are all 0; give one of them '
-      'some images.'
-    )
-  if seed < 0:
-    raise errors.UserError(f'seed must be 0 or more, not {seed}.')
-  if image_size < 16:
-    raise errors.UserError(
-      f'image_size must be 16 pixels or more, not {image_size}; a smaller '
-      'face shows no action unit.'
-    )
-  if channels not in (1, 3):
-    raise errors.UserError(
-      f'channels must be 1 (grey) or 3 (grey, three times), not {channels}.'
-    )
-
-
 def load(
   *,
   num_train: int,
@@ -92,13 +73,8 @@ def load(
     seed: of labels, subjects and pictures.
     image_size: height and width in pixels, at least 16.
     channels: 1, or 3 for the same grey three times.
-
-  Raises:
-    UserError: a size is negative or all are 0, image_size is below 16, or
-      channels is neither 1 nor 3.
   """
   sizes = {'train': num_train, 'validation': num_validation, 'test': num_test}
-  _check(sizes, seed, image_size, channels)
   labels, people, split, ids, groups, keys = [], [], [], [], [], []
   for part, (name, size) in enumerate(sizes.items()):
     labels.append(draw_labels(size, np.random.default_rng([seed, part, 0])))
@@ -137,6 +113,41 @@ def load(
     load_images=load_images,
     notes=(
       'Drawn faces; their labels follow a joint distribution with the '
+      'marginals of Table I of arXiv 2003.08751.',
+    ),
+  )
+
+
+def load_table(*, num_rows: int = 1200, seed: int = 0) -> dataset.Dataset:
+  """Returns rows of eight AUs, as rare as in Table I, with features.
+
+  features = (intensity * labels) @ directions + noise: each label has a drawn
+  direction among the features, each positive a drawn intensity in [.3, 1], and
+  the noise is normal, so that positives and negatives overlap. Directions are
+  not orthogonal: labels are mistaken for each other, as AUs are.
+
+  Args:
+    num_rows: N, of one split: a comparison makes its own folds.
+    seed: of labels and features.
+
+  Returns:
+    The data set, its features float32[N, NUM_FEATURES].
+  """
+  rng = np.random.default_rng(seed)
+  labels = draw_labels(num_rows, rng)
+  directions = rng.normal(0, _STRENGTH, (labels.shape[1], NUM_FEATURES))
+  intensity = labels * rng.uniform(_LEAST_STRENGTH, 1, labels.shape)
+  features = intensity @ directions
+  features += rng.normal(size=features.shape)
+  return dataset.Dataset(
+    labels=labels,
+    known=np.ones(labels.shape, bool),
+    label_names=action_units.CODES,
+    split=np.full(num_rows, 'train', splits.DTYPE),
+    ids=np.arange(num_rows).astype(str),
+    features=features.astype(np.float32),
+    notes=(
+      'A made-up table; its labels follow a joint distribution with the '
       'marginals of Table I of arXiv 2003.08751.',
     ),
   )

@@ -21,7 +21,6 @@ from aubal_jax.datasets import annotations
 from aubal_jax.datasets import folders
 from aubal_jax.datasets import frames
 from aubal_jax.datasets import readers
-from aubal_jax.runs import errors
 from aubal_jax.runs import text
 
 AUS = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
@@ -44,11 +43,6 @@ def read(folder: str, least_intensity: int = 2) -> annotations.Annotations:
     FileNotFoundError: labels or images are not there; says what is.
     UserError: a file breaks a rule; names it, the line and the content.
   """
-  if least_intensity not in range(1, 6):
-    raise errors.UserError(
-      'disfa.least_intensity must be a whole number from 1 to 5, not '
-      f'{least_intensity!r}.'
-    )
   root = folders.find_folder(folder, ('ActionUnit_Labels',), skip=r'SN\d{3}')
   images = frames.find_images(folder, _IMAGES)
   if not images:

@@ -127,20 +127,15 @@ def select(
   Raises:
     UserError: there is none, or more than one, that is called so.
   """
-  if isinstance(wanted, str):
-    raise errors.UserError(
-      'data.label_columns must be a tuple of distinct names, () for all, not '
-      f'{wanted!r}.'
-    )
   columns = []
   choices = _choices(sources)
-  for name in map(str, wanted):
+  for name in wanted:
     columns += choices[_resolve(name, choices, where)]
   if not wanted:
     columns = _all(sources, where)
   if len(set(columns)) < len(columns):
     raise errors.UserError(
-      f'{where}: data.label_columns={tuple(map(str, wanted))!r} names a label '
+      f'{where}: data.label_columns={tuple(wanted)!r} names a label '
       'twice. Name each once.'
     )
   names = [source.names[k] for source, k in columns]

@@ -77,7 +77,7 @@ class Table:
     """Returns the column `name`; UserError if absent, naming setting `key`."""
     if name in self.columns:
       return self.columns[name]
-    several = text.parse_list(name)
+    several = [part.strip() for part in name.split(',')]
     mend = f'Set {key} to the column.'
     if len(several) > 1 and {*several} <= {*self.columns}:
       form = ','.join(map(repr, several))

@@ -1,13 +1,10 @@
-"""Features of every kind of table, and the table that is made up."""
+"""Features of every kind of table of labels."""
 
 import numpy as np
 import pytest
 
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets import labels
-from aubal_jax.datasets.drawn import synthetic
-from aubal_jax.datasets.drawn import synthetic_table
-from aubal_jax.tables import labelsets
 
 DENSE = """\
 @relation 'music: -C -2'
@@ -159,10 +156,6 @@ def test_columns_of_a_table(tmp_path):
       r"'size,weight'.*data\.feature_columns=\('size','weight'\)",
     ),
     (
-      {'feature_columns': 'size'},
-      r"data\.feature_columns must be a tuple .*not 'size'",
-    ),
-    (
       {'feature_columns': ('size', 'size')},
       r'data\.feature_columns must be a tuple of distinct',
     ),
@@ -206,27 +199,3 @@ def test_features_are_of_the_fingerprint(tmp_path):
   assert (
     len({t.fingerprint() for t in (one, two, labels.load(save(tmp_path)))}) == 3
   )
-
-
-def test_the_made_up_table():
-  data = synthetic_table.load()
-  counts = data.labels.sum(axis=0)
-  patterns, number = synthetic.joint()
-  share = number @ patterns / number.sum()
-  assert np.abs(counts - share * len(data)).max() < 70
-  assert labelsets.imbalance(data.labels)['mean_ir'] > 3
-  # A positive is told from a negative, but not surely.
-  for k in range(8):
-    one, zero = (data.features[data.labels[:, k] == y] for y in (1, 0))
-    direction = one.mean(0) - zero.mean(0)
-    assert (one @ direction).mean() > (zero @ direction).mean()
-    assert (one @ direction).min() < (zero @ direction).max()
-  again = synthetic_table.load()
-  np.testing.assert_array_equal(data.features, again.features)
-  assert data.fingerprint() != synthetic_table.load(seed=1).fingerprint()
-
-
-@pytest.mark.parametrize('options', [{'num_rows': 0}, {'seed': -1}])
-def test_no_such_table(options):
-  with pytest.raises(ValueError, match=r'num_rows must be 1 or more, and seed'):
-    synthetic_table.load(**options)
