@@ -283,7 +283,7 @@ _DECLARED = (
     Setting(
       *('ml_rus', 'bags', 'no_minority: rows without a rare label go.'),
       choices=('bags', 'no_minority'),
-      option='reading',
+      option='ml_rus.reading',
     ),
     Setting('redraw_each_epoch', False, 'Samplers by weight: not one draw.'),
     Setting(
@@ -327,7 +327,6 @@ _DECLARED = (
     Setting(
       *('learning_rate', 1e-4, 'The largest, where it changes.'),
       above=0,
-      most=1_000_000,
     ),
     Setting(
       *('schedule', 'constant', 'cosine: down to 0 at the end.'),
@@ -418,7 +417,6 @@ _DECLARED = (
       *('learning_rates', (1e-3, 1e-4), 'learning rates,'),
       each=float,
       above=0,
-      most=1_000_000,
       listed=True,
     ),
     Setting(

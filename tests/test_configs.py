@@ -44,5 +44,5 @@ def test_every_key_is_read_somewhere():
     if path.name != 'settings.py'
   )
   for key, setting in settings.SETTINGS.items():
-    name = setting.option or key.split('.')[-1]
+    name = (setting.option or key).split('.')[-1]
     assert re.search(rf'\b{name}\b', sources), key

@@ -38,7 +38,7 @@ def test_help_ends_well():
     (['--config=configs/balance.py', '--config.seed=-1'], ['seed', '-1']),
     (
       ['--config=configs/balance.py', '--config.balance.lamb=3'],
-      ['lamb', 'Did you mean "lam"'],
+      ['lamb', "Did you mean 'balance.lam'?"],
     ),
     (['--config=configs/balance.py', '--config.balance.lam=x'], ['lam', "'x'"]),
     (

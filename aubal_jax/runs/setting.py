@@ -40,7 +40,8 @@ class Setting:
     each: type of the values of a tuple: str, int or float.
     listed: the text 'a,b' in a tuple is two values.
     pair: the tuple is (low, high), 0 <= low <= high.
-    option: the argument that it is, where it is not called so.
+    option: the method and its argument, 'method.argument', that it is, where
+      that is not called so.
   """
 
   name: str

@@ -13,6 +13,9 @@ from aubal_jax.balancing import diversity
 from aubal_jax.runs import errors
 from aubal_jax.tables import labelsets as labelsets_lib
 
+# Rules of which 0 or () means that there is none.
+_NONE_IF_EMPTY = ('lam_images', 'budget', 'budget_growth', 'target')
+
 
 def find_labelsets(run) -> labelsets_lib.Labelsets:
   """Returns the labelsets of the training split.
@@ -46,10 +49,7 @@ def rules_of(config) -> dict:
 
   names = inspect.signature(prepare.prepare).parameters
   rules = settings.arguments(config.balance, names)
-  return {
-    name: value or names[name].default if names[name].default is None else value
-    for name, value in rules.items()
-  }
+  return rules | {name: rules[name] or None for name in _NONE_IF_EMPTY}
 
 
 def solve_arguments(config) -> dict:
@@ -161,16 +161,13 @@ def find_features(run, rows):
 
 def options_of(config, method: str) -> dict:
   """Returns the options of a resampler that are settings."""
-  names = {
-    setting.option or key: key
-    for key in config.balance
-    for setting in [settings.SETTINGS[f'balance.{key}']]
-  }
-  return {
-    option: config.balance[names[option]]
-    for option in resampling.options(method)
-    if option in names
-  }
+  taken = {}
+  for option in resampling.options(method):
+    for key in config.balance:
+      declared = settings.SETTINGS[f'balance.{key}'].option or key
+      if declared in (option, f'{method}.{option}'):
+        taken[option] = config.balance[key]
+  return taken
 
 
 def num_epochs(run, num_rows: int) -> int:

@@ -57,13 +57,15 @@ class Run:
     """
     dataset = self.dataset if dataset is None else dataset
     steps = config.train.num_steps
+    pinned = pin(config, dataset.fingerprint(), steps)
+    pinned['inspect'] = self.pinned['inspect']
     return dataclasses.replace(
       self,
       config=config,
       path=path,
       dataset=dataset,
       num_steps=steps,
-      pinned=pin(config, dataset.fingerprint(), steps),
+      pinned=pinned,
     )
 
   def begin(self, stage: str) -> None:
@@ -124,7 +126,7 @@ def load(config, path, watch: progress.Watch) -> Run:
   """
   dataset = loading.load(config)
   watch.lap('reading data')
-  opened = None
+  opened, as_read = None, dataset.fingerprint()
   drops = config.data.unreadable == 'drop' or config.data.crop != 'none'
   if dataset.load_images is not None and drops:
     opened, dataset = _read_images(config, dataset, watch)
@@ -134,6 +136,7 @@ def load(config, path, watch: progress.Watch) -> Run:
   steps = max(math.ceil(epochs / config.train.batch_size), 1)
   steps = config.train.num_steps or steps
   pinned = pin(config, dataset.fingerprint(), steps)
+  pinned['inspect']['the table'] = as_read  # Which tells of all rows.
   return Run(config, path, dataset, steps, pinned, watch, opened)
 
 

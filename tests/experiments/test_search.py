@@ -15,6 +15,7 @@ from aubal_jax.experiments.search import grid as grid_lib
 from aubal_jax.experiments.search import search
 from aubal_jax.experiments.search import search_plot as report
 from aubal_jax.network import log as log_lib
+from aubal_jax.network import losses
 from aubal_jax.network import step as step_lib
 from aubal_jax.runs import files
 from aubal_jax.runs import preemption
@@ -60,10 +61,10 @@ def test_a_grid_is_compared_and_its_best_evaluated(
 ):
   monkeypatch.setattr(evaluate, 'run', lambda _: 1 / 0)  # No look at the test.
   opened = []
-  read = run_lib._read_images
+  read_images = run_lib._read_images
   monkeypatch.setattr(
     *(run_lib, '_read_images'),
-    lambda *given: opened.append(read(*given)) or opened[-1],
+    lambda *given: opened.append(read_images(*given)) or opened[-1],
   )
   monkeypatch.setattr(
     sys,
@@ -168,14 +169,14 @@ def test_it_goes_on_within_a_cell_to_the_same_end(
 
 
 def test_failures_are_rows(config, tmp_path, monkeypatch, capsys):
-  make_step = step_lib.make_train_step
+  make_loss = losses.make_loss
 
-  def full(model, optimizer, loss, **options):
-    if loss.func.__name__ == 'focal':
+  def full(name, **options):
+    if name == 'focal':
       raise MemoryError('no room')
-    return make_step(model, optimizer, loss, **options)
+    return make_loss(name, **options)
 
-  monkeypatch.setattr(step_lib, 'make_train_step', full)
+  monkeypatch.setattr(losses, 'make_loss', full)
   config.search.losses = ('bce', 'focal')
   config.search.learning_rates = (1e30, 0.001)
   with pytest.raises(SystemExit) as caught:

@@ -23,7 +23,9 @@ from aubal_jax.experiments.solvers import optimizers
 from aubal_jax.experiments.solvers import optimizers_plot as report
 from aubal_jax.experiments.solvers import timing
 from aubal_jax.runs import files
+from aubal_jax.runs import progress
 from aubal_jax.stages import problem
+from aubal_jax.stages import run as run_lib
 from aubal_jax.tables import labelsets as labelsets_lib
 from tests import test_main
 from tests.makers import children
@@ -470,7 +472,7 @@ def test_the_problem_is_the_one_that_the_balance_task_solves(config):
   config.balance.lam_images = 0
   config.balance.update(budget=250, target=(0.2, 0.3, 0.5), upper=3.0)
   settings = problem.solve_arguments(config)
-  ours = problem.settings_of(config)
+  ours = problem.rules_of(config)
   assert ours == {name: settings[name] for name in ours}
   taken = inspect.signature(prepare.prepare).parameters
   assert {*ours} | {'patterns', 'counts'} == {*taken}
@@ -492,7 +494,7 @@ def test_answers_are_moved_into_the_budget(
 ):
   config.balance.update(upper=2.0, budget=budget or 0, budget_exactly=exactly)
   instance = prepare.prepare(
-    np.eye(2, dtype=int), np.array([10, 5]), **problem.settings_of(config)
+    np.eye(2, dtype=int), np.array([10, 5]), **problem.rules_of(config)
   )
   found = problem.within_budget(instance, np.array(growth))
   np.testing.assert_allclose(found, counts, rtol=1e-12)
@@ -502,9 +504,7 @@ def test_labelsets_are_those_of_the_training_split(config, tmp_path):
   lines = ['split,a,b', 'train,1,0', 'train,0,1', 'test,1,1', 'validation,1,1']
   (tmp_path / 'labels.csv').write_text('\n'.join(lines))
   config.data.path = str(tmp_path / 'labels.csv')
-  inputs = commands.inputs_lib.Inputs(
-    config, tmp_path, commands.inputs_lib.Watch(time.perf_counter())
-  )
+  inputs = run_lib.load(config, tmp_path, progress.Watch(time.perf_counter()))
   assert problem.find_labelsets(inputs).counts.tolist() == [1, 1]
 
 

@@ -51,8 +51,8 @@ def check(config) -> None:
   for upper in settings.values(config, 'compare.uppers'):
     if upper < config.balance.lower:
       raise errors.UserError(
-        f'compare.uppers must hold numbers of at least balance.lower, '
-        f'{config.balance.lower}; it holds {upper}.'
+        f'compare.uppers must hold numbers of at least {config.balance.lower} '
+        f'(balance.lower); it holds {upper}.'
       )
 
 
@@ -80,7 +80,8 @@ def load(config, path, watch) -> run_lib.Run:
   else:
     table = loading.load_table(config, paths[0])
     watch.lap('reading data')
-    run = run_lib.Run(config, path, table, 1, {}, watch)
+    pinned = run_lib.pin(config, table.fingerprint(), 1)
+    run = run_lib.Run(config, path, table, 1, pinned, watch)
     pinned = {}
   return dataclasses.replace(run, pinned={**run.pinned, 'compare': pinned})
 
