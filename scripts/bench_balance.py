@@ -108,19 +108,19 @@ def _ours(patterns, counts, solver, tol):
   import jax
 
   from aubal_jax.balancing import iterations
-  from aubal_jax.balancing import prepare
   from aubal_jax.balancing import rounding
+  from aubal_jax.balancing.instance import make_instance
+  from aubal_jax.balancing.rules import Rules
 
   jax.devices()  # Starts the backend.
   before, compiled = held(), None
   with jax.enable_x64(True):
     for _ in range(2):
       start = time.perf_counter()
-      instance = prepare.prepare(patterns, counts, lam_images=None)
+      instance = make_instance(patterns, counts, Rules(lam_images=None))
       found = iterations.run(
-        instance, optimizer=solver, relaxation='huber', tol=tol,
-        max_steps=20_000,
-      )  # fmt: skip
+        instance, iterations.Search(optimizer=solver, tol=tol)
+      )
       seconds = time.perf_counter() - start
       compiled = compiled or found.clock.read()[1]
   start = time.perf_counter()
@@ -140,15 +140,13 @@ def _ours(patterns, counts, solver, tol):
 
 def _rival(patterns, counts, solver, tol):
   from aubal_jax.balancing.instance import make_instance
+  from aubal_jax.balancing.rules import Rules
   from aubal_jax.experiments.solvers import rivals
 
   before = held()
   for _ in range(2):
     start = time.perf_counter()
-    instance = make_instance(
-      patterns, counts, objective='l1', lam=70.0, image_cost=1e-4,
-      lower=np.ones(len(counts)), upper=np.full(len(counts), 10.0),
-    )  # fmt: skip
+    instance = make_instance(patterns, counts, Rules(lam_images=None))
     answer = rivals.RIVALS[solver](instance, tol=tol)
     seconds = time.perf_counter() - start
     if seconds > 20:

@@ -19,8 +19,9 @@ import numpy as np
 from bench_balance import made_up
 
 from aubal_jax.balancing import ipm
-from aubal_jax.balancing import optimizers
+from aubal_jax.balancing import projected_gradient
 from aubal_jax.balancing.instance import make_instance
+from aubal_jax.balancing.rules import Rules
 
 _ADAM_STEPS = 20
 _IPM_STEPS = 3
@@ -66,16 +67,14 @@ def measure(num_sets):
   """Returns entries, seconds an adam step, seconds an ipm step, bytes."""
   patterns, counts = made_up(num_sets, 1_000, 4.2, 4, None)
   with jax.enable_x64(True):
-    problem, _ = make_instance(
-      patterns, counts, objective='l1', lam=70.0, image_cost=1e-4,
-      lower=np.ones(len(counts)), upper=np.full(len(counts), 10.0),
-    ).problem()  # fmt: skip
-    state = optimizers.init('adam', problem.present)
+    rules = Rules(lam_images=None)
+    problem, _ = make_instance(patterns, counts, rules).problem()
+    state = projected_gradient.init('adam', problem.present)
     point = ipm.start(problem, problem.present)
     zero, one = jnp.zeros(()), jnp.ones(())
 
     def descend(steps):
-      return optimizers.run_chunk(
+      return projected_gradient.run_chunk(
         problem, state, zero, one, one, steps, name='adam', relaxation='huber'
       )
 

@@ -224,3 +224,32 @@ def best_price(problem: objective.Problem, u) -> Array:
     problem.high[-1] > 0, search, lambda: jnp.zeros_like(problem.budget)
   )
   return u.at[-1].set(price)
+
+
+def certify_within(problem: objective.Problem, growth, u):
+  """Returns growth moved within the budget, u, and `certify`'s figures."""
+  growth = within_budget(problem, growth)
+  return growth, u, certify(problem, growth, u)
+
+
+def certify_corner(problem: objective.Problem):
+  """The same where the budget leaves one corner of the box, and no choice.
+
+  The slopes of phi there are the classes' u. The price is minus the slope of f
+  + cost over budgets, from there into the box: the first at which all labelsets
+  stay in the corner.
+  """
+  counts = problem.counts
+  middle = (counts * (problem.lower + problem.upper)).sum() / 2
+  at_lower = problem.budget <= middle
+  growth = jnp.where(at_lower, problem.lower, problem.upper)
+  x = objective.deviations(problem, growth)
+  u = jnp.append(objective.slope_of_level(problem, x, objective.SHARP), 0.0)
+  price = -objective.multipliers(problem, growth, u)
+  price /= jnp.where(counts > 0, counts, 1)
+  free = problem.upper > problem.lower
+  highest = jnp.where(free, price, -jnp.inf).max()
+  lowest = jnp.where(free, price, jnp.inf).min()
+  u = u.at[-1].set(jnp.where(at_lower, highest, lowest))
+  u = objective.within_dual(problem, u)
+  return growth, u, certify(problem, growth, u)

@@ -6,6 +6,8 @@ it is what the weight of the variance of growth trades: of all growths that vary
 no more, the one found at that lam has the least imbalance.
 
 Every point is certified, and starts from the solution of the one next to it.
+Only lam and the budget change, so the problem stays on its devices, and what is
+compiled for one serves all.
 """
 
 from __future__ import annotations
@@ -13,18 +15,26 @@ from __future__ import annotations
 import csv
 import dataclasses
 import functools
+import os
+import types
 from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
 
+from aubal_jax.balancing import instance as instance_lib
 from aubal_jax.balancing import iterations
-from aubal_jax.balancing import prepare as prepare_lib
-from aubal_jax.balancing import rules
-from aubal_jax.balancing import sweep
+from aubal_jax.balancing import rules as rules_lib
+from aubal_jax.balancing.instance import Budget
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
+from aubal_jax.tables import binary_table
 from aubal_jax.tables import labelsets as labelsets_lib
+
+_LEAST_FACTOR, _LARGEST_FACTOR = 1e-3, 1e4  # Of the lam given.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +108,7 @@ class Frontier:
     }
     return columns | {'chosen': (np.arange(len(self)) == self.chosen) * 1}
 
-  def save_csv(self, path) -> None:
+  def save_csv(self, path: str | os.PathLike[str]) -> None:
     """Writes the points as CSV, whole or not at all.
 
     The first line names the columns, of which `chosen` is 1 in one line and 0
@@ -113,7 +123,11 @@ class Frontier:
 
 
 def frontier(
-  labels, *, over: str = 'budget', num_points: int = 30, **settings
+  labels: binary_table.Table | labelsets_lib.Labelsets,
+  *,
+  over: str = 'budget',
+  num_points: int = 30,
+  **settings: Any,
 ) -> Frontier:
   """Finds the labelsets of a table, and how even they can be for what.
 
@@ -151,16 +165,8 @@ def solve_frontier(
   *,
   over: str = 'budget',
   num_points: int = 30,
-  lam: float = prepare_lib.LAM,
-  lam_images: float | None = prepare_lib.LAM_IMAGES,
-  objective: str = 'l1',
-  optimizer: str = 'ipm',
-  relaxation: str = 'huber',
-  tol: float = 1e-5,
-  max_steps: int = 20_000,
-  polish: bool = True,
-  devices=None,
   on_progress: Callable[[dict], None] | None = None,
+  optimizer: str = 'ipm',
   **settings,
 ) -> Frontier:
   """Solves the balancing problem along budgets, or along lam.
@@ -183,55 +189,34 @@ def solve_frontier(
     over: 'budget' or 'lam'.
     num_points: from end to end; fewer where there are not so many whole
       budgets between the ends, one more for a chosen one between them.
-    lam: as `solve` takes it.
-    lam_images: as `solve` takes it.
-    objective: as `solve` takes it.
+    on_progress: is given each point when it is found, as a dict of its columns.
     optimizer: a name of `solve.VARIANTS`. A first-order one finds the first
       point only; the others are found from their neighbours by the interior
       point, but where `polish` is off or its tables would be too large.
-    relaxation: as `solve` takes it.
-    tol: as `solve` takes it: the gap to stop at, of every point.
-    max_steps: as `solve` takes it, for every point.
-    polish: as `solve` takes it.
-    devices: as `solve` takes them.
-    on_progress: is given each point when it is found, as a dict of its columns.
-    **settings: the other arguments of `solve` that say what is solved: lower,
-      upper, target, image_cost, budget, budget_growth, budget_exactly.
+    **settings: the other arguments of `solve`; `tol` and `max_steps` are those
+      of every point.
 
   Raises:
     UserError: an argument breaks its rule; the message names all three.
   """
-  given = prepare_lib.prepare(
-    patterns,
-    counts,
-    lam=lam,
-    lam_images=lam_images,
-    objective=objective,
-    **settings,
-  )
-  method = {
-    'optimizer': optimizer,
-    'relaxation': relaxation,
-    'tol': tol,
-    'max_steps': max_steps,
-  }
-  prepare_lib.check_method(given, **method)
+  rules, search = iterations.split(settings | {'optimizer': optimizer})
+  patterns = binary_table.as_binary(patterns, 'patterns')
+  given = instance_lib.make_instance(patterns, counts, rules)
+  search.check(given.penalty)
   _check_way(given, over, num_points)
-  solve_one = functools.partial(
-    iterations.run, polish=polish, devices=devices, **method
-  )
+  solve_one = functools.partial(iterations.run, search=search)
   num_images = int(np.sum(counts))
   points = []
   with jax.enable_x64(True):
-    for found in sweep.WAYS[over](given, int(num_points), solve_one):
-      points.append(_point(found, given, lam, num_images))
+    for found in WAYS[over](given, int(num_points), solve_one):
+      points.append(_point(found, given, rules.lam, num_images))
       if on_progress:
         on_progress(points[-1])
   points.sort(key=lambda point: (-point['lam'], point['budget']))
   columns = {name: np.array([p[name] for p in points]) for name in points[0]}
   return Frontier(
     over=over,
-    objective=objective,
+    objective=rules.objective,
     images_start=num_images,
     value_start=given.value(given.start),
     chosen=int(np.argmax(columns.pop('chosen'))),
@@ -241,10 +226,8 @@ def solve_frontier(
 
 def _check_way(given, over, num_points) -> None:
   """Raises UserError where there is no way to go from these settings."""
-  rules.check_choice('over', over, sweep.WAYS)
-  rules.check_number('num_points', num_points, least=2)
-  if num_points != int(num_points):
-    raise errors.UserError(f'num_points must be whole; it is {num_points}.')
+  rules_lib.check_choice('over', over, WAYS)
+  rules_lib.check_whole('num_points', num_points, least=2)
   if not len(given):
     raise errors.UserError('patterns must have a label that occurs; none does.')
   if over == 'lam' and not given.lam:
@@ -285,3 +268,70 @@ def _point(found, given, lam: float, num_images: int) -> dict:
     'mean_ir': labelsets_lib.mean_ir(classes),
     'chosen': is_as_given,
   }
+
+
+def _over_budgets(
+  given, num_points: int, solve_one
+) -> Iterator[iterations.Run]:
+  """Yields the `Run` of each budget, from none at all down, then up."""
+  free = dataclasses.replace(given, budget=Budget())
+  found = solve_one(free)
+  images = float(found.growth @ given.start)
+  budgets = _budgets(given, images, num_points)
+  instances = [
+    dataclasses.replace(
+      given, budget=Budget(most, given.budget.exactly and most < np.inf)
+    )
+    for most in budgets.tolist()
+  ]
+  num_below = int((budgets < images).sum())
+  yield from _walk(found, reversed(instances[:num_below]), solve_one)
+  yield from _walk(found, instances[num_below:], solve_one)
+
+
+def _budgets(given, images: float, num_points: int) -> np.ndarray:
+  """Returns budgets float64[K], from the least; the last may be inf: none.
+
+  Args:
+    given: the problem, with the budget given.
+    images: of the solution without a budget.
+    num_points: from end to end.
+  """
+  most, exactly = given.budget.most, given.budget.exactly
+  last = max(images, most) if exactly else images
+  between = np.rint(np.linspace(given.least.sum(), last, num_points)[:-1])
+  if not np.isfinite(given.value(given.least)):  # A logarithm without an image.
+    between = between[1:]
+  chosen = [most] if given.budget else []
+  end = most if given.budget and most >= images else np.inf
+  between = between[between < last - 0.5]  # At least half an image apart.
+  return np.unique([*between, *chosen, end])
+
+
+def _over_lam(given, num_points: int, solve_one) -> Iterator[iterations.Run]:
+  """Yields the `Run` of each lam: the one given, then up, then down."""
+  factors = np.geomspace(_LEAST_FACTOR, _LARGEST_FACTOR, num_points)
+  factors = factors[np.abs(factors - 1) > 1e-9]
+  instances = [
+    dataclasses.replace(given, lam=factor * given.lam)
+    for factor in factors.tolist()
+  ]
+  num_below = int((factors < 1).sum())
+  found = solve_one(given)
+  yield found
+  yield from _walk(found, instances[num_below:], solve_one)
+  yield from _walk(found, reversed(instances[:num_below]), solve_one)
+
+
+def _walk(found, instances: Iterable, solve_one) -> Iterator[iterations.Run]:
+  """Yields the `Run` of each instance, begun at the one before."""
+  for instance in instances:
+    start = iterations.Start(found.growth, found.u)
+    where = found.where.retuned(instance.lam, instance.budget)
+    found = solve_one(instance, where=where, start=start)
+    yield found
+
+
+# What goes from point to point -> (the problem given, number of points, runs
+# one of them) -> the runs, in the order in which they are solved.
+WAYS = types.MappingProxyType({'budget': _over_budgets, 'lam': _over_lam})

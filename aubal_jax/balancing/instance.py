@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from scipy import sparse
 
 from aubal_jax.balancing import incidence as incidence_lib
-from aubal_jax.balancing import objective as objective_lib
-from aubal_jax.balancing import rules
+from aubal_jax.balancing import rules as rules_lib
+from aubal_jax.balancing.objective import Problem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +29,45 @@ class Budget:
 
   def __bool__(self) -> bool:
     """Returns whether there is a budget at all."""
-    return self.most < np.inf
+    return bool(self.most < np.inf)
+
+  @property
+  def dual_range(self) -> tuple[float, float]:
+    """The least and the largest price of an image."""
+    free = np.inf if self else 0.0
+    return -free if self.exactly else 0.0, free
+
+
+class Placed(NamedTuple):
+  """A problem on its devices, and the places of its labelsets.
+
+  Attributes:
+    problem: the problem, over S' places.
+    place: int[S], the place of each labelset.
+  """
+
+  problem: Problem
+  place: np.ndarray
+
+  def put(self, growth) -> Array:
+    """Returns float64[S] at its places, float64[S']."""
+    return incidence_lib.placed(self.problem.incidence, self.place, growth)
+
+  def take(self, growth) -> np.ndarray:
+    """Returns float64[S] from its places."""
+    return np.asarray(growth)[self.place]
+
+  def retuned(self, lam: float, budget: Budget) -> Placed:
+    """Returns the same problem with another lam and budget."""
+    low, high = budget.dual_range
+    problem = dataclasses.replace(
+      self.problem,
+      lam=jnp.asarray(lam, jnp.float64),
+      budget=jnp.asarray(budget.most if budget else 0.0, jnp.float64),
+      low=self.problem.low.at[-1].set(low),
+      high=self.problem.high.at[-1].set(high),
+    )
+    return self._replace(problem=problem)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +156,19 @@ class Instance:
       return float(self.scale.mean())
     return max(1.0, abs(value))
 
+  def within_budget(self, counts) -> np.ndarray:
+    """Returns the counts float64[S] in the box and the budget next to these.
+
+    From the box they move along the line to the least ones where there are too
+    many images, to the largest ones where there are too few of an exact number.
+    """
+    counts = np.clip(counts, self.least, self.most)
+    beyond = counts.sum() - self.budget.most
+    if not self.budget or (beyond <= 0 and not self.budget.exactly):
+      return counts
+    room = (self.least if beyond > 0 else self.most) - counts
+    return counts - room * (beyond / room.sum() if beyond else 0.0)
+
   def only(self, kept, growth) -> Instance:
     """Returns the problem in which all other labelsets keep their growth.
 
@@ -141,37 +194,39 @@ class Instance:
 
   def problem(
     self, *, with_pairs: bool = True, devices=None, coarse: bool = False
-  ) -> tuple[objective_lib.Problem, np.ndarray]:
+  ) -> Placed:
     """Returns the same as JAX arrays, on the box of whole counts.
 
     Args:
       with_pairs: whether P^T diag(y) P will be asked for.
       devices: to split the labelsets over; None is one.
       coarse: round sizes of tables up to powers of two.
-
-    Returns:
-      The Problem, and int[S], the place of each labelset in its arrays.
     """
     incidence, place = incidence_lib.lay_out(
       self.patterns, with_pairs=with_pairs, devices=devices, coarse=coarse
     )
-    ones = np.ones(len(self))
 
     def placed(values):
       return incidence_lib.placed(incidence, place, values)
 
-    low, high = self._dual_box()
-    problem = objective_lib.Problem(
+    ones = np.ones(len(self.weights))
+    low, high = {
+      'absolute': (-ones, ones),
+      'square': (-np.inf * ones, np.inf * ones),
+      'log': (-np.inf * ones, 0 * ones),
+    }[self.penalty]
+    least_price, largest_price = self.budget.dual_range
+    problem = Problem(
       incidence=incidence,
       counts=placed(self.start),
-      present=placed(ones),
+      present=placed(np.ones(len(self))),
       mass=placed(self.mass),
       weights=jnp.asarray(self.weights),
       target=jnp.asarray(self.target),
       offset=jnp.asarray(self.offset),
       scale=jnp.asarray(self.scale),
-      low=jnp.asarray(low),
-      high=jnp.asarray(high),
+      low=jnp.asarray(np.append(low, least_price)),
+      high=jnp.asarray(np.append(high, largest_price)),
       budget=jnp.asarray(self.budget.most if self.budget else 0.0, jnp.float64),
       lam=jnp.asarray(self.lam, jnp.float64),
       image_cost=jnp.asarray(self.image_cost, jnp.float64),
@@ -181,52 +236,25 @@ class Instance:
       rest=jnp.asarray(self.rest, jnp.float64),
       penalty=self.penalty,
     )
-    return problem, place
-
-  def _dual_box(self) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the least and the largest u of every row, float64[L + 1]."""
-    ones = np.ones(len(self.weights))
-    low, high = {
-      'absolute': (-ones, ones),
-      'square': (-np.inf * ones, np.inf * ones),
-      'log': (-np.inf * ones, 0 * ones),
-    }[self.penalty]
-    free = np.inf if self.budget else 0.0
-    return (
-      np.append(low, -free if self.budget.exactly else 0.0),
-      np.append(high, free),
-    )
+    return Placed(problem, place)
 
 
-def make_instance(
-  patterns,
-  counts,
-  *,
-  objective,
-  lam,
-  image_cost,
-  lower,
-  upper,
-  target=None,
-  budget=Budget(),
-) -> Instance:
+def make_instance(patterns, counts, rules: rules_lib.Rules) -> Instance:
   """Leaves out empty labelsets, absent ones and classes without a positive.
 
   Args:
-    patterns: CSR 0/1 [S, L].
-    counts: int64[S].
-    objective: a name of `objective.OBJECTIVES`.
-    lam: weight of Var(g), as it is used.
-    image_cost: price of an added image.
-    lower: float64[S], least growth.
-    upper: float64[S], largest growth.
-    target: float64[L], target shares of all classes; None is uniform.
-    budget: on all images, those of the labelsets left out as well.
+    patterns: 0/1 [S, L], dense or scipy sparse, each labelset once.
+    counts: whole numbers [S].
+    rules: of the problem.
 
   Raises:
     BudgetError: no counts inside the bounds meet the budget.
+    UserError: a rule is not one, or counts are not; the message names it.
   """
-  kind = objective_lib.OBJECTIVES[objective]
+  patterns = sparse.csr_array(patterns)
+  counts = rules_lib.checked_counts(counts, patterns.shape[0])
+  rules = rules.settled(int(counts.sum()), *patterns.shape)
+  kind = rules_lib.OBJECTIVES[rules.objective]
   sizes = np.diff(patterns.indptr)
   rows = np.flatnonzero((sizes > 0) & (counts > 0))
   rows = rows[np.argsort(sizes[rows], kind='stable')]
@@ -237,8 +265,10 @@ def make_instance(
   taken.sort_indices()
   start = counts[rows].astype(np.float64)
   others = int(counts.sum()) - int(start.sum())
-  least, most, empty_boxes = integer_box(counts[rows], lower[rows], upper[rows])
-  shares = _shares(target, present, kind)
+  least, most, empty_boxes = integer_box(
+    counts[rows], rules.lower[rows], rules.upper[rows]
+  )
+  shares = _shares(rules.target, present, kind)
   mean = class_counts.mean() if len(present) else 1.0
   is_log = kind.penalty == 'log'
   ones = np.ones(len(present))
@@ -252,11 +282,11 @@ def make_instance(
     offset=-shares * others if kind.per_image else 0 * ones,
     scale=mean * (len(present) * shares if is_log else ones),
     penalty=kind.penalty,
-    lam=lam,
-    image_cost=image_cost,
+    lam=rules.lam,
+    image_cost=rules.image_cost,
     least=least,
     most=most,
-    budget=_checked_budget(budget, least, most, others),
+    budget=_budget(rules, least, most, others),
     empty_boxes=empty_boxes,
     num_sets=len(rows),
   )
@@ -266,20 +296,21 @@ def _shares(target, present, kind) -> np.ndarray:
   """Returns tau of the classes that occur, float64[L]."""
   if target is None:
     return np.full(len(present), 1 / max(len(present), 1))
-  shares = np.asarray(target, np.float64)[present]
+  shares = target[present]
   return shares if kind.per_image else shares / max(shares.sum(), 1e-300)
 
 
-def _checked_budget(budget: Budget, least, most, others: int) -> Budget:
+def _budget(rules, least, most, others: int) -> Budget:
   """Returns the budget of the labelsets that take part."""
-  if not budget:
-    return budget
+  if rules.budget is None:
+    return Budget()
   fewest, largest = int(least.sum()) + others, int(most.sum()) + others
-  if budget.most < fewest or (budget.exactly and budget.most > largest):
-    raise rules.BudgetError(
-      budget.most, fewest, largest if budget.exactly else None
+  exactly = bool(rules.budget_exactly)
+  if rules.budget < fewest or (exactly and rules.budget > largest):
+    raise rules_lib.BudgetError(
+      rules.budget, fewest, largest if exactly else None
     )
-  return Budget(budget.most - others, budget.exactly)
+  return Budget(float(rules.budget - others), exactly)
 
 
 def integer_box(start, lower, upper):

@@ -14,16 +14,26 @@ Mehrotra's predictor and corrector with Gondzio's further correctors, on a
 weighted central path: products go to mu omega, not mu, with omega from the
 scales of columns and rows. Uniform weights fail where counts spread over
 decades. It ends inside the box; labelsets next to a bound are put on it.
+
+Such methods like no start at a bound, and that is where the solution of a
+neighbouring problem is. So growth and dual move inwards, as far as the central
+path is away from their bounds there: where a labelset's multiplier is r, by mu
+omega / |r|, where a class deviates by x, by mu omega / |x|, and never by much.
+The multipliers are then chosen so that all products are on the path; that
+slopes and rows do not add up is what the method mends by itself.
 """
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax import Array
 
 from aubal_jax.balancing import certificate
 from aubal_jax.balancing import ipm_system as system_lib
 from aubal_jax.balancing import objective
+from aubal_jax.balancing import projected_gradient
 from aubal_jax.balancing.ipm_system import Products
 from aubal_jax.balancing.ipm_system import State
 
@@ -33,6 +43,42 @@ _MANY_LABELS = 256
 _STEP_SHARE = 0.995
 _LOG_SHARE = 0.7
 _AT_BOUND = 1e-5  # Share of the box.
+_MOST_MOVED = 0.1  # Share of the width between two bounds.
+_CHUNK_STEPS = 12
+_MOST_STEPS = 200
+_STALLED_CHUNKS = 3
+
+
+def run(result, growth) -> None:
+  """Takes steps from growth float64[S'] until the gap is met, or stays.
+
+  Args:
+    result: the `iterations.Run`.
+    growth: float64[S'], on the devices.
+  """
+  problem = result.where.problem
+  feasible, u, _, figures = projected_gradient.certify(
+    problem, growth, 0.0, objective.SHARP, relaxation='huber'
+  )
+  if not result.record(feasible, u, figures, 0):
+    run_from(result, start(problem, growth))
+
+
+def run_from(result, state: State) -> None:
+  """Does what `run` does from an interior point."""
+  wanted, least_gap, stalled = result.wanted, np.inf, 0
+  most = result.num_steps + _MOST_STEPS
+  while result.num_steps < most and stalled < _STALLED_CHUNKS:
+    state, growth, u, num_steps, figures = run_chunk(
+      result.where.problem, state, 0.1 * wanted, _CHUNK_STEPS
+    )
+    num_steps = int(num_steps)
+    if result.record(growth, u, figures, num_steps):
+      return
+    finished = num_steps < _CHUNK_STEPS
+    wanted = min(wanted * (0.01 if finished else 1.0), result.wanted)
+    stalled = 0 if result.gap < 0.5 * least_gap else stalled + 1
+    least_gap = min(least_gap, result.gap)
 
 
 @jax.jit
@@ -47,9 +93,65 @@ def start(problem: objective.Problem, growth) -> State:
   scale = jnp.where(frame.free, objective.column_scale(problem) * width, 0.0)
   mu = jnp.maximum(0.1 * scale.sum() / frame.omega.sum(), 1e-6)
   plus, minus = _parts(problem, frame, x - problem.bend * u, mu)
+  force = jnp.where(frame.free, mu * frame.omega, 0.0)
+  return _on_bounds(problem, frame, growth, force, u, plus, minus)
+
+
+@jax.jit
+def near(problem: objective.Problem, growth, u, gap) -> State:
+  """Returns an interior point near a solution of a problem like this one.
+
+  Args:
+    problem: the problem, in float64.
+    growth: float64[S'], inside the box; of a problem with the same P and n_o.
+    u: float64[L + 1], its dual.
+    gap: what the products shall sum to, in units of f: the farther the other
+      problem is away, the more. A tenth of f where nothing grows served all.
+  """
+  frame = system_lib.frame_of(problem)
+  mu = gap / system_lib.weight_of(problem, frame)
+  force = system_lib.targets(problem, frame, mu)
+  u = objective.within_dual(problem, u)
+  width = problem.upper - problem.lower
+  growth = _inside(
+    growth,
+    objective.multipliers(problem, growth, u),
+    problem.lower,
+    problem.upper,
+    force.below,
+    width,
+  )
+  x = objective.all_rows(problem, growth)
+  low = jnp.where(frame.down, problem.low, -jnp.inf)
+  high = jnp.where(frame.up, problem.high, jnp.inf)
+  u = _inside(u, x, low, high, mu * frame.row_omega, 2.0)
+  u = jnp.where(frame.used, u, 0.0)
+  up, down = system_lib.room(problem, frame, u)
+  return _on_bounds(
+    problem, frame, growth, force.below, u, force.plus / up, force.minus / down
+  )
+
+
+def _inside(values, multipliers, low, high, force, width) -> Array:
+  """Returns values float64[K] moved off their bounds.
+
+  Args:
+    values: float64[K].
+    multipliers: float64[K], of the bound that each is at.
+    low: float64[K], or -inf.
+    high: float64[K], or inf.
+    force: float64[K], what distance times multiplier shall be.
+    width: float64[K] or a number, between two bounds.
+  """
+  away = force / jnp.maximum(jnp.abs(multipliers), 1e-300)
+  away = jnp.minimum(away, _MOST_MOVED * width)
+  return jnp.clip(values, low + away, high - away)
+
+
+def _on_bounds(problem, frame, growth, force, u, plus, minus) -> State:
+  """Returns the point with slack times multiplier = force float64[S']."""
   below = jnp.where(frame.free, growth - problem.lower, 0.0)
   above = jnp.where(frame.free, problem.upper - growth, 0.0)
-  force = jnp.where(frame.free, mu * frame.omega, 0.0)
   push = force / jnp.where(frame.free, below, 1.0)
   pull = force / jnp.where(frame.free, above, 1.0)
   return State(below, above, push, pull, u, plus, minus)

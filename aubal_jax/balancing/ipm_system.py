@@ -182,10 +182,8 @@ def factor(problem, frame, state) -> System:
   matrix = jnp.outer(scale, scale) * matrix
   ridge = jnp.where(frame.used, 1e-14, 1.0)
   factor = jax.scipy.linalg.cho_factor(matrix + jnp.diag(ridge))[0]
-  slopes = objective.all_slopes(problem, state.u)
-  slopes += problem.image_cost * problem.counts
-  around = growth - objective.mean_growth(problem, growth)
-  dual_rest = slopes + q * around - state.push + state.pull
+  dual_rest = objective.multipliers(problem, growth, state.u)
+  dual_rest = dual_rest - state.push + state.pull
   x = objective.all_rows(problem, growth)
   row_rest = x - state.plus + state.minus - problem.bend * state.u
   return System(

@@ -7,35 +7,99 @@ next.
 
 from __future__ import annotations
 
+import dataclasses
+import time
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aubal_jax.balancing import certificate
+from aubal_jax.balancing import descent
 from aubal_jax.balancing import ipm
 from aubal_jax.balancing import newton
-from aubal_jax.balancing import optimizers
+from aubal_jax.balancing import objective
 from aubal_jax.balancing import pdhg
-from aubal_jax.balancing import relax
-from aubal_jax.balancing import warm
-from aubal_jax.balancing.active import Active
-from aubal_jax.balancing.active import Placed
+from aubal_jax.balancing import projected_gradient
+from aubal_jax.balancing import rules
 from aubal_jax.balancing.instance import Instance
-from aubal_jax.balancing.record import Run
+from aubal_jax.balancing.instance import Placed
 from aubal_jax.runs import errors
 
 EXACT = ('newton', 'ipm')
 PRIMAL_DUAL = ('pdhg',)
+# Every name of an optimizer: projected gradients, primal-dual steps (piecewise
+# linear objectives only) and the exact ones.
+VARIANTS = (*projected_gradient.OPTIMIZERS, *PRIMAL_DUAL, *EXACT)
 
-_CHUNK_STEPS = 100
-_INTERIOR_CHUNK = 12
-_INTERIOR_STEPS = 200
-_POLISH_STEPS = 60
-_STALLED_CHUNKS = 5
-_STALLED_STEPS = 20
-_WIDTH_FACTOR = 0.5
-_FIRST_SIGMA = 10.0
 _NEAR = 0.1  # Gap of an interior point near a solution, of f at the start.
+
+_certify = jax.jit(certificate.certify_within)
+_certify_corner = jax.jit(certificate.certify_corner)
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+  """The keywords of `solve` that say how it is solved; see there."""
+
+  optimizer: str = 'adam'
+  relaxation: str = 'huber'
+  tol: float = 1e-5
+  max_steps: int = 20_000
+  polish: bool = True
+  devices: Sequence[jax.Device] | None = None
+  on_progress: Callable[[dict[str, Any]], None] | None = None
+
+  def check(self, penalty: str) -> None:
+    """Raises UserError unless this is a way to solve for that penalty."""
+    rules.check_choice('optimizer', self.optimizer, VARIANTS)
+    rules.check_choice('relaxation', self.relaxation, objective.RELAXATIONS)
+    rules.check_number('tol', self.tol, least=0, above=True)
+    rules.check_number('max_steps', self.max_steps, least=0)
+    if self.optimizer in PRIMAL_DUAL and penalty != 'absolute':
+      raise errors.UserError(
+        f'optimizer must not be {self.optimizer!r} for penalty {penalty!r}: '
+        "it takes sums of absolute values only; take 'adam', 'ipm' or 'newton'."
+      )
+
+
+def split(settings: dict) -> tuple[rules.Rules, Search]:
+  """Returns what keywords of `solve` say: what is solved, and how."""
+  names = {field.name for field in dataclasses.fields(rules.Rules)} & {
+    *settings
+  }
+  rest = {name: what for name, what in settings.items() if name not in names}
+  return rules.Rules(**{name: settings[name] for name in names}), Search(**rest)
+
+
+class Clock:
+  """Seconds since it was made, and of those, while it is open, of compiling."""
+
+  def __init__(self):
+    self._started = time.perf_counter()
+    self._compiling = 0.0
+
+  def __enter__(self):
+    """Begins to listen to JAX."""
+    jax.monitoring.register_event_duration_secs_listener(self._listen)
+    return self
+
+  def __exit__(self, *_):
+    """Listens no more."""
+    jax.monitoring.unregister_event_duration_listener(self._listen)
+
+  def _listen(self, event: str, seconds: float, **_) -> None:
+    if event.startswith('/jax/core/compile/'):
+      self._compiling += seconds
+
+  def read(self) -> tuple[float, float]:
+    """Returns seconds of work and seconds of tracing and compiling."""
+    passed = time.perf_counter() - self._started
+    return max(passed - self._compiling, 0.0), self._compiling
 
 
 class Start(NamedTuple):
@@ -50,107 +114,150 @@ class Start(NamedTuple):
   u: np.ndarray
 
 
+class Run:
+  """The best growth and the best bounds so far, and how they were reached.
+
+  Attributes:
+    instance: the problem.
+    where: the same on its devices; None where no labelset takes part.
+    clock: since when, and what of it was compiling.
+    growth: float64[S], the best one.
+    u: float64[L + 1], the dual of the best bound.
+    value: f there.
+    cost: price of the added images there.
+    lower_bound: on f.
+    lower_bound_priced: on f + cost.
+    num_steps: taken so far, of whatever kind.
+    polished: whether Newton steps followed first-order ones.
+    trace: equally long lists, see `Solution.trace`.
+  """
+
+  def __init__(self, instance: Instance, search: Search, clock: Clock):
+    self.instance = instance
+    self.where = None
+    self.tol = search.tol
+    self.on_progress = search.on_progress
+    self.clock = clock
+    self.growth = np.ones(len(instance))
+    self.u = np.zeros(len(instance.weights) + 1)
+    self.value = self.cost = 0.0
+    self.lower_bound = self.lower_bound_priced = -np.inf
+    self.num_steps = 0
+    self.polished = False
+    names = ('step', 'seconds', 'value', 'cost', 'lower_bound', 'gap')
+    self.trace = {name: [] for name in names}
+
+  @property
+  def gap(self) -> float:
+    """The certified relative gap of f + cost."""
+    distance = self.value + self.cost - self.lower_bound_priced
+    return max(distance, 0.0) / self.instance.unit(self.value)
+
+  @property
+  def wanted(self) -> float:
+    """The gap to stop at, in units of f."""
+    return self.tol * self.instance.unit(self.value)
+
+  def record(self, growth, u, figures, num_steps: int) -> bool:
+    """Keeps what is better than before; returns whether the gap is met.
+
+    Args:
+      growth: float64[S'], on the devices.
+      u: float64[L + 1].
+      figures: of `certificate.certify`.
+      num_steps: taken since the last call.
+    """
+    figures = {name: float(figure) for name, figure in figures.items()}
+    priced = figures['value'] + figures['cost']
+    self.num_steps += num_steps
+    if not self.trace['step'] or priced < self.value + self.cost:
+      self.growth = self.where.take(growth)
+      self.value, self.cost = figures['value'], figures['cost']
+    self._check(priced, figures['lower_bound_priced'])
+    if figures['lower_bound_priced'] > self.lower_bound_priced:
+      self.u = np.asarray(u)
+    for name in ('lower_bound', 'lower_bound_priced'):
+      setattr(self, name, max(getattr(self, name), figures[name]))
+    entry = {
+      'step': self.num_steps,
+      'seconds': self.clock.read()[0],
+      'value': figures['value'],
+      'cost': figures['cost'],
+      'lower_bound': self.lower_bound_priced,
+      'gap': self.gap,
+    }
+    for name, figure in entry.items():
+      self.trace[name].append(figure)
+    if self.on_progress:
+      self.on_progress(entry)
+    return self.gap <= self.tol
+
+  def _check(self, priced, bound):
+    if np.isnan(priced) or np.isnan(bound):
+      raise FloatingPointError(
+        f'The objective or its bound is no number after {self.num_steps} steps.'
+      )
+    if bound > priced + 1e-9 * max(1.0, abs(priced)):
+      raise FloatingPointError(
+        f'The bound {bound} is above the objective {priced}: the problem is '
+        'beyond what float64 can certify.'
+      )
+
+
 def run(
   instance: Instance,
+  search: Search,
   *,
-  optimizer: str,
-  relaxation: str,
-  tol: float,
-  max_steps: int,
-  polish: bool = True,
   start: Start | None = None,
   where: Placed | None = None,
-  devices=None,
-  on_progress=None,
 ) -> Run:
   """Runs the variant, then polishes what it left, until the gap is met.
 
+  Nothing is polished when first-order steps run out, or where Newton's tables
+  would be too large.
+
   Args:
     instance: the problem.
-    optimizer: a name of `OPTIMIZERS`, of `PRIMAL_DUAL` or of `EXACT`.
-    relaxation: a name of `RELAXATIONS`.
-    tol: relative certified gap to stop at.
-    max_steps: first-order steps at most; when they run out, or where Newton's
-      tables would be too large, nothing is polished.
-    polish: whether Newton steps may finish what first-order steps began.
+    search: how it is solved; checked.
     start: where to begin; None: growth of 1. From there steps of the interior
       point come first, whatever the optimizer, where the tables of pairs are
       affordable and wanted; of 'newton' its own.
     where: the instance on its devices, such as `Run.where` of one that differs
       in lam or budget only, with these changed; None: made here.
-    devices: to split the labelsets over; None is one.
-    on_progress: is given each new entry of the trace.
 
   Raises:
     FloatingPointError: the objective is not a number, or below its bound.
     UserError: the problem is too large for an exact variant.
   """
-  result = Run(instance, tol, on_progress)
-  if not len(instance):
-    result.lower_bound = result.lower_bound_priced = 0.0
-    return result
-  needs_pairs = _needs_pairs(instance, optimizer, polish)
-  if where is None:
-    where = Placed(*instance.problem(with_pairs=needs_pairs, devices=devices))
-  result.where = where
-  growth, u = _first(instance, where, start)
-  if start is not None:
-    _go_on(result, growth, u, optimizer, needs_pairs)
-    if result.gap <= tol or optimizer == 'newton':
+  with Clock() as clock:
+    result = Run(instance, search, clock)
+    if not len(instance):
+      result.lower_bound = result.lower_bound_priced = 0.0
       return result
-  if optimizer == 'ipm':
-    _interior(result, growth)
-    return result
-  if optimizer == 'newton':
-    _polish(result, growth, u)
-    return result
-  if optimizer in PRIMAL_DUAL:
-    growth, u = _alternate(result, growth, u, max_steps)
-  else:
-    growth, u = _descend(
-      result, growth, u, optimizer, relaxation, max_steps, devices
-    )
-  short = result.gap > tol and result.num_steps < max_steps
-  if short and needs_pairs:
-    result.polished = True
-    _polish(result, growth, u)
+    needs_pairs = _needs_pairs(instance, search)
+    if where is None:
+      where = instance.problem(with_pairs=needs_pairs, devices=search.devices)
+    result.where = where
+    growth, u = _first(instance, where, start)
+    if start is not None:
+      _go_on(result, growth, u, search.optimizer, needs_pairs)
+    if start is None or (
+      result.gap > search.tol and search.optimizer != 'newton'
+    ):
+      _take_steps(result, growth, u, search, needs_pairs)
   return result
 
 
-def _needs_pairs(instance, optimizer, polish) -> bool:
+def _needs_pairs(instance, search) -> bool:
   """Whether pairs of labels will be asked for, and are affordable."""
   affordable = newton.fits(instance.patterns.indptr, len(instance.weights))
-  if optimizer in EXACT and not affordable:
+  if search.optimizer in EXACT and not affordable:
     raise errors.UserError(
-      f'optimizer must not be {optimizer} for so many labels (in all, or '
-      'together in a labelset): its tables of label pairs are too large; take '
-      "'adam'."
+      f'optimizer must not be {search.optimizer} for so many labels (in all, '
+      'or together in a labelset): its tables of label pairs are too large; '
+      "take 'adam'."
     )
-  return affordable and (polish or optimizer in EXACT)
-
-
-def _go_on(result, growth, u, optimizer, needs_pairs) -> None:
-  """Goes on from the solution of a problem like this one."""
-  instance, problem = result.instance, result.where.problem
-  if _has_room(instance):
-    certified = warm.certify(problem, growth, u)
-  else:
-    certified = warm.certify_corner(problem)
-  if result.record(*certified, 0):
-    return
-  if optimizer == 'newton':
-    _polish(result, growth, u)
-  elif needs_pairs:
-    result.polished = optimizer not in EXACT
-    gap = _NEAR * instance.unit(instance.value(instance.start))
-    _step_inside(result, warm.near(problem, growth, u, gap))
-
-
-def _has_room(instance) -> bool:
-  """Whether the budget leaves more than one corner of the box."""
-  budget = instance.budget
-  above = not budget or instance.least.sum() < budget.most
-  return above and not (budget.exactly and budget.most >= instance.most.sum())
+  return affordable and (search.polish or search.optimizer in EXACT)
 
 
 def _first(instance, where, start):
@@ -160,118 +267,47 @@ def _first(instance, where, start):
   counts = np.clip(instance.start, instance.least, instance.most)
   x = instance.deviations(counts)
   growth = where.put(counts / instance.start)
-  problem = where.problem
-  u = optimizers.relaxed_slopes(problem, jnp.asarray(x), 1e-9, 'huber')
+  u = objective.slope_of_level(where.problem, jnp.asarray(x), objective.SHARP)
   return growth, jnp.append(u, 0.0)
 
 
-def _descend(result, growth, u, name, relaxation, max_steps, devices):
-  """Runs first-order chunks while the relaxation narrows.
-
-  The last width is the one whose minimiser has a certified gap of tol.
-
-  Returns:
-    The growth and the dual to go on from, on the devices.
-  """
-  where = result.where
-  gap = relax.RELAXATIONS[relaxation].gap * len(result.instance.weights)
-  active = Active(result.instance, where, name, devices)
-  state = optimizers.init(name, growth)
-  width, rate, num_steps = _first_width(result.instance, where, growth), 1.0, 0
-  price, stalled, least_gap = u[-1], 0, np.inf
-  while True:
-    if num_steps:
-      state = optimizers.run_chunk(
-        active.part.problem, state, price, width, rate, num_steps,
-        name=name, relaxation=relaxation,
-      )  # fmt: skip
-      growth = active.whole(state.growth, growth)
-    feasible, u, hold, figures = optimizers.certify(
-      where.problem, growth, price, width, relaxation=relaxation
-    )
-    price = u[-1]
-    met = result.record(feasible, u, figures, num_steps)
-    last = result.wanted / gap
-    if result.gap < 0.9 * least_gap:
-      stalled, least_gap = 0, result.gap
-    narrowest = bool(num_steps) and width <= 1.01 * last
-    stalled += narrowest or result.instance.penalty != 'absolute'
-    if met or (narrowest and stalled > _STALLED_CHUNKS):
-      break
-    if num_steps:
-      width = max(width * _WIDTH_FACTOR, last)
-      rate *= optimizers.OPTIMIZERS[name].decay
-    num_steps = min(_CHUNK_STEPS, max_steps - result.num_steps)
-    if num_steps <= 0:
-      break
-    state = active.follow(state, growth, hold)
-  return where.put(result.growth), jnp.asarray(result.u)
+def _go_on(result, growth, u, optimizer, needs_pairs) -> None:
+  """Goes on from the solution of a problem like this one."""
+  instance, problem = result.instance, result.where.problem
+  if _has_room(instance):
+    certified = _certify(problem, growth, u)
+  else:
+    certified = _certify_corner(problem)
+  if result.record(*certified, 0):
+    return
+  if optimizer == 'newton':
+    newton.run(result, growth, u)
+  elif needs_pairs:
+    result.polished = optimizer not in EXACT
+    gap = _NEAR * instance.unit(instance.value(instance.start))
+    ipm.run_from(result, ipm.near(problem, growth, u, gap))
 
 
-def _first_width(instance, where, growth) -> float:
-  """Returns the mean deviation: relaxing starts from a nearly linear f."""
-  if instance.penalty != 'absolute':
-    return 1e-3
-  x = instance.deviations(instance.start * where.take(growth))
-  return max(float(np.abs(x).mean()), 1e-6)
+def _has_room(instance) -> bool:
+  """Whether the budget leaves more than one corner of the box."""
+  budget = instance.budget
+  above = not budget or instance.least.sum() < budget.most
+  return above and not (budget.exactly and budget.most >= instance.most.sum())
 
 
-def _alternate(result, growth, u, max_steps):
-  """Runs primal-dual chunks; returns growth and dual to go on from."""
-  where = result.where
-  state = pdhg.init(where.problem, growth, u)
-  num_steps = 0
-  while True:
-    state, growth, u, figures = pdhg.run_chunk(where.problem, state, num_steps)
-    if result.record(growth, u, figures, num_steps):
-      break
-    num_steps = min(_CHUNK_STEPS, max_steps - result.num_steps)
-    if num_steps <= 0:
-      break
-  return growth, u
-
-
-def _interior(result, growth) -> None:
-  """Takes interior-point steps until the gap is met, or no longer falls."""
-  problem = result.where.problem
-  feasible, u, _, figures = optimizers.certify(
-    problem, growth, 0.0, 1e-9, relaxation='huber'
-  )
-  if not result.record(feasible, u, figures, 0):
-    _step_inside(result, ipm.start(problem, growth))
-
-
-def _step_inside(result, state) -> None:
-  """Takes interior-point steps from `state`, as `_interior` does."""
-  wanted, least_gap, stalled = result.wanted, np.inf, 0
-  most = result.num_steps + _INTERIOR_STEPS
-  while result.num_steps < most and stalled < 3:
-    state, growth, u, num_steps, figures = ipm.run_chunk(
-      result.where.problem, state, 0.1 * wanted, _INTERIOR_CHUNK
-    )
-    num_steps = int(num_steps)
-    if result.record(growth, u, figures, num_steps):
-      return
-    finished = num_steps < _INTERIOR_CHUNK
-    wanted = min(wanted * (0.01 if finished else 1.0), result.wanted)
-    stalled = 0 if result.gap < 0.5 * least_gap else stalled + 1
-    least_gap = min(least_gap, result.gap)
-
-
-def _polish(result, growth, u) -> None:
-  """Takes proximal Newton steps until the gap is met, or no longer falls."""
-  sigma, least_gap, stalled = _FIRST_SIGMA, np.inf, 0
-  for _ in range(_POLISH_STEPS):
-    trial, u, solved, num_steps, figures = newton.step(
-      result.where.problem, growth, u, sigma, result.wanted or 1e-300
-    )
-    if result.record(trial, u, figures, int(num_steps)):
-      return
-    if solved:
-      growth, sigma = trial, sigma * 5
-    else:
-      sigma /= 4
-    stalled = 0 if result.gap < 0.9 * least_gap else stalled + 1
-    least_gap = min(least_gap, result.gap)
-    if stalled > _STALLED_STEPS:
-      return
+def _take_steps(result, growth, u, search, needs_pairs) -> None:
+  """Takes the variant's steps, and Newton's where they leave a gap."""
+  if search.optimizer == 'ipm':
+    ipm.run(result, growth)
+    return
+  if search.optimizer == 'newton':
+    newton.run(result, growth, u)
+    return
+  if search.optimizer in PRIMAL_DUAL:
+    growth, u = pdhg.run(result, growth, u, search.max_steps)
+  else:
+    growth, u = descent.run(result, growth, u, search)
+  short = result.gap > search.tol and result.num_steps < search.max_steps
+  if short and needs_pairs:
+    result.polished = True
+    newton.run(result, growth, u)

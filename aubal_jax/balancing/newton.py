@@ -31,6 +31,9 @@ from aubal_jax.balancing import objective
 
 _NEWTON_STEPS = 30
 _HALVINGS = 30
+_PROXIMAL_STEPS = 60
+_FIRST_SIGMA = 10.0
+_STALLED_STEPS = 20
 
 # More would take more memory than the rest of the problem by far.
 MOST_PAIRS = 50_000_000
@@ -42,6 +45,31 @@ def fits(indptr, num_labels: int) -> bool:
   lengths = np.diff(np.asarray(indptr, np.int64))
   num_pairs = (lengths * (lengths - 1) // 2).sum()
   return num_labels <= MOST_LABELS and num_pairs <= MOST_PAIRS
+
+
+def run(result, growth, u) -> None:
+  """Takes proximal steps until the gap is met, or no longer falls.
+
+  Args:
+    result: the `iterations.Run`.
+    growth: float64[S'], where to start from, on the devices.
+    u: float64[L + 1], the dual to start from.
+  """
+  sigma, least_gap, stalled = _FIRST_SIGMA, np.inf, 0
+  for _ in range(_PROXIMAL_STEPS):
+    trial, u, solved, num_steps, figures = step(
+      result.where.problem, growth, u, sigma, result.wanted or 1e-300
+    )
+    if result.record(trial, u, figures, int(num_steps)):
+      return
+    if solved:
+      growth, sigma = trial, sigma * 5
+    else:
+      sigma /= 4
+    stalled = 0 if result.gap < 0.9 * least_gap else stalled + 1
+    least_gap = min(least_gap, result.gap)
+    if stalled > _STALLED_STEPS:
+      return
 
 
 class _Point(NamedTuple):
@@ -162,5 +190,5 @@ def step(problem: objective.Problem, growth, u, sigma, tol):
   start = (u, _dual(problem, u, pull, center, guess), 0, False)
   u, point, count, _ = jax.lax.while_loop(unsolved, newton, start)
   solved = _misfit(problem, u, point) <= wanted(point)
-  growth = certificate.within_budget(problem, point.growth)
-  return growth, u, solved, count, certificate.certify(problem, growth, u)
+  growth, u, figures = certificate.certify_within(problem, point.growth, u)
+  return growth, u, solved, count, figures

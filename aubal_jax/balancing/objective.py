@@ -24,6 +24,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import types
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -33,28 +34,46 @@ from jax import Array
 from aubal_jax.balancing.incidence import Incidence
 
 
-class Objective(NamedTuple):
-  """What is evened out.
+class Relaxation(NamedTuple):
+  """A smooth |x|, exact as its width mu goes to 0.
+
+  It lies between |x| - bound mu and |x|, and its slope lies in [-1, 1], so the
+  slope is a feasible point of the dual from any growth.
 
   Attributes:
-    penalty: phi: 'absolute' sum |x|, 'square' sum x^2 / mean z_o, or 'log'
-      -mean z_o sum L tau log x.
-    rarity: whether w_i = mean z_o / z_o,i; else w = 1.
-    per_image: tau are shares of the images, not of the positives.
+    value: (x, mu) -> smoothed |x|.
+    slope: (x, mu) -> its derivative in x.
+    gap: at a minimiser of the relaxed objective the certified gap is at most
+      `gap` L mu: the maximum over x of |x| (1 - |slope|) at mu = 1.
   """
 
-  penalty: str = 'absolute'
-  rarity: bool = False
-  per_image: bool = False
+  value: Callable[[Array, Array], Array]
+  slope: Callable[[Array, Array], Array]
+  gap: float
 
 
-OBJECTIVES = types.MappingProxyType(
+def _huber(x, mu):
+  return jnp.where(jnp.abs(x) < mu, x**2 / (2 * mu), jnp.abs(x) - mu / 2)
+
+
+def _pseudo_huber(x, mu):
+  return jnp.sqrt(x**2 + mu**2) - mu
+
+
+def _log_cosh(x, mu):
+  scaled = jnp.abs(x) / mu
+  return mu * (scaled + jnp.log1p(jnp.exp(-2 * scaled)) - jnp.log(2.0))
+
+
+SHARP = 1e-9  # A width at which slopes are those of |x|.
+
+RELAXATIONS = types.MappingProxyType(
   {
-    'l1': Objective(),  # The paper's.
-    'relative': Objective(rarity=True),
-    'l2': Objective('square'),
-    'prevalence': Objective(per_image=True),
-    'log': Objective('log'),
+    'huber': Relaxation(_huber, lambda x, mu: jnp.clip(x / mu, -1, 1), 0.25),
+    'pseudo_huber': Relaxation(
+      _pseudo_huber, lambda x, mu: x / jnp.sqrt(x**2 + mu**2), 0.3003
+    ),
+    'logcosh': Relaxation(_log_cosh, lambda x, mu: jnp.tanh(x / mu), 0.2785),
   }
 )
 
@@ -90,7 +109,7 @@ class Problem:
     upper: float64[S'], largest growth; 0 at an empty place.
     num_sets: float64, S, with labelsets that are left out of the places.
     rest: float64, sum of the growth of those left out.
-    penalty: phi, as in `Objective`.
+    penalty: phi, as in `rules.Objective`.
   """
 
   incidence: Incidence
@@ -159,6 +178,13 @@ def all_slopes(problem: Problem, u: Array) -> Array:
   return problem.counts * (sums - problem.mass * shared + u[-1])
 
 
+def multipliers(problem: Problem, growth: Array, u: Array) -> Array:
+  """Returns A^T u + cost + d lam Var(g), float[S']: > 0 at a lower bound."""
+  slopes = all_slopes(problem, u)
+  around = growth - mean_growth(problem, growth)
+  return slopes + problem.image_cost * problem.counts + problem.q * around
+
+
 def mean_growth(problem: Problem, growth: Array) -> Array:
   """Returns the mean of growth over all S labelsets."""
   return (growth.sum() + problem.rest) / problem.num_sets
@@ -177,6 +203,24 @@ def level(problem: Problem, x: Array) -> Array:
   if problem.penalty == 'square':
     return (x**2 / problem.scale).sum()
   return -(problem.scale * jnp.log(jnp.maximum(x, 0.0))).sum()
+
+
+def slope_of_level(
+  problem: Problem, x: Array, width, relaxation: str = 'huber'
+) -> Array:
+  """Returns phi'(x), u float[L], of the relaxed phi.
+
+  Args:
+    problem: the problem.
+    x: float[L], deviations.
+    width: mu, below which |x| is rounded off and log x is straight.
+    relaxation: a name of `RELAXATIONS`.
+  """
+  if problem.penalty == 'square':
+    return 2 * x / problem.scale
+  if problem.penalty == 'log':
+    return -problem.scale / jnp.maximum(x, width)
+  return RELAXATIONS[relaxation].slope(x, width)
 
 
 def conjugate(problem: Problem, u: Array) -> Array:

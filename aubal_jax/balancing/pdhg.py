@@ -22,6 +22,8 @@ from jax import Array
 from aubal_jax.balancing import certificate
 from aubal_jax.balancing import objective
 
+_CHUNK_STEPS = 100
+
 
 class State(NamedTuple):
   """Where the method stands.
@@ -39,6 +41,29 @@ class State(NamedTuple):
   anchor: Array
   anchor_u: Array
   omega: Array
+
+
+def run(result, growth, u, max_steps: int):
+  """Takes steps until the gap is met, or they run out.
+
+  Args:
+    result: the `iterations.Run`.
+    growth: float64[S'], where to start from, on the devices.
+    u: float64[L + 1], the dual to start from.
+    max_steps: at most.
+
+  Returns:
+    growth and u to go on from.
+  """
+  problem = result.where.problem
+  state = init(problem, growth, u)
+  num_steps = 0
+  while True:
+    state, growth, u, figures = run_chunk(problem, state, num_steps)
+    met = result.record(growth, u, figures, num_steps)
+    num_steps = min(_CHUNK_STEPS, max_steps - result.num_steps)
+    if met or num_steps <= 0:
+      return growth, u
 
 
 def init(problem: objective.Problem, growth, u) -> State:
@@ -93,8 +118,8 @@ def run_chunk(problem: objective.Problem, state: State, num_steps):
   none = num_steps == 0
   mean_growth = jnp.where(none, growth, sum_growth / count)
   mean_u = jnp.where(none, u, sum_u / count)
-  last = _certified(problem, growth, u)
-  mean = _certified(problem, mean_growth, mean_u)
+  last = certificate.certify_within(problem, growth, u)
+  mean = certificate.certify_within(problem, mean_growth, mean_u)
   better = _gap(mean[2]) < _gap(last[2])
 
   def pick(a, b):
@@ -103,11 +128,6 @@ def run_chunk(problem: objective.Problem, state: State, num_steps):
   growth, u = pick((mean_growth, mean_u), (growth, u))
   state = State(growth, u, growth, u, _balance(problem, state, growth, u))
   return state, *pick(mean, last)
-
-
-def _certified(problem, growth, u):
-  growth = certificate.within_budget(problem, growth)
-  return growth, u, certificate.certify(problem, growth, u)
 
 
 def _gap(figures) -> Array:

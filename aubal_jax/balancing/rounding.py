@@ -21,13 +21,15 @@ best.
 
 from __future__ import annotations
 
-import numpy as np
+import dataclasses
 
-from aubal_jax.balancing import moves as moves_lib
+import numpy as np
+from scipy import sparse
+
 from aubal_jax.balancing.instance import Instance
-from aubal_jax.balancing.moves import SIGNS
-from aubal_jax.balancing.moves import Point
 from aubal_jax.runs import errors
+
+SIGNS = np.array([1.0, -1.0])  # A move of an image more, or of one less.
 
 _BLOCK = 64  # Labelsets rounded against the same error, at most,
 _ONE_BY_ONE = 2000  # but the last ones one after the other.
@@ -62,9 +64,12 @@ def round_counts(instance: Instance, growth) -> np.ndarray:
     raise errors.UserError('growth must be finite; it holds NaN or infinity.')
   if not len(instance):
     return np.zeros(0, np.int64)
-  moves = moves_lib.all_moves(instance)
+  moves = all_moves(instance)
   wanted = np.clip(growth * instance.start, instance.least, instance.most)
-  scaled = _scaled_to_budget(instance, wanted)
+  # Whatever the growth, only what rounding gets wrong is left to be repaired.
+  scaled = wanted
+  if abs(_beyond(instance, wanted.sum())) >= 1:
+    scaled = instance.within_budget(wanted)
   fed_back = _feed_back_errors(instance, scaled)
   nearest = _repair_in_order(instance, np.rint(wanted))
   starts = [
@@ -86,18 +91,6 @@ def _beyond(instance, images):
   return beyond if instance.budget.exactly else np.maximum(beyond, 0.0)
 
 
-def _scaled_to_budget(instance, wanted) -> np.ndarray:
-  """Returns counts float64[S] on the way to a bound, where the budget is met.
-
-  Whatever the growth, only what rounding gets wrong is left to be repaired.
-  """
-  beyond = _beyond(instance, wanted.sum())
-  if abs(beyond) < 1:
-    return wanted
-  room = (instance.least if beyond > 0 else instance.most) - wanted
-  return wanted - room * (beyond / room.sum())
-
-
 def _repair_in_order(instance, counts) -> np.ndarray:
   """Changes whole counts, the first ones first, until the budget is met."""
   beyond = _beyond(instance, counts.sum())
@@ -113,7 +106,7 @@ def _repair(moves, point) -> Point:
     # A part at a time: the others are priced with these in place.
     most = min(abs(beyond) / 2, np.isfinite(prices).sum() / 8)
     counts = point.counts.copy()
-    counts[moves_lib.smallest(prices, int(np.ceil(most)))] -= np.sign(beyond)
+    counts[smallest(prices, int(np.ceil(most)))] -= np.sign(beyond)
     point = Point(point.instance, counts)
   return point
 
@@ -189,9 +182,7 @@ def _search(moves, point, goal) -> Point:
   instance = point.instance
   for _ in range(_ROUNDS):
     level = point.priced()
-    places = [
-      moves_lib.smallest(price, _CANDIDATES) for price in moves.prices(point)
-    ]
+    places = [smallest(price, _CANDIDATES) for price in moves.prices(point)]
     candidates = moves.take(np.unique(np.concatenate(places)))
     found = Point(instance, point.counts.copy())
     tiny = 1e-10 * max(1.0, abs(level))
@@ -221,13 +212,11 @@ def _make_chain(moves, point, tiny, terms, longest) -> bool:
   beam = min(max(terms // max(steps.size, 1), 1), _BEAM)
   growth = signs / instance.start[rows] / len(instance)
   chains, x = np.zeros((1, 0), int), point.x[None]
-  spent = -moves_lib.terms_of(instance, x).sum(axis=1)
+  spent = -terms_of(instance, x).sum(axis=1)
   for _ in range(longest):
     in_common = np.outer(growth[chains].sum(axis=1), growth)
     spent = spent[:, None] + rest - 2 * instance.lam * in_common
-    change = spent + moves_lib.terms_of(instance, x[:, None] + steps).sum(
-      axis=2
-    )
+    change = spent + terms_of(instance, x[:, None] + steps).sum(axis=2)
     images = np.add.outer(signs[chains].sum(axis=1), signs)
     beyond = np.abs(_beyond(instance, point.images + images))
     used = (rows[chains][..., None] == rows).any(axis=1)
@@ -252,7 +241,7 @@ def _cheapest(moves, point, terms) -> tuple:
   instance, prices = point.instance, moves.prices(point)
   number = int(np.sqrt(terms / len(point.x)) / 2)
   number = min(max(number, 4), 128)
-  places = [moves_lib.smallest(price, number) for price in prices]
+  places = [smallest(price, number) for price in prices]
   kinds = np.repeat([0, 1], [len(of_sign) for of_sign in places])
   places = np.concatenate(places)
   in_box = np.isfinite(prices[kinds, places])
@@ -260,20 +249,116 @@ def _cheapest(moves, point, terms) -> tuple:
   rows, signs = moves.rows[places], SIGNS[kinds]
   steps = instance.weights * instance.patterns[rows].toarray()
   steps = signs[:, None] * (steps - moves.drift[moves.group[places]])
-  after = moves_lib.terms_of(instance, point.x + steps).sum(axis=1)
-  rest = prices[kinds, places] - (
-    after - moves_lib.terms_of(instance, point.x).sum()
-  )
+  after = terms_of(instance, point.x + steps).sum(axis=1)
+  rest = prices[kinds, places] - (after - terms_of(instance, point.x).sum())
   return rows, signs, steps, rest
 
 
 def _longer(chains, change, number) -> tuple:
   """Returns the best chains of one move more: which, by which move, and all."""
   length = chains.shape[1] + 1  # A chain is found once for each order.
-  places = moves_lib.smallest(change.ravel(), number * length)
+  places = smallest(change.ravel(), number * length)
   places = places[np.isfinite(change.ravel()[places])]
   first, last = np.unravel_index(places, change.shape)
   longer = np.sort(np.column_stack([chains[first], last]), axis=1)
   _, once = np.unique(longer, axis=0, return_index=True)
   once = np.sort(once)[:number]
   return first[once], last[once], longer[once]
+
+
+class Point:
+  """Whole counts float64[S], with x, the sum of n and that of n / n_o."""
+
+  def __init__(self, instance, counts):
+    self.instance, self.counts = instance, counts
+    self.x = instance.deviations(counts)
+    self.images = counts.sum()
+    self.growth = (counts / instance.start).sum()
+
+  def priced(self) -> float:
+    """Returns f + cost."""
+    spread = self.instance.lam * np.var(self.counts / self.instance.start)
+    cost = self.instance.cost(self.counts)
+    return float(terms_of(self.instance, self.x).sum() + spread + cost)
+
+  def make(self, rows, signs, step):
+    """Changes the counts of distinct labelsets, and x by `step`, in place."""
+    self.counts[rows] += signs
+    self.x += step
+    self.images += signs.sum()
+    self.growth += (signs / self.instance.start[rows]).sum()
+
+
+def terms_of(instance, x) -> np.ndarray:
+  """Returns phi_i(x_i) of x float64[..., L]; finite for 'log' at 0 as well."""
+  if instance.penalty == 'absolute':
+    return np.abs(x)
+  if instance.penalty == 'square':
+    return x**2 / instance.scale
+  return -instance.scale * np.log(np.maximum(x, 1e-300))
+
+
+@dataclasses.dataclass(frozen=True)
+class Moves:
+  """The moves of some labelsets by +1 and by -1.
+
+  Attributes:
+    rows: int[R], the labelsets.
+    group: int[R], the place of their mass among all K masses.
+    drift: float64[K, L], w tau m: what a move takes from every class.
+    wide: CSR ones [R, K L]: P, with columns of its own for each mass.
+  """
+
+  rows: np.ndarray
+  group: np.ndarray
+  drift: np.ndarray
+  wide: sparse.csr_array
+
+  def take(self, places) -> Moves:
+    """Returns the moves of the labelsets rows[places]."""
+    group, wide = self.group[places], self.wide[places]
+    return Moves(self.rows[places], group, self.drift, wide)
+
+  def prices(self, point) -> np.ndarray:
+    """Returns float64[2, R], the change of f + cost; inf out of the box."""
+    instance, x = point.instance, point.x
+    counts, start = point.counts[self.rows], instance.start[self.rows]
+    away = counts / start - point.growth / len(instance)
+    shrink = 1 - 1 / len(instance)
+    now = terms_of(instance, x).sum()
+    prices = np.empty((2, len(self.rows)))
+    for price, sign in zip(prices, SIGNS, strict=True):
+      drifted = terms_of(instance, x - sign * self.drift)
+      own = terms_of(instance, x - sign * (self.drift - instance.weights))
+      price[:] = self.wide @ (own - drifted).ravel()
+      price += (drifted.sum(axis=1) - now)[self.group]
+      spread = (2 * sign * away + shrink / start) / start
+      price += instance.lam / len(instance) * spread
+      price += sign * instance.image_cost
+    prices[0, counts >= instance.most[self.rows]] = np.inf
+    prices[1, counts <= instance.least[self.rows]] = np.inf
+    return prices
+
+
+def all_moves(instance) -> Moves:
+  """Returns the moves of all labelsets of an `Instance`."""
+  masses, group = np.unique(instance.mass, return_inverse=True)
+  patterns, num_labels = instance.patterns, len(instance.weights)
+  first = (group * num_labels).astype(patterns.indices.dtype)
+  columns = patterns.indices + np.repeat(first, instance.sizes)
+  wide = (patterns.data, columns, patterns.indptr)
+  shape = len(instance), len(masses) * num_labels
+  return Moves(
+    rows=np.arange(len(instance)),
+    group=group,
+    drift=masses[:, None] * (instance.weights * instance.target),
+    wide=sparse.csr_array(wide, shape=shape),
+  )
+
+
+def smallest(values, number) -> np.ndarray:
+  """Returns the places of the smallest values, the first of equal ones."""
+  places = np.arange(len(values))
+  if number < len(values):
+    places = places[values <= np.partition(values, number)[number]]
+  return places[np.argsort(values[places], kind='stable')[:number]]

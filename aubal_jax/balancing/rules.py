@@ -1,13 +1,43 @@
-"""Checks of the arguments of `solve`: each error names the rule."""
+"""What is to be solved: the objective, its bounds and its budget, checked."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import numbers
+import types
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from aubal_jax.runs import errors
+
+
+class Objective(NamedTuple):
+  """What is evened out.
+
+  Attributes:
+    penalty: phi: 'absolute' sum |x|, 'square' sum x^2 / mean z_o, or 'log'
+      -mean z_o sum L tau log x.
+    rarity: whether w_i = mean z_o / z_o,i; else w = 1.
+    per_image: tau are shares of the images, not of the positives.
+  """
+
+  penalty: str = 'absolute'
+  rarity: bool = False
+  per_image: bool = False
+
+
+OBJECTIVES = types.MappingProxyType(
+  {
+    'l1': Objective(),  # The paper's.
+    'relative': Objective(rarity=True),
+    'l2': Objective('square'),
+    'prevalence': Objective(per_image=True),
+    'log': Objective('log'),
+  }
+)
 
 
 class BudgetError(errors.UserError):
@@ -28,10 +58,82 @@ class BudgetError(errors.UserError):
     self.budget, self.fewest, self.largest = budget, fewest, largest
 
 
+@dataclasses.dataclass(frozen=True)
+class Rules:
+  """The keywords of `solve` that say what is solved; see there.
+
+  The paper's: lam 70, for the 322,551 images of its training set.
+  """
+
+  lam: float = 70.0
+  lam_images: float | None = 322_551
+  lower: npt.ArrayLike = 1.0
+  upper: npt.ArrayLike = 10.0
+  objective: str = 'l1'
+  target: npt.ArrayLike | None = None
+  image_cost: float = 1e-4
+  budget: int | None = None
+  budget_growth: float | None = None
+  budget_exactly: bool = False
+
+  def settled(self, num_images: int, num_sets: int, num_labels: int) -> Rules:
+    """Returns the same rules, checked, for so many images, labelsets, labels.
+
+    Of them lam is raw, lower and upper are float64[S], target is float64[L] or
+    None, and the budget is a number of whole images or None.
+
+    Raises:
+      UserError: a rule cannot be kept, whatever the table; the message names
+        argument, rule and value.
+    """
+    lower, upper = _bounds(self.lower, self.upper, num_sets)
+    check_number('lam', self.lam, least=0)
+    check_number('image_cost', self.image_cost, least=0)
+    check_choice('objective', self.objective, OBJECTIVES)
+    lam = self.lam
+    if self.lam_images is not None:
+      check_number('lam_images', self.lam_images, least=0, above=True)
+      lam = lam * num_images / self.lam_images
+    return Rules(
+      lam=float(lam),
+      lam_images=None,
+      lower=lower,
+      upper=upper,
+      objective=self.objective,
+      budget=self._budget(num_images),
+      budget_exactly=self.budget_exactly,
+      target=_target(self.target, num_labels),
+      image_cost=float(self.image_cost),
+    )
+
+  def _budget(self, num_images: int) -> int | None:
+    """Returns the budget in whole images, or None; raises UserError."""
+    if not isinstance(self.budget_exactly, bool | np.bool_):
+      raise errors.UserError(
+        f'budget_exactly must be True or False, not {self.budget_exactly!r}.'
+      )
+    if self.budget is not None and self.budget_growth is not None:
+      raise errors.UserError(
+        f'budget and budget_growth must not both be given; they are '
+        f'{self.budget} and {self.budget_growth}.'
+      )
+    if self.budget_growth is not None:
+      check_number('budget_growth', self.budget_growth, least=0, above=True)
+      return round(self.budget_growth * num_images)
+    if self.budget is None:
+      if self.budget_exactly:
+        raise errors.UserError(
+          'budget_exactly needs a budget: give budget (images) or '
+          'budget_growth.'
+        )
+      return None
+    check_whole('budget', self.budget, least=0, kind='whole images')
+    return int(self.budget)
+
+
 def check_number(name, number, *, least, above=False) -> None:
   """Raises UserError unless `number` is finite and at least `least`."""
-  real = isinstance(number, (numbers.Real, np.number))
-  if not real or not _is_finite(number) or number < least:
+  if not _is_finite(number) or number < least:
     raise errors.UserError(
       f'{name} must be a finite number, at least {least}; it is {number}.'
     )
@@ -41,9 +143,18 @@ def check_number(name, number, *, least, above=False) -> None:
 
 def _is_finite(number) -> bool:
   try:
-    return math.isfinite(number)
+    return isinstance(number, numbers.Real | np.number) and math.isfinite(
+      number
+    )
   except OverflowError:  # A whole number that no float can hold.
     return False
+
+
+def check_whole(name, number, *, least, kind: str = 'whole') -> None:
+  """Raises UserError unless `number` is whole and at least `least`."""
+  check_number(name, number, least=least)
+  if number != int(number):
+    raise errors.UserError(f'{name} must be {kind}; it is {number}.')
 
 
 def check_choice(name, choice, choices) -> None:
@@ -71,16 +182,11 @@ def checked_counts(counts, num_sets: int) -> np.ndarray:
   return counts.astype(np.int64)
 
 
-def checked_bounds(lower, upper, num_sets: int):
+def _bounds(lower, upper, num_sets: int) -> list[np.ndarray]:
   """Returns both bounds as float64[S]; raises UserError if they clash."""
   bounds = []
   for name, bound in (('lower', lower), ('upper', upper)):
-    try:
-      bound = np.asarray(bound, np.float64)
-    except (TypeError, ValueError) as error:
-      raise errors.UserError(
-        f'{name} must be numbers; it is {bound!r}.'
-      ) from error
+    bound = _numbers(name, bound)
     if bound.shape not in ((), (num_sets,)):
       raise errors.UserError(
         f'{name} must be a number or one for each of {num_sets} labelsets; '
@@ -99,19 +205,14 @@ def checked_bounds(lower, upper, num_sets: int):
       f'lower must not exceed upper; for labelset {s} they are {lower[s]} '
       f'and {upper[s]}.'
     )
-  return lower, upper
+  return bounds
 
 
-def checked_target(target, num_labels: int) -> np.ndarray | None:
+def _target(target, num_labels: int) -> np.ndarray | None:
   """Returns the target shares as float64[L]; raises UserError if they fail."""
   if target is None:
     return None
-  try:
-    shares = np.asarray(target, np.float64)
-  except (TypeError, ValueError) as error:
-    raise errors.UserError(
-      f'target must be numbers; it is {target!r}.'
-    ) from error
+  shares = _numbers('target', target)
   if shares.shape != (num_labels,):
     raise errors.UserError(
       f'target must have one share for each of {num_labels} labels; its shape '
@@ -126,27 +227,10 @@ def checked_target(target, num_labels: int) -> np.ndarray | None:
   return shares
 
 
-def checked_budget(budget, growth, exactly, num_images: int) -> int | None:
-  """Returns the budget in whole images, or None; raises ValueError."""
-  if not isinstance(exactly, bool | np.bool_):
+def _numbers(name, given) -> np.ndarray:
+  try:
+    return np.asarray(given, np.float64)
+  except (TypeError, ValueError) as error:
     raise errors.UserError(
-      f'budget_exactly must be True or False, not {exactly!r}.'
-    )
-  if budget is not None and growth is not None:
-    raise errors.UserError(
-      f'budget and budget_growth must not both be given; they are {budget} '
-      f'and {growth}.'
-    )
-  if growth is not None:
-    check_number('budget_growth', growth, least=0, above=True)
-    return round(growth * num_images)
-  if budget is None:
-    if exactly:
-      raise errors.UserError(
-        'budget_exactly needs a budget: give budget (images) or budget_growth.'
-      )
-    return None
-  check_number('budget', budget, least=0)
-  if budget != int(budget):
-    raise errors.UserError(f'budget must be whole images; it is {budget}.')
-  return int(budget)
+      f'{name} must be numbers; it is {given!r}.'
+    ) from error

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
+from aubal_jax.balancing import instance as instance_lib
 from aubal_jax.balancing import iterations
-from aubal_jax.balancing import prepare
-from aubal_jax.balancing import record
-from aubal_jax.balancing import relax
+from aubal_jax.balancing import objective as objective_lib
 from aubal_jax.balancing import rounding
+from aubal_jax.balancing.iterations import Search
+from aubal_jax.balancing.rules import Rules
 from aubal_jax.tables import binary_table
 from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import plan as plan_lib
 
-VARIANTS = prepare.VARIANTS
-RELAXATIONS = tuple(relax.RELAXATIONS)
+VARIANTS = iterations.VARIANTS
+RELAXATIONS = tuple(objective_lib.RELAXATIONS)
 
-# What a `Solution` takes over from `record.Run` as it is.
+# What a `Solution` takes over from an `iterations.Run` as it is.
 _FOUND = (
   'value',
   'cost',
@@ -102,30 +106,30 @@ class Solution:
   images_after: int
   absent: np.ndarray
   empty_boxes: int
-  trace: dict[str, list]
+  trace: dict[str, list[Any]]
 
 
 def solve(
-  patterns,
-  counts,
+  patterns: binary_table.Table,
+  counts: npt.ArrayLike,
   *,
-  lam: float = prepare.LAM,
-  lam_images: float | None = prepare.LAM_IMAGES,
-  lower=1.0,
-  upper=10.0,
-  objective: str = 'l1',
-  target=None,
-  image_cost: float = 1e-4,
+  lam: float = Rules.lam,
+  lam_images: float | None = Rules.lam_images,
+  lower: npt.ArrayLike = Rules.lower,
+  upper: npt.ArrayLike = Rules.upper,
+  objective: str = Rules.objective,
+  target: npt.ArrayLike | None = None,
+  image_cost: float = Rules.image_cost,
   budget: int | None = None,
   budget_growth: float | None = None,
   budget_exactly: bool = False,
-  optimizer: str = 'adam',
-  relaxation: str = 'huber',
-  tol: float = 1e-5,
-  max_steps: int = 20_000,
+  optimizer: str = Search.optimizer,
+  relaxation: str = Search.relaxation,
+  tol: float = Search.tol,
+  max_steps: int = Search.max_steps,
   polish: bool = True,
-  devices=None,
-  on_progress: Callable[[dict], None] | None = None,
+  devices: Sequence[jax.Device] | None = None,
+  on_progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> Solution:
   """Chooses the growth of each labelset that evens out the classes.
 
@@ -152,7 +156,7 @@ def solve(
       a data set changes no growth; None takes lam raw.
     lower: least growth, a scalar or float[S]; below 1 is undersampling.
     upper: largest growth, a scalar or float[S].
-    objective: a name of `balancing.objective.OBJECTIVES`.
+    objective: a name of `balancing.rules.OBJECTIVES`.
     target: float[L], the share of the positives that each class should have
       (divided by their sum), or for 'prevalence' its share of the images; None
       is 1 / L.
@@ -161,7 +165,7 @@ def solve(
     budget_growth: the same as a multiple of the images there are.
     budget_exactly: exactly so many images, not fewer.
     optimizer: a name of `VARIANTS`.
-    relaxation: a name of `balancing.relax.RELAXATIONS`.
+    relaxation: a name of `RELAXATIONS`.
     tol: relative certified gap to stop at; absolute, in units of mean z_o, for
       'log', whose value has no natural zero.
     max_steps: first-order steps at most.
@@ -177,39 +181,33 @@ def solve(
     >>> solution.counts.tolist(), solution.gap < 1e-5
     ([100, 100, 1000], True)
   """
+  rules = Rules(
+    lam=lam,
+    lam_images=lam_images,
+    lower=lower,
+    upper=upper,
+    objective=objective,
+    target=target,
+    image_cost=image_cost,
+    budget=budget,
+    budget_growth=budget_growth,
+    budget_exactly=budget_exactly,
+  )
+  search = Search(
+    optimizer=optimizer,
+    relaxation=relaxation,
+    tol=tol,
+    max_steps=max_steps,
+    polish=polish,
+    devices=devices,
+    on_progress=on_progress,
+  )
   patterns = sparse.csr_array(binary_table.as_binary(patterns, 'patterns'))
-  clock = record.Clock()
-  with jax.enable_x64(True):
-    instance = prepare.prepare(
-      patterns,
-      counts,
-      lam=lam,
-      lam_images=lam_images,
-      lower=lower,
-      upper=upper,
-      objective=objective,
-      target=target,
-      image_cost=image_cost,
-      budget=budget,
-      budget_growth=budget_growth,
-      budget_exactly=budget_exactly,
-    )
-    method = {
-      'optimizer': optimizer,
-      'relaxation': relaxation,
-      'tol': tol,
-      'max_steps': max_steps,
-    }
-    prepare.check_method(instance, **method)
-    found = iterations.run(
-      instance,
-      **method,
-      polish=polish,
-      devices=devices,
-      on_progress=on_progress,
-    )
-  before = np.asarray(counts).astype(np.int64)
-  whole = rounding.round_counts(instance, found.growth)
+  with iterations.Clock() as clock, jax.enable_x64(True):
+    instance = instance_lib.make_instance(patterns, counts, rules)
+    search.check(instance.penalty)
+    found = iterations.run(instance, search)
+    whole = rounding.round_counts(instance, found.growth)
   seconds, seconds_compile = clock.read()
   return Solution(
     objective=objective,
@@ -221,7 +219,7 @@ def solve(
     seconds=seconds,
     seconds_compile=seconds_compile,
     **{name: getattr(found, name) for name in _FOUND},
-    **_counted(patterns, before, instance, found, whole),
+    **_counted(patterns, np.asarray(counts, np.int64), instance, found, whole),
   )
 
 
@@ -232,42 +230,44 @@ def _counted(patterns, counts, instance, found, whole) -> dict:
     patterns: CSR 0/1 [S, L], all labelsets.
     counts: int64[S], of all.
     instance: those that take part.
-    found: `record.Run` on them.
+    found: `iterations.Run` on them.
     whole: int64, their whole counts.
   """
   growth = np.ones(len(counts))
   growth[instance.rows] = found.growth
-  after = counts.astype(np.int64)
+  after = counts.copy()
   after[instance.rows] = whole
-  before = patterns.T.astype(np.int64) @ counts
+  class_counts = patterns.T.astype(np.int64) @ np.stack([counts, after], axis=1)
   rounded_value = instance.value(whole)
   excess = rounded_value + instance.cost(whole) - found.lower_bound_priced
+  budget = None
+  if instance.budget:
+    budget = int(instance.budget.most + counts.sum() - instance.start.sum())
   return {
     'growth': growth,
     'counts': after,
     'lam_effective': instance.lam,
-    'budget': _all_images(instance, counts),
+    'budget': budget,
     'value_start': instance.value(instance.start),
     'rounded_value': rounded_value,
     'rounded_gap': excess / instance.unit(found.value),
-    'class_counts_before': before,
-    'class_counts_after': patterns.T.astype(np.int64) @ after,
+    'class_counts_before': class_counts[:, 0],
+    'class_counts_after': class_counts[:, 1],
     'images_before': int(counts.sum()),
     'images_after': int(after.sum()),
-    'absent': np.flatnonzero(before == 0),
+    'absent': np.flatnonzero(class_counts[:, 0] == 0),
     'empty_boxes': instance.empty_boxes,
   }
 
 
-def _all_images(instance, counts) -> int | None:
-  """Returns the budget with the images of labelsets that take no part."""
-  if not instance.budget:
-    return None
-  others = counts.sum() - instance.start.sum()
-  return int(instance.budget.most + others)
-
-
-def balance(labels, *, seed: int = 0, label_names=(), rows=None, **settings):
+def balance(
+  labels: binary_table.Table,
+  *,
+  seed: int = 0,
+  label_names: Sequence[str] = (),
+  rows: npt.ArrayLike | None = None,
+  **settings: Any,
+) -> tuple[plan_lib.Plan, Solution]:
   """Finds the labelsets of a table, solves, and makes the plan of rows.
 
   Args:

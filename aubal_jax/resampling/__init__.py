@@ -11,8 +11,11 @@ import dataclasses
 import importlib
 import inspect
 import numbers
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from aubal_jax import settings as settings_lib
@@ -70,15 +73,15 @@ def options(method: str) -> dict[str, object]:
 
 
 def resample(
-  labels,
+  labels: binary_table.Table,
   method: str,
   *,
   fraction: float | None = None,
   seed: int = 0,
-  features=None,
-  rows=None,
-  label_names=(),
-  **settings,
+  features: npt.ArrayLike | None = None,
+  rows: npt.ArrayLike | None = None,
+  label_names: Sequence[str] = (),
+  **settings: Any,
 ) -> plan_lib.Plan:
   """Chooses the rows to train on by the method of that name.
 
@@ -109,18 +112,9 @@ def resample(
   make_plan = _method(method)
   labels = _as_csr(labels)
   num_rows = labels.shape[0]
-  rows = np.arange(num_rows) if rows is None else np.asarray(rows)
-  if rows.shape != (num_rows,) or rows.dtype.kind not in 'iu':
-    raise errors.UserError(
-      f'rows must be whole numbers, one for each row of labels: {num_rows}; it '
-      f'is {rows.dtype}{list(rows.shape)}.'
-    )
-  if rows.min() < 0 or rows.max() > _MOST:
-    raise errors.UserError(
-      f'rows must be from 0 to {_MOST}; they are from {rows.min()} to '
-      f'{rows.max()}.'
-    )
-  if not _is_whole(seed) or seed < 0:
+  rows = _checked_rows(rows, num_rows)
+  whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+  if not whole or seed < 0:
     raise errors.UserError(
       f'seed must be a whole number, at least 0; it is {seed}.'
     )
@@ -168,9 +162,19 @@ def _as_csr(labels) -> sparse.csr_array:
   return table
 
 
-def _is_whole(number) -> bool:
-  whole = isinstance(number, (int, np.integer))
-  return whole and not isinstance(number, bool)
+def _checked_rows(rows, num_rows: int) -> np.ndarray:
+  rows = np.arange(num_rows) if rows is None else np.asarray(rows)
+  if rows.shape != (num_rows,) or rows.dtype.kind not in 'iu':
+    raise errors.UserError(
+      f'rows must be whole numbers, one for each row of labels: {num_rows}; it '
+      f'is {rows.dtype}{list(rows.shape)}.'
+    )
+  if rows.min() < 0 or rows.max() > _MOST:
+    raise errors.UserError(
+      f'rows must be from 0 to {_MOST}; they are from {rows.min()} to '
+      f'{rows.max()}.'
+    )
+  return rows
 
 
 def _check_names(names, num_labels: int) -> None:

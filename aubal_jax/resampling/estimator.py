@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -12,6 +13,7 @@ from sklearn.utils import validation
 
 from aubal_jax import resampling
 from aubal_jax.runs import errors
+from aubal_jax.tables import plan as plan_lib
 
 # What `resample` is given from elsewhere.
 _OWN = (
@@ -52,15 +54,23 @@ class Resampler(base.BaseEstimator):
     [[0, 1], [0, 1]]
   """
 
+  plan_: plan_lib.Plan
+  sample_indices_: np.ndarray
+
   def __init__(
-    self, method='aubal', *, fraction=None, random_state=0, options=None
-  ):
+    self,
+    method: str = 'aubal',
+    *,
+    fraction: float | None = None,
+    random_state: int | np.random.RandomState | None = 0,
+    options: dict[str, Any] | None = None,
+  ) -> None:
     self.method = method
     self.fraction = fraction
     self.random_state = random_state
     self.options = options
 
-  def fit(self, X, y):
+  def fit(self, X: Any, y: Any) -> Resampler:
     """Chooses the rows: sets `plan_` and `sample_indices_`, returns itself.
 
     Arguments and errors are those of `fit_resample`.
@@ -68,7 +78,7 @@ class Resampler(base.BaseEstimator):
     self._choose(X, y)
     return self
 
-  def fit_resample(self, X, y):
+  def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
     """Returns the rows to train on, originals first.
 
     Args:

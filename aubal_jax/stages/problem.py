@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
+import dataclasses
 import math
-
-import numpy as np
 
 from aubal_jax import resampling
 from aubal_jax import settings
 from aubal_jax.balancing import diversity
+from aubal_jax.balancing import rules as rules_lib
 from aubal_jax.runs import errors
 from aubal_jax.tables import labelsets as labelsets_lib
 
@@ -40,14 +39,12 @@ def find_labelsets(run) -> labelsets_lib.Labelsets:
 
 
 def rules_of(config) -> dict:
-  """Returns the arguments of `balancing.prepare.prepare`.
+  """Returns the arguments of `balancing.rules.Rules`.
 
   What is 0 or () for people is None there. JAX's devices are not asked for: who
   asks first takes a GPU's memory.
   """
-  from aubal_jax.balancing import prepare
-
-  names = inspect.signature(prepare.prepare).parameters
+  names = [field.name for field in dataclasses.fields(rules_lib.Rules)]
   rules = settings.arguments(config.balance, names)
   return rules | {name: rules[name] or None for name in _NONE_IF_EMPTY}
 
@@ -72,21 +69,6 @@ def solve_arguments(config) -> dict:
     )
   rules['devices'] = devices[:num_devices] if num_devices > 1 else None
   return rules
-
-
-def within_budget(instance, growth) -> np.ndarray:
-  """Returns counts float64[S] inside the box and the budget.
-
-  A budget that is missed is met along the line to a corner of the box.
-  """
-  counts = np.clip(growth * instance.start, instance.least, instance.most)
-  if not instance.budget:
-    return counts
-  beyond = counts.sum() - instance.budget.most
-  if beyond <= 0 and not instance.budget.exactly:
-    return counts
-  room = (instance.least if beyond > 0 else instance.most) - counts
-  return counts + room * (-beyond / room.sum() if beyond else 0.0)
 
 
 def find_upper(run, labelsets):

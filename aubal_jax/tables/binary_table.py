@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from aubal_jax.runs import errors
+
+# What a table of 0 and 1 may be given as.
+Table = npt.ArrayLike | sparse.sparray | sparse.spmatrix
 
 
 def as_binary(table, name: str = 'labels') -> np.ndarray | sparse.csr_array:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import itertools
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from aubal_jax.runs import errors
@@ -53,7 +55,10 @@ class Labelsets:
     return np.asarray(self.patterns.sum(axis=1, dtype=np.int64)).ravel()
 
 
-def find_labelsets(labels, known=None) -> Labelsets:
+def find_labelsets(
+  labels: binary_table.Table | collections.abc.Iterable[binary_table.Table],
+  known: npt.ArrayLike | None = None,
+) -> Labelsets:
   """Groups the rows of a 0/1 table by their exact combination of labels.
 
   The order of labelsets does not depend on the order of rows: most frequent
@@ -242,7 +247,11 @@ def scumble_of_rows(labels, class_counts) -> np.ndarray:
   return np.where(sizes > 0, 1.0 - level, 0.0)
 
 
-def imbalance(labels) -> dict:
+def imbalance(
+  labels: binary_table.Table
+  | collections.abc.Iterable[binary_table.Table]
+  | Labelsets,
+) -> dict[str, Any]:
   """Returns how uneven a 0/1 table [N, L] is.
 
   Args:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import zipfile
 
 import numpy as np
+import numpy.typing as npt
 
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
@@ -32,7 +34,7 @@ class Plan:
   labels: np.ndarray | None = None
   share: np.ndarray | None = None
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     for name in ('augment', 'partner', 'labels', 'share'):
       value = getattr(self, name)
       if value is not None and len(value) != len(self.source):
@@ -45,7 +47,9 @@ class Plan:
     """Returns M, the number of rows."""
     return len(self.source)
 
-  def take(self, features, rng: np.random.Generator) -> np.ndarray:
+  def take(
+    self, features: npt.ArrayLike, rng: np.random.Generator
+  ) -> np.ndarray:
     """Returns the rows of the plan made from a table of features.
 
     A row without a partner is a copy of its source s; one with a partner r is
@@ -79,7 +83,7 @@ class Plan:
       rows[mixed] += change
     return rows
 
-  def save(self, path) -> None:
+  def save(self, path: str | os.PathLike[str]) -> None:
     """Writes the plan as .npz, whole or not at all."""
     arrays = {
       'source': self.source,

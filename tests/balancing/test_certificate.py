@@ -6,6 +6,7 @@ from scipy import optimize
 
 from aubal_jax.balancing import certificate
 from aubal_jax.balancing import objective
+from aubal_jax.balancing import rules
 from tests.makers import problems
 
 pytestmark = pytest.mark.usefixtures('x64')
@@ -45,7 +46,7 @@ def test_the_bound_is_the_exact_minimum_over_the_box(lam):
 
 
 @pytest.mark.parametrize('budget', [None, 700])
-@pytest.mark.parametrize('name', objective.OBJECTIVES)
+@pytest.mark.parametrize('name', rules.OBJECTIVES)
 def test_no_growth_that_is_allowed_is_below_the_bound(name, budget):
   found, problem = make(
     3, 32, 6, objective=name, lam=5.0, budget=budget, empty=11

@@ -8,9 +8,9 @@ import aubal_jax as aubal
 from aubal_jax.balancing import instance as instance_lib
 from aubal_jax.balancing import iterations
 from aubal_jax.balancing import newton
-from aubal_jax.balancing import objective as objective_lib
-from aubal_jax.balancing import sweep
+from aubal_jax.balancing.frontier import WAYS
 from aubal_jax.balancing.frontier import solve_frontier
+from aubal_jax.balancing.rules import OBJECTIVES
 from aubal_jax.experiments.frontier import frontier_plot as report
 from tests.makers import problems
 
@@ -45,7 +45,7 @@ def slack_of(found):
 
 
 @pytest.mark.parametrize('lower', [0.4, 1.0])
-@pytest.mark.parametrize('name', objective_lib.OBJECTIVES)
+@pytest.mark.parametrize('name', OBJECTIVES)
 def test_more_images_buy_evenness_at_a_falling_price(name, lower):
   target = HALF if name == 'prevalence' else None
   found = frontier(objective=name, lower=lower, target=target)
@@ -122,7 +122,7 @@ def test_its_ends_are_what_solve_finds():
   assert (found.lam == 70).all() and (found.lam_effective == 70).all()
 
 
-@pytest.mark.parametrize('name', objective_lib.OBJECTIVES)
+@pytest.mark.parametrize('name', OBJECTIVES)
 def test_over_lam_the_variance_is_traded_for_imbalance(name):
   budget = 700 if name == 'log' else None
   settings = {'objective': name, 'lam': 3.0, 'budget': budget}
@@ -236,7 +236,7 @@ def test_the_problem_is_set_up_once_and_warm_starts_are_short(monkeypatch):
 
 
 @pytest.mark.parametrize('optimizer', ['newton', 'adam', 'pdhg'])
-@pytest.mark.parametrize('over', sweep.WAYS)
+@pytest.mark.parametrize('over', WAYS)
 def test_other_optimizers_find_the_same(optimizer, over):
   expected = frontier(over=over)
   found = frontier(over=over, optimizer=optimizer, tol=1e-6)
@@ -320,7 +320,7 @@ def test_no_label_that_occurs_is_an_error():
 # The picture.
 
 
-@pytest.mark.parametrize('over', sweep.WAYS)
+@pytest.mark.parametrize('over', WAYS)
 def test_the_picture_says_what_was_chosen(tmp_path, over):
   found = frontier(over=over, num_points=4)
   path = tmp_path / 'frontier.svg'

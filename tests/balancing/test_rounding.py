@@ -7,28 +7,25 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 from scipy import optimize
-from scipy import sparse
 
 from aubal_jax.balancing import instance as instance_lib
-from aubal_jax.balancing import moves as moves_lib
-from aubal_jax.balancing import objective as objective_lib
 from aubal_jax.balancing import rounding
 from aubal_jax.balancing.instance import Budget
+from aubal_jax.balancing.rules import OBJECTIVES as ALL
+from aubal_jax.balancing.rules import Rules
 from tests.makers import problems
 
-OBJECTIVES = sorted(objective_lib.OBJECTIVES)
+OBJECTIVES = sorted(ALL)
 
 
-def make(patterns, counts, *, lower=0.5, upper=4.0, **changed):
-  settings = {'objective': 'l1', 'lam': 3.0, 'image_cost': 0.01} | changed
-  num_sets = len(counts)
-  return instance_lib.make_instance(
-    sparse.csr_array(patterns),
-    np.asarray(counts),
-    lower=np.full(num_sets, lower),
-    upper=np.full(num_sets, upper),
-    **settings,
-  )
+ANY = Budget()
+
+
+def make(patterns, counts, *, budget=ANY, **changed):
+  settings = {'lower': 0.5, 'upper': 4.0, 'lam': 3.0, 'image_cost': 0.01}
+  rules = Rules(**{'lam_images': None} | settings | changed)
+  instance = instance_lib.make_instance(patterns, counts, rules)
+  return dataclasses.replace(instance, budget=budget)
 
 
 def drawn(seed, num_sets=10, num_labels=5, **settings):
@@ -226,8 +223,8 @@ def test_moves_are_priced_exactly(objective, seed):
   rng = np.random.default_rng(seed)
   counts = rng.integers(instance.least, instance.most + 1).astype(float)
   counts[0], counts[1] = instance.least[0], instance.most[1]
-  point = moves_lib.Point(instance, counts)
-  moves = moves_lib.all_moves(instance)
+  point = rounding.Point(instance, counts)
+  moves = rounding.all_moves(instance)
   prices = moves.prices(point)
   assert np.isinf(prices[1, 0]) and np.isinf(prices[0, 1])
   changes = np.stack([np.eye(10), -np.eye(10)])
@@ -409,10 +406,10 @@ def test_repair_makes_the_cheapest_moves_and_prices_them_anew():
   instance = make(
     np.eye(2), [4, 4], lam=0.0, upper=2.0, budget=Budget(8, exactly=True)
   )
-  moves = moves_lib.all_moves(instance)
-  point = moves_lib.Point(instance, np.array([8.0, 4.0]))
+  moves = rounding.all_moves(instance)
+  point = rounding.Point(instance, np.array([8.0, 4.0]))
   assert rounding._repair(moves, point).counts.tolist() == [4, 4]
-  point = moves_lib.Point(instance, np.array([2.0, 4.0]))
+  point = rounding.Point(instance, np.array([2.0, 4.0]))
   assert rounding._repair(moves, point).counts.tolist() == [4, 4]
 
 
@@ -426,8 +423,8 @@ def test_repair_of_many_takes_from_many():
     image_cost=0.0,
     budget=Budget(counts.sum() + 700),
   )
-  point = moves_lib.Point(instance, counts + 1.0)
-  found = rounding._repair(moves_lib.all_moves(instance), point)
+  point = rounding.Point(instance, counts + 1.0)
+  found = rounding._repair(rounding.all_moves(instance), point)
   assert found.images == instance.budget.most
   assert sorted(set(found.counts - counts)) == [0, 1]
 
@@ -470,8 +467,8 @@ def test_rounds_go_on_while_above_the_goal(goal, expected, monkeypatch):
   instance = make(
     np.eye(2), [4, 4], lam=0.0, upper=2.0, budget=Budget(10, exactly=True)
   )
-  point = moves_lib.Point(instance, np.array([2.0, 8.0]))
-  found = rounding._search(moves_lib.all_moves(instance), point, goal)
+  point = rounding.Point(instance, np.array([2.0, 8.0]))
+  found = rounding._search(rounding.all_moves(instance), point, goal)
   assert found.counts.tolist() == expected
 
 
@@ -512,17 +509,10 @@ def test_classes_without_a_positive_are_filled_first():
 
 def test_a_fixed_number_of_images_takes_part():
   # Prevalence: four images without a label and 4 of a, half of all: x = 0.
-  patterns = sparse.csr_array([[0], [1]])
-  instance = instance_lib.make_instance(
-    patterns,
-    np.array([4, 2]),
-    objective='prevalence',
-    target=np.array([0.5]),
-    lam=0.0,
-    image_cost=0.0,
-    lower=np.ones(2),
-    upper=np.full(2, 4.0),
-  )
+  instance = make(
+    [[0], [1]], [4, 2], objective='prevalence', target=[0.5], lam=0.0,
+    image_cost=0.0, lower=1.0,
+  )  # fmt: skip
   assert rounding.round_counts(instance, np.array([3.4])).tolist() == [4]
 
 
@@ -535,6 +525,25 @@ def test_nothing_to_round():
 def test_growth_that_is_not_finite():
   with pytest.raises(ValueError, match='growth must be finite'):
     rounding.round_counts(make(np.eye(2), [4, 4]), np.array([1.0, np.nan]))
+
+
+@pytest.mark.parametrize(
+  ('budget', 'exactly', 'growth', 'counts'),
+  [
+    # Bounds 10 to 20 and 5 to 10.
+    (np.inf, False, [3.0, 0.5], [20, 5]),
+    (30, False, [1.4, 1.2], [14, 6]),
+    (18, False, [1.4, 1.2], [12.4, 5.6]),  # 60 % of the way from 15 to 20.
+    (25, True, [1.4, 1.2], [17, 8]),  # Half way from 20 to 30.
+    (20, True, [1.4, 1.2], [14, 6]),
+  ],
+)
+def test_counts_are_moved_into_the_budget(budget, exactly, growth, counts):
+  instance = make(
+    np.eye(2), [10, 5], lower=1.0, upper=2.0, budget=Budget(budget, exactly)
+  )
+  found = instance.within_budget(growth * instance.start)
+  np.testing.assert_allclose(found, counts, rtol=1e-12)
 
 
 def test_integer_boxes():

@@ -6,15 +6,15 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 import aubal_jax as aubal
-from aubal_jax.balancing import active
+from aubal_jax.balancing import descent
 from aubal_jax.balancing import incidence
 from aubal_jax.balancing import newton
 from aubal_jax.balancing import solve as solve_lib
-from aubal_jax.balancing.instance import Budget
 from aubal_jax.balancing.instance import Instance
 from aubal_jax.balancing.instance import integer_box
 from aubal_jax.balancing.instance import make_instance
-from aubal_jax.balancing.objective import OBJECTIVES
+from aubal_jax.balancing.rules import OBJECTIVES
+from aubal_jax.balancing.rules import Rules
 from aubal_jax.experiments.solvers import rivals
 from tests.makers import covering
 from tests.makers import problems
@@ -52,18 +52,13 @@ def test_the_certificate_agrees_with_a_solver_of_others(
   )
   fewest, largest = box[0].sum() + 17, box[1].sum() + 17
   images = spent and int(fewest + spent * (largest - fewest))
-  found = aubal.solve(
-    patterns, counts, lam=lam, lam_images=None, lower=lower, upper=upper,
-    objective=name, target=target, image_cost=image_cost, budget=images,
-    budget_exactly=exactly and images is not None, optimizer=optimizer,
-    tol=1e-7,
-  )  # fmt: skip
-  instance = make_instance(
-    sparse.csr_array(patterns), counts, objective=name, lam=lam,
-    image_cost=image_cost, lower=np.broadcast_to(lower, len(counts)),
-    upper=np.broadcast_to(upper, len(counts)), target=target,
-    budget=Budget() if images is None else Budget(images, exactly),
-  )  # fmt: skip
+  rules = {
+    'lam': lam, 'lam_images': None, 'lower': lower, 'upper': upper,
+    'objective': name, 'target': target, 'image_cost': image_cost,
+    'budget': images, 'budget_exactly': exactly and images is not None,
+  }  # fmt: skip
+  found = aubal.solve(patterns, counts, optimizer=optimizer, tol=1e-7, **rules)
+  instance = make_instance(patterns, counts, Rules(**rules))
   answer = rivals.RIVALS['clarabel'](instance, tol=1e-10)
   best = instance.value(answer.growth * instance.start)
   best += instance.cost(answer.growth * instance.start)
@@ -164,7 +159,7 @@ def test_settled_labelsets_drop_out_and_the_answer_stays(monkeypatch):
     return only(self, kept, growth)
 
   monkeypatch.setattr(Instance, 'only', seen)
-  monkeypatch.setattr(active, 'WORTH_SHRINKING', 64)
+  monkeypatch.setattr(descent, 'WORTH_SHRINKING', 64)
   found = aubal.solve(patterns, counts, **settings)
   assert sizes and max(sizes) <= 300
   assert found.value == pytest.approx(plain.value, rel=2e-5)
@@ -433,3 +428,19 @@ def test_progress_is_told():
   told = []
   found = aubal.solve(patterns, counts, on_progress=told.append)
   assert [entry['step'] for entry in told] == found.trace['step']
+
+
+def test_nothing_listens_to_jax_but_a_solve(monkeypatch):
+  listening, seen = [], []
+  for name, change in (
+    ('register_event_duration_secs_listener', listening.append),
+    ('unregister_event_duration_listener', listening.remove),
+  ):
+    monkeypatch.setattr(jax.monitoring, name, change)
+  settings = {'on_progress': lambda _: seen.append(len(listening))}
+  aubal.solve([[1, 0], [0, 1]], [4, 1], optimizer='ipm', **settings)
+  assert seen and min(seen) > 0 and not listening
+  monkeypatch.undo()
+  jax.clear_caches()
+  found = aubal.solve([[1, 0], [0, 1]], [4, 1], optimizer='ipm')
+  assert found.seconds_compile > 0 and found.seconds > 0

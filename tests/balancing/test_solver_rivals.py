@@ -8,7 +8,8 @@ from scipy import optimize
 from scipy import sparse
 
 from aubal_jax.balancing import instance as instance_lib
-from aubal_jax.balancing import objective
+from aubal_jax.balancing.rules import OBJECTIVES
+from aubal_jax.balancing.rules import Rules
 from aubal_jax.experiments.solvers import program as program_lib
 from aubal_jax.experiments.solvers import rivals
 from tests.makers import problems
@@ -35,12 +36,12 @@ def make(name, *, lam, budget=None, exactly=False, seed=0, target=None):
   if budget is not None:  # A share of the way from the fewest to the most.
     least, most, _ = instance_lib.integer_box(counts[1:], lower[1:], upper[1:])
     budget = least.sum() + np.rint(budget * (most - least).sum()) + _EMPTY
-  return instance_lib.make_instance(
-    patterns, counts, objective=name, lam=lam, image_cost=1e-3, lower=lower,
-    upper=upper, target=target, budget=instance_lib.Budget(
-      np.inf if budget is None else budget, exactly
-    ),
+  rules = Rules(
+    lam=lam, lam_images=None, lower=lower, upper=upper, objective=name,
+    target=target, image_cost=1e-3, budget=budget,
+    budget_exactly=exactly and budget is not None,
   )  # fmt: skip
+  return instance_lib.make_instance(patterns, counts, rules)
 
 
 def scipy_value(name, instance):
@@ -101,7 +102,7 @@ def scipy_value(name, instance):
 @pytest.mark.parametrize(
   ('budget', 'exactly'), [(None, False), (0.2, False), (0.6, True)]
 )
-@pytest.mark.parametrize('name', objective.OBJECTIVES)
+@pytest.mark.parametrize('name', OBJECTIVES)
 def test_clarabel_finds_what_scipy_finds(name, budget, exactly, lam):
   instance = make(name, lam=lam, budget=budget, exactly=exactly)
   _, found = solve('clarabel', instance)
@@ -129,7 +130,7 @@ def test_mpax_agrees_with_clarabel(name):  # Each compiles for seconds.
 
 
 @pytest.mark.parametrize('lam', [0.0, 3.0])
-@pytest.mark.parametrize('name', objective.OBJECTIVES)
+@pytest.mark.parametrize('name', OBJECTIVES)
 def test_scipy_agrees_with_clarabel(name, lam):
   instance = make(name, lam=lam, seed=1)
   _, exact = solve('clarabel', instance)
@@ -150,10 +151,8 @@ def test_who_has_no_budget():
 
 def two_labelsets(counts, *, name='l1', lam=0.0, lower=1.0, **more):
   """Labelsets {a} and {b}, which grow to ten times at most."""
-  return instance_lib.make_instance(
-    sparse.csr_array(np.eye(2)), np.array(counts), objective=name, lam=lam,
-    image_cost=1e-4, lower=np.full(2, lower), upper=np.full(2, 10.0), **more,
-  )  # fmt: skip
+  rules = Rules(lam=lam, lam_images=None, objective=name, lower=lower, **more)
+  return instance_lib.make_instance(np.eye(2), counts, rules)
 
 
 @pytest.mark.parametrize('rival', rivals.RIVALS)
@@ -172,22 +171,21 @@ def test_a_table_by_hand(rival):
 @pytest.mark.parametrize('name', ['l1', 'l2'])
 def test_a_budget_by_hand(rival, name):
   # b stays, so a gets what is left of it: 14 - 8.
-  budget = instance_lib.Budget(14.0)
-  answer, _ = solve(rival, two_labelsets([2, 8], name=name, budget=budget))
+  answer, _ = solve(rival, two_labelsets([2, 8], name=name, budget=14))
   np.testing.assert_allclose(answer.growth, [3, 1], atol=1e-3)
   # 40 images, all of them: 20 and 20.
-  budget = instance_lib.Budget(40.0, exactly=True)
-  answer, _ = solve(rival, two_labelsets([2, 8], name=name, budget=budget))
+  exactly = {'budget': 40, 'budget_exactly': True}
+  answer, _ = solve(rival, two_labelsets([2, 8], name=name, **exactly))
   np.testing.assert_allclose(answer.growth, [10, 2.5], atol=1e-3)
 
 
 def test_logarithms_by_hand():
-  # Equal classes within the budget; with all of the target on b, a falls to 1.
-  budget = instance_lib.Budget(8.0)
-  half = {'name': 'log', 'lower': 0.5, 'budget': budget}
+  # Equal classes within the budget; with next to all of the target on b, a
+  # falls to 1.
+  half = {'name': 'log', 'lower': 0.5, 'budget': 8}
   answer, _ = solve('clarabel', two_labelsets([2, 6], **half))
   np.testing.assert_allclose(answer.growth, [4 / 2, 4 / 6], atol=1e-4)
-  one = two_labelsets([2, 6], **half, target=np.array([0.0, 1.0]))
+  one = two_labelsets([2, 6], **half, target=[1e-9, 1.0])
   answer, _ = solve('clarabel', one)
   np.testing.assert_allclose(answer.growth, [1 / 2, 7 / 6], atol=1e-4)
 
@@ -214,9 +212,7 @@ def test_the_contract_of_an_answer(rival, exactly):
 
 @pytest.mark.parametrize('beyond', [-3.0, 0.0, 3.0])
 def test_growth_is_brought_into_the_box_and_the_budget(beyond):
-  instance = two_labelsets(
-    [2, 8], lower=0.5, budget=instance_lib.Budget(20.0, exactly=True)
-  )
+  instance = two_labelsets([2, 8], lower=0.5, budget=20, budget_exactly=True)
   solution = np.array([0.0, 19.0 + beyond, 99.0])  # a is 1 below its least.
   growth = rivals._growth(instance, solution)
   np.testing.assert_allclose(growth @ [2, 8], 20.0)
@@ -246,13 +242,11 @@ def test_what_no_rival_can_be_asked(rival):
     rivals.RIVALS[rival](two_labelsets([0, 0]), tol=1e-6)
 
 
-@pytest.mark.parametrize('name', objective.OBJECTIVES)
+@pytest.mark.parametrize('name', OBJECTIVES)
 def test_a_program_is_as_sparse_as_the_patterns(name):
   patterns, counts = problems.patterns_and_counts(0, 400, 30)
-  instance = instance_lib.make_instance(
-    sparse.csr_array(patterns), counts, objective=name, lam=1.0,
-    image_cost=0.0, lower=np.ones(400), upper=np.full(400, 10.0),
-  )  # fmt: skip
+  rules = Rules(objective=name, lam=1.0, lam_images=None, image_cost=0.0)
+  instance = instance_lib.make_instance(patterns, counts, rules)
   program = program_lib.make_program(instance, 1.0)
   rows_of_t = 400 if name == 'prevalence' else 0
   assert program.rows.nnz <= patterns.sum() + rows_of_t + 6 * 30

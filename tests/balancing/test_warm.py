@@ -3,30 +3,36 @@ import dataclasses
 import numpy as np
 import pytest
 
+from aubal_jax.balancing import certificate
+from aubal_jax.balancing import ipm
 from aubal_jax.balancing import ipm_system
 from aubal_jax.balancing import iterations
 from aubal_jax.balancing import objective as objective_lib
-from aubal_jax.balancing import warm
 from aubal_jax.balancing.instance import Budget
+from aubal_jax.balancing.rules import OBJECTIVES
 from tests.makers import problems
 
 pytestmark = pytest.mark.usefixtures('x64')
 
 _SETS, _LABELS = 24, 6  # Fixed shapes, so that nothing compiles anew.
-_METHOD = {'relaxation': 'huber', 'tol': 1e-9, 'max_steps': 0}
+
+
+def run(instance, *, start=None, optimizer='ipm', tol=1e-9):
+  search = iterations.Search(optimizer=optimizer, tol=tol, max_steps=0)
+  return iterations.run(instance, search, start=start)
 
 
 def solved(name, **settings):
   instance = problems.instance(1, _SETS, _LABELS, objective=name, **settings)
-  return iterations.run(instance, optimizer='ipm', **_METHOD)
+  return run(instance)
 
 
-@pytest.mark.parametrize('name', objective_lib.OBJECTIVES)
+@pytest.mark.parametrize('name', OBJECTIVES)
 def test_a_start_next_to_a_solution_is_inside_and_on_the_path(name):
   found = solved(name, lower=0.5, budget=500)
   problem, gap = found.where.problem, 3.0
   growth = found.where.put(found.growth)
-  state = warm.near(problem, growth, found.u, gap)
+  state = ipm.near(problem, growth, found.u, gap)
   frame = ipm_system.frame_of(problem)
   products = ipm_system.products_of(problem, frame, state)
   assert float(ipm_system.gap_of(problem, products)) == pytest.approx(gap)
@@ -47,7 +53,7 @@ def test_what_presses_on_a_bound_stays_as_near_as_the_path():
   found = solved('l1', upper=2.0)
   problem, gap = found.where.problem, 0.1
   growth = found.where.put(found.growth)
-  state = warm.near(problem, growth, found.u, gap)
+  state = ipm.near(problem, growth, found.u, gap)
   frame = ipm_system.frame_of(problem)
   force = gap / float(ipm_system.weight_of(problem, frame))
   slopes = np.asarray(objective_lib.all_slopes(problem, found.u))
@@ -75,7 +81,7 @@ def test_what_presses_on_a_bound_stays_as_near_as_the_path():
   np.testing.assert_allclose(1 + u[few], away[few], rtol=1e-6)
 
 
-@pytest.mark.parametrize('name', objective_lib.OBJECTIVES)
+@pytest.mark.parametrize('name', OBJECTIVES)
 @pytest.mark.parametrize('end', ['fewest', 'most'])
 def test_one_corner_of_the_box_is_certified_at_once(name, end):
   found = solved(name, lower=0.5, image_cost=1e-4)
@@ -85,7 +91,7 @@ def test_one_corner_of_the_box_is_certified_at_once(name, end):
     instance, budget=Budget(float(corner.sum()), exactly=True)
   )
   start = iterations.Start(found.growth, found.u)
-  found = iterations.run(pinned, optimizer='ipm', start=start, **_METHOD)
+  found = run(pinned, start=start)
   assert found.num_steps == 0 and found.gap <= 1e-9
   np.testing.assert_allclose(found.growth * pinned.start, corner)
   # A little less of the price, or more in the other corner, would not do.
@@ -95,7 +101,7 @@ def test_one_corner_of_the_box_is_certified_at_once(name, end):
   for off, is_met in ((0.0, True), (step, False)):
     u = found.u.copy()
     u[-1] += off
-    _, _, figures = warm.certify(problem, growth, u)
+    _, _, figures = certificate.certify_within(problem, growth, u)
     gap = float(figures['value'] + figures['cost'])
     gap -= float(figures['lower_bound_priced'])
     assert (gap <= 1e-6) == is_met
@@ -105,10 +111,7 @@ def test_one_corner_of_the_box_is_certified_at_once(name, end):
 def test_a_solution_is_a_start_that_needs_no_step(optimizer):
   found = solved('l1')
   start = iterations.Start(found.growth, found.u)
-  settings = _METHOD | {'tol': 1e-8}
-  again = iterations.run(
-    found.instance, optimizer=optimizer, start=start, **settings
-  )
+  again = run(found.instance, start=start, optimizer=optimizer, tol=1e-8)
   assert again.num_steps == 0 and again.value == found.value
 
 
@@ -122,7 +125,7 @@ def test_a_budget_at_most_has_no_price_below_0():
     pinned = dataclasses.replace(
       found.instance, budget=dataclasses.replace(fewest, exactly=exactly)
     )
-    again = iterations.run(pinned, optimizer='ipm', start=start, **_METHOD)
+    again = run(pinned, start=start)
     assert again.gap <= 1e-9 and again.num_steps == 0
     assert again.u[-1] == pytest.approx(-1.4 if exactly else 0.0)
 
@@ -134,10 +137,10 @@ def test_a_budget_at_most_has_no_price_below_0():
 def test_who_takes_the_steps_from_a_neighbour(
   monkeypatch, optimizer, polished, inside
 ):
-  found, near, calls = solved('l1'), warm.near, []
-  monkeypatch.setattr(warm, 'near', lambda *a: calls.append(1) or near(*a))
+  found, near, calls = solved('l1'), ipm.near, []
+  monkeypatch.setattr(ipm, 'near', lambda *a: calls.append(1) or near(*a))
   other = dataclasses.replace(found.instance, lam=9.0)
   start = iterations.Start(found.growth, found.u)
-  found = iterations.run(other, optimizer=optimizer, start=start, **_METHOD)
+  found = run(other, start=start, optimizer=optimizer)
   assert found.gap <= 1e-9 and found.num_steps > 0
   assert found.polished == polished and len(calls) == inside

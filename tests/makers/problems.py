@@ -1,10 +1,9 @@
 """Small random balancing problems, and the same problems as dense matrices."""
 
 import numpy as np
-from scipy import sparse
 
-from aubal_jax.balancing.instance import Budget
 from aubal_jax.balancing.instance import make_instance
+from aubal_jax.balancing.rules import Rules
 
 
 def patterns_and_counts(seed, num_sets, num_labels):
@@ -26,36 +25,17 @@ def patterns_and_counts(seed, num_sets, num_labels):
 
 
 def instance(
-  seed,
-  num_sets,
-  num_labels,
-  *,
-  objective='l1',
-  lam=70.0,
-  image_cost=0.0,
-  lower=1.0,
-  upper=10.0,
-  target=None,
-  budget=None,
-  exactly=False,
-  empty=0,
+  seed, num_sets, num_labels, *, image_cost=0.0, exactly=False, empty=0, **rules
 ):
-  """Returns an `Instance`; `empty` images have no label at all."""
+  """Returns an `Instance` with raw lam; `empty` images have no label at all."""
   patterns, counts = patterns_and_counts(seed, num_sets, num_labels)
   if empty:
     patterns = np.vstack([patterns, np.zeros((1, num_labels), np.uint8)])
     counts = np.append(counts, empty)
-  return make_instance(
-    sparse.csr_array(patterns),
-    counts,
-    objective=objective,
-    lam=lam,
-    image_cost=image_cost,
-    lower=np.broadcast_to(lower, len(counts)),
-    upper=np.broadcast_to(upper, len(counts)),
-    target=target,
-    budget=Budget() if budget is None else Budget(budget, exactly),
+  rules = Rules(
+    lam_images=None, image_cost=image_cost, budget_exactly=exactly, **rules
   )
+  return make_instance(patterns, counts, rules)
 
 
 def dense_matrix(found):

@@ -29,7 +29,7 @@ from aubal_jax.stages import train
 
 def check(config) -> None:
   """Raises UserError for what is wrong whatever the data."""
-  from aubal_jax.balancing import objective
+  from aubal_jax.balancing import rules
   from aubal_jax.network import losses
 
   train.check(config)
@@ -40,7 +40,7 @@ def check(config) -> None:
       )
   for method in settings.values(config, 'compare.methods'):
     cells_lib.check_method(
-      method, objectives=objective.OBJECTIVES, losses=losses.LOSSES
+      method, objectives=rules.OBJECTIVES, losses=losses.LOSSES
     )
   for name in settings.values(config, 'compare.models'):
     if name not in _models(config):

@@ -96,18 +96,21 @@ def _print_done(record) -> None:
 
 def _prepared(config, labelsets):
   """Returns the `Instance`; raises UserError where a setting is wrong."""
-  from aubal_jax.balancing import prepare
+  from aubal_jax.balancing import instance as instance_lib
+  from aubal_jax.balancing import iterations
+  from aubal_jax.balancing import rules
 
-  instance = prepare.prepare(
-    labelsets.patterns, labelsets.counts, **problem.rules_of(config)
+  instance = instance_lib.make_instance(
+    labelsets.patterns,
+    labelsets.counts,
+    rules.Rules(**problem.rules_of(config)),
   )
-  prepare.check_method(
-    instance,
+  search = iterations.Search(
     optimizer='newton',  # Which takes any.
-    relaxation='huber',
     tol=config.balance.tol,
     max_steps=config.balance.max_steps,
   )
+  search.check(instance.penalty)
   return instance
 
 

@@ -29,8 +29,7 @@ class Program(NamedTuple):
 
   v is n[S], the deviations, T, then rest where a budget need not be used up and
   the mean growth where lam > 0. The deviations are p[L] and q[L] of 'absolute',
-  x[L] of 'square', or x[L] and y[K] of 'log', where the K classes with a target
-  ask for y <= log x as well.
+  x[L] of 'square', or x[L] and y[L] of 'log', for y <= log x.
 
   Attributes:
     quadratic: CSC float64[V, V], the upper triangle of Q.
@@ -104,10 +103,9 @@ def _deviations(instance, unit):
     return variables, sparse.hstack([inverse, -inverse])
   if instance.penalty == 'square':
     return _columns(num_labels, curvature=2 * unit / instance.scale), inverse
-  wanted = instance.scale[instance.scale > 0]
-  linear = np.append(np.zeros(num_labels), -wanted / unit)
-  inverse.resize(num_labels, len(linear))
-  return _columns(len(linear), linear=linear), inverse
+  linear = np.append(np.zeros(num_labels), -instance.scale / unit)
+  inverse.resize(num_labels, 2 * num_labels)
+  return _columns(2 * num_labels, linear=linear), inverse
 
 
 def _rows(instance, x_over_w):
@@ -144,17 +142,16 @@ def logarithms(instance: Instance, program: Program, unit: float):
     unit: of the program.
 
   Returns:
-    CSR float64[3 K, V], rows, and float64[3 K], right.
+    CSR float64[3 L, V], rows, and float64[3 L], right.
   """
-  wanted = np.flatnonzero(instance.scale * (instance.penalty == 'log'))
-  before = (instance.patterns.T @ instance.start)[wanted]
-  size, first = len(wanted), len(instance)
-  y = first + len(instance.weights) + np.arange(size)
+  size = len(instance.weights) if instance.penalty == 'log' else 0
+  before = (instance.patterns.T @ instance.start)[:size]
+  x = len(instance) + np.arange(size)
   cone = 3 * np.arange(size)
   rows = sparse.csr_array(
     (
       -np.append(np.ones(size), unit / before),
-      (np.append(cone, cone + 2), np.append(y, first + wanted)),
+      (np.append(cone, cone + 2), np.append(x + size, x)),
     ),
     shape=(3 * size, len(program.linear)),
   )

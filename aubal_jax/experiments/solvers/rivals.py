@@ -239,15 +239,7 @@ def _check(name, instance, tol, penalties):
 
 def _growth(instance, solution) -> np.ndarray:
   """Returns growth in the box and the budget, float64[S], from n and more."""
-  counts = np.clip(solution[: len(instance)], instance.least, instance.most)
-  beyond = counts.sum() - instance.budget.most
-  if beyond > 0:
-    room = counts - instance.least
-    counts = counts - room * min(1, beyond / max(room.sum(), 1e-300))
-  elif instance.budget.exactly:
-    room = instance.most - counts
-    counts = counts + room * min(1, -beyond / max(room.sum(), 1e-300))
-  return counts / instance.start
+  return instance.within_budget(solution[: len(instance)]) / instance.start
 
 
 def _smoothed(point, instance, root, width):

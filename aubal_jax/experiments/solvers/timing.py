@@ -217,18 +217,20 @@ def ask(tell, folder, config, name: str) -> dict:
   """
   import jax
 
-  from aubal_jax.balancing import prepare
+  from aubal_jax.balancing import instance as instance_lib
+  from aubal_jax.balancing import rules as rules_lib
   from aubal_jax.experiments.solvers import rivals
 
   jax.config.update('jax_enable_compilation_cache', False)
   importlib.import_module(name)
   before = peak_memory()
   patterns, counts = _load_problem(folder)
-  settings, tol = problem.rules_of(config), config.balance.tol
+  rules = rules_lib.Rules(**problem.rules_of(config))
+  tol = config.balance.tol
 
   def answer():
     begin = time.perf_counter()
-    instance = prepare.prepare(patterns, counts, **settings)
+    instance = instance_lib.make_instance(patterns, counts, rules)
     preparing = time.perf_counter() - begin
     found = rivals.RIVALS[name](instance, tol=tol)
     return preparing + found.seconds, found
@@ -237,8 +239,8 @@ def ask(tell, folder, config, name: str) -> dict:
   memory = peak_memory() - before
   tell('to measure')
   seconds, found = _quickest(answer)
-  instance = prepare.prepare(patterns, counts, **settings)
-  counts = problem.within_budget(instance, found.growth)
+  instance = instance_lib.make_instance(patterns, counts, rules)
+  counts = instance.within_budget(found.growth * instance.start)
   value = instance.value(counts)
   return _plain(
     {

@@ -25,7 +25,6 @@ from jax import Array
 
 from aubal_jax.balancing import certificate
 from aubal_jax.balancing import objective
-from aubal_jax.balancing import relax
 
 _HALVINGS = 12
 _PLANE_STEPS = 50
@@ -102,28 +101,12 @@ def init(name: str, growth: Array) -> State:
   return State(growth, growth, inner)
 
 
-def relaxed_slopes(problem, x, width, relaxation: str) -> Array:
-  """Returns phi'(x) of the relaxed objective: u float64[L].
-
-  Args:
-    problem: the problem.
-    x: float64[L], deviations.
-    width: mu, below which |x| is rounded off.
-    relaxation: a name of `relax.RELAXATIONS`.
-  """
-  if problem.penalty == 'square':
-    return 2 * x / problem.scale
-  if problem.penalty == 'log':
-    return relax.slope_of_log(x, problem.scale, width)
-  return relax.RELAXATIONS[relaxation].slope(x, width)
-
-
 def relaxed_value(problem, growth, price, width, relaxation: str) -> Array:
   """Returns the relaxed f + cost with images at `price` more."""
   x = objective.deviations(problem, growth)
   level = objective.level(problem, x)
   if problem.penalty == 'absolute':
-    level = relax.RELAXATIONS[relaxation].value(x, width).sum()
+    level = objective.RELAXATIONS[relaxation].value(x, width).sum()
   images = (problem.counts * growth).sum()
   level += objective.spread_of_growth(problem, growth)
   return level + (problem.image_cost + price) * images
@@ -132,7 +115,7 @@ def relaxed_value(problem, growth, price, width, relaxation: str) -> Array:
 def relaxed_gradient(problem, growth, price, width, relaxation: str) -> Array:
   """Returns the gradient of `relaxed_value`, float64[S']."""
   x = objective.deviations(problem, growth)
-  u = relaxed_slopes(problem, x, width, relaxation)
+  u = objective.slope_of_level(problem, x, width, relaxation)
   slopes = objective.all_slopes(problem, jnp.append(u, price))
   around = growth - objective.mean_growth(problem, growth)
   spread = problem.q * problem.present * around
@@ -217,7 +200,7 @@ def run_chunk(
     rate: factor on every step.
     num_steps: to take.
     name: of `OPTIMIZERS`.
-    relaxation: of `relax.RELAXATIONS`.
+    relaxation: of `objective.RELAXATIONS`.
   """
   variant = OPTIMIZERS[name]
   transform = variant.transform(variant.learning_rate)
@@ -294,7 +277,7 @@ def certify(problem: objective.Problem, growth, price, width, *, relaxation):
     growth: float64[S'], inside the box.
     price: of an image, for a start.
     width: mu of the relaxation.
-    relaxation: of `relax.RELAXATIONS`.
+    relaxation: of `objective.RELAXATIONS`.
 
   Returns:
     growth within the budget; the dual u float64[L + 1]; float64[S'], how hard a
@@ -304,7 +287,7 @@ def certify(problem: objective.Problem, growth, price, width, *, relaxation):
   """
   growth = certificate.within_budget(problem, growth)
   x = objective.deviations(problem, growth)
-  u = jnp.append(relaxed_slopes(problem, x, width, relaxation), price)
+  u = jnp.append(objective.slope_of_level(problem, x, width, relaxation), price)
   u = certificate.best_price(problem, objective.within_dual(problem, u))
   gradient = relaxed_gradient(problem, growth, u[-1], width, relaxation)
   low = jnp.where(growth <= problem.lower, gradient, -jnp.inf)

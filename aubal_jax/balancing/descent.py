@@ -1,4 +1,4 @@
-"""The labelsets that are still moving.
+"""First-order steps in chunks, on the labelsets that are still moving.
 
 At a solution most labelsets sit at a bound. Between chunks of first-order steps
 those that are settled there drop out, once the rest is half as many: what they
@@ -9,42 +9,82 @@ powers of two as sizes, so that the next part rarely has to be compiled anew.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from aubal_jax.balancing import objective
-from aubal_jax.balancing import optimizers
-from aubal_jax.balancing.incidence import placed
+from aubal_jax.balancing import projected_gradient
 from aubal_jax.balancing.instance import Instance
+from aubal_jax.balancing.instance import Placed
 
 # Fewer are not worth compiling another size of problem for.
 WORTH_SHRINKING = 1 << 17
 # So hard has a labelset to be held before it drops out.
 _CLEAR = 0.05
 
+_CHUNK_STEPS = 100
+_STALLED_CHUNKS = 5
+_WIDTH_FACTOR = 0.5
 
-class Placed(NamedTuple):
-  """A problem on its devices, and the places of its labelsets.
 
-  Attributes:
-    problem: the problem, over S' places.
-    place: int[S], the place of each labelset.
+def run(result, growth, u, search):
+  """Takes first-order steps while the relaxation narrows.
+
+  The last width is the one whose minimiser has a certified gap of tol.
+
+  Args:
+    result: the `iterations.Run`.
+    growth: float64[S'], where to start from, on the devices.
+    u: float64[L + 1], of whose entries only the price of an image counts.
+    search: the `iterations.Search`.
+
+  Returns:
+    growth and u to go on from, on the devices.
   """
+  where, instance, name = result.where, result.instance, search.optimizer
+  relaxation = search.relaxation
+  gap = objective.RELAXATIONS[relaxation].gap * len(instance.weights)
+  active = Active(instance, where, search.devices)
+  state = projected_gradient.init(name, growth)
+  width, rate, num_steps = _first_width(instance, where, growth), 1.0, 0
+  price, stalled, least_gap = u[-1], 0, np.inf
+  while True:
+    if num_steps:
+      state = projected_gradient.run_chunk(
+        active.part.problem, state, price, width, rate, num_steps,
+        name=name, relaxation=relaxation,
+      )  # fmt: skip
+      growth = active.whole(state.growth, growth)
+    feasible, u, hold, figures = projected_gradient.certify(
+      where.problem, growth, price, width, relaxation=relaxation
+    )
+    price = u[-1]
+    met = result.record(feasible, u, figures, num_steps)
+    last = result.wanted / gap
+    if result.gap < 0.9 * least_gap:
+      stalled, least_gap = 0, result.gap
+    narrowest = bool(num_steps) and width <= 1.01 * last
+    stalled += narrowest or instance.penalty != 'absolute'
+    if met or (narrowest and stalled > _STALLED_CHUNKS):
+      break
+    if num_steps:
+      width = max(width * _WIDTH_FACTOR, last)
+      rate *= projected_gradient.OPTIMIZERS[name].decay
+    num_steps = min(_CHUNK_STEPS, search.max_steps - result.num_steps)
+    if num_steps <= 0:
+      break
+    state = active.follow(state, growth, hold)
+  return where.put(result.growth), jnp.asarray(result.u)
 
-  problem: objective.Problem
-  place: np.ndarray
 
-  def put(self, growth) -> Array:
-    """Returns float64[S] at its places, float64[S']."""
-    return placed(self.problem.incidence, self.place, growth)
-
-  def take(self, growth) -> np.ndarray:
-    """Returns float64[S] from its places."""
-    return np.asarray(growth)[self.place]
+def _first_width(instance, where, growth) -> float:
+  """Returns the mean deviation: relaxing starts from a nearly linear f."""
+  if instance.penalty != 'absolute':
+    return 1e-3
+  x = instance.deviations(instance.start * where.take(growth))
+  return max(float(np.abs(x).mean()), 1e-6)
 
 
 class Active:
@@ -54,10 +94,9 @@ class Active:
     part: the problem of the labelsets that move.
   """
 
-  def __init__(self, instance: Instance, where: Placed, name: str, devices):
+  def __init__(self, instance: Instance, where: Placed, devices):
     self._instance = instance
     self._where = self.part = where
-    self._name = name
     self._devices = devices
     self._kept = np.ones(len(instance), bool)
 
@@ -74,13 +113,13 @@ class Active:
     all_growth[self._kept] = self.part.take(part_growth)
     return self._where.put(all_growth)
 
-  def follow(self, state, growth, hold) -> optimizers.State:
+  def follow(self, state, growth, hold) -> projected_gradient.State:
     """Drops labelsets that are settled; takes back those no longer held.
 
     Args:
       state: of the variant, over the places of the part.
       growth: float64[S'], of all.
-      hold: float64[S'], of `optimizers.certify`.
+      hold: float64[S'], of `projected_gradient.certify`.
 
     Returns:
       The state, over the places of the part as it is now.
@@ -98,7 +137,7 @@ class Active:
       kept = np.ones(len(kept), bool)
     return self._change(state, self._where.take(growth), kept)
 
-  def _change(self, state, growth, kept) -> optimizers.State:
+  def _change(self, state, growth, kept) -> projected_gradient.State:
     """Makes `kept` bool[S] the part; growth float64[S] is that of all."""
     old, before = self.part, self._kept
     self._kept, self.part = kept, self._where
@@ -118,7 +157,7 @@ class Active:
 
     inner = jax.tree.map(carry, state.inner)
     now = self._put(growth[kept])
-    return optimizers.State(now, now, inner)
+    return projected_gradient.State(now, now, inner)
 
   def _put(self, values) -> Array:
     """Returns values [..., S of the part] at their places."""
