@@ -32,7 +32,7 @@ from aubal_jax.network import log as log_lib
 from aubal_jax.runs import files
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-JOINT = ROOT / 'aubal_jax/data/table1_joint.json'
+JOINT = ROOT / 'aubal_jax/datasets/drawn/table1_joint.json'
 # What is read of each file, so that another's is told apart.
 _OF_A_RUN = {
   'labelsets': ('label_names', 'class_counts', 'images'),

@@ -11,7 +11,7 @@ pytest.importorskip('scipy')
 from scipy import optimize
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-JOINT = ROOT / 'aubal_jax' / 'data' / 'table1_joint.json'
+JOINT = ROOT / 'aubal_jax/datasets/drawn/table1_joint.json'
 
 # Table I of arXiv 2003.08751, column by column as printed there: AU01, AU02,
 # AU04, AU06, AU12, AU15, AU20, AU25, images.
