@@ -5,12 +5,9 @@ On a table that is drawn, a minute on 2 cores; then on your own.
   python -m aubal_jax.main --config=configs/compare.py --workdir=runs/compare
 
   python -m aubal_jax.main --config=configs/compare.py \
-      --config.compare.data="'sets/emotions.arff,sets/yeast.arff'" \
-      --config.compare.methods="'none,random,ml_ros,lp_ros,aubal:l1'" \
+      --config.compare.data=sets/emotions.arff,sets/yeast.arff \
+      --config.compare.methods=none,random,ml_ros,lp_ros,aubal:l1 \
       --config.compare.fractions=0.1,0.25 --workdir=runs/tables
-
-Paths and names with a colon (aubal:OBJECTIVE, loss:NAME) want both kinds of
-quotes.
 """
 
 from aubal_jax import settings

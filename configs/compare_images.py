@@ -12,13 +12,12 @@ which may be interrupted; the same command goes on.
       --config.data.name=manifest --config.data.path=manifest.csv \
       --config.data.image_size=112 --config.data.num_folds=3 \
       --config.compare.models=resnet18_112 \
-      --config.compare.methods="'none,random,ml_ros,aubal:l1,aubal:relative'" \
+      --config.compare.methods=none,random,ml_ros,aubal:l1,aubal:relative \
       --config.compare.augment_rows=none,added,all \
       --config.compare.uppers=2,3,5,10 --config.compare.diversities=none,group \
       --config.train.num_steps=400 --workdir=runs/night
 
-Names with a colon (aubal:OBJECTIVE, loss:NAME) want both kinds of quotes. Folds
-and bounds by group go by the table's column `subject`, where it has one.
+Folds and bounds by group go by the table's column `subject`, where it has one.
 """
 
 from aubal_jax import settings
