@@ -209,6 +209,12 @@ def table(caption, columns, rows, *, foot=()):
   )
 
 
+def snug(caption, columns, rows, *, kind=''):
+  """Returns a table no wider than it needs to be; of a kind, such as 'heat'."""
+  kinds = f'snug {kind}'.rstrip()
+  return f'<div class="{kinds}">{table(caption, columns, rows)}</div>'
+
+
 def plot(svg, *, alt, caption):
   """Returns a picture with what it shows in words; `caption` is HTML."""
   return (

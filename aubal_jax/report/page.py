@@ -15,7 +15,7 @@ from aubal_jax.tables import labelsets as labelsets_lib
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class Content:
   """What a page shows; what is None or empty is not there yet.
 
   Attributes:
@@ -65,7 +65,7 @@ class Run:
 
 
 def describe_plan(plan, labels) -> dict:
-  """Counts what a plan holds, for a `Run`.
+  """Counts what a plan holds, for a `Content`.
 
   Args:
     plan: a Plan: source int[M], augment bool[M], labels uint8[M, L] or None.
@@ -87,31 +87,31 @@ def describe_plan(plan, labels) -> dict:
   }
 
 
-# Title; field of `Run` that it needs, and the task that makes that; contents.
+# Title; field that is needed, and the task that makes it; the section.
 _SECTIONS = (
   (
     'Images that show each label', 'labelsets', 'balance',
-    lambda run: sections.class_counts(run.labelsets, run.after, run.images),
+    lambda c: sections.class_counts(c.labelsets, c.after, c.images),
   ),
   (
     'Convergence of the balance', 'solution', 'balance',
-    lambda run: sections.convergence(run.solution),
+    lambda c: sections.convergence(c.solution),
   ),
   (
     'Originals and what training sees of them', 'contact', 'balance',
-    lambda run: sections.contact_sheet(run.contact),
+    lambda c: sections.contact_sheet(c.contact),
   ),
   (
     'Learning curves', 'metrics', 'train',
-    lambda run: scores.learning(run.metrics, run.report),
+    lambda c: scores.learning(c.metrics, c.report),
   ),
   (
     'F1 of each label', 'report', 'evaluate',
-    lambda run: scores.scores(run.report),
+    lambda c: scores.scores(c.report),
   ),
   (
     'Labelsets', 'labelsets', 'balance',
-    lambda run: sections.labelsets(run.labelsets),
+    lambda c: sections.labelsets(c.labelsets),
   ),
 )  # fmt: skip
 # What a plan may be without for ever.
@@ -121,7 +121,7 @@ _NEVER = {
 }
 
 
-def write_page(path, run: Run) -> None:
+def write_page(path, content: Content) -> None:
   """Writes report.html: style, curves and images inside, nothing outside.
 
   What is not there yet is left out, with a line saying which task makes it.
@@ -129,55 +129,59 @@ def write_page(path, run: Run) -> None:
 
   Args:
     path: where the page is written, whole or not at all.
-    run: what it shows.
+    content: what it shows.
 
   Raises:
     UserError: an image is not uint8 with 1 or 3 channels.
   """
-  parts = [f'<h1>{html.text(run.title)}</h1>']
-  if run.labelsets is not None:
-    parts.append(html.lead(_describe_balance(run)))
-  if run.report is not None:
-    parts.append(html.lead(scores.describe(run.report)))
-  parts.append(html.tiles(_tiles(run)))
-  if run.labelsets is not None and run.labelsets.get('sources'):
-    content = sections.sources(run.labelsets)
-    parts.append(html.section('Where the images come from', content))
+  parts = [f'<h1>{html.text(content.title)}</h1>']
+  if content.labelsets is not None:
+    parts.append(html.lead(_describe_balance(content)))
+  if content.report is not None:
+    parts.append(html.lead(scores.describe(content.report)))
+  parts.append(html.tiles(_tiles(content)))
+  if content.labelsets is not None and content.labelsets.get('sources'):
+    inner = sections.sources(content.labelsets)
+    parts.append(html.section('Where the images come from', inner))
   for title, field, task, make in _SECTIONS:
-    if getattr(run, field):
-      content = make(run)
-    elif field in _NEVER and run.plan is not None:
-      content = html.soft(_NEVER[field])
+    if getattr(content, field):
+      inner = make(content)
+    elif field in _NEVER and content.plan is not None:
+      inner = html.soft(_NEVER[field])
     else:
-      content = html.soft(
+      inner = html.soft(
         f'Not there yet: the task <code>{task}</code> makes it '
         f'(<code>--config.task={task}</code>).'
       )
-    parts.append(html.section(title, content))
-  if run.settings:
-    parts.append(html.settings(run.settings))
+    parts.append(html.section(title, inner))
+  if content.settings:
+    parts.append(html.settings(content.settings))
   with files.write_atomically(path) as file:
-    file.write(html.document(run.title, parts))
+    file.write(html.document(content.title, parts))
 
 
-def _describe_balance(run) -> str:
+def _describe_balance(content) -> str:
   """Returns sentences on the balance: what was done, what came of it; HTML."""
-  labelsets, solution, images = run.labelsets, run.solution, run.images
+  labelsets, solution, images = (
+    content.labelsets,
+    content.solution,
+    content.images,
+  )
   out = (
     f'{html.count(images[0], "training image")} '
     f'{"shows" if images[0] == 1 else "show"} '
     f'{html.count(len(labelsets["label_names"]), "label")} in '
     f'{html.count(labelsets["labelsets"], "combination")}.'
   )
-  if run.after is None:
+  if content.after is None:
     return out
-  changed = list(run.after) != list(labelsets['class_counts'])
+  changed = list(content.after) != list(labelsets['class_counts'])
   if images[0] == images[1] and not changed:
     out += ' Nothing was added or left out.'
   else:
     out += f' {_change(*images)}'
-    before, after = run.mean_irs
-    if not any(map(math.isnan, run.mean_irs)):
+    before, after = content.mean_irs
+    if not any(map(math.isnan, content.mean_irs)):
       out += f'; the mean imbalance ratio went from {before:.2f} to {after:.2f}'
     out += '.'
   out += _method(labelsets.get('plan', {}))
@@ -194,7 +198,7 @@ def _describe_balance(run) -> str:
     f'{_gap(solution["rounded_gap"])} for the whole images made of it '
     f'(objective {whole}).'
   )
-  if list(run.after) != list(solution['class_counts_after']):
+  if list(content.after) != list(solution['class_counts_after']):
     out += (
       ' The plan in this folder is not that choice: it draws as many rows at '
       'random, as a control.'
@@ -247,31 +251,31 @@ def _gap(gap):
   return f'{up:.{digits}f} %'
 
 
-def _tiles(run):
+def _tiles(content):
   """Yields the main numbers, each with what it is."""
-  if run.labelsets is not None:
-    before, after = run.images
+  if content.labelsets is not None:
+    before, after = content.images
     if after != before:
       noun = 'image' if abs(after - before) == 1 else 'images'
       yield f'{after - before:+,}', f'{noun} by balancing'
     else:
       noun = 'training image' if before == 1 else 'training images'
       yield html.number(before), noun
-    if run.after is not None and not any(map(math.isnan, run.mean_irs)):
-      before, after = run.mean_irs
+    if content.after is not None and not any(map(math.isnan, content.mean_irs)):
+      before, after = content.mean_irs
       yield f'{before:.2f} → {after:.2f}', 'MeanIR (1 is balanced)'
-  if run.solution is not None:
+  if content.solution is not None:
     yield (
-      _gap(run.solution['gap']),
+      _gap(content.solution['gap']),
       'certified gap of the solution: how far from the best, at most, price '
       'included',
-      f'of the whole images: {_gap(run.solution["rounded_gap"])}',
+      f'of the whole images: {_gap(content.solution["rounded_gap"])}',
     )
-  if run.report is not None:
-    floors = run.report['floors']
+  if content.report is not None:
+    floors = content.report['floors']
     yield (
-      f'{run.report["f1_macro"]:.3f}',
-      f'F1 macro, {html.text(run.report["split"])}',
+      f'{content.report["f1_macro"]:.3f}',
+      f'F1 macro, {html.text(content.report["split"])}',
       f'floors: {floors["all_positive"]["f1_macro"]:.3f} all positive, '
       f'{floors["all_negative"]["f1_macro"]:.3f} all negative',
     )

@@ -27,7 +27,7 @@ def run(run) -> None:
     if dataset.load_images is not None:
       contact = _contact_sheet(config, dataset, plan, run.some_images)
   metrics = log_lib.read_lines(path / 'metrics.jsonl')
-  content = page.Run(
+  content = page.Content(
     labelsets=_read(path / 'labelsets.json'),
     plan=described,
     solution=_read(path / 'solution.json'),

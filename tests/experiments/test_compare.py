@@ -14,10 +14,10 @@ from aubal_jax import settings as settings_lib
 from aubal_jax.datasets import dataset as dataset_lib
 from aubal_jax.datasets import loading
 from aubal_jax.experiments import cells
-from aubal_jax.experiments.compare import bounds
 from aubal_jax.experiments.compare import compare
 from aubal_jax.experiments.compare import image_cells
 from aubal_jax.experiments.compare import table_cells
+from aubal_jax.experiments.compare import table_trials
 from aubal_jax.network import log as log_lib
 from aubal_jax.network import step as step_lib
 from aubal_jax.runs import files
@@ -434,7 +434,7 @@ def test_tables_are_bounded_by_diversity(tables, tmp_path, monkeypatch):
     assert len(rows) < len(features) == len(dataset)
     return 1.9
 
-  monkeypatch.setattr(bounds, 'find_upper', find_upper)
+  monkeypatch.setattr(table_trials, 'find_upper', find_upper)
   tables.compare.methods = ('aubal:l1',)
   tables.compare.diversities = ('none', 'content')
   tables.compare.uppers = (5.0,)
@@ -463,8 +463,9 @@ def test_bounds_by_diversity_are_of_the_rows_that_train():
     groups=np.array([*'x' * 12, *'wxyz']),
   )
   rows = np.r_[2:8, 10:16]
-  find = functools.partial(bounds.find_upper, table, rows, features, upper=10.0)
-  assert find(kind='none') == 10.0
+  find = functools.partial(
+    table_trials.find_upper, table, rows, features, upper=10.0
+  )
   # Of 6 + 6 rows a is shown by x alone, b by w, x, y and z: r = 12 / 5.
   np.testing.assert_allclose(find(kind='group'), [10 * 2.4 / 6, 10.0])
   a, b = find(kind='content', num_clusters=12)

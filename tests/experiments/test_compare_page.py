@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from aubal_jax.experiments.compare import comparison
 from aubal_jax.experiments.compare import conclusions
 from aubal_jax.experiments.compare import page as page_lib
-from aubal_jax.experiments.compare import record as record_lib
 from aubal_jax.experiments.compare import trials
 from aubal_jax.experiments.compare import verdicts
 from tests.makers import comparison_results
@@ -38,12 +38,12 @@ def failed(row):
 def fixture_tables():
   rows = [r for r in comparison_results.tables() if r['model'] == 'mlp']
   rows.append(failed(result(method='mlsol', model='mlp')))
-  return record_lib.make_record(rows)
+  return comparison.make_record(rows)
 
 
 @pytest.fixture(name='crossed', scope='module')
 def fixture_crossed():
-  return record_lib.make_record(comparison_results.crossed())
+  return comparison.make_record(comparison_results.crossed())
 
 
 def write(record, path):
@@ -121,7 +121,7 @@ def test_names_cannot_break_the_page(tmp_path):
   ]
   for row in rows:
     row['label_names'] = [NASTY[0]] * len(row['label_names'])
-  source = write(record_lib.make_record(rows), tmp_path)
+  source = write(comparison.make_record(rows), tmp_path)
   page = Page(source)
   assert 'script' not in page.tags
   assert NASTY[0] in page.whole_text()
@@ -147,7 +147,7 @@ def test_words_tell_threshold_movement_from_ranking(tables):
 def test_words_tell_how_little_ranks_of_few_data_sets_say():
   results = comparison_results.tables()
   results = [r for r in results if r['model'] == 'mlp' and r['data'] != 'yeast']
-  record = record_lib.make_record(results)
+  record = comparison.make_record(results)
   _, cannot = words_of(record)
   (words,) = [x for x in cannot if 'F1 macro at .5: ' in x and 'Ranks' in x]
   assert 'Nemenyi tells apart what lies 10.7 ranks apart; 10 are poss' in words
@@ -170,7 +170,7 @@ def test_words_on_how_each_balanced_plan_stands():
       ('none', 0.0), ('random', 0.0), ('ml_ros', 0.1), ('aubal:l1', 0.05)
     )
   ]  # fmt: skip
-  can, _ = words_of(record_lib.make_record(rows))
+  can, _ = words_of(comparison.make_record(rows))
   assert (
     'aubal:l1, beside methods with as many rows. F1 macro at .5: better than '
     'random; worse than ml_ros. F1 macro at tuned thresholds: not told from '
@@ -181,7 +181,7 @@ def test_words_on_how_each_balanced_plan_stands():
 def test_what_failed_is_told(tables):
   _, cannot = words_of(tables)
   assert '1 of 34 cells failed; no mean has them.' in cannot
-  record = record_lib.make_record([failed(result()), failed(result())])
+  record = comparison.make_record([failed(result()), failed(result())])
   lines = page_lib.lines(record)
   assert lines[-1] == 'emotions, none: failed: ValueError: no <minority>'
 
@@ -191,7 +191,7 @@ def test_few_trials_are_said_to_be_few(tmp_path, seeds):
   rows = [
     result(method=m, num_splits=1, seeds=seeds) for m in ('none', 'ml_ros')
   ]
-  record = record_lib.make_record(rows)
+  record = comparison.make_record(rows)
   write(record, tmp_path)
   _, cannot = words_of(record)
   assert any('one split' in x for x in cannot)
@@ -200,12 +200,12 @@ def test_few_trials_are_said_to_be_few(tmp_path, seeds):
 
 def test_little_is_enough_for_a_page(tmp_path):
   for rows in ([], [failed(result())], [result()], [result(method='ml_ros')]):
-    Page(write(record_lib.make_record(rows), tmp_path))
+    Page(write(comparison.make_record(rows), tmp_path))
   for key in ('auc_macro', 'map', 'f1_micro', 'f1_macro_tuned'):
     row = result()
     for trial in row['trials']:
       trial['scores'][key] = None
-    record = record_lib.make_record([row, result(method='random')])
+    record = comparison.make_record([row, result(method='random')])
     Page(write(record, tmp_path))
     assert page_lib.lines(record)
 
@@ -245,12 +245,12 @@ def test_in_short_names_what_holds_everywhere():
       ('none', 0.0), ('random', 0.0), ('a', 0.1), ('b', 0.1 * (model == 'mlp'))
     )
   ]  # fmt: skip
-  first = conclusions.conclude(record_lib.make_record(rows))[0]
+  first = conclusions.conclude(comparison.make_record(rows))[0]
   assert first.heading == 'In short'
   assert (
     'F1 macro at tuned thresholds, better than plain training in each of these '
     '(logistic; mlp): a.'
   ) in first.can
   rows = copy.deepcopy([r for r in rows if r['method'] != 'a'])
-  first = conclusions.conclude(record_lib.make_record(rows))[0]
+  first = conclusions.conclude(comparison.make_record(rows))[0]
   assert first.can == [] and len(first.cannot) == 2

@@ -149,7 +149,7 @@ def arguments(names=NAMES):
 
 def write(folder, **changes):
   path = folder / 'report.html'
-  page_lib.write_page(path, page_lib.Run(**changes))
+  page_lib.write_page(path, page_lib.Content(**changes))
   return path.read_text(encoding='utf-8')
 
 

@@ -15,10 +15,10 @@ import dataclasses
 from aubal_jax import settings
 from aubal_jax.datasets import loading
 from aubal_jax.experiments import cells as cells_tasks
+from aubal_jax.experiments.compare import comparison
 from aubal_jax.experiments.compare import grid as cells_lib
 from aubal_jax.experiments.compare import image_cells
 from aubal_jax.experiments.compare import page as report
-from aubal_jax.experiments.compare import record as record_lib
 from aubal_jax.experiments.compare import table_cells
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
@@ -149,9 +149,9 @@ def _conclude(run, runs, failures) -> None:
       results.append(cell.described() | {'status': failures[cell]})
     else:
       results.append(files.read_json(own.path / 'result.json'))
-  record = record_lib.make_record(cells_lib.merge(results))
+  record = comparison.make_record(cells_lib.merge(results))
   files.write_json(run.path / 'compare.json', record)
-  record_lib.write_csv(run.path / 'compare.csv', record)
+  comparison.write_csv(run.path / 'compare.csv', record)
   report.write_page(run.path / 'compare.html', record)
   for line in report.lines(record):
     print(line)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import statistics
 
+from aubal_jax.experiments.compare import paired
 from aubal_jax.experiments.compare import significance
-from aubal_jax.experiments.compare import trials as trials_lib
 
 # Factor -> what is held equal while it changes. An entry is a method with its
 # bounds, and is held with the rows and the images that are augmented.
@@ -128,7 +128,7 @@ def _effect(cells, factor, level, reference, score) -> list[dict]:
 
 def _averaged(pairs, score):
   """Returns the estimate of differences, averaged over pairs of cells."""
-  found = [trials_lib.differences(a, b, score) for a, b in pairs]
+  found = [paired.differences(a, b, score) for a, b in pairs]
   common = set.intersection(*map(set, found)) if found else ()
   means = {key: statistics.fmean(x[key] for x in found) for key in common}
-  return trials_lib.estimate(means, pairs[0][0] if pairs else ())
+  return paired.estimate(means, pairs[0][0] if pairs else ())

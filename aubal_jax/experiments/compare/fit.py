@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 # Fixed beforehand, the same for every method. `num_steps` steps of Adam go
@@ -109,3 +110,35 @@ def predict(model, params, features):
   """Returns float[S, N, L], probabilities of rows float[N, F]."""
   logits = jax.vmap(model.apply, (0, None))({'params': params}, features)
   return jax.nn.sigmoid(logits)
+
+
+def standardise(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+  """Returns float32[N, F], of mean 0 and deviation 1 over the rows given.
+
+  A feature that is constant there is 0 there.
+
+  Args:
+    features: float[N, F].
+    rows: int[R].
+  """
+  features = features.astype(np.float64)
+  mean, scale = features[rows].mean(axis=0), features[rows].std(axis=0)
+  # Nothing but rounding differs: no division by it.
+  constant = scale <= 1e-9 * np.abs(mean)
+  return ((features - mean) / np.where(constant, 1, scale)).astype(np.float32)
+
+
+def principal_axes(rows: np.ndarray) -> np.ndarray:
+  """Returns float32[F, F], the principal axes of rows [R, F] in its columns.
+
+  In these coordinates the optimum of the logistic model is the same one, but
+  the loss curves nearly along each by itself, which is how Adam scales its
+  steps: hundreds of them do what takes thousands in the features.
+  """
+  return _axes(np.ascontiguousarray(rows, np.float32).tobytes(), rows.shape)
+
+
+@functools.lru_cache(maxsize=32)  # The same for all methods.
+def _axes(rows, shape):
+  rows = np.frombuffer(rows, np.float32).reshape(shape)
+  return np.linalg.eigh(rows.T @ rows)[1]

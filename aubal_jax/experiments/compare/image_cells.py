@@ -9,7 +9,7 @@ import numpy as np
 
 from aubal_jax.datasets import loading
 from aubal_jax.experiments.compare import grid as cells_lib
-from aubal_jax.experiments.compare import images as images_lib
+from aubal_jax.experiments.compare import trials
 from aubal_jax.network import log as log_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import hosts
@@ -33,7 +33,7 @@ def make_runs(run, grid) -> dict:
   run.need_images()
   sets = _sets(run)
   for fold, dataset in sets.items():
-    images_lib.split_of(dataset, fold)
+    trials.split_of(dataset, fold)
   found = cells_lib.make_grid(
     [config.data.name],
     cells_lib.IMAGES,
@@ -115,16 +115,19 @@ def run_cell(run, cell) -> dict:
       log_lib.read_lines(run.path / 'metrics.jsonl'),
     )
   )
-  trained = images_lib.seconds_of(
+  trained = trials.seconds_of(
     lines,
     num_steps=run.num_steps,
     batch_size=run.config.train.batch_size,
   )
-  trial = images_lib.make_trial(
+  predict = _make_predict(run)
+  split = trials.split_of(run.dataset, cell.fold)
+  trial = trials.make_trial(
     run.dataset,
-    cell.fold,
+    split,
     plan,
-    _make_predict(run),
+    predict(split.validation),
+    predict(split.test),
     seed=cell.seed,
     seconds={'resample': seconds, 'train': trained},
   )

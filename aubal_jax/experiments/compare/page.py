@@ -7,7 +7,6 @@ import re
 import textwrap
 
 from aubal_jax.experiments.compare import conclusions
-from aubal_jax.experiments.compare import differences
 from aubal_jax.experiments.compare import plots
 from aubal_jax.experiments.compare import sections
 from aubal_jax.experiments.compare import trials
@@ -16,10 +15,9 @@ from aubal_jax.report import html
 from aubal_jax.runs import files
 
 _WIDTH = 98
-# What is printed of a table, and in what the paired tests of the page open.
+# What is printed of a table: more columns do not fit a terminal.
 _PRINTED = ('f1_macro', 'f1_macro_tuned', 'f1_micro', 'auc_macro', 'map')
 _OPEN = 2  # Of more contexts than this only the first is open.
-_F1 = ('f1_macro', 'f1_macro_tuned')
 _READING = (
   'Thresholds are .5, or tuned on a part of the training images that is never '
   'resampled; both are of one net.',
@@ -41,17 +39,16 @@ def write_page(path, record) -> None:
 
   Args:
     path: of the page, written whole or not at all.
-    record: from comparison.record.make_record, or the content of compare.json.
+    record: from `comparison.make_record`, or the content of compare.json.
   """
-  found, rows = record['statistics'], record['rows']
-  contexts, scores = found['contexts'], found['scores']
-  bad = [row for row in rows if row['status']]
+  found = record['statistics']
+  bad = [row for row in record['rows'] if row['status']]
   parts = ['<h1>Comparison of resampling methods</h1>', _lead(record)]
-  parts += [_answer(answer) for answer in conclusions.conclude(record)]
+  parts += map(_answer, conclusions.conclude(record))
   if found['effects']:
     parts += _crossed(found)
-  if contexts:
-    parts += _sections(contexts, scores, found['alpha'])
+  if found['contexts']:
+    parts += _sections(found['contexts'], found['scores'])
   if bad:
     parts += ['<h2>Cells that failed</h2>', sections.failed(bad)]
   parts.append('<h2>How to read this</h2>')
@@ -65,19 +62,19 @@ def write_page(path, record) -> None:
 def _lead(record) -> str:
   """Returns what was compared."""
   cells = [c for x in record['statistics']['contexts'] for c in x['cells']]
-  data = [*dict.fromkeys(c['data'] for c in cells)]
   num_failed = sum(bool(row['status']) for row in record['rows'])
   words = f'{html.count(len(record["rows"]), "cell")}, {num_failed} failed'
   if cells:
+    data = dict.fromkeys(c['data'] for c in cells)
     splits = max(c['num_splits'] for c in cells)
-    trials = max(c['num_trials'] for c in cells)
+    seeds = max(c['num_trials'] for c in cells) // splits
     methods = {c['method'] for c in cells}
     words = (
       f'{html.count(len(methods), "method")} on {html.text(", ".join(data))}: '
       f'{words}; {html.count(splits, "split")} with '
-      f'{html.count(trials // splits, "seed")} each.'
+      f'{html.count(seeds, "seed")} each.'
     )
-  return f'<p class="lead">{words}</p>'
+  return html.lead(words)
 
 
 def _answer(answer) -> str:
@@ -92,7 +89,7 @@ def _answer(answer) -> str:
   )
 
 
-def _sections(contexts, scores, alpha) -> list[str]:
+def _sections(contexts, scores) -> list[str]:
   """Returns the sections that every comparison has, empty ones left out."""
 
   def each(title, make):
@@ -107,18 +104,15 @@ def _sections(contexts, scores, alpha) -> list[str]:
       inner = [
         f'<h3>{html.text(name)}</h3>\n{inner}' for name, inner in content
       ]
-    return '\n'.join([f'<h2>{title}</h2>', *inner]) if inner else ''
+    return html.section(title, '\n'.join(inner)) if inner else ''
 
   names = {id(c): str(i) for i, c in enumerate(contexts)}
   return [
-    each('Scores', lambda c: sections.scores(c, scores, alpha)),
+    each('Scores', lambda c: sections.scores(c, scores)),
     each('Ranks over data sets', lambda c: _ranks(c, scores, names[id(c)])),
-    each(
-      'Against plain training and random rows',
-      lambda c: _tests(c, scores, alpha),
-    ),
-    each('What tuned thresholds leave', differences.shares),
-    each('At an equal number of rows', lambda c: _budgets(c, alpha)),
+    each('Against plain training and random rows', lambda c: _tests(c, scores)),
+    each('What tuned thresholds leave', sections.shares),
+    each('At an equal number of rows', _budgets),
     each('F1 macro on each data set', lambda c: _dots(c, names[id(c)])),
     each('Rare and frequent labels', lambda c: _labels(c, names[id(c)])),
     each('Imbalance, rows and seconds', sections.imbalance),
@@ -130,41 +124,34 @@ def _ranks(context, scores, name) -> str:
     return ''
   parts = []
   for row in context['ranks']:
-    if row['score'] in _F1 and row['friedman'] is not None:
+    if row['score'] in verdicts.F1 and row['friedman'] is not None:
       title = trials.SCORES[row['score']]
-      picture = plots.critical_difference(
-        f'{name}-{row["score"]}',
-        row['entries'],
-        row['average'],
-        row['critical_difference'],
-        row['bars'],
-      )
       parts.append(
         html.plot(
-          picture,
+          plots.critical_difference(f'{name}-{row["score"]}', row),
           alt=f'Average ranks in {title}; the numbers are in the table.',
           caption=f'{title}. What a blue bar joins is not told apart.',
         )
       )
-  return '\n'.join([*parts, differences.ranks(context, scores)])
+  return '\n'.join([*parts, sections.ranks(context, scores)])
 
 
-def _tests(context, scores, alpha) -> str:
+def _tests(context, scores) -> str:
   """Returns the paired tests, those in F1 macro unfolded."""
   opened, folded = [], []
-  for reference, score in itertools.product(('none', 'random'), scores):
+  for reference, score in itertools.product(verdicts.REFERENCES, scores):
     if any(t['reference'] == reference for t in context['tests']):
-      table = differences.tests(context, score, reference, alpha)
-      (opened if score in _F1 else folded).append(table)
+      table = sections.tests(context, score, reference)
+      (opened if score in verdicts.F1 else folded).append(table)
   if folded:
     opened.append(html.fold('The other scores', '\n'.join(folded)))
   return '\n'.join(opened)
 
 
-def _budgets(context, alpha) -> str:
+def _budgets(context) -> str:
   return '\n'.join(
-    differences.budgets(context, score, alpha)
-    for score in _F1
+    sections.budgets(context, score)
+    for score in verdicts.F1
     if any(pair['score'] == score for pair in context['pairs'])
   )
 
@@ -191,7 +178,7 @@ def _labels(context, name) -> str:
 
 def _crossed(found) -> list[str]:
   """Returns the section of the factors of a crossed experiment."""
-  rows, alpha = found['effects'], found['alpha']
+  rows = found['effects']
   title = 'What each factor gives'
   if any(row['factor'] == 'augment_rows' for row in rows):
     title = 'What augmentation gives, and what balancing gives'
@@ -200,7 +187,7 @@ def _crossed(found) -> list[str]:
     parts.append(f'<h3>{html.text(model)}</h3>')
     asked = dict.fromkeys((row['factor'], row['reference']) for row in rows)
     parts += [
-      differences.effects(rows, model, factor, reference, alpha)
+      sections.effects(rows, model, factor, reference)
       for factor, reference in sorted(asked, key=lambda x: x[0] == 'entry')
     ]
     mine = [c for c in found['contexts'] if c['model'] == model]
@@ -213,24 +200,22 @@ def _crossed_plots(contexts, model) -> list[str]:
   parts = []
   for fraction in dict.fromkeys(c['fraction'] for c in contexts):
     mine = [c for c in contexts if c['fraction'] == fraction]
-    for data, score in itertools.product(mine[0]['data'], _F1):
-      here = [
-        c | {'cells': [x for x in c['cells'] if x['data'] == data]}
-        for c in mine
-      ]
-      if len(here) > 1:
-        title = f'{data}: {trials.SCORES[score]}'
-        if fraction is not None:
-          title += f', fraction {fraction:g}'
-        name = f'{model}-{fraction}-{data}-{score}'
-        parts.append(
-          html.plot(
-            plots.crossed(re.sub(r'\W', '-', name), here, score),
-            alt=f'{title}, against the rows that are augmented.',
-            caption=f'{html.text(title)}, with 95 % intervals, which are of a '
-            'score alone.',
-          )
+    if len(mine) < 2:
+      continue
+    for data, score in itertools.product(mine[0]['data'], verdicts.F1):
+      here = [c | {'cells': sections.means(c, data)} for c in mine]
+      title = f'{data}: {trials.SCORES[score]}'
+      if fraction is not None:
+        title += f', fraction {fraction:g}'
+      name = f'{model}-{fraction}-{data}-{score}'
+      parts.append(
+        html.plot(
+          plots.crossed(re.sub(r'\W', '-', name), here, score),
+          alt=f'{title}, against the rows that are augmented.',
+          caption=f'{html.text(title)}, with 95 % intervals, which are of a '
+          'score alone.',
         )
+      )
   return parts
 
 
@@ -238,8 +223,9 @@ def lines(record) -> list[str]:
   """Returns what is printed: a table of each context, and the answer."""
   found = record['statistics']
   contexts, printed = found['contexts'], []
+  scores = [score for score in _PRINTED if score in found['scores']]
   for context in contexts:
-    printed += ['', *_table(context, contexts, found)]
+    printed += ['', *_table(context, contexts, scores)]
   for answer in conclusions.conclude(record):
     printed += ['', f'{answer.heading or "Beside that"}:']
     for words in (*answer.can, *answer.cannot):
@@ -249,15 +235,11 @@ def lines(record) -> list[str]:
   return printed[1:]
 
 
-def _table(context, contexts, found) -> list[str]:
+def _table(context, contexts, scores) -> list[str]:
   """Returns the lines of one table, the mean over the data sets."""
   where = verdicts.whole(context)
-  entries = context['overall']
-  if where is not None:
-    entries = [c for c in context['cells'] if c['data'] == where]
-  scores = [s for s in _PRINTED if s in found['scores']]
   sides = {
-    (t['entry'], score): verdicts.verdict(t, found['alpha'])
+    (t['entry'], score): verdicts.verdict(t)
     for score in scores
     for t in verdicts.tests_of(context, where, score, 'none')
   }
@@ -267,13 +249,14 @@ def _table(context, contexts, found) -> list[str]:
     f'{name}: {", ".join(context["data"])}; mean ± 95 %, + above none, - below',
     f'{"":24} {head}'.rstrip(),
   ]
-  for entry in entries:
+  marks = {verdicts.ABOVE: '+', verdicts.BELOW: '-'}
+  for entry in sections.means(context, where):
     cells = []
     for score in scores:
       mean, half = entry['scores'][score].values()
       text = '-' if mean is None else f'{mean:.3f}'
       text += '' if half is None else f' ±{half:.3f}'.replace('±0.', '±.')
-      mark = {1: '+', -1: '-', 0: ''}[sides.get((entry['entry'], score), 0)]
-      cells.append(f'{text + mark:<14}')
+      text += marks.get(sides.get((entry['entry'], score)), '')
+      cells.append(f'{text:<14}')
     printed.append(f'{entry["entry"]:24} {" ".join(cells)}'.rstrip())
   return printed

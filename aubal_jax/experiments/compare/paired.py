@@ -1,4 +1,9 @@
-"""Tests of one entry less another, over the splits that both have."""
+"""Tests of one entry less another, over the trials that match.
+
+Seeds of one split share their training and test images, so they are averaged
+first, and the splits are the observations. Where there is only one split the
+seeds are: then nothing is said of other images.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,6 @@ import itertools
 import statistics
 
 from aubal_jax.experiments.compare import significance
-from aubal_jax.experiments.compare import trials as trials_lib
 
 # As near in rows as this is the same budget.
 EQUAL_ROWS = 0.01
@@ -14,12 +18,49 @@ EQUAL_ROWS = 0.01
 _THRESHOLDED = {'f1_macro': 'f1_macro_tuned', 'f1_micro': 'f1_micro_tuned'}
 
 
+def scores_of(trials, score: str) -> dict:
+  """Returns (seed, repeat, fold) -> score, of trials that have it."""
+  return {
+    (t['seed'], t['repeat'], t['fold']): t['scores'][score]
+    for t in trials
+    if t['scores'].get(score) is not None
+  }
+
+
+def differences(trials, others, score: str) -> dict:
+  """Returns what trials have more than those of `others` that match them."""
+  mine, theirs = scores_of(trials, score), scores_of(others, score)
+  return {key: mine[key] - theirs[key] for key in mine if key in theirs}
+
+
+def estimate(found, trials) -> significance.Estimate | None:
+  """Returns the mean over splits, or over the seeds of the only split.
+
+  Args:
+    found: (seed, repeat, fold) -> number, of `scores_of` or `differences`.
+    trials: dicts of `num_test` and `num_train`, of the same splits.
+
+  Returns:
+    None where nothing was found.
+  """
+  splits = {}
+  for (_, *split), value in sorted(found.items()):
+    splits.setdefault(tuple(split), []).append(value)
+  if not splits:
+    return None
+  if len(splits) == 1:
+    return significance.estimate(*splits.values(), 0.0)
+  ratio = statistics.fmean(t['num_test'] / t['num_train'] for t in trials)
+  means = [statistics.fmean(mine) for mine in splits.values()]
+  return significance.estimate(means, ratio)
+
+
 def _difference(cells, data, entry, other, score):
   """Returns the estimate of entry less other on a data set, or None."""
   if (data, entry) not in cells or (data, other) not in cells:
     return None
   mine, theirs = cells[data, entry]['trials'], cells[data, other]['trials']
-  return trials_lib.estimate(trials_lib.differences(mine, theirs, score), mine)
+  return estimate(differences(mine, theirs, score), mine)
 
 
 def _equal_rows(cells, data, entry, other) -> bool:

@@ -10,17 +10,16 @@ _ACROSS = 4  # Panels of labels.
 _HALF, _TUNED = 'F1 macro at .5', 'at tuned thresholds'
 
 
-def critical_difference(name, entries, average, difference, bars) -> str:
+def critical_difference(name, row) -> str:
   """The diagram of Demsar: who is where, and who is not told apart.
 
   Args:
     name: of the picture, unique on the page.
-    entries: K names.
-    average: K average ranks.
-    difference: the critical one.
-    bars: lists of entries that are not told apart, by number.
+    row: of `ranks`: K `entries`, their `average` ranks, `critical_difference`,
+      and `bars`, lists of entries that are not told apart, by number.
   """
-  k = len(entries)
+  entries, average, bars = row['entries'], row['average'], row['bars']
+  k, difference = len(entries), row['critical_difference']
   order = sorted(range(k), key=lambda i: average[i])
   left = (k + 1) // 2
   top = 0.34 * len(bars) + 0.5
@@ -39,10 +38,10 @@ def critical_difference(name, entries, average, difference, bars) -> str:
       color=style.MARK, horizontalalignment='center',
       fontsize=8, verticalalignment='bottom',
     )  # fmt: skip
-    for row, bar in enumerate(bars):
+    for down, bar in enumerate(bars):
       ends = average[bar[0]], average[bar[-1]]
       ax.plot(
-        [ends[0] - 0.06, ends[1] + 0.06], [-0.4 - 0.34 * row] * 2,
+        [ends[0] - 0.06, ends[1] + 0.06], [-0.4 - 0.34 * down] * 2,
         color=style.AFTER, linewidth=3.2, solid_capstyle='butt',
       )  # fmt: skip
     for place, i in enumerate(order):

@@ -64,12 +64,12 @@ def _run_of(run, cell, table):
 
 def run_cell(run, cell) -> dict:
   """Resamples, trains and scores; returns the content of result.json."""
-  from aubal_jax.experiments.compare import tabular
+  from aubal_jax.experiments.compare import table_trials
 
   config = run.config
   first = config.seed
   steps = config.compare.num_steps
-  result = tabular.run_cell(
+  result = table_trials.run_cell(
     run.dataset,
     cell.method,
     fraction=cell.fraction,
@@ -80,10 +80,9 @@ def run_cell(run, cell) -> dict:
     options=_options(config, cell),
     diversity=cell.diversity,
     num_clusters=config.balance.num_clusters,
-    name=cell.data,
     **({'num_steps': steps} if steps else {}),
   )
-  return result | cell.described()
+  return cell.described() | result
 
 
 def _options(config, cell) -> dict:

@@ -1,63 +1,256 @@
-"""The trials of a cell: what is matched, and what is one observation.
-
-Seeds of one split share their training and test images, so they are averaged
-first, and the splits are the observations. Where there is only one split the
-seeds are: then nothing is said of other images.
-"""
+"""A trial of a comparison: rows that train and test, and what came of them."""
 
 from __future__ import annotations
 
-import statistics
+import functools
+import math
+import typing
 
-from aubal_jax.experiments.compare import significance
+import numpy as np
+
+from aubal_jax.datasets import dataset as dataset_lib
+from aubal_jax.datasets import splits
+from aubal_jax.runs import errors
+from aubal_jax.scoring import metrics
 from aubal_jax.scoring import summary
+from aubal_jax.tables import labelsets
+from aubal_jax.tables import plan as plan_lib
 
-# Name in a trial -> heading; what depends on thresholds stands twice.
+VALIDATION_FRACTION = 0.2  # Of a training fold, for thresholds alone.
+# Name of a score -> heading; what depends on thresholds stands twice.
 SCORES = {
   f'{score.name}{suffix}': f'{score.title}{words}'
   for score in summary.scores_in('comparison')
   for suffix, words in (('', ''), ('_tuned', ', tuned'))
   if not (score.ranking and suffix)
 }
+UNEVEN = ('mean_ir', 'cvir', 'scumble')
 
 
-def entry(result) -> tuple:
-  """Returns what a cell is among those that it is compared with."""
-  return result['method'], result['upper'], result['diversity']
+class Split(typing.NamedTuple):
+  """One fold of one repeat, in rows of the table.
+
+  Attributes:
+    repeat: which division into folds, counted from 0.
+    fold: which of its folds is the test part, counted from 0.
+    train: int64[R], the rows that a method resamples, in ascending order.
+    validation: int64[V], held out of the training fold before resampling.
+    test: int64[T], the fold.
+  """
+
+  repeat: int
+  fold: int
+  train: np.ndarray
+  validation: np.ndarray
+  test: np.ndarray
 
 
-def values(trials, score: str) -> dict:
-  """Returns (seed, repeat, fold) -> score, of trials that have it."""
+def draw(
+  dataset: dataset_lib.Dataset, *, repeats: int = 5, num_folds: int = 2
+) -> list[Split]:
+  """Draws repeated K-fold splits that are even in the labels.
+
+  Rows are parted by iterative stratification; where there are groups, none is
+  in two parts. A repeat is a seed: equal tables, equal splits, whatever is
+  trained on them. Rows that were dropped have no part in it; the splits of the
+  table neither.
+
+  Args:
+    dataset: the table.
+    repeats: how many divisions into folds.
+    num_folds: folds of each; every row is in the test part once a repeat.
+
+  Returns:
+    repeats x num_folds splits, the folds of a repeat one after the other. Do
+    not write to their arrays: a table's splits are kept.
+
+  Raises:
+    UserError: a number is too small, or there are too few rows or groups.
+  """
+  if repeats < 1 or num_folds < 2:
+    raise errors.UserError(
+      'compare.repeats must be at least 1 and compare.folds at least 2; they '
+      f'are {repeats} and {num_folds}.'
+    )
+  rows = np.flatnonzero(dataset.split != dataset_lib.DROPPED)
+  labels = dataset.labels[rows]
+  number, unit = np.arange(len(rows)), 'rows'
+  if dataset.groups is not None:
+    number = np.unique(dataset.groups[rows], return_inverse=True)[1]
+    unit = 'groups'
+  units = int(number.max(initial=-1)) + 1
+  # A training fold leaves at least one unit to train on, one to validate.
+  if units < num_folds or units - -(-units // num_folds) < 2:
+    raise errors.UserError(
+      f'{units} {unit} are too few for compare.folds={num_folds}: each fold '
+      'must leave two or more to train on and to validate. Give more rows.'
+    )
+  groups = None if dataset.groups is None else number.tobytes()
+  parts = _parts(labels.tobytes(), labels.shape, groups, repeats, num_folds)
+  return [
+    Split(k // num_folds, k % num_folds, *(rows[p] for p in part))
+    for k, part in enumerate(parts)
+  ]
+
+
+@functools.lru_cache(maxsize=8)
+def _parts(labels, shape, groups, repeats, num_folds):
+  """Returns (train, validation, test) of each split, as positions."""
+  labels = np.frombuffer(labels, np.uint8).reshape(shape)
+  groups = None if groups is None else np.frombuffer(groups, np.int64)
+  parts = []
+  for k in range(repeats * num_folds):
+    settings = splits.Draw(
+      validation_fraction=VALIDATION_FRACTION,
+      test_fraction=0.0,
+      num_folds=num_folds,
+      fold=k % num_folds,
+      seed=k // num_folds,
+    )
+    part = splits.draw(labels, groups, settings)
+    parts.append([np.flatnonzero(part == p) for p in dataset_lib.SPLITS])
+  return parts
+
+
+def split_of(dataset: dataset_lib.Dataset, fold: int | None) -> Split:
+  """Returns the rows of a data set with splits of its own, such as of images.
+
+  Args:
+    dataset: any.
+    fold: which of its folds is the test split; None: its only one.
+
+  Raises:
+    UserError: there is nothing to tune thresholds on, or nothing to test.
+  """
+  for name, mend in (
+    ('validation', 'set config.data.validation_fraction'),
+    ('test', 'set config.data.test_fraction, or config.data.num_folds'),
+  ):
+    if not len(dataset.rows(name)):
+      raise errors.UserError(
+        f'A comparison needs a {name} split, which this data set does not '
+        f'have; {mend}, or name the splits in the table.'
+      )
+  rows = {name: dataset.rows(name) for name in dataset_lib.SPLITS}
+  return Split(repeat=0, fold=fold or 0, **rows)
+
+
+def make_trial(
+  dataset: dataset_lib.Dataset,
+  split: Split,
+  plan: plan_lib.Plan,
+  validation_probability: np.ndarray,
+  test_probability: np.ndarray,
+  *,
+  seed: int,
+  seconds: dict,
+) -> dict:
+  """Returns what result.json says of one net.
+
+  Args:
+    dataset: the table.
+    split: the rows that it was trained with.
+    plan: of the training rows.
+    validation_probability: float[V, L], of the rows `split.validation`.
+    test_probability: float[T, L], of the rows `split.test`.
+    seed: of training.
+    seconds: of `resample` and `train`; None where they are not known.
+  """
   return {
-    (t['seed'], t['repeat'], t['fold']): t['scores'][score]
-    for t in trials
-    if t['scores'].get(score) is not None
+    'seed': seed,
+    'repeat': split.repeat,
+    'fold': split.fold,
+    'num_train': len(split.train),
+    'num_test': len(split.test),
+    **score(dataset, split, validation_probability, test_probability),
+    'plan': describe(plan, dataset.labels),
+    'seconds': seconds,
   }
 
 
-def differences(trials, others, score: str) -> dict:
-  """Returns what trials have more than those of `others` that match them."""
-  mine, theirs = values(trials, score), values(others, score)
-  return {key: mine[key] - theirs[key] for key in mine if key in theirs}
+def score(dataset, split, validation_probability, test_probability) -> dict:
+  """Scores the probabilities of a split's test rows, at .5 and at thresholds.
 
-
-def estimate(found, trials) -> significance.Estimate | None:
-  """Returns the mean over splits, or over the seeds of the only split.
-
-  Args:
-    found: (seed, repeat, fold) -> number, from `values` or `differences`.
-    trials: dicts of `num_test` and `num_train`, of the same splits.
+  The thresholds of the best F1 of each label on the validation rows are taken
+  to the test rows. Only known labels count. F1 macro is the mean over all
+  labels, a label without a positive has 0; AUC and average precision are means
+  over the labels that have them. Arguments as of `make_trial`.
 
   Returns:
-    None where nothing was found.
+    `scores`: name -> number; `f1_per_label`, `f1_per_label_tuned`: L numbers,
+    None for a label without a positive in the test rows; `frequency`: the share
+    of positives among the known labels of `split.train`, None where none is
+    known. A score that no label has is None.
+
+  Raises:
+    UserError: shapes differ, or a probability is not a number.
   """
-  splits = {}
-  for (_, *split), value in sorted(found.items()):
-    splits.setdefault(tuple(split), []).append(value)
-  if not splits:
-    return None
-  if len(splits) == 1:
-    return significance.estimate(*splits.values(), 0.0)
-  ratio = statistics.fmean(t['num_test'] / t['num_train'] for t in trials)
-  means = [statistics.fmean(mine) for mine in splits.values()]
-  return significance.estimate(means, ratio)
+  truth = {
+    name: (dataset.labels[rows], dataset.known[rows])
+    for name, rows in zip(dataset_lib.SPLITS, split[2:], strict=True)
+  }
+  test = metrics.check_entries(test_probability, *truth['test'])
+  thresholds = metrics.tune_thresholds(
+    validation_probability, *truth['validation']
+  )
+  half, tuned = (
+    metrics.Confusion.from_decisions(metrics.decisions(*test, t))
+    for t in (0.5, thresholds)
+  )
+  scores = {}
+  for listed in summary.scores_in('comparison'):
+    name = listed.name
+    if listed.ranking:
+      scores[name] = _mean(listed.ranking(*test))
+    else:
+      scores[name] = float(getattr(half, name))
+      scores[f'{name}_tuned'] = float(getattr(tuned, name))
+  labels, known = truth['train']
+  num_known = known.sum(axis=0)
+  frequency = labels.sum(axis=0) / np.maximum(num_known, 1)
+  return {
+    'scores': scores,
+    'f1_per_label': _where(half.positives > 0, half.f1),
+    'f1_per_label_tuned': _where(tuned.positives > 0, tuned.f1),
+    'frequency': _where(num_known > 0, frequency),
+  }
+
+
+def describe(plan: plan_lib.Plan, labels: np.ndarray) -> dict:
+  """Returns how many rows a plan has, and how uneven their labels are.
+
+  Args:
+    plan: of rows of the table.
+    labels: uint8[N, L], of the table.
+
+  Returns:
+    `rows`, and `mean_ir`, `cvir`, `scumble`: None where undefined.
+  """
+  rows = labels[plan.source] if plan.labels is None else plan.labels
+  uneven = labelsets.imbalance(rows)
+  return {'rows': len(plan)} | {
+    name: float(uneven[name]) if math.isfinite(uneven[name]) else None
+    for name in UNEVEN
+  }
+
+
+def _mean(values):
+  """Returns the mean of those that are not None, or None."""
+  values = [value for value in values if value is not None]
+  return float(np.mean(values)) if values else None
+
+
+def _where(defined, values):
+  """Returns a list with None where a value is not defined."""
+  return [float(v) if d else None for d, v in zip(defined, values, strict=True)]
+
+
+def seconds_of(lines, *, num_steps: int, batch_size: int) -> float | None:
+  """Returns the seconds that steps took, from the lines of metrics.jsonl.
+
+  Without what is not theirs (compiling, validation, saving, a stop on the way):
+  num_steps batches at the mean pace. None where no pace was measured.
+  """
+  rates = [line.get('images_per_second') for line in lines]
+  paces = [1 / rate for rate in rates if rate]
+  return float(np.mean(paces)) * num_steps * batch_size if paces else None

@@ -1,17 +1,21 @@
-"""Tests and numbers of a comparison in words; what pages and lines share."""
+"""What each test of a comparison says; names that pages and lines share."""
 
 from __future__ import annotations
 
+from aubal_jax.experiments.compare import significance
+
+# The scores that conclusions are drawn from.
 PHRASES = {
   'f1_macro': 'F1 macro at .5',
   'f1_macro_tuned': 'F1 macro at tuned thresholds',
   'auc_macro': 'AUC macro',
   'map': 'mAP',
 }
-REFERENCES = {
-  'none': 'plain training',
-  'random': 'random rows in the same number',
-}
+# F1 at .5, and of the same net at tuned thresholds.
+F1 = ('f1_macro', 'f1_macro_tuned')
+# What entries are held against.
+REFERENCES = {'none': 'plain training', 'random': 'random rows'}
+ABOVE, BELOW, NOT_TOLD = 1, -1, 0
 
 
 def context_name(context, contexts) -> str:
@@ -44,29 +48,6 @@ def tests_of(context, data, score, reference) -> list[dict]:
   ]
 
 
-def verdict(test, alpha) -> int:
-  """Returns 1 above, -1 below, 0 not told apart, of a test with `p_holm`."""
-  if test['p_holm'] is None or test['p_holm'] >= alpha:
-    return 0
-  return 1 if test['difference'] > 0 else -1
-
-
-def p_words(p) -> str:
-  """Returns 'p = 0.012', or 'p < 0.001'."""
-  return f'p = {p:.2g}' if p >= 0.001 else 'p < 0.001'
-
-
-def listed(items) -> str:
-  """Returns 'a, b and c'."""
-  *most, last = items
-  return f'{", ".join(most)} and {last}' if most else last
-
-
-def methods(num) -> str:
-  """Returns '1 method', '2 methods'."""
-  return '1 method' if num == 1 else f'{num} methods'
-
-
 def fair(context, score, reference) -> list[dict]:
   """Returns tests over all data against a reference; random: equal rows."""
   return [
@@ -76,16 +57,46 @@ def fair(context, score, reference) -> list[dict]:
   ]
 
 
-def sides(tests, alpha) -> str:
-  """Returns 'better a (+0.1); worse b (-0.1)', or ''."""
-  parts = []
-  for side, word in ((1, 'better'), (-1, 'worse')):
-    chosen = [test for test in tests if verdict(test, alpha) == side]
-    chosen.sort(key=lambda test: -side * test['difference'])
-    if chosen:
-      names = [f'{t["entry"]} ({t["difference"]:+z.3f})' for t in chosen]
-      parts.append(f'{word} {listed(names)}')
-  return '; '.join(parts)
+def verdict(test) -> int:
+  """Returns ABOVE, BELOW or NOT_TOLD, of a test with `p_holm`."""
+  if test['p_holm'] is None or test['p_holm'] >= significance.ALPHA:
+    return NOT_TOLD
+  return ABOVE if test['difference'] > 0 else BELOW
+
+
+def told(tests) -> dict[int, list[dict]]:
+  """Returns ABOVE and BELOW -> tests that say so, if any, the most first."""
+  parted = {}
+  for side in (ABOVE, BELOW):
+    mine = [test for test in tests if verdict(test) == side]
+    if mine:
+      parted[side] = sorted(mine, key=lambda t: -side * t['difference'])
+  return parted
+
+
+def told_words(parted, name='entry') -> str:
+  """Returns 'better a (+0.100); worse b (-0.100)', of what `told` returns."""
+  return '; '.join(
+    f'{"better" if side == ABOVE else "worse"} '
+    + listed(f'{t[name]} ({t["difference"]:+z.3f})' for t in tests)
+    for side, tests in parted.items()
+  )
+
+
+def p_text(p) -> str:
+  """Returns '0.012', or '< 0.001'."""
+  return f'{p:.2g}' if p >= 0.001 else '< 0.001'
+
+
+def p_words(p) -> str:
+  """Returns 'p = 0.012', or 'p < 0.001'."""
+  return f'p = {p_text(p)}' if p >= 0.001 else f'p {p_text(p)}'
+
+
+def listed(items) -> str:
+  """Returns 'a, b and c'."""
+  *most, last = items
+  return f'{", ".join(most)} and {last}' if most else last
 
 
 def level_name(level) -> str:

@@ -13,15 +13,14 @@ import numpy as np
 from scipy import sparse
 
 from aubal_jax import resampling
+from aubal_jax.balancing import diversity as diversity_lib
 from aubal_jax.batches import plan_rows
 from aubal_jax.datasets import dataset as dataset_lib
-from aubal_jax.experiments.compare import bounds
 from aubal_jax.experiments.compare import fit
-from aubal_jax.experiments.compare import folds as folds_lib
-from aubal_jax.experiments.compare import scores
+from aubal_jax.experiments.compare import trials as trials_lib
 from aubal_jax.network import losses as losses_lib
 from aubal_jax.network.models import tabular
-from aubal_jax.runs import errors
+from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import plan as plan_lib
 
 _ROWS_STEP = 64  # Rows are filled up to a multiple: methods share programs.
@@ -40,7 +39,6 @@ def run_cell(
   options: Mapping | None = None,
   diversity: str = 'none',
   num_clusters: int = 0,
-  name: str = '',
 ) -> dict:
   """Resamples, trains and scores a method in every fold, with every seed.
 
@@ -62,39 +60,33 @@ def run_cell(
     options: further options of the resampler, such as `upper`.
     diversity: what bounds the growth of `aubal`, a name of `diversity.KINDS`.
     num_clusters: of content, see `diversity.find_clusters`.
-    name: of the data, for the result.
 
   Returns:
-    The content of result.json.
+    What result.json says beside what the cell is: `num_steps`, `label_names`
+    and `trials`.
 
   Raises:
-    UserError: the table has no features, a name is not known, or the
-      resampler refuses an argument.
+    UserError: a name is not known, or the resampler refuses an argument.
   """
-  if dataset.features is None:
-    raise errors.UserError(
-      f'{name or "The table"} has no features to compare methods on. Save them '
-      "as 'features' [N, F] beside 'labels' in an .npz, or name their columns "
-      'in data.feature_columns.'
-    )
   seeds = range(seeds) if isinstance(seeds, int) else seeds
-  net = tabular.make_model(model, dataset.labels.shape[1])
-  splits = folds_lib.draw(dataset, repeats=repeats, num_folds=folds)
+  splits = trials_lib.draw(dataset, repeats=repeats, num_folds=folds)
   resampler, loss, chosen = parse_method(method, options)
-  if loss is None:
-    losses = (fit.bce,)
-  else:
+  losses = (fit.bce,)
+  if loss is not None:
     losses = tuple(_make_loss(dataset, split, loss) for split in splits)
     fraction = None
   resample = functools.partial(
     resampling.resample, method=resampler, fraction=fraction, **chosen
   )
-  drawn = [
-    _draw_split(
-      dataset, split, seeds, resample, chosen, diversity, num_clusters
-    )
-    for split in splits
-  ]
+  limits = {key: chosen[key] for key in ('lower', 'upper') if key in chosen}
+  drawn = []
+  for split in splits:
+    features, bounded = fit.standardise(dataset.features, split.train), resample
+    if diversity != 'none':
+      limits['kind'], limits['num_clusters'] = diversity, num_clusters
+      upper = find_upper(dataset, split.train, features, **limits)
+      bounded = functools.partial(resample, upper=upper)
+    drawn.append([_draw(dataset, split, features, s, bounded) for s in seeds])
   num_rows = max(
     len(split.train) + sum(len(one.made) for one in some)
     for split, some in zip(splits, drawn, strict=True)
@@ -103,31 +95,22 @@ def run_cell(
   for k, (split, some) in enumerate(zip(splits, drawn, strict=True)):
     started = time.perf_counter()
     probability = _train(
-      dataset,
-      split,
-      some,
-      net,
+      *(dataset, split, some, model),
       num_rows=-(-num_rows // _ROWS_STEP) * _ROWS_STEP,
       losses=losses,
       which=min(k, len(losses) - 1),
-      rotate=model == 'logistic',
-      learning_rate=fit.LEARNING_RATES[model],
       num_steps=num_steps,
     )
     seconds = (time.perf_counter() - started) / len(some)
     trials += [
-      _trial(dataset, split, seed, one, p, seconds)
+      trials_lib.make_trial(
+        *(dataset, split, one.plan, p[split.validation], p[split.test]),
+        seed=seed,
+        seconds={'resample': one.seconds, 'train': seconds},
+      )
       for seed, one, p in zip(seeds, some, probability, strict=True)
     ]
   return {
-    'data': name,
-    'kind': 'table',
-    'method': method,
-    'fraction': fraction,
-    'model': model,
-    'augment_rows': None,
-    'upper': chosen.get('upper'),
-    'diversity': diversity,
     'num_steps': num_steps,
     'label_names': list(dataset.label_names),
     'trials': trials,
@@ -173,22 +156,33 @@ class _Drawn(typing.NamedTuple):
   seconds: float
 
 
-def _draw_split(
-  dataset, split, seeds, resample, chosen, diversity, num_clusters
-) -> list[_Drawn]:
-  """Resamples the training part of a split with every seed."""
-  features = standardise(dataset.features, split.train)
-  if diversity != 'none':
-    upper = bounds.find_upper(
-      dataset,
-      split.train,
-      features,
-      kind=diversity,
-      num_clusters=num_clusters,
-      **{key: chosen[key] for key in ('lower', 'upper') if key in chosen},
+def find_upper(
+  dataset, rows, features, *, kind, num_clusters=0, lower=1.0, upper=10.0
+) -> np.ndarray:
+  """Returns the largest growth of each labelset of these rows.
+
+  Args:
+    dataset: the table; of groups, if they are the bounds.
+    rows: int[R], those that are resampled.
+    features: float[N, F], of the table, in which clusters are looked for.
+    kind: 'group' or 'content', see `diversity.KINDS`.
+    num_clusters: of content, see `diversity.find_clusters`.
+    lower: least growth.
+    upper: largest growth, whatever the diversity.
+
+  Returns:
+    float64[S] in the order of `find_labelsets`.
+  """
+  if kind == 'group':
+    groups = np.asarray(dataset.groups)[rows]
+  else:
+    groups = diversity_lib.find_clusters(
+      features[rows], num_clusters=num_clusters
     )
-    resample = functools.partial(resample, upper=upper)
-  return [_draw(dataset, split, features, seed, resample) for seed in seeds]
+  found = labelsets_lib.find_labelsets(dataset.labels[rows])
+  return diversity_lib.bound_growth(
+    found.index, found.counts, groups, lower=lower, upper=upper
+  )
 
 
 def _draw(dataset, split, features, seed, resample) -> _Drawn:
@@ -209,53 +203,6 @@ def _draw(dataset, split, features, seed, resample) -> _Drawn:
   targets, weights = _entries(dataset, split, plan)
   key = jax.random.key(of_model)
   return _Drawn(plan, made, targets, weights, key, seconds)
-
-
-def _trial(dataset, split, seed, drawn, probability, seconds) -> dict:
-  """Returns what result.json says of one seed of a split."""
-  validation, test = probability[split.validation], probability[split.test]
-  return {
-    'seed': seed,
-    'repeat': split.repeat,
-    'fold': split.fold,
-    'num_train': len(split.train),
-    'num_test': len(split.test),
-    **scores.score(dataset, split, validation, test),
-    'plan': scores.describe(drawn.plan, dataset.labels),
-    'seconds': {'resample': drawn.seconds, 'train': seconds},
-  }
-
-
-def standardise(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
-  """Returns float32[N, F], of mean 0 and deviation 1 over the rows given.
-
-  A feature that is constant there is 0 there.
-
-  Args:
-    features: float[N, F].
-    rows: int[R].
-  """
-  features = features.astype(np.float64)
-  mean, scale = features[rows].mean(axis=0), features[rows].std(axis=0)
-  # Nothing but rounding differs: no division by it.
-  constant = scale <= 1e-9 * np.abs(mean)
-  return ((features - mean) / np.where(constant, 1, scale)).astype(np.float32)
-
-
-def principal_axes(rows: np.ndarray) -> np.ndarray:
-  """Returns float32[F, F], the principal axes of rows [R, F] in its columns.
-
-  In these coordinates the optimum of the logistic model is the same one, but
-  the loss curves nearly along each by itself, which is how Adam scales its
-  steps: hundreds of them do what takes thousands in the features.
-  """
-  return _axes(np.ascontiguousarray(rows, np.float32).tobytes(), rows.shape)
-
-
-@functools.lru_cache(maxsize=32)  # The same for all methods.
-def _axes(rows, shape):
-  rows = np.frombuffer(rows, np.float32).reshape(shape)
-  return np.linalg.eigh(rows.T @ rows)[1]
 
 
 def _entries(dataset, split, plan):
@@ -286,11 +233,9 @@ def _make_loss(dataset, split, name):
   )
 
 
-def _train(
-  dataset, split, drawn, net, *, num_rows, rotate, **settings
-) -> np.ndarray:
+def _train(dataset, split, drawn, model, *, num_rows, **settings) -> np.ndarray:
   """Returns float32[S, N, L], each seed's probabilities of the whole table."""
-  features = standardise(dataset.features, split.train)
+  features = fit.standardise(dataset.features, split.train)
   train = len(split.train)
   rows = np.zeros((num_rows, features.shape[1]), np.float32)
   rows[:train] = features[split.train]
@@ -303,9 +248,10 @@ def _train(
     for into, values in ((targets, one.targets), (weights, one.weights)):
       into[k, :train], into[k, own] = values[:train], values[train:]
     start = own.stop
-  if rotate:
-    axes = principal_axes(rows[:train])
+  if model == 'logistic':
+    axes = fit.principal_axes(rows[:train])
     rows, features = rows @ axes, features @ axes
+  net = tabular.make_model(model, shape[2])
   params = fit.fit(
     net,
     features=rows,
@@ -313,6 +259,7 @@ def _train(
     weights=weights,
     num_entries=np.float32(dataset.known[split.train].sum()),
     keys=jax.numpy.stack([one.key for one in drawn]),
+    learning_rate=fit.LEARNING_RATES[model],
     **settings,
   )
   return np.asarray(fit.predict(net, params, features))

@@ -1,4 +1,4 @@
-"""From the results of all cells to what a comparison of them can say.
+"""compare.json and compare.csv: all that was measured, and what it says.
 
 Cells that differ only in method, bounds and diversity are compared with each
 other: they share a context of model, fraction and augmented rows. What has no
@@ -7,6 +7,7 @@ fraction, or no rows to augment, belongs to every context.
 
 from __future__ import annotations
 
+import csv
 import itertools
 
 import numpy as np
@@ -15,9 +16,50 @@ from aubal_jax.experiments.compare import effects
 from aubal_jax.experiments.compare import paired
 from aubal_jax.experiments.compare import significance
 from aubal_jax.experiments.compare import trials as trials_lib
+from aubal_jax.runs import files
 
 REFERENCES = ('none', 'random')
 _CONTEXT = ('model', 'fraction', 'augment_rows')
+_CELL = (
+  *('data', 'kind', 'method', 'fraction', 'model', 'augment_rows', 'upper'),
+  *('diversity', 'num_steps'),
+)
+# The columns of compare.csv.
+FIELDS = (
+  *_CELL,
+  *('seed', 'repeat', 'fold', 'num_train', 'num_test'),
+  *trials_lib.SCORES,
+  *('rows', *trials_lib.UNEVEN, 'resample_seconds', 'train_seconds', 'status'),
+)
+
+
+def make_record(rows) -> dict:
+  """Returns the content of compare.json, which `write_page` and `lines` take.
+
+  Args:
+    rows: the content of each cell's result.json, in the order wanted. One that
+      failed has what it was to be (`data`, `method`, ...), no `trials`, and
+      `status`, the reason.
+  """
+  rows = [{'status': ''} | row for row in rows]
+  return {'rows': rows, 'statistics': summarise(rows)}
+
+
+def write_csv(path, record) -> None:
+  """Writes a row for each trial, and one for each cell that failed."""
+  with files.write_atomically(path) as file:
+    writer = csv.DictWriter(
+      file, FIELDS, extrasaction='ignore', lineterminator='\n'
+    )
+    writer.writeheader()
+    for row in record['rows']:
+      cell = {key: row.get(key) for key in (*_CELL, 'status')}
+      for trial in row.get('trials') or [{}]:
+        seconds = trial.get('seconds', {})
+        writer.writerow(
+          {**cell, **trial, **trial.get('scores', {}), **trial.get('plan', {})}
+          | {f'{name}_seconds': value for name, value in seconds.items()}
+        )
 
 
 def summarise(results) -> dict:
@@ -42,7 +84,14 @@ def summarise(results) -> dict:
   """
   results = [result for result in results if result.get('trials')]
   names = entry_names(results)
-  scores = [s for s in trials_lib.SCORES if any(_has(r, s) for r in results)]
+  measured = {
+    name
+    for result in results
+    for trial in result['trials']
+    for name, value in trial['scores'].items()
+    if value is not None
+  }
+  scores = [score for score in trials_lib.SCORES if score in measured]
   choices = [
     [*dict.fromkeys(r[key] for r in results if r[key] is not None)] or [None]
     for key in _CONTEXT
@@ -65,9 +114,14 @@ def summarise(results) -> dict:
   }
 
 
+def _choice(result) -> tuple:
+  """Returns what a cell is among those that it is compared with."""
+  return result['method'], result['upper'], result['diversity']
+
+
 def entry_names(results) -> dict:
   """Returns (method, upper, diversity) -> name, `none` and `random` first."""
-  keys = dict.fromkeys(trials_lib.entry(r) for r in results)
+  keys = dict.fromkeys(map(_choice, results))
   uppers = {upper for _, upper, _ in keys if upper is not None}
   diversities = {diversity for *_, diversity in keys if diversity is not None}
   names = {}
@@ -86,16 +140,12 @@ def _place(method) -> int:
   return REFERENCES.index(method) if method in REFERENCES else len(REFERENCES)
 
 
-def _has(result, score) -> bool:
-  return any(t['scores'].get(score) is not None for t in result['trials'])
-
-
 def _cells(results, where, names) -> dict:
   """Returns (data, entry) -> result, of what belongs to a context."""
   chosen = {}
   for result in results:
     if all(result[key] in (None, value) for key, value in where.items()):
-      place = result['data'], names[trials_lib.entry(result)]
+      place = result['data'], names[_choice(result)]
       strange = sum(result[key] is None for key in where)
       if place not in chosen or strange < chosen[place][0]:
         chosen[place] = strange, result
@@ -108,6 +158,12 @@ def _compare(cells, scores) -> dict:
   """Returns all of a context but where it is."""
   data = [*dict.fromkeys(data for data, _ in cells)]
   entries = [*dict.fromkeys(entry for _, entry in cells)]
+  estimates = {
+    (*place, score): paired.estimate(paired.scores_of(mine, score), mine)
+    for place, result in cells.items()
+    for mine in (result['trials'],)
+    for score in scores
+  }
   tests = [
     test
     for score in scores
@@ -119,25 +175,26 @@ def _compare(cells, scores) -> dict:
     'data': data,
     'entries': entries,
     'cells': [
-      {'data': place[0], 'entry': place[1], **_means(result, scores)}
-      for place, result in cells.items()
+      {'data': d, 'entry': e}
+      | _means(result, {score: estimates[d, e, score] for score in scores})
+      for (d, e), result in cells.items()
     ],
-    'overall': _overall(cells, data, entries, scores),
+    'overall': _overall(estimates, data, entries, scores),
     'tests': tests,
     'pairs': paired.pairs(cells, data, entries, scores),
-    'ranks': [_ranks(cells, data, entries, score) for score in scores],
+    'ranks': [_ranks(estimates, data, entries, score) for score in scores],
     'shares': paired.shares(tests),
   }
 
 
-def _means(result, scores) -> dict:
+def _means(result, estimates) -> dict:
   """Returns the means of a cell over its trials, scores with intervals."""
   trials = result['trials']
   return {
     **{key: result[key] for key in ('method', 'upper', 'diversity')},
     'num_trials': len(trials),
     'num_splits': len({(t['repeat'], t['fold']) for t in trials}),
-    'scores': {score: _told(_estimate(result, score)) for score in scores},
+    'scores': {score: _told(one) for score, one in estimates.items()},
     'plan': _mean_of([t['plan'] for t in trials]),
     'seconds': _mean_of([t['seconds'] for t in trials]),
     'label_names': result['label_names'],
@@ -147,11 +204,6 @@ def _means(result, scores) -> dict:
       for rows in ([t[key] for t in trials],)
     },
   }
-
-
-def _estimate(result, score):
-  trials = result['trials']
-  return trials_lib.estimate(trials_lib.values(trials, score), trials)
 
 
 def _mean_of(dicts) -> dict:
@@ -170,32 +222,25 @@ def _told(estimate) -> dict:
   return {'mean': estimate.mean, 'half_width': estimate.half_width()}
 
 
-def _overall(cells, data, entries, scores) -> list[dict]:
+def _overall(estimates, data, entries, scores) -> list[dict]:
   """Returns the mean over the data sets of each entry that is on all."""
   rows = []
   for entry in entries:
-    row = {'entry': entry, 'scores': {}}
+    means = {}
     for score in scores:
-      found = [
-        _estimate(cells[d, entry], score) for d in data if (d, entry) in cells
-      ]
-      whole = len(found) == len(data) and None not in found
-      row['scores'][score] = _told(
-        significance.average(found) if whole else None
+      found = [estimates.get((d, entry, score)) for d in data]
+      means[score] = _told(
+        None if None in found else significance.average(found)
       )
-    rows.append(row)
+    rows.append({'entry': entry, 'scores': means})
   return rows
 
 
-def _ranks(cells, data, entries, score) -> dict:
+def _ranks(estimates, data, entries, score) -> dict:
   """Returns average ranks over the data sets, and what they can tell."""
-  table = np.full((len(data), len(entries)), np.nan)
-  for (d, entry), result in cells.items():
-    one = _estimate(result, score)
-    if one is not None:
-      table[data.index(d), entries.index(entry)] = one.mean
-  whole = ~np.isnan(table).any(axis=0)
-  kept = [entry for entry, there in zip(entries, whole, strict=True) if there]
+  found = {e: [estimates.get((d, e, score)) for d in data] for e in entries}
+  kept = [entry for entry in entries if None not in found[entry]]
+  table = np.array([[one.mean for one in found[e]] for e in kept]).T
   row = {
     'score': score,
     'data': data,
@@ -204,17 +249,16 @@ def _ranks(cells, data, entries, score) -> dict:
   }
   if not kept:
     return row | {'ranks': [], 'average': [], 'friedman': None}
-  ranks = significance.ranks(table[:, whole])
+  ranks = significance.ranks(table)
   row |= {'ranks': ranks.tolist(), 'average': ranks.mean(axis=0).tolist()}
-  friedman = significance.friedman(table[:, whole])
+  friedman = significance.friedman(table)
   if friedman is None:
     return row | {'friedman': None}
   difference = significance.critical_difference(len(kept), len(data))
+  spread = float(np.ptp(row['average']))
   return row | {
     'friedman': friedman._asdict(),
     'critical_difference': difference,
     'bars': significance.not_told_apart(row['average'], difference),
-    'data_needed': significance.data_needed(
-      len(kept), float(np.ptp(row['average']))
-    ),
+    'data_needed': significance.data_needed(len(kept), spread),
   }

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from aubal_jax.experiments.compare import record as record_lib
-from aubal_jax.experiments.compare import statistics
-from aubal_jax.experiments.compare import trials as trials_lib
+from aubal_jax.experiments.compare import comparison
+from aubal_jax.experiments.compare import trials
 from aubal_jax.runs import files
 from tests.makers import comparison_results
 from tests.makers.comparison_results import result
@@ -18,12 +17,12 @@ from tests.makers.comparison_results import result
 
 @pytest.fixture(name='tables', scope='module')
 def fixture_tables():
-  return statistics.summarise(comparison_results.tables())
+  return comparison.summarise(comparison_results.tables())
 
 
 @pytest.fixture(name='crossed', scope='module')
 def fixture_crossed():
-  return statistics.summarise(comparison_results.crossed())
+  return comparison.summarise(comparison_results.crossed())
 
 
 def find(rows, **wanted):
@@ -62,7 +61,7 @@ def test_more_seeds_of_the_same_outcome_are_no_more_evidence():
   three = copy.deepcopy(one)
   three['trials'] += [t | {'seed': s} for t in one['trials'] for s in (1, 2)]
   a, b = (
-    statistics.summarise([r])['contexts'][0]['overall'] for r in (one, three)
+    comparison.summarise([r])['contexts'][0]['overall'] for r in (one, three)
   )
   assert a[0]['scores']['map'] == pytest.approx(b[0]['scores']['map'])
 
@@ -120,16 +119,16 @@ def test_a_paired_test_is_the_corrected_t_test_of_matched_splits(tables):
 def test_trials_are_matched_whatever_their_order_and_number():
   none, other = result(method='none'), result(method='ml_ros', gain=0.05)
   rng = np.random.default_rng(0)
-  first = statistics.summarise([none, other])['contexts'][0]['tests']
+  first = comparison.summarise([none, other])['contexts'][0]['tests']
   mixed = other | {'trials': [*rng.permutation(other['trials'])]}
-  assert statistics.summarise([none, mixed])['contexts'][0]['tests'] == first
+  assert comparison.summarise([none, mixed])['contexts'][0]['tests'] == first
   # A split that one of the two lacks counts for neither.
   fewer, less = (
     row | {'trials': [t for t in row['trials'] if t['repeat'] != 3]}
     for row in (other, none)
   )
   a, b, c = (
-    statistics.summarise(pair)['contexts'][0]['tests']
+    comparison.summarise(pair)['contexts'][0]['tests']
     for pair in ((none, fewer), (less, other), (less, fewer))
   )
   assert a == b == c != first
@@ -151,7 +150,7 @@ def test_rows_are_equal_within_one_percent(tables):
       result(method='random', rows=1000),
       result(method='ml_ros', rows=rows),
     ]
-    (context,) = statistics.summarise(results)['contexts']
+    (context,) = comparison.summarise(results)['contexts']
     test = find(
       context['tests'], entry='ml_ros', reference='random', score='map'
     )
@@ -165,13 +164,13 @@ def test_one_split_has_the_seeds_for_observations_and_one_trial_none():
     for method in ('none', 'ml_ros')
   ]
   values = [t['scores']['map'] for t in results[0]['trials']]
-  (context,) = statistics.summarise(results)['contexts']
+  (context,) = comparison.summarise(results)['contexts']
   found = find(context['cells'], entry='none')['scores']['map']
   low, high = stats.ttest_1samp(values, 0).confidence_interval()
   assert found['half_width'] == pytest.approx((high - low) / 2)
   for cell in results:
     cell['trials'] = cell['trials'][:1]
-  (context,) = statistics.summarise(results)['contexts']
+  (context,) = comparison.summarise(results)['contexts']
   assert find(context['cells'], entry='none')['scores']['map'] == {
     'mean': values[0],
     'half_width': None,
@@ -188,14 +187,14 @@ def test_scores_that_are_undefined_are_left_out():
     t['f1_per_label'][1] = None
     t['plan'] |= {'cvir': None}
   other['trials'][0]['scores']['map'] = None
-  found = statistics.summarise([none, other])
+  found = comparison.summarise([none, other])
   (context,) = found['contexts']
   assert 'auc_macro' not in found['scores'] and 'map' in found['scores']
   cell = find(context['cells'], entry='ml_ros')
   assert cell['f1_per_label'][1] is None and cell['plan']['cvir'] is None
   for t in other['trials']:
     t['scores']['map'] = None
-  (context,) = statistics.summarise([none, other])['contexts']
+  (context,) = comparison.summarise([none, other])['contexts']
   ranks = find(context['ranks'], score='map')
   assert ranks['left_out'] == ['ml_ros'] and ranks['entries'] == ['none']
   assert find(context['overall'], entry='ml_ros')['scores']['map'] == {
@@ -210,7 +209,7 @@ def test_what_has_no_fraction_is_in_every_context():
     result(method='ml_ros', fraction=0.1),
     result(method='ml_ros', fraction=0.5, gain=0.1),
   ]
-  contexts = statistics.summarise(results)['contexts']
+  contexts = comparison.summarise(results)['contexts']
   assert [c['fraction'] for c in contexts] == [0.1, 0.5]
   assert [c['entries'] for c in contexts] == [['none', 'ml_ros']] * 2
   a, b = (find(c['tests'], score='f1_macro')['difference'] for c in contexts)
@@ -222,7 +221,7 @@ def test_cells_that_failed_are_left_out_and_named():
   rows = [r for r in rows if r['model'] == 'mlp']
   failed = {k: v for k, v in rows.pop(3).items() if k != 'trials'}
   rows.append(failed | {'status': 'failed: ValueError: none is minority'})
-  (context,) = statistics.summarise(rows)['contexts']
+  (context,) = comparison.summarise(rows)['contexts']
   assert (failed['data'], failed['method']) == ('emotions', 'lp_rus')
   for row in context['ranks']:
     assert row['left_out'] == ['lp_rus'] and 'lp_rus' not in row['entries']
@@ -230,8 +229,8 @@ def test_cells_that_failed_are_left_out_and_named():
   assert {score['mean'] for score in overall.values()} == {None}
   tests = [t['data'] for t in context['tests'] if t['entry'] == 'lp_rus']
   assert {*tests} == {'yeast', 'birds'}
-  assert statistics.summarise([failed])['contexts'] == []
-  assert statistics.summarise([]) == {
+  assert comparison.summarise([failed])['contexts'] == []
+  assert comparison.summarise([]) == {
     'alpha': 0.05,
     'scores': [],
     'contexts': [],
@@ -247,17 +246,17 @@ def test_ranks(tables):
   assert row['critical_difference'] == pytest.approx(
     3.219 * (11 * 12 / 18) ** 0.5, rel=1e-3
   )
-  one = statistics.summarise([result(method=m) for m in ('none', 'a', 'b')])
+  one = comparison.summarise([result(method=m) for m in ('none', 'a', 'b')])
   assert one['contexts'][0]['ranks'][0]['friedman'] is None
 
 
 def test_names_tell_apart_what_differs():
   methods = ('aubal:l1', 'ml_ros', 'random', 'none')
   results = [result(method=m) for m in methods]
-  names = statistics.entry_names(results)
+  names = comparison.entry_names(results)
   assert [*names.values()] == ['none', 'random', 'aubal:l1', 'ml_ros']
   results += [result(method='aubal:l1', upper=2.5, diversity='content')]
-  names = statistics.entry_names(results)
+  names = comparison.entry_names(results)
   assert names['aubal:l1', 2.5, 'content'] == 'aubal:l1 ≤2.5 content'
   assert names['aubal:l1', 10.0, 'none'] == 'aubal:l1 ≤10'
   assert names['ml_ros', None, 'none'] == 'ml_ros'
@@ -297,7 +296,7 @@ def test_what_has_no_fraction_is_no_evidence_on_fractions():
     result(method='ml_ros', fraction=0.1),
     result(method='ml_ros', fraction=0.5, gain=0.1),
   ]
-  found = statistics.summarise(results)['effects']
+  found = comparison.summarise(results)['effects']
   row = find(found, factor='fraction', score='f1_macro')
   assert row['difference'] == pytest.approx(0.09, abs=0.02)
   assert (row['level'], row['reference'], row['num_held']) == (0.5, 0.1, 1)
@@ -313,7 +312,7 @@ def test_effects_over_several_data_sets_are_their_mean():
     for data in ('a', 'b')
     for rows, gain in (('none', 0.0), ('all', 0.1))
   ]
-  found = statistics.summarise(results)['effects']
+  found = comparison.summarise(results)['effects']
   a, b, both = (
     find(found, data=d, score='map', level='all') for d in ('a', 'b', None)
   )
@@ -325,11 +324,11 @@ def test_effects_over_several_data_sets_are_their_mean():
 def test_the_csv_has_a_row_for_each_trial_and_each_failure(tmp_path):
   good = result(method='ml_ros', seeds=2)
   bad = {k: v for k, v in result(method='mlsmote').items() if k != 'trials'}
-  record = record_lib.make_record([good, bad | {'status': 'failed: why, so'}])
-  record_lib.write_csv(tmp_path / 'compare.csv', record)
+  record = comparison.make_record([good, bad | {'status': 'failed: why, so'}])
+  comparison.write_csv(tmp_path / 'compare.csv', record)
   with open(tmp_path / 'compare.csv', encoding='utf-8', newline='') as file:
     rows = [*csv.DictReader(file)]
-  assert len(rows) == 21 and [*rows[0]] == [*record_lib.FIELDS]
+  assert len(rows) == 21 and [*rows[0]] == [*comparison.FIELDS]
   trial = good['trials'][4]
   assert rows[4]['f1_macro'] == repr(trial['scores']['f1_macro'])
   assert (rows[4]['repeat'], rows[4]['fold']) == ('2', '0')
@@ -342,4 +341,4 @@ def test_the_csv_has_a_row_for_each_trial_and_each_failure(tmp_path):
   )
   files.write_json(tmp_path / 'compare.json', record)
   assert files.read_json(tmp_path / 'compare.json') == record
-  assert {*trial['scores']} == {*trials_lib.SCORES}
+  assert {*trial['scores']} == {*trials.SCORES}
