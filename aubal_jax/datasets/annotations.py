@@ -15,7 +15,6 @@ import numpy as np
 
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets import splits
-from aubal_jax.media import images as images_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 
@@ -26,7 +25,7 @@ class Annotations:
 
   Attributes:
     files: str[N], path of each row's image; '' where the reader knows that
-      there is none.
+      there is none; None: a table without images.
     labels: uint8[N, L], 0 or 1; 0 where unknown.
     known: bool[N, L].
     label_names: L distinct names.
@@ -40,9 +39,10 @@ class Annotations:
     notes: for people, see `Dataset`.
     place: row -> where it stands, such as 'table.csv:12', for errors about
       its image; None: its id.
+    features: float32[N, F], numbers that describe each row; or None.
   """
 
-  files: np.ndarray
+  files: np.ndarray | None
   labels: np.ndarray
   known: np.ndarray
   label_names: tuple[str, ...]
@@ -53,6 +53,7 @@ class Annotations:
   sources: np.ndarray | None = None
   notes: tuple[str, ...] = ()
   place: Callable[[int], str] | None = None
+  features: np.ndarray | None = None
 
   def __len__(self):
     return len(self.labels)
@@ -60,6 +61,15 @@ class Annotations:
   def describe(self, row: int) -> str:
     """Returns where a row stands, or its id, for messages."""
     return self.place(row) if self.place else str(self.ids[row])
+
+  def take_labels(self, take: Sequence[int]) -> 'Annotations':
+    """Returns the rows with some of the labels, by position and in order."""
+    return dataclasses.replace(
+      self,
+      labels=self.labels[:, take],
+      known=self.known[:, take],
+      label_names=tuple(self.label_names[k] for k in take),
+    )
 
   @property
   def dropped(self) -> np.ndarray:
@@ -103,8 +113,8 @@ def to_dataset(
   found: Annotations,
   *,
   where: str,
-  draw: splits.Draw,
-  pixels: images_lib.Pixels,
+  draw: splits.Draw | None = None,
+  pixels: Any = None,
   by_column: bool = False,
 ) -> dataset.Dataset:
   """Returns the data set: splits given or drawn, odd things told.
@@ -112,26 +122,29 @@ def to_dataset(
   Args:
     found: from a reader.
     where: the table or the folder, for messages.
-    draw: how splits are drawn, where the set has none.
-    pixels: what an image becomes.
+    draw: how splits are drawn, where the set has none; None: all rows train.
+    pixels: `images.Pixels`, what an image becomes; None: there are labels only.
     by_column: whether a column of a table may name splits.
 
   Raises:
     UserError: no row is left to train on, or the splits cannot be drawn.
   """
   notes = found.notes
-  if found.split is None:
+  if found.split is not None:
+    split = found.split.astype(splits.DTYPE)
+  elif draw is None:
+    split = np.full(len(found), 'train', splits.DTYPE)
+  else:
     # Of all rows, so that a file that is lost moves no other row.
     split = splits.draw(found.labels, found.groups, draw)
     grouped = found.groups is not None
     notes += (draw.note(grouped, by_column=by_column),)
-  else:
-    split = found.split.astype(splits.DTYPE)
   split[found.dropped] = dataset.DROPPED
   notes += splits.check_groups(split, found.groups, by_column=by_column)
   if found.reasons is not None:
     notes += dataset.drop_notes(found.reasons, found.describe)
-  notes += splits.check_sizes(split, where, by_column=by_column)
+  lacking = splits.check_sizes(split, where, by_column=by_column)
+  notes += lacking if draw else ()  # Without, no split is missed.
   notes += splits.check_labels(
     found.labels, found.known, found.label_names, split
   )
@@ -142,12 +155,13 @@ def to_dataset(
     split=split,
     ids=found.ids,
     groups=found.groups,
-    load_images=_loader(found, pixels),
+    load_images=pixels and _loader(found, pixels),
     notes=notes,
     files=found.files,
     reasons=found.reasons,
     sources=found.sources,
     place=found.describe,
+    features=found.features,
   )
 
 
@@ -168,13 +182,7 @@ def select_labels(
         f'{text.listing(map(repr, found.label_names))}.'
         f'{text.suggest(name, found.label_names)} Set data.label_columns.'
       )
-  take = [found.label_names.index(name) for name in label_columns]
-  return dataclasses.replace(
-    found,
-    labels=found.labels[:, take],
-    known=found.known[:, take],
-    label_names=tuple(label_columns),
-  )
+  return found.take_labels([*map(found.label_names.index, label_columns)])
 
 
 def merge(
@@ -203,41 +211,24 @@ def merge(
     raise errors.UserError(
       "data.sources is empty; name the sets to merge: ('ck_plus', 'disfa')."
     )
-  union = sorted(
-    {name for found in sets.values() for name in found.label_names}
-  )
-  names = tuple(label_columns) or tuple(union)
-  for name in names:
-    if name not in union:
-      raise errors.UserError(
-        f'data.label_columns names {name!r}, which none of '
-        f'{", ".join(sets)} labels; they label {", ".join(union)}.'
-        f'{text.suggest(name, union)}'
-      )
-  splits = [found.split is not None for found in sets.values()]
-  if any(splits) and not all(splits):
-    lacking = [n for n, found in sets.items() if found.split is None]
+  lacking = [name for name, found in sets.items() if found.split is None]
+  if 0 < len(lacking) < len(sets):
     raise errors.UserError(
       f'{", ".join(lacking)} has no official split, and other merged sets '
       f'have; set {lacking[0]}.split to train.'
     )
+  names = _merged_names(sets, label_columns)
   parts = [
     _over(found, names, name, unlabelled) for name, found in sets.items()
   ]
-
-  def joined(field):
-    return np.concatenate([getattr(part, field) for part in parts])
-
+  fields = ['files', 'labels', 'known', 'ids', 'groups', 'reasons', 'sources']
+  fields += [] if lacking else ['split']
   return Annotations(
-    files=joined('files'),
-    labels=joined('labels'),
-    known=joined('known'),
+    **{
+      field: np.concatenate([getattr(part, field) for part in parts])
+      for field in fields
+    },
     label_names=names,
-    ids=joined('ids'),
-    groups=joined('groups'),
-    split=joined('split') if all(splits) else None,
-    reasons=joined('reasons'),
-    sources=joined('sources'),
     notes=tuple(
       note if note.startswith(dataset.WARNING) else f'{name}: {note}'
       for name, found in sets.items()
@@ -245,6 +236,21 @@ def merge(
     ),
     place=place_in_parts(parts, Annotations.describe),
   )
+
+
+def _merged_names(sets, label_columns):
+  """Returns the labels of merged sets; UserError on one that none has."""
+  union = sorted(
+    {name for found in sets.values() for name in found.label_names}
+  )
+  for name in label_columns:
+    if name not in union:
+      raise errors.UserError(
+        f'data.label_columns names {name!r}, which none of '
+        f'{", ".join(sets)} labels; they label {", ".join(union)}.'
+        f'{text.suggest(name, union)}'
+      )
+  return tuple(label_columns or union)
 
 
 def _over(found, names, source, unlabelled):
@@ -295,6 +301,7 @@ def table_of_sources(data: dataset.Dataset) -> dict[str, dict]:
 
 def _loader(found, pixels):
   """Returns the function that reads the images of given rows."""
+  from aubal_jax.media import images as images_lib  # Labels need no OpenCV.
 
   def load_images(rows):
     files = found.files[np.asarray(rows, np.int64)].tolist()

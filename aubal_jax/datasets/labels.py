@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aubal_jax.datasets import annotations
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets import splits
 from aubal_jax.runs import errors
@@ -69,69 +70,72 @@ def load(
     UserError: the file breaks a rule; names it, the line and the column.
   """
   if str(path).startswith(TFDS):
-    return _load_tfds(str(path).removeprefix(TFDS), tfds_dir, label_columns)
+    from aubal_jax.datasets.tfds import sets
+
+    name = str(path).removeprefix(TFDS)
+    found = sets.read_labels(
+      name, data_dir=tfds_dir, label_columns=label_columns
+    )
+    return annotations.to_dataset(found, where=str(path), by_column=True)
   path = any_table.check_exists(path, path_key)
   suffix = path.suffix.lower()
-  split = groups = ids = None
-  notes = ()
   if suffix in any_table.SUFFIXES:
     rows = any_table.read(path)
-    split, groups, notes = given_split(rows, split_column, group_column)
-    ids = rows.optional(path_column, 'path', 'data.path_column')
-    features = _numbers(rows, feature_columns)
-    special = (path_column, split_column, group_column, *feature_columns)
-    labels, known, label_names = parse(
-      rows, label_columns, unknown_codes, special
+    columns = (path_column, split_column, group_column)
+    found = _of_columns(
+      rows, columns, label_columns, unknown_codes, feature_columns
     )
-    both = [name for name in label_names if name in feature_columns]
-    if both:
-      raise errors.UserError(
-        f'data.feature_columns and data.label_columns both hold {both[0]!r}. '
-        'Take it out of one of them.'
-      )
   elif suffix in SUFFIXES:
     names = _check_names(label_columns, ())
     rows = arff.read(path, names) if suffix == '.arff' else arrays.read(path)
-    labels, known, label_names = parse(
-      rows, names or [*rows.columns], unknown_codes, ()
-    )
-    features = rows.features
+    names = names or [*rows.columns]
+    parsed = parse(rows, names, unknown_codes, ())
+    found = _annotations(*parsed, features=rows.features)
   else:
     raise errors.UserError(
       f'{path}: labels are read from {", ".join(SUFFIXES)}, not from '
       f'{path.suffix or "a file without a suffix"!r}. Convert the table.'
     )
-  features, filled = table.fill_missing(path, features)
-  ids = None if ids is None else ids.cells()
-  found = _dataset(
-    str(path), labels, known, label_names, split, ids, groups, notes + filled
+  features, filled = table.fill_missing(path, found.features)
+  found = dataclasses.replace(
+    found, features=features, notes=found.notes + filled
   )
-  return dataclasses.replace(found, features=features)
+  return annotations.to_dataset(found, where=str(path), by_column=True)
 
 
-def _load_tfds(name, tfds_dir, label_columns) -> dataset.Dataset:
-  """Returns the labels of a set of TensorFlow Datasets."""
-  from aubal_jax.datasets.tfds import sets
-
-  labels, known, label_names, split, ids = sets.read_labels(
-    name, data_dir=tfds_dir, label_columns=tuple(label_columns)
+def _of_columns(rows, columns, label_columns, unknown_codes, feature_columns):
+  """Returns the `Annotations` of a table that may name rows, splits, groups."""
+  path_column, split_column, group_column = columns
+  split, groups, notes = given_split(rows, split_column, group_column)
+  ids = rows.optional(path_column, 'path', 'data.path_column')
+  features = _numbers(rows, feature_columns)
+  labels, known, label_names = parse(
+    rows, label_columns, unknown_codes, (*columns, *feature_columns)
   )
-  where = f'{TFDS}{name}'
-  return _dataset(where, labels, known, label_names, split, ids, None, ())
+  both = [name for name in label_names if name in feature_columns]
+  if both:
+    raise errors.UserError(
+      f'data.feature_columns and data.label_columns both hold {both[0]!r}. '
+      'Take it out of one of them.'
+    )
+  return _annotations(
+    labels,
+    known,
+    label_names,
+    ids=None if ids is None else ids.cells(),
+    groups=groups,
+    split=split,
+    notes=notes,
+    features=features,
+  )
 
 
-def _dataset(where, labels, known, label_names, split, ids, groups, notes):
-  """Returns the data set; all rows train where there are no splits."""
-  if split is None:
-    split = np.full(len(labels), 'train', splits.DTYPE)
-  else:
-    notes += splits.check_groups(split, groups)
-    splits.check_sizes(split, where)
+def _annotations(labels, known, label_names, ids=None, **others):
+  """Returns `Annotations` without images; rows without ids are numbered."""
   if ids is None:
     ids = np.arange(len(labels)).astype(str)
-  notes += splits.check_labels(labels, known, label_names, split)
-  return dataset.Dataset(
-    labels, known, label_names, split, ids, groups, None, notes
+  return annotations.Annotations(
+    None, labels, known, label_names, ids, **others
   )
 
 

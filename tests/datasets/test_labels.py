@@ -10,6 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from aubal_jax import settings
+from aubal_jax.datasets import annotations
 from aubal_jax.datasets import labels
 from aubal_jax.datasets import loading
 from aubal_jax.datasets import tfds as tfds_package
@@ -358,13 +359,16 @@ def test_a_set_of_tfds_is_read_by_its_name(monkeypatch):
     asked.append((name, data_dir, label_columns))
     values = np.array([[1], [0]], np.uint8)
     split = np.array(['train', 'test'])
-    return values, values >= 0, ('x',), split, np.array(['a', 'b'])
+    ids = np.array(['a', 'b'])
+    return annotations.Annotations(
+      None, values, values >= 0, ('x',), ids, split=split
+    )
 
   module = types.ModuleType('aubal_jax.datasets.tfds.sets')
   module.read_labels = read_labels
   monkeypatch.setitem(sys.modules, module.__name__, module)
   monkeypatch.setattr(tfds_package, 'sets', module, raising=False)
-  data = labels.load('tfds:celeb_a', tfds_dir='d', label_columns=['x'])
+  data = labels.load('tfds:celeb_a', tfds_dir='d', label_columns=('x',))
   assert asked == [('celeb_a', 'd', ('x',))]
   assert data.labels.tolist() == [[1], [0]]
   assert data.split.tolist() == ['train', 'test']

@@ -73,30 +73,17 @@ def load(
 
 def read_labels(
   name: str, *, data_dir: str = '', label_columns: Sequence[str] = ()
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], np.ndarray, np.ndarray]:
-  """Reads the labels alone, of a set with or without images.
-
-  Args:
-    name: of the set.
-    data_dir: folder of prepared sets; '' is TFDS's own.
-    label_columns: see `feature_labels.select`.
-
-  Returns:
-    uint8[N, L] labels, bool[N, L] known, L names, str[N] splits ('train',
-    'validation' or 'test') and str[N] ids.
-
-  Raises:
-    UserError: as `load`.
-  """
-  found, parts = _annotate(
-    record_files.open_builder(name, data_dir), label_columns
-  )
-  return (
+) -> annotations.Annotations:
+  """Reads the labels alone, of a set with or without images, as `load` does."""
+  builder = record_files.open_builder(name, data_dir)
+  found, parts = _annotate(builder, label_columns)
+  return annotations.Annotations(
+    None,
     found.labels,
     found.known,
     found.label_names,
-    _split(parts),
     found.ids,
+    split=_split(parts),
   )
 
 
@@ -139,15 +126,10 @@ def _scored(found):
   scored = found.known.any(0)
   if scored.all() or not scored.any():
     return found
-  names = np.array(found.label_names)
-  note = f'Left out labels that no row knows: {text.listing(names[~scored])}.'
-  return dataclasses.replace(
-    found,
-    labels=found.labels[:, scored],
-    known=found.known[:, scored],
-    label_names=tuple(names[scored].tolist()),
-    notes=(*found.notes, note),
-  )
+  left_out = np.array(found.label_names)[~scored]
+  note = f'Left out labels that no row knows: {text.listing(left_out)}.'
+  found = found.take_labels(np.flatnonzero(scored).tolist())
+  return dataclasses.replace(found, notes=(*found.notes, note))
 
 
 def _find_texts(features):
