@@ -1,13 +1,81 @@
 """What is wrong with a data set, in words, from the content of inspect.json."""
 
-from aubal_jax.inspection import label_findings
+import typing
+
+from aubal_jax.inspection import image_survey
 from aubal_jax.report import html
 
 # How bad a finding is: scores are not to be trusted, or rows are lost; it may
 # be meant so; good to know.
 LEVELS = ('wrong', 'odd', 'note')
+FEW = 10  # Rows of a label's rarer value, below which it is hardly learnt.
 _REASONS = 3  # That a sentence tells apart.
 _SHOWN = 5  # Names that a sentence holds.
+_HAS, _IS = ('has', 'have'), ('is', 'are')
+
+
+class Kind(typing.NamedTuple):
+  """What labels or images can be, said of all that are so in one sentence."""
+
+  level: str
+  words: str
+  mend: str
+  verbs: tuple[str, str] = _IS
+
+
+_CONSTANT = (
+  'Nothing can be learnt or measured: remove the column, or correct it.'
+)
+_LABELS = {
+  'unknown': Kind(
+    'wrong', 'unknown in every row',
+    'Remove the column, or correct data.unknown_codes.'),
+  'zero': Kind('wrong', '0 in every row', _CONSTANT),
+  'one': Kind('wrong', '1 in every row', _CONSTANT),
+  'train': Kind(
+    'wrong', 'never 1 in train, though elsewhere',
+    'Nothing can be learnt: move rows with it to train, or remove it.'),
+  'test': Kind(
+    'wrong', 'never 1 in test, though elsewhere',
+    'Its F1 says nothing: move rows with it to test.'),
+  'validation': Kind(
+    'odd', 'never 1 in validation, though elsewhere',
+    'Its threshold cannot be tuned: move rows with it to validation.'),
+  'few': Kind(
+    'odd', f'1 (or 0) in fewer than {FEW} rows',
+    'Too few to learn from or to measure on: find more, merge or remove it.'),
+  'group': Kind(
+    'odd', 'positives in one group only',
+    'The person or video is learnt in its stead: find more groups with it.',
+    _HAS),
+  'source': Kind(
+    'odd', 'positives in one source only, though others label it',
+    'The source is learnt in its stead: check what the others mean by it.',
+    _HAS),
+  'known': Kind(
+    'note', 'known in one source only',
+    'A set that lacks it teaches nothing about it.'),
+}  # fmt: skip
+_LOOK = 'Look at them; remove the lost.'
+# Words are formatted with `brightest` and `size`.
+_PICTURES = {
+  'dark_16_bit': Kind(
+    'wrong',
+    'of 16 bits, but with values of at most {brightest}: nearly black once '
+    'the high 8 bits are taken',
+    'Likely 12 bits in 16: scale the values up to 65,535.'),
+  'constant': Kind(
+    'odd', 'of one colour all over',
+    'Remove them, or look where they come from.'),
+  'nearly_black': Kind('odd', 'nearly black', _LOOK),
+  'nearly_white': Kind('odd', 'nearly white', _LOOK),
+  'smaller': Kind(
+    'note', 'smaller than the {size} pixels they are enlarged to',
+    'A smaller data.image_size costs less and loses nothing of them.'),
+  'not_square': Kind(
+    'note', 'a quarter longer than wide, or more, and stretched to a square',
+    "data.resize='pad' or 'crop' keeps their proportions."),
+}  # fmt: skip
 
 
 def find(content: dict) -> list[dict]:
@@ -44,19 +112,31 @@ def _finding(level, what, mend, names=(), total=None):
   }
 
 
+def _of_kind(kind, noun, names, count, **facts):
+  """Returns the finding that `count` things, these among them, are so."""
+  what = f'{_count(count, noun, kind.verbs)} {kind.words.format(**facts)}.'
+  return _finding(kind.level, what, kind.mend, names, count)
+
+
 def _ids(rows):
   return [row['id'] for row in rows]
 
 
-def _is(n, noun, verbs=('is', 'are')):
+def _copies(entry):
+  """Returns the names of the first two rows of an image."""
+  return ' = '.join(_ids(entry['rows'])[:2])
+
+
+def _count(n, noun, verbs=_IS):
   """Returns '1 image is', '2 images are'."""
   return f'{html.count(n, noun)} {verbs[n != 1]}'
 
 
 def _images(content):
   """Yields what is said of images that are not there or not readable."""
-  reasons = content['images']['reasons'] if content['images'] else ()
-  if reasons:
+  images = content['images']
+  if images and images['reasons']:
+    reasons = images['reasons']
     count = sum(entry['count'] for entry in reasons)
     parts = [f'{html.number(x["count"])} {x["reason"]}' for x in reasons]
     if len(reasons) == 1:
@@ -70,19 +150,19 @@ def _images(content):
       [name for entry in reasons for name in _ids(entry['rows'])],
       count,
     )
-  spare = content['images']['spare_bytes'] if content['images'] else None
-  if spare and spare['count']:
+  if images and images['spare_bytes']['count']:
+    count = images['spare_bytes']['count']
     yield _finding(
       'note',
-      f'{_is(spare["count"], "image", ("has", "have"))} bytes to spare in the '
-      'JPEG file: many cameras leave some, and so does damage.',
+      f'{_count(count, "image", _HAS)} bytes to spare in the JPEG file: many '
+      'cameras leave some, and so does damage.',
       'They are read all the same. Look at some of them.',
-      _ids(spare['rows']),
-      spare['count'],
+      _ids(images['spare_bytes']['rows']),
+      count,
     )
   total = sum(content['rows'].values())
   for entry in content['drops']:
-    missing = entry['reason'].startswith('no image')
+    missing = image_survey.is_missing(entry['reason'])
     yield _finding(
       'wrong' if missing else 'note',
       f'{html.number(entry["count"])} of {html.count(total, "row")} cannot be '
@@ -94,7 +174,7 @@ def _images(content):
       entry['count'],
     )
   for split in ('validation', 'test'):
-    if content['images'] and not content['rows'][split]:
+    if images and not content['rows'][split]:
       yield _finding(
         'odd',
         f'No row is in the split {split}.',
@@ -106,51 +186,37 @@ def _duplicates(found):
   """Yields what is said of images that are there more than once."""
   if not found:
     return
-  listed = found['listed']
-  crossing = [x for x in listed if x['crosses']]
+  listed = [(x, {row['split'] for row in x['rows']}) for x in found['listed']]
   for entry in found['across']:
     a, b = entry['splits']
-    names = [
-      ' = '.join(_ids(x['rows'])[:2])
-      for x in crossing
-      if {a, b} <= {row['split'] for row in x['rows']}
-    ]
     yield _finding(
       'wrong',
-      f'{_is(entry["images"], "image")} in both {a} and {b}, byte for byte.',
+      f'{_count(entry["images"], "image")} in both {a} and {b}, byte for byte.',
       f'Scores on {b} flatter. Keep each in one split, or give its copies one '
       'group (data.group_column) and let the splits be drawn.',
-      names,
+      [_copies(x) for x, splits in listed if {a, b} <= splits],
     )
   if found['contradictions']:
-    differ = [x for x in listed if x['labels_differ']]
     yield _finding(
       'wrong',
-      f'{_is(found["contradictions"], "image")} there more than once with '
+      f'{_count(found["contradictions"], "image")} there more than once with '
       'different labels.',
       'One of the labels is wrong: look at them below, and correct it.',
       [
-        f'{" = ".join(_ids(x["rows"])[:2])} ({", ".join(x["labels_differ"])})'
-        for x in differ
+        f'{_copies(x)} ({", ".join(x["labels_differ"])})'
+        for x, _ in listed
+        if x['labels_differ']
       ],
     )
-  repeats = sum(found['within'].values())
-  if repeats:
-    parts = [
-      f'{html.number(n)} in {split}'
-      for split, n in found['within'].items()
-      if n
-    ]
+  within = {split: n for split, n in found['within'].items() if n}
+  if within:
+    parts = [f'{html.number(n)} in {split}' for split, n in within.items()]
+    repeats = _count(sum(within.values()), 'row', ('repeats', 'repeat'))
     yield _finding(
       'odd',
-      f'{_is(repeats, "row", ("repeats", "repeat"))} an image of the same '
-      f'split ({", ".join(parts)}).',
+      f'{repeats} an image of the same split ({", ".join(parts)}).',
       'Such images weigh double. Remove the copies if that is not meant.',
-      [
-        ' = '.join(_ids(x['rows'])[:2])
-        for x in listed
-        if len({row['split'] for row in x['rows']}) < len(x['rows'])
-      ],
+      [_copies(x) for x, splits in listed if len(splits) < len(x['rows'])],
     )
 
 
@@ -160,8 +226,8 @@ def _groups(found):
     count = found['crossing']
     yield _finding(
       'wrong',
-      f'{html.count(count, "group")} (subject, video) '
-      f'{"has" if count == 1 else "have"} images in more than one split.',
+      f'{html.count(count, "group")} (subject, video) {_HAS[count != 1]} '
+      'images in more than one split.',
       'Scores flatter: who was seen in training is recognised. Keep each in '
       "one split, or set data.split_column='' to split by group.",
       [x['group'] for x in found['listed']],
@@ -171,29 +237,48 @@ def _groups(found):
 
 def _labels(entries, rows):
   """Yields what is said of single labels, all of a kind in one."""
-  for kind, names in label_findings.find(entries, rows).items():
-    level, words, mend = label_findings.KINDS[kind]
-    verbs = ('has', 'have') if words[0] == '~' else ('is', 'are')
-    yield _finding(
-      level,
-      f'{_is(len(names), "label", verbs)} {words.lstrip("~")}.',
-      mend,
-      names,
-    )
+  found = {kind: [] for kind in _LABELS}
+  for entry in entries:
+    for kind in _kinds(entry, rows):
+      found[kind].append(entry['name'])
+  for kind, names in found.items():
+    if names:
+      yield _of_kind(_LABELS[kind], 'label', names, len(names))
+
+
+def _kinds(entry, rows):
+  """Yields the names in _LABELS of what is odd about a label."""
+  yes, no = entry['positives'], entry['negatives']
+  known_sources = entry['known_sources'] or ()
+  if not yes + no:
+    yield 'unknown'
+  elif not yes:
+    yield 'zero'
+  elif not no:
+    yield 'one'
+  else:
+    for split in ('train', 'validation', 'test'):
+      if rows[split] and not entry['splits'][split]['positives']:
+        yield split
+    if min(yes, no) < FEW:
+      yield 'few'
+    if entry['groups'] == 1 and yes > 1:
+      yield 'group'
+    if len(known_sources) == 1:
+      yield 'known'
+    elif entry['sources'] and len(entry['sources']) == 1:
+      yield 'source'
 
 
 def _pairs(found):
   """Yields what is said of labels that say the same."""
-  for kind, words in (
-    ('equal', 'equal in every row'),
-    ('complementary', 'opposite in every row'),
-  ):
+  for kind, words in (('equal', 'equal'), ('complementary', 'opposite')):
     count = found[kind]['count']
     if count:
       yield _finding(
         'odd',
-        f'{html.count(count, "pair")} of labels '
-        f'{"is" if count == 1 else "are"} {words}.',
+        f'{html.count(count, "pair")} of labels {_IS[count != 1]} {words} in '
+        'every row.',
         'One of the two says nothing new; is it a column given twice?',
         [' and '.join(pair) for pair in found[kind]['listed']],
         count,
@@ -204,71 +289,41 @@ def _statistics(found, settings):
   """Yields what is said of the pictures themselves."""
   if not found:
     return
-  size = settings['image_size']
   hidden = set()
   if settings['crop'] != 'none':  # Then faces count, which are not cut out.
     hidden = {'smaller', 'not_square'}
   elif settings['resize'] != 'stretch':
     hidden = {'not_square'}
-  suspicious = found['suspicious']
-  for name, level, words, mend in (
-    (
-      'dark_16_bit',
-      'wrong',
-      'of 16 bits, but with values of at most '
-      f'{html.number(found["brightest_of_dark_16_bit"])}: nearly black once '
-      'the high 8 bits are taken',
-      'Likely 12 bits in 16: scale the values up to 65,535.',
-    ),
-    (
-      'constant',
-      'odd',
-      'of one colour all over',
-      'Remove them, or look where they come from.',
-    ),
-    ('nearly_black', 'odd', 'nearly black', 'Look at them; remove the lost.'),
-    ('nearly_white', 'odd', 'nearly white', 'Look at them; remove the lost.'),
-    (
-      'smaller',
-      'note',
-      f'smaller than the {size} pixels they are enlarged to',
-      'A smaller data.image_size costs less and loses nothing of them.',
-    ),
-    (
-      'not_square',
-      'note',
-      'a quarter longer than wide, or more, and stretched to a square',
-      "data.resize='pad' or 'crop' keeps their proportions.",
-    ),
-  ):
-    count = suspicious[name]['count']
-    if count and name not in hidden:
-      yield _finding(
-        level,
-        f'{_is(count, "image")} {words}.',
-        mend,
-        _ids(suspicious[name]['rows']),
-        count,
-      )
+  facts = {
+    'brightest': html.number(found['brightest_of_dark_16_bit']),
+    'size': settings['image_size'],
+  }
+  for name, kind in _PICTURES.items():
+    entry = found['suspicious'][name]
+    if entry['count'] and name not in hidden:
+      names, count = _ids(entry['rows']), entry['count']
+      yield _of_kind(kind, 'image', names, count, **facts)
 
 
 def _labelsets(found):
   """Yields what is said of combinations of labels."""
   for split, unseen in found['unseen'].items():
-    if unseen['labelsets']:
+    count = unseen['labelsets']
+    if count:
       yield _finding(
         'note',
-        f'{html.count(unseen["labelsets"], "combination")} of labels in '
-        f'{split} ({html.count(unseen["rows"], "row")}) '
-        f'{"is" if unseen["labelsets"] == 1 else "are"} never seen in train.',
+        f'{html.count(count, "combination")} of labels in {split} '
+        f'({html.count(unseen["rows"], "row")}) {_IS[count != 1]} never seen '
+        'in train.',
         'Usual where labels are many; balancing can only weigh what is there.',
       )
-  if found['near_empty']:
+  few = found['near_empty']
+  if few:
     yield _finding(
       'note',
-      f'{html.number(found["near_empty"])} of '
+      f'{html.number(few)} of '
       f'{html.count(found["labelsets"], "combination")} of labels in train '
-      f'{"has" if found["near_empty"] == 1 else "have"} fewer than '
+      f'{_HAS[few != 1]} fewer than '
       f'{html.count(found["near_empty_below"], "image")}.',
       'balance.upper limits how often each of these few images is repeated.',
     )

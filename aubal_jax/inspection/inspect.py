@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-
-from aubal_jax.datasets import dataset as dataset_lib
 from aubal_jax.runs import files
-from aubal_jax.tables import labelsets as labelsets_lib
 
 _SIDE = 112  # Pixels of a picture on the page.
 _PICTURES = 640  # On the page, so that it can be sent around.
-_LARGEST = 10  # Labelsets that are listed.
 _PRINTED = 10  # Findings that are printed.
 
 
@@ -44,9 +37,9 @@ def run(run) -> None:
 
 def _content(config, data, seen) -> dict:
   """Returns inspect.json but for the findings."""
+  from aubal_jax.inspection import image_survey
   from aubal_jax.inspection import label_survey
   from aubal_jax.inspection import survey
-  from aubal_jax.inspection import survey_tables
 
   num_labels = len(data.label_names)
   has_images = data.load_images is not None
@@ -59,19 +52,19 @@ def _content(config, data, seen) -> dict:
     'label_names': list(data.label_names),
     'notes': list(data.notes),
     'images': None,
-    'drops': survey_tables.describe_drops(data),
+    'drops': image_survey.describe_drops(data),
     'duplicates': None,
     'statistics': None,
     'labels': label_survey.labels(data),
     'pairs': label_survey.pairs(data),
     'groups': label_survey.groups(data),
-    'labelsets': _labelsets(data, config.inspect.near_empty),
+    'labelsets': label_survey.labelsets(data, config.inspect.near_empty),
     'examples': [],
   }
   if has_images:
-    content['images'] = survey_tables.describe_failures(data, seen)
-    content['duplicates'] = survey_tables.duplicates(data, seen)
-    content['statistics'] = survey_tables.statistics(
+    content['images'] = image_survey.describe_failures(data, seen)
+    content['duplicates'] = image_survey.duplicates(data, seen)
+    content['statistics'] = image_survey.statistics(
       data, seen, image_size=config.data.image_size
     )
     count = min(config.inspect.images_per_label, _PICTURES // (num_labels + 1))
@@ -79,44 +72,6 @@ def _content(config, data, seen) -> dict:
       data, seen, count=count, seed=config.seed
     )
   return content
-
-
-def _labelsets(data, near_empty) -> dict:
-  """Returns how uneven train is, and what the other splits have beyond it."""
-  used = np.flatnonzero(data.split != dataset_lib.DROPPED)
-  split = data.split[used]
-  index = labelsets_lib.find_labelsets(data.labels[used]).index
-  train = labelsets_lib.find_labelsets(data.labels[used[split == 'train']])
-  uneven = labelsets_lib.imbalance(train)
-  is_new = ~np.isin(index, index[split == 'train'])
-  unseen = {}
-  for name in ('validation', 'test'):
-    new = is_new & (split == name)
-    unseen[name] = {
-      'labelsets': len(np.unique(index[new])),
-      'rows': int(new.sum()),
-    }
-  few = train.counts < near_empty
-  return {
-    'labelsets': len(train.counts),
-    'near_empty_below': near_empty,
-    'near_empty': int(few.sum()),
-    'near_empty_rows': int(train.counts[few].sum()),
-    'unseen': unseen,
-    **{
-      name: round(uneven[name], 4) if math.isfinite(uneven[name]) else None
-      for name in ('mean_ir', 'cvir', 'scumble', 'cardinality', 'density')
-    },
-    'largest': [
-      {
-        'labels': [data.label_names[k] for k in np.flatnonzero(pattern)],
-        'count': int(count),
-      }
-      for pattern, count in zip(
-        train.patterns[:_LARGEST], train.counts[:_LARGEST], strict=True
-      )
-    ],
-  }
 
 
 def _print(content, page) -> None:

@@ -1,10 +1,14 @@
-"""What the labels and the groups of a data set look like: plain types."""
+"""What the labels and groups of a data set look like: plain types, for JSON."""
+
+import math
 
 import numpy as np
 
 from aubal_jax.datasets import dataset as dataset_lib
+from aubal_jax.tables import labelsets as labelsets_lib
 
 LISTED = 200  # Groups or pairs that a list names at most.
+_LARGEST = 10  # Labelsets that are listed.
 _DRAWN = 40  # Labels whose co-occurrence is given as a whole.
 _PAIRED = 1000  # Labels that are compared in pairs: the most frequent.
 _TOGETHER = 20  # Pairs that go together most.
@@ -168,5 +172,48 @@ def groups(data: dataset_lib.Dataset) -> dict | None:
       {'group': str(names[k])}
       | dict(zip(dataset_lib.SPLITS, counts[:, k].tolist(), strict=True))
       for k in crossing[:LISTED]
+    ],
+  }
+
+
+def labelsets(data: dataset_lib.Dataset, near_empty: int) -> dict:
+  """Returns how uneven train is, and what the other splits have beyond it.
+
+  Args:
+    data: any.
+    near_empty: images below which a labelset is counted as such.
+  """
+  used = np.flatnonzero(data.split != dataset_lib.DROPPED)
+  split = data.split[used]
+  index = labelsets_lib.find_labelsets(data.labels[used]).index
+  train = labelsets_lib.find_labelsets(data.labels[used[split == 'train']])
+  uneven = labelsets_lib.imbalance(train)
+  is_new = ~np.isin(index, index[split == 'train'])
+  unseen = {}
+  for name in ('validation', 'test'):
+    new = is_new & (split == name)
+    unseen[name] = {
+      'labelsets': len(np.unique(index[new])),
+      'rows': int(new.sum()),
+    }
+  few = train.counts < near_empty
+  return {
+    'labelsets': len(train.counts),
+    'near_empty_below': near_empty,
+    'near_empty': int(few.sum()),
+    'near_empty_rows': int(train.counts[few].sum()),
+    'unseen': unseen,
+    **{
+      name: round(uneven[name], 4) if math.isfinite(uneven[name]) else None
+      for name in ('mean_ir', 'cvir', 'scumble', 'cardinality', 'density')
+    },
+    'largest': [
+      {
+        'labels': [data.label_names[k] for k in np.flatnonzero(pattern)],
+        'count': int(count),
+      }
+      for pattern, count in zip(
+        train.patterns[:_LARGEST], train.counts[:_LARGEST], strict=True
+      )
     ],
   }

@@ -7,7 +7,7 @@ from aubal_jax.runs import files
 _WORDS = {'wrong': 'Wrong', 'odd': 'Odd', 'note': 'Note'}
 
 
-def write_page(path, content, pictures):
+def write_page(path, content, pictures) -> None:
   """Writes inspect.html: style and pictures inside, nothing outside.
 
   Equal arguments give an equal file.
@@ -21,9 +21,9 @@ def write_page(path, content, pictures):
   title = 'What is in the data set'
   parts = [
     f'<h1>{title}</h1>',
-    f'<p class="lead">{_lead(content)}</p>',
-    _tiles(content),
-    _findings(content['findings']),
+    html.lead(_describe(content)),
+    html.tiles(_tiles(content)),
+    html.section('What is wrong', _findings(content['findings'])),
     sections.labels(content),
     _sheet(content, pictures),
     sections.pairs(content['pairs'], len(content['label_names'])),
@@ -38,7 +38,7 @@ def write_page(path, content, pictures):
     file.write(html.document(title, [part for part in parts if part]))
 
 
-def _lead(content):
+def _describe(content) -> str:
   """Returns in one sentence what there is."""
   rows = content['rows']
   splits = ', '.join(
@@ -54,95 +54,79 @@ def _lead(content):
 
 
 def _tiles(content):
-  """Returns the few figures that come first."""
-  tiles = []
-
-  def add(value, words):
-    tiles.append(f'<div class="tile"><b>{value}</b><span>{words}</span></div>')
-
+  """Yields the few figures that come first, each with what it is."""
   images, doubles = content['images'], content['duplicates']
   if images:
-    add(
+    yield (
       html.number(images['readable']),
       f'of {html.number(images["images"] + images["missing"])} images can be '
       f'read, {html.number(images["missing"])} are missing',
     )
-    add(
+    yield (
       html.number(doubles['extra']),
-      'copies of other images, '
-      f'{html.number(doubles["crossing"])} of these images across splits',
+      f'copies of other images, {html.number(doubles["crossing"])} of these '
+      'images across splits',
     )
   groups, labelsets = content['groups'], content['labelsets']
   if groups:
-    add(
+    yield (
       html.number(groups['groups']),
       f'groups, {html.number(groups["crossing"])} in more than one split',
     )
-  add(
-    html.number(labelsets['labelsets']),
-    'combinations of labels in train',
-  )
-  add(
+  yield html.number(labelsets['labelsets']), 'combinations of labels in train'
+  yield (
     html.number(labelsets['mean_ir'], 1),
     'MeanIR of train, 1 where all labels are equally frequent',
   )
-  return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
-def _findings(findings):
+def _findings(findings) -> str:
   """Returns what is wrong, the worst first, each with what to do."""
-  title = '<h2>What is wrong</h2>'
   if not findings:
-    return f'{title}\n<p>Nothing wrong was found.</p>'
-  if all(entry['level'] == 'note' for entry in findings):
-    title += '\n<p>Nothing wrong was found; good to know:</p>'
-  items = []
+    return '<p>Nothing wrong was found.</p>'
+  items = ''
   for entry in findings:
-    names = ', '.join(
-      f'<span class="chip">{html.text(name)}</span>' for name in entry['names']
-    ).replace('</span>, ', '</span> ')
+    names = ' '.join(map(html.chips, ([name] for name in entry['names'])))
     more = f' and {html.number(entry["more"])} more' if entry['more'] else ''
+    if names:
+      names = f'<div>{names}<span class="soft">{more}</span></div>'
     level = entry['level']
-    items.append(
+    items += (
       f'<li class="{level}"><b>{_WORDS[level]}</b> {html.text(entry["what"])} '
-      f'<span class="soft">{html.text(entry["mend"])}</span>'
-      + (f'<div>{names}<span class="soft">{more}</span></div>' if names else '')
-      + '</li>'
+      f'<span class="soft">{html.text(entry["mend"])}</span>{names}</li>'
     )
-  return f'{title}\n<ul class="findings">{"".join(items)}</ul>'
+  listed = f'<ul class="findings">{items}</ul>'
+  if all(entry['level'] == 'note' for entry in findings):
+    return f'<p>Nothing wrong was found; good to know:</p>\n{listed}'
+  return listed
 
 
-def _sheet(content, pictures):
+def _sheet(content, pictures) -> str:
   """Returns examples of each label, and of none."""
-  entries = [entry for entry in content['examples'] if entry['rows']]
-  if not entries:
-    return ''
-  strips = []
-  for entry in entries:
-    shown = [
+  strips = ''
+  for entry in content['examples']:
+    shown = ''.join(
       f'<figure title="{html.text(name)}">'
       f'{html.image(pictures[row], alt=name, lossy=True)}<figcaption>'
       f'{html.text(name.rsplit("/", 1)[-1])}</figcaption></figure>'
       for row, name in zip(entry['rows'], entry['ids'], strict=True)
       if row in pictures
-    ]
+    )
     label = entry['label']
     head = 'no label at all' if label is None else html.text(label)
-    strips.append(f'<h3>{head}</h3><div class="thumbs">{"".join(shown)}</div>')
-  return (
-    '<h2>Images of each label</h2>\n<p class="soft">Drawn at random among the '
-    'rows in use, of different groups where there are such; as in the files, '
-    f'made smaller.</p>\n{"".join(strips)}'
+    if entry['rows']:
+      strips += f'<h3>{head}</h3><div class="thumbs">{shown}</div>'
+  if not strips:
+    return ''
+  words = (
+    'Drawn at random among the rows in use, of different groups where there '
+    'are such; as in the files, made smaller.'
   )
+  return html.section('Images of each label', f'{html.soft(words)}\n{strips}')
 
 
-def _notes(content):
+def _notes(content) -> str:
   """Returns what the reader said, and the settings."""
   notes = ''.join(f'<li>{html.text(note)}</li>' for note in content['notes'])
-  rows = [
-    [html.text(name), ('left', html.text(value))]
-    for name, value in content['settings'].items()
-  ]
-  settings = html.table('As given.', ('setting', 'value'), rows)
   said = html.fold('What the reader said', f'<ul>{notes}</ul>') if notes else ''
-  return f'{said}\n{html.fold("Settings", settings)}'
+  return f'{said}\n{html.settings(content["settings"])}'

@@ -11,9 +11,9 @@ import pytest
 from sklearn import metrics as sk_metrics
 
 from aubal_jax.datasets import dataset as dataset_lib
+from aubal_jax.inspection import image_survey
 from aubal_jax.inspection import label_survey
 from aubal_jax.inspection import survey
-from aubal_jax.inspection import survey_tables
 from aubal_jax.media import decode
 from aubal_jax.media import images
 
@@ -62,9 +62,7 @@ def of_labels(labels, **fields):
 
 
 def statistics(data, image_size=16):
-  return survey_tables.statistics(
-    data, survey.look(data), image_size=image_size
-  )
+  return image_survey.statistics(data, survey.look(data), image_size=image_size)
 
 
 def suspicious(data):
@@ -87,7 +85,7 @@ def test_bad_images_are_the_ones_that_training_cannot_read(tmp_path):
     assert found.failures == failures
   assert found.rows.tolist() == [0, 6]
   assert found.num_images == 8
-  table = survey_tables.describe_failures(data, found)
+  table = image_survey.describe_failures(data, found)
   assert table['readable'] == 2
   assert sum(x['count'] for x in table['reasons']) == 6
   empty = next(x for x in table['reasons'] if 'empty' in x['reason'])
@@ -101,7 +99,7 @@ def test_spare_bytes_are_noted(tmp_path):
   found = survey.look(data)
   assert not found.failures
   assert list(found.remarks) == [1]
-  entry = survey_tables.describe_failures(data, found)['spare_bytes']
+  entry = image_survey.describe_failures(data, found)['spare_bytes']
   assert entry == {'count': 1, 'rows': [{'id': '1.png', 'split': 'train'}]}
 
 
@@ -118,7 +116,7 @@ def test_each_file_is_read_once_and_dropped_rows_never(
   found = survey.look(data, num_threads=num_threads)
   assert sorted(calls) == sorted(data.files[found.rows])
   assert found.rows.tolist() == [k for k in range(70) if k not in (3, 5)]
-  assert survey_tables.describe_failures(data, found)['missing'] == 1
+  assert image_survey.describe_failures(data, found)['missing'] == 1
 
 
 def test_facts_are_those_of_the_files(tmp_path):
@@ -171,7 +169,7 @@ def test_labels_alone_have_no_images():
   found = survey.look(data)
   assert found.num_images == 0
   assert statistics(data) is None
-  assert survey_tables.duplicates(data, found)['groups'] == 0
+  assert image_survey.duplicates(data, found)['groups'] == 0
   examples = survey.examples(data, found, count=3, seed=0)
   assert [x['rows'] for x in examples] == [[], []]
 
@@ -189,7 +187,7 @@ def test_duplicates_within_and_across_splits(tmp_path):
            'test'],
     known=np.array([[1, 1]] * 6 + [[1, 0], [1, 1]], bool),
   )  # fmt: skip
-  found = survey_tables.duplicates(data, survey.look(data))
+  found = image_survey.duplicates(data, survey.look(data))
   assert (found['groups'], found['extra'], found['crossing']) == (3, 4, 2)
   assert found['across'] == [
     {'splits': ['train', 'validation'], 'images': 1},
@@ -210,7 +208,7 @@ def test_duplicates_equal_a_plain_count(tmp_path):
   labels = RNG.integers(0, 2, (30, 3))
   split = RNG.choice(dataset_lib.SPLITS, 30)
   data = make(tmp_path, [kinds[k] for k in drawn], labels, split=split)
-  found = survey_tables.duplicates(data, survey.look(data))
+  found = image_survey.duplicates(data, survey.look(data))
   groups = [np.flatnonzero(drawn == k) for k in range(12)]
   groups = [rows for rows in groups if len(rows) > 1]
   assert found['groups'] == len(groups)
@@ -283,17 +281,17 @@ def test_grey_levels_are_of_all_pixels_by_split_and_source(tmp_path):
 def test_drops_are_told_by_reason_and_source():
   data = of_labels(np.zeros((5, 1)), sources=['x', 'x', 'y', 'y', 'y'])
   data = data.drop({0: 'no image', 2: 'no image', 4: 'invalid row'})
-  first, second = survey_tables.describe_drops(data)
+  first, second = image_survey.describe_drops(data)
   assert first['reason'] == 'no image' and first['count'] == 2
   assert first['sources'] == {'x': 1, 'y': 1}
   assert second['rows'] == [{'id': 'row4', 'split': 'dropped'}]
-  assert survey_tables.describe_drops(of_labels([[1]])) == []
+  assert image_survey.describe_drops(of_labels([[1]])) == []
 
 
 def test_long_lists_are_cut_and_their_count_is_not(tmp_path, monkeypatch):
-  monkeypatch.setattr(survey_tables, 'LISTED', 2)
+  monkeypatch.setattr(image_survey, 'LISTED', 2)
   data = make(tmp_path, [b'bad'] * 5)
-  table = survey_tables.describe_failures(data, survey.look(data))
+  table = image_survey.describe_failures(data, survey.look(data))
   assert table['reasons'][0]['count'] == 5
   assert len(table['reasons'][0]['rows']) == 2
 
@@ -426,10 +424,10 @@ def test_everything_is_plain_json(tmp_path):
   data = make(tmp_path, contents, LABELS, **SIX)
   found = survey.look(data)
   tables = [
-    survey_tables.describe_failures(data, found),
-    survey_tables.describe_drops(data),
-    survey_tables.duplicates(data, found),
-    survey_tables.statistics(data, found, image_size=16),
+    image_survey.describe_failures(data, found),
+    image_survey.describe_drops(data),
+    image_survey.duplicates(data, found),
+    image_survey.statistics(data, found, image_size=16),
     survey.examples(data, found, count=2, seed=0),
     label_survey.labels(data),
     label_survey.pairs(data),

@@ -23,6 +23,11 @@ def named(data: dataset_lib.Dataset, rows: Sequence[int]) -> list[dict]:
   ]
 
 
+def is_missing(reason: str) -> bool:
+  """Whether a row was dropped for this reason as its image is not there."""
+  return reason.startswith('no image')
+
+
 def describe_failures(data: dataset_lib.Dataset, seen: survey.Survey) -> dict:
   """Returns how many images cannot be read, for which reasons, and which.
 
@@ -35,11 +40,7 @@ def describe_failures(data: dataset_lib.Dataset, seen: survey.Survey) -> dict:
   return {
     'images': seen.num_images,
     'readable': len(seen.rows),
-    'missing': sum(
-      count
-      for reason, count in data.drops().items()
-      if reason.startswith('no image')
-    ),
+    'missing': sum(n for why, n in data.drops().items() if is_missing(why)),
     'reasons': [
       {'reason': reason, 'count': len(rows), 'rows': named(data, rows)}
       for reason, rows in sorted(
