@@ -12,6 +12,7 @@ from aubal_jax.balancing.frontier import WAYS
 from aubal_jax.balancing.frontier import solve_frontier
 from aubal_jax.balancing.rules import OBJECTIVES
 from aubal_jax.experiments.frontier import frontier_plot as report
+from tests.makers import covering
 from tests.makers import problems
 
 _SETS, _LABELS = 24, 6  # Fixed shapes, so that nothing compiles anew.
@@ -235,8 +236,10 @@ def test_the_problem_is_set_up_once_and_warm_starts_are_short(monkeypatch):
   assert warm < 0.8 * cold, (warm, cold)
 
 
-@pytest.mark.parametrize('optimizer', ['newton', 'adam', 'pdhg'])
-@pytest.mark.parametrize('over', WAYS)
+@pytest.mark.parametrize(
+  ('optimizer', 'over'),
+  covering.product(['newton', 'adam', 'pdhg'], WAYS, strength=1),
+)
 def test_other_optimizers_find_the_same(optimizer, over):
   expected = frontier(over=over)
   found = frontier(over=over, optimizer=optimizer, tol=1e-6)
