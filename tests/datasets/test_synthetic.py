@@ -176,18 +176,18 @@ REGIONS = {
 
 
 @pytest.mark.parametrize('code', action_units.CODES)
-@pytest.mark.parametrize('seed', range(4))
-def test_a_unit_changes_its_region_and_no_other(code, seed):
-  change = np.abs(_view(code, seed) - _view(None, seed)) > 15
+def test_a_unit_changes_its_region_and_no_other(code):
   x, y = np.meshgrid(np.linspace(-0.9, 0.9, 91), np.linspace(-1.2, 1.4, 131))
   head = np.stack([x.ravel(), y.ravel()], axis=1)
-  pixels = faces._project(head, np.random.default_rng([seed, 1]), 112)
-  column, row = np.floor(pixels).astype(int).T
-  changed = change[row, column]
   low, high = REGIONS[code]
   inside = (head[:, 1] > low) & (head[:, 1] < high)
-  assert change.sum() > 80  # Pixels of 112 x 112.
-  assert changed[~inside].sum() < 0.05 * changed.sum()
+  for seed in range(4):
+    change = np.abs(_view(code, seed) - _view(None, seed)) > 15
+    pixels = faces._project(head, np.random.default_rng([seed, 1]), 112)
+    column, row = np.floor(pixels).astype(int).T
+    changed = change[row, column]
+    assert change.sum() > 80, seed  # Pixels of 112 x 112.
+    assert changed[~inside].sum() < 0.05 * changed.sum(), seed
 
 
 def test_inner_brow_moves_up_and_lips_show_a_dark_gap():
