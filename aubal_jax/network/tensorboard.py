@@ -1,14 +1,14 @@
-"""Logs for TensorBoard: event files, written without TensorFlow.
+"""Logs for TensorBoard: event files, as tensorboardX makes their content.
 
-Scalars and images are in the form every reader knows; precision-recall curves
-in that of TensorBoard's own plugin.
+Its SummaryWriter writes in a thread of its own, where a full disk is not told,
+and names files by the clock: here each event is on its way to the disk when it
+is written, and files are numbered.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
-import io
 import pathlib
 import time
 from collections.abc import Iterator
@@ -21,15 +21,16 @@ from aubal_jax.runs import files
 
 INSTALL = "pip install 'aubal_jax[tensorboard]'"
 
-_NUM_THRESHOLDS = 201  # Of a curve, evenly over [0, 1]: what TensorBoard takes.
+# Of a curve, evenly over [0, 1]: the most that tensorboardX takes.
+_NUM_THRESHOLDS = 127
 _COLUMNS = 4  # Of pairs on a contact sheet.
 
 
 def check_installed() -> None:
   """Raises UserError where the package that knows the format is absent."""
-  if not importlib.util.find_spec('tensorboard'):
+  if not importlib.util.find_spec('tensorboardX'):
     raise errors.UserError(
-      f'train.tensorboard=True needs tensorboard, which is not installed: '
+      f'train.tensorboard=True needs tensorboardX, which is not installed: '
       f'{INSTALL}'
     )
 
@@ -37,13 +38,11 @@ def check_installed() -> None:
 class EventLog:
   """Writes one event file; what is written is on its way to the disk."""
 
-  def __init__(self, file, *, step: int):
-    from tensorboard.compat.proto import event_pb2
-    from tensorboard.summary.writer import record_writer
+  def __init__(self, records, *, step: int):
+    from tensorboardX.proto import event_pb2
 
     self._event = event_pb2.Event
-    self._file = file
-    self._records = record_writer.RecordWriter(file)
+    self._records = records
     self._write(step, file_version='brain.Event:2')
     # What an earlier file has of later steps is not shown.
     start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
@@ -52,32 +51,21 @@ class EventLog:
   def _write(self, step, **what):
     event = self._event(wall_time=time.time(), step=step, **what)
     self._records.write(event.SerializeToString())
-    self._file.flush()
-
-  def _write_values(self, step, values):
-    from tensorboard.compat.proto import summary_pb2
-
-    self._write(step, summary=summary_pb2.Summary(value=values))
+    self._records.flush()
 
   def write_line(self, line: dict) -> None:
     """Writes the numbers of a line of metrics.jsonl, see `TrainLog`."""
-    from tensorboard.compat.proto import summary_pb2
+    from tensorboardX import summary
 
     found = dict(line)
     step = found.pop('step')
     validation = found.pop('validation', None)
     if validation is not None:  # Its epoch is beside the loss already.
       found = {f'validation/{k}': v for k, v in validation.items()}
-    self._write_values(
-      step,
-      [
-        summary_pb2.Summary.Value(
-          tag=name if '/' in name else f'train/{name}', simple_value=value
-        )
-        for name, value in found.items()
-        if value is not None
-      ],
-    )
+    for name, value in found.items():
+      if value is not None:
+        tag = name if '/' in name else f'train/{name}'
+        self._write(step, summary=summary.scalar(tag, value))
 
   def write_curves(
     self,
@@ -96,25 +84,15 @@ class EventLog:
       label: 0/1 [N, L]; ignored where not known.
       known: bool[N, L].
     """
-    from tensorboard.compat.proto import summary_pb2
-    from tensorboard.plugins.pr_curve import metadata
-    from tensorboard.util import tensor_util
+    from tensorboardX import summary
 
-    values = []
     for i, name in enumerate(names):
       here = known[:, i]
       curve = _curve(probability[here, i], label[here, i] != 0)
-      about = metadata.create_summary_metadata(
-        display_name=name, description='', num_thresholds=_NUM_THRESHOLDS
+      tag = f'validation/{name}/pr_curves'
+      self._write(
+        step, summary=summary.pr_curve_raw(tag, *curve, _NUM_THRESHOLDS)
       )
-      values.append(
-        summary_pb2.Summary.Value(
-          tag=f'validation/{name}/pr_curves',
-          metadata=about,
-          tensor=tensor_util.make_tensor_proto(curve),
-        )
-      )
-    self._write_values(step, values)
 
   def write_sheet(self, step: int, before: np.ndarray, after: np.ndarray):
     """Writes a contact sheet: images, each beside what became of it.
@@ -124,24 +102,11 @@ class EventLog:
       before: uint8[R, H, W, C], C 1 or 3.
       after: uint8[R, H, W, C].
     """
-    from PIL import Image
-    from tensorboard.compat.proto import summary_pb2
+    from tensorboardX import summary
 
     sheet = _grid(np.concatenate([before, after], axis=2))
-    png = io.BytesIO()
-    Image.fromarray(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet).save(
-      png, 'png'
-    )
-    height, width, channels = sheet.shape
-    image = summary_pb2.Summary.Image(
-      height=height,
-      width=width,
-      colorspace=channels,
-      encoded_image_string=png.getvalue(),
-    )
-    self._write_values(
-      step, [summary_pb2.Summary.Value(tag='augmented', image=image)]
-    )
+    image = summary.image('augmented', sheet, dataformats='HWC')
+    self._write(step, summary=image)
 
 
 @contextlib.contextmanager
@@ -157,6 +122,8 @@ def open_log(
     directory: of event files; made where it is not there.
     step: steps done.
   """
+  from tensorboardX import record_writer
+
   directory = pathlib.Path(directory)
   directory.mkdir(parents=True, exist_ok=True)
   # Readers take the files in the order of their names. They are numbered, not
@@ -164,8 +131,11 @@ def open_log(
   names = [p.name for p in directory.glob('events.out.tfevents.*')]
   numbers = [int(n) for n in (x.split('.')[3] for x in names) if n.isdecimal()]
   path = directory / f'events.out.tfevents.{max(numbers, default=0) + 1:010d}'
-  with files.naming(path), open(path, 'xb') as file:
-    yield EventLog(file, step=step)
+  with (
+    files.naming(path),
+    contextlib.closing(record_writer.RecordWriter(str(path))) as records,
+  ):
+    yield EventLog(records, step=step)
 
 
 def _curve(probability, label):
