@@ -10,35 +10,55 @@ def make_batch(size, side):
   rng = np.random.default_rng(0)
   return {
     'image': rng.integers(0, 256, (size, side, side, 1), np.uint8),
-    'label': rng.integers(0, 2, (size, LABELS), np.uint8),
-    'known': np.ones((size, LABELS), bool),
+    'labels': rng.integers(0, 2, (size, LABELS), np.uint8),
+    'labels_known': np.ones((size, LABELS), bool),
   }
 
 
-def ours(model_name, side):
-  """Returns kind, batch -> function that does it once, as the trainer does."""
-  import jax
-
-  from aubal_jax.network import inference
+def make_ours(model_name):
+  """Returns heads, model, optimizer and step as the trainer makes them."""
+  from aubal_jax.network import heads as heads_lib
   from aubal_jax.network import losses
   from aubal_jax.network import models
   from aubal_jax.network import optimizer as optimizer_lib
   from aubal_jax.network import step as step_lib
 
-  model = models.make_model(model_name, LABELS)
+  names, loss = tuple(map(str, range(LABELS))), losses.make_loss('soft_f1')
+  heads = [heads_lib.Head('labels', 'binary', names, 'soft_f1')]
+  model = models.make_model(
+    model_name, {'labels': LABELS}, axis_name=step_lib.AXIS_NAME
+  )
   optimizer = optimizer_lib.make_optimizer('adam', 1e-4)
-  step = step_lib.make_train_step(model, optimizer, losses.make_loss('soft_f1'))
+  objective = heads_lib.make_objective(heads, {'labels': loss})
+  step = step_lib.make_train_step(model, optimizer, objective)
+  return heads, model, optimizer, step
+
+
+def ours(model_name, side):
+  """Returns kind, batch -> function that does it once, as the trainer does."""
+  del side
+  import jax
+
+  from aubal_jax.network import inference
+  from aubal_jax.network import step as step_lib
+
+  heads, model, optimizer, step = make_ours(model_name)
   key = jax.random.key(0)
 
   def make(kind, batch):
-    state = step_lib.create_state(model, optimizer, key, (side, side, 1))
+    streams = {'image': batch['image']}
+    state = step_lib.create_state(
+      model, optimizer, key, {'image': batch['image'][:1]}
+    )
     if kind == 'inference':
-      run = inference.make_predict(model)(state.params, state.batch_stats)
-      return lambda: np.asarray(run(batch['image']))
+      predict = inference.make_predict(model, heads)
+      run = predict(state.params, state.batch_stats)
+      return lambda: np.asarray(run(streams)['labels'])
+    state = step.place(state)
 
     def once():
       nonlocal state
-      state, metrics = step(state, batch)
+      state, metrics = step.run(state, step.shard(batch))
       jax.device_get(metrics)
 
     return once
@@ -55,7 +75,8 @@ def linen(model_name, side):
 
   from aubal_jax.network import models
 
-  like = models.make_model(model_name, LABELS)  # Sizes alone are taken of it.
+  # Sizes alone are taken of it.
+  like = models.make_model(model_name, {'labels': LABELS}).trunk
 
   class Block(nn.Module):
     filters: int
@@ -104,7 +125,7 @@ def linen(model_name, side):
         True,
         mutable=['batch_stats'],
       )
-      p, y = jax.nn.sigmoid(logits), batch['label'].astype(jnp.float32)
+      p, y = jax.nn.sigmoid(logits), batch['labels'].astype(jnp.float32)
       f1 = 2 * (p * y).sum(0) / ((p + y).sum(0) + 1e-7)
       return 1 - f1.mean(), updated
 
@@ -146,7 +167,7 @@ def torch(model_name, side):
 
   from aubal_jax.network import models
 
-  like = models.make_model(model_name, LABELS)
+  like = models.make_model(model_name, {'labels': LABELS}).trunk
 
   def conv_norm(inputs, filters, size, stride):
     conv = nn.Conv2d(inputs, filters, size, stride, size // 2, bias=False)
@@ -183,7 +204,7 @@ def torch(model_name, side):
 
   def train_once(batch):
     model.train()
-    p, y = forward(batch), torch.from_numpy(batch['label']).float()
+    p, y = forward(batch), torch.from_numpy(batch['labels']).float()
     f1 = 2 * (p * y).sum(0) / ((p + y).sum(0) + 1e-7)
     loss = 1 - f1.mean()
     optimizer.zero_grad(set_to_none=True)

@@ -39,14 +39,17 @@ WAITING = 0.02
 def batches(num, *, seed, pack=None, **options):
   """Returns the batches of `pipeline.train_batches`, all rows augmented."""
   from aubal_jax.batches import pipeline
+  from aubal_jax.batches import streams
+  from aubal_jax.datasets import targets
   from aubal_jax.tables import plan
 
   rows = np.arange(NUM_IMAGES)
+  zeros = np.zeros((NUM_IMAGES, LABELS), np.uint8)
+  labels = targets.Target('binary', zeros, zeros == 0, (*'abcdefgh',))
   return pipeline.train_batches(
     plan.Plan(rows, np.ones(NUM_IMAGES, bool), np.full(NUM_IMAGES, -1), ()),
-    make_images(),
-    np.zeros((NUM_IMAGES, LABELS), np.uint8),
-    np.ones((NUM_IMAGES, LABELS), bool),
+    [streams.of_images(make_images().__getitem__, (SIDE, SIDE, 1))],
+    {'labels': labels},
     batch_size=BATCH,
     seed=seed,
     num_steps=num,

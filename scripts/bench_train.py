@@ -302,12 +302,11 @@ def hold(arguments):
   import jax
 
   from aubal_jax.batches import pipeline
+  from aubal_jax.batches import streams
+  from aubal_jax.datasets import targets
   from aubal_jax.media import images
   from aubal_jax.media import store
   from aubal_jax.network import loop as loop_lib
-  from aubal_jax.network import losses
-  from aubal_jax.network import models
-  from aubal_jax.network import optimizer as optimizer_lib
   from aubal_jax.network import step as step_lib
   from aubal_jax.tables import plan
 
@@ -322,25 +321,29 @@ def hold(arguments):
   rows = np.arange(len(crops))
   pixels = images.Pixels(image_size=arguments.side)
   read, _ = store.open_images(crops, rows, pixels, cache_dir=arguments.cache)
-  model = models.make_model(arguments.model, bench_networks.LABELS)
-  optimizer = optimizer_lib.make_optimizer('adam', 1e-4)
+  _, model, optimizer, step = bench_networks.make_ours(arguments.model)
   shape = arguments.side, arguments.side, 1
   labels = np.zeros((len(crops), bench_networks.LABELS), np.uint8)
   labels[::3] = 1
+  target = targets.Target('binary', labels, labels < 2, (*'abcdefgh',))
   num_steps = 20
   loop_lib.train(
-    step_lib.create_state(model, optimizer, jax.random.key(0), shape),
-    step_lib.make_train_step(model, optimizer, losses.make_loss('soft_f1')),
+    step_lib.create_state(
+      model,
+      optimizer,
+      jax.random.key(0),
+      {'image': np.zeros((1, *shape), np.uint8)},
+    ),
+    step,
     pipeline.train_batches(
       plan.Plan(rows, np.ones(len(rows), bool), np.full(len(rows), -1), ()),
-      read,
-      labels,
-      np.ones(labels.shape, bool),
+      [streams.of_images(read, shape)],
+      {'labels': target},
       batch_size=64,
       seed=0,
       num_steps=num_steps,
     ),
-    num_steps=num_steps,
+    loop_lib.Cadence(num_steps),
   )
   done.set()
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -177,8 +177,8 @@ def convolution_flops(model, image_shape) -> float:
     return y
 
   with nn.intercept_methods(count):
-    images = jax.ShapeDtypeStruct(image_shape, jnp.float32)
-    jax.eval_shape(model.init, jax.random.key(0), images)
+    streams = {'image': jax.ShapeDtypeStruct(image_shape, jnp.float32)}
+    jax.eval_shape(model.init, jax.random.key(0), streams)
   return 3 * sum(forward) - forward[0]
 
 
@@ -195,46 +195,58 @@ def lower(config, num_labels):
 
   from aubal_jax.batches import augment
   from aubal_jax.batches import augment_device
+  from aubal_jax.datasets import targets
   from aubal_jax.network import bundle
+  from aubal_jax.network import heads
   from aubal_jax.network import losses
   from aubal_jax.network import step as step_lib
 
-  described = bundle.describe(config, range(num_labels))
+  zeros = np.zeros((1, num_labels), np.uint8)
+  names = tuple(map(str, range(num_labels)))
+  labels = targets.Target('binary', zeros, zeros == 0, names)
+  description = bundle.describe(config, {bundle.LABELS: labels})
   model, optimizer = bundle.make_network(
-    described,
+    description,
     learning_rate=config.train.learning_rate,
     clip_norm=config.train.clip_norm,
     remat=config.train.remat,
+    sync_batch_norm=config.model.sync_batch_norm,
   )
   settings = config.augment.to_dict()
   on_device = settings.pop('backend') == 'device'
   del settings['rows'], settings['frozen']
   settings = augment.Settings(**settings)
+  loss = losses.make_loss(
+    config.loss.name,
+    weights=config.loss.weights,
+    frequency=np.full(num_labels, 0.5),
+    counts=np.ones(num_labels),
+  )
   step = step_lib.make_train_step(
     model,
     optimizer,
-    losses.make_loss(
-      config.loss.name,
-      weights=config.loss.weights,
-      frequency=np.full(num_labels, 0.5),
-    ),
+    heads.make_objective(description.heads, {bundle.LABELS: loss}),
     ema_decay=config.train.ema_decay,
     augment=functools.partial(augment_device.augment_images, settings=settings),
-    sync_batch_norm=config.model.sync_batch_norm,
   )
   state = jax.eval_shape(
-    lambda: bundle.first_state(model, optimizer, described)
+    lambda: bundle.first_state(model, optimizer, description)
   )
   size = config.train.batch_size
   shapes = {
-    'image': ((size, *bundle.pixels(described).shape), np.uint8),
-    'label': ((size, num_labels), np.uint8),
-    'known': ((size, num_labels), np.bool_),
+    'image': ((size, *description.pixels.shape), np.uint8),
+    'labels': ((size, num_labels), np.uint8),
+    'labels_known': ((size, num_labels), np.bool_),
   }
   if on_device:
     shapes['augment'] = (size, augment_device.NUM_WORDS), np.uint32
   batch = {k: jax.ShapeDtypeStruct(*v) for k, v in shapes.items()}
-  return model, jax.jit(step, donate_argnums=0).lower(state, batch)
+  count = len(step.devices)
+  shards = {
+    k: jax.ShapeDtypeStruct((count, len(x) // count, *x.shape[1:]), x.dtype)
+    for k, x in batch.items()
+  }
+  return model, jax.jit(step.run, donate_argnums=0).lower(state, shards)
 
 
 def measure(config, num_labels) -> dict:

@@ -10,23 +10,19 @@ import functools
 import weakref
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 
 from aubal_jax.batches import augment
 from aubal_jax.batches import augment_processes
 from aubal_jax.batches import plan_rows
+from aubal_jax.batches import streams as streams_lib
 from aubal_jax.runs import errors
 
 # Finished batches that wait for the training step.
 _PREFETCH = 2
-# What is in a batch.
-_DTYPES = {
-  'image': np.uint8,
-  'label': np.uint8,
-  'known': np.bool_,
-  'augment': np.uint32,
-}
 _MAY_BE_ZERO = ('num_steps', 'start_step', 'shard_index', 'num_processes')
 # Keeps the permutations apart from whatever else is seeded with (seed, epoch).
 _ORDER_STREAM = 0x0BDE5
@@ -71,9 +67,8 @@ def row_stream(
 
 def train_batches(
   plan,
-  images,
-  labels: np.ndarray,
-  known: np.ndarray,
+  streams: Sequence[streams_lib.Stream],
+  targets: Mapping,
   *,
   batch_size: int,
   seed: int,
@@ -90,18 +85,19 @@ def train_batches(
 ) -> Iterator[dict[str, np.ndarray]]:
   """Yields the batches of steps start_step .. start_step + num_steps - 1.
 
-  A batch is a dict: 'image' uint8[B, H, W, C], 'label' uint8[B, L] and 'known'
-  bool[B, L], with B = batch_size / shard_count. A row with a partner is
-  s + U (ref - s), one U for all of it, rounded; then it is augmented. Close the
-  iterator (`close()`, or let go of it) to stop early.
+  A batch is a dict of fields [B, ...], with B = batch_size / shard_count: each
+  stream by its name; each target by its name, and which of it is known as
+  NAME_known; and what else a loss takes by the name of a parameter. A row with
+  a partner is s + U (ref - s), one U for all of it; then it is augmented. Close
+  the iterator (`close()`, or let go of it) to stop early.
 
   Args:
     plan: a Plan: source int[M], augment bool[M], partner int[M] (-1: none),
       labels uint8[M, L] or None, share float[M] or None.
-    images: uint8[N, H, W, C], or anything that gives uint8[R, H, W, C] when
-      indexed by, or called with, int[R] table rows; used from many threads.
-    labels: uint8[N, L] of the table's rows.
-    known: bool[N, L]; what a row of the plan has, `plan_rows.known_of` says.
+    streams: what the network sees. The image is augmented.
+    targets: name -> what has `values` [N, ...] and bool `known` of that shape,
+      such as `datasets.targets.Target`. Those of 'labels' are the plan's where
+      it has its own, see `plan_rows`; others are those of the source.
     batch_size: rows a step, over all shards.
     seed: of the order and of everything drawn, >= 0.
     num_steps: how many batches.
@@ -123,8 +119,7 @@ def train_batches(
   """
   _check(
     plan,
-    labels,
-    known,
+    targets,
     augment_rows=augment_rows,
     batch_size=batch_size,
     num_steps=num_steps,
@@ -157,31 +152,45 @@ def train_batches(
 
   def make(step):
     epoch, row = (values[mine] for values in rows_of(step))
-    image = plan_rows.images_of(plan, images, row, seed=seed)
+    batch = {
+      stream.name: plan_rows.inputs_of(plan, stream.take, row, seed=seed)
+      for stream in streams
+    }
     chosen = which[row]
     epochs = 0 if frozen else epoch[chosen]
-    if pack is None and chosen.any():
+    if pack is not None:
+      batch['augment'] = pack(draw(epochs, row[chosen]), share, chosen)
+    elif chosen.any():
+      image = batch[streams_lib.IMAGE]
       image[chosen] = augmented(image[chosen], epochs, row[chosen])
-    label = plan_rows.labels_of(plan, labels, row)
-    made = image, label, plan_rows.known_of(plan, known, row)
-    if pack is None:
-      return made
-    return *made, pack(draw(epochs, row[chosen]), share, chosen)
+    return batch | _targets_of(plan, targets, row)
 
-  names = ['image', 'label', 'known'] + ['augment'] * (pack is not None)
   threads = max(num_workers, num_processes)
-  return _run(make, names, start_step, num_steps, threads, stack.close)
+  return _run(make, start_step, num_steps, threads, stack.close)
+
+
+def _targets_of(plan, targets, rows):
+  """Returns the fields of a batch that are targets of rows of a plan."""
+  fields = {}
+  for name, target in targets.items():
+    if name == 'labels':
+      fields[name] = plan_rows.labels_of(plan, target.values, rows)
+      fields[f'{name}_known'] = plan_rows.known_of(plan, target.known, rows)
+    else:
+      fields[name] = target.values[plan.source[rows]]
+      fields[f'{name}_known'] = target.known[plan.source[rows]]
+  return fields
 
 
 def eval_batches(
-  images, rows: np.ndarray, *, batch_size: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-  """Yields (image uint8[B, H, W, C], mask bool[B]), each row once, in order.
+  streams: Sequence[streams_lib.Stream], rows: np.ndarray, *, batch_size: int
+) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+  """Yields (name -> stream [B, ...], mask bool[B]), each row once, in order.
 
   Where rows run out the last batch is filled with zeros and mask is False.
 
   Args:
-    images: as in `train_batches`.
+    streams: as in `train_batches`.
     rows: int[R] table rows.
     batch_size: B.
 
@@ -194,18 +203,24 @@ def eval_batches(
 
   def batches():
     for start in range(0, len(rows), batch_size):
-      image = plan_rows.read(images, rows[start : start + batch_size])
-      missing = batch_size - len(image)
-      mask = np.arange(batch_size) < len(image)
-      if missing:
-        padding = np.zeros((missing, *image.shape[1:]), np.uint8)
-        image = np.concatenate([image, padding])
-      yield image, mask
+      some = rows[start : start + batch_size]
+      batch = {s.name: fill(s.take(some), batch_size) for s in streams}
+      yield batch, np.arange(batch_size) < len(some)
 
   return batches()
 
 
-def _check(plan, labels, known, *, augment_rows, **numbers):
+def fill(values: np.ndarray, size: int) -> np.ndarray:
+  """Returns values [R, ...] with zeros up to `size` of them."""
+  missing = size - len(values)
+  if not missing:
+    return values
+  return np.concatenate(
+    [values, np.zeros((missing, *values.shape[1:]), values.dtype)]
+  )
+
+
+def _check(plan, targets, *, augment_rows, **numbers):
   """Raises UserError on what train_batches cannot work with."""
   if augment_rows not in ('added', 'all', 'none'):
     raise errors.UserError(
@@ -227,20 +242,23 @@ def _check(plan, labels, known, *, augment_rows, **numbers):
     )
   if not len(plan.source):
     raise errors.UserError('plan must have at least one row; got none.')
-  if labels.shape != known.shape:
+  for name, target in targets.items():
+    _check_target(plan, name, target)
+
+
+def _check_target(plan, name, target):
+  """Raises UserError where a target is not one of the plan's table."""
+  values = target.values
+  own = plan.labels if name == 'labels' else None
+  if own is not None and own.shape[1:] != values.shape[1:]:
     raise errors.UserError(
-      'labels and known must have the same shape; got '
-      f'{labels.shape} and {known.shape}.'
-    )
-  if plan.labels is not None and plan.labels.shape[1:] != labels.shape[1:]:
-    raise errors.UserError(
-      f'plan must have the {labels.shape[1]} labels of the table; its own '
-      f'labels have shape {list(plan.labels.shape)}.'
+      f'plan must have the {values.shape[1]} labels of the table; its own '
+      f'labels have shape {list(own.shape)}.'
     )
   last = max(plan.source.max(), plan.partner.max())
-  if last >= len(labels):
+  if last >= len(values):
     raise errors.UserError(
-      f'plan must name rows of the table, which has {len(labels)}; got row '
+      f'plan must name rows of the table, which has {len(values)}; got row '
       f'{last}. Was it made from another table?'
     )
 
@@ -249,8 +267,8 @@ def _draw(settings, seed, epochs, rows):
   return augment.draw(settings, seed=seed, epochs=epochs, rows=rows)
 
 
-def _run(make, names, start_step, num_steps, num_workers, close):
-  """Returns an iterator over make(step) as dicts, made by tf.data threads.
+def _run(make, start_step, num_steps, num_workers, close):
+  """Returns an iterator over make(step), made ahead by threads of tf.data.
 
   Once it is done with, or let go of, it calls close().
   """
@@ -260,22 +278,22 @@ def _run(make, names, start_step, num_steps, num_workers, close):
   # The devices are JAX's; TensorFlow would take all their memory.
   tf.config.set_visible_devices([], 'GPU')
 
-  # All that is worth letting go of: TensorFlow keeps `attempt` for ever.
-  held = {'make': make, 'failures': {}}
-  dtypes = [_DTYPES[name] for name in names]
+  # All that is worth letting go of: TensorFlow keeps `attempt` for ever. It
+  # hands on the number of the step alone: what was made, or was raised, is
+  # taken from here, whole.
+  held = {'make': make, 'made': {}}
 
   def attempt(step):
     try:
-      return held['make'](int(step))
+      made = held['make'](int(step))
     except Exception as error:
-      # Raised below, whole: TensorFlow would hand on only its text.
-      held.get('failures', {})[int(step)] = error
-      return tuple(np.empty(0, dtype) for dtype in dtypes)
+      made = error
+    held.get('made', {})[int(step)] = made
+    return step
 
   @tf.autograph.experimental.do_not_convert  # It has nothing to convert.
   def batch(step):
-    # Not stateful: equal steps give equal batches.
-    return tf.numpy_function(attempt, [step], dtypes, stateful=False)
+    return tf.numpy_function(attempt, [step], tf.int64)
 
   dataset = (
     tf.data.Dataset.range(start_step, start_step + num_steps)
@@ -287,7 +305,7 @@ def _run(make, names, start_step, num_steps, num_workers, close):
   # Else no more threads than cores, too few where reading waits for a disk.
   options.threading.private_threadpool_size = num_workers
   held['iterator'] = dataset.with_options(options).as_numpy_iterator()
-  batches = _read(held, names, start_step)
+  batches = _read(held)
   # TensorFlow's iterator must go before the interpreter does, else its threads
   # wait for ever for a dead one.
   weakref.finalize(batches, _end, held, close)
@@ -300,13 +318,13 @@ def _end(held, close):
   close()
 
 
-def _read(held, names, step):
-  """Yields the arrays of held's iterator as dicts, or raises its failure."""
+def _read(held):
+  """Yields what was made, in the order of steps, or raises its failure."""
   try:
-    while (arrays := next(held['iterator'], None)) is not None:
-      if step in held['failures']:
-        raise held['failures'][step]
-      yield dict(zip(names, arrays, strict=True))
-      step += 1
+    while (step := next(held['iterator'], None)) is not None:
+      made = held['made'].pop(int(step))
+      if isinstance(made, Exception):
+        raise made
+      yield made
   finally:
     held.clear()

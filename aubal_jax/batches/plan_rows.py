@@ -1,45 +1,47 @@
-"""What a row of a plan shows: its image, its labels and which are known."""
+"""What a row of a plan shows: its streams, its labels and which are known."""
+
+from collections.abc import Callable
 
 import numpy as np
 
 from aubal_jax.batches import augment
-from aubal_jax.runs import errors
 
 # Of augment.hash_rows; 0 is augmentation.
 _PARTNER_STREAM = 1
 
 
-def images_of(plan, images, rows: np.ndarray, *, seed: int) -> np.ndarray:
-  """Returns the images of rows of a plan, before they are augmented.
+def inputs_of(
+  plan, read: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, *, seed: int
+) -> np.ndarray:
+  """Returns what a network sees of rows of a plan, before augmentation.
 
   A row without a partner is its source s; one with a partner r is
-  s + U (r - s), rounded, with one U for all of the image: the plan's share, or
-  drawn from (seed, row).
+  s + U (r - s), with one U for all of the row: the plan's share, or drawn from
+  (seed, row). Whole numbers are rounded.
 
   Args:
     plan: a Plan.
-    images: uint8[N, H, W, C], or anything that gives uint8[R, H, W, C] when
-      indexed by, or called with, int[R] table rows.
+    read: maps int[R] rows of the table to an array [R, ...], such as images.
     rows: int[B], rows of the plan.
     seed: of the draw, >= 0.
 
   Returns:
-    uint8[B, H, W, C], new.
-
-  Raises:
-    UserError: images gives something else.
+    An array [B, ...] of the dtype that was read, new.
   """
-  image = np.array(read(images, plan.source[rows]))
+  found = np.array(read(plan.source[rows]))
   partner = plan.partner[rows]
   mixed = partner >= 0
   if mixed.any():
-    reference = read(images, partner[mixed])
-    share = _shares(plan, rows[mixed], seed)
-    u = share.astype(np.float32)[:, None, None, None]
-    s = image[mixed].astype(np.float32)
-    # A mean of two greys, so always within 0 .. 255.
-    image[mixed] = np.rint(s + u * (reference - s)).astype(np.uint8)
-  return image
+    reference = read(partner[mixed])
+    share = _shares(plan, rows[mixed], seed).astype(np.float32)
+    u = share.reshape(-1, *[1] * (found.ndim - 1))
+    s = found[mixed].astype(np.float32)
+    # A mean of two values, so always within the range of both.
+    values = s + u * (reference - s)
+    if np.issubdtype(found.dtype, np.integer):
+      values = np.rint(values)
+    found[mixed] = values.astype(found.dtype)
+  return found
 
 
 def labels_of(plan, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -75,21 +77,6 @@ def known_of(plan, known: np.ndarray, rows: np.ndarray) -> np.ndarray:
     mixed = partner >= 0
     found[mixed] &= known[partner[mixed]].astype(bool)
   return found
-
-
-def read(images, rows: np.ndarray) -> np.ndarray:
-  """Returns uint8[R, H, W, C], images of rows of the table.
-
-  Raises:
-    UserError: they are of another kind.
-  """
-  image = images(rows) if callable(images) else images[rows]
-  if image.dtype != np.uint8 or image.ndim != 4:
-    raise errors.UserError(
-      'images must give uint8[R, H, W, C]; got '
-      f'{image.dtype}{list(image.shape)}.'
-    )
-  return image
 
 
 def _shares(plan, rows, seed):

@@ -1,18 +1,23 @@
-"""The network of a run, and checkpoints/model.json, which says what it is.
+"""A bundle: what a trained network is to the world.
 
-The file says all that prediction must know beside the weights, so that the
-folder of checkpoints alone, on any machine, is enough.
+That is a folder of checkpoints and the file model.json beside them, which says
+what the network is and how its input is prepared. The folder alone, on any
+machine, is enough to evaluate, to predict and to go on training.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
+from typing import Any
 
 import jax
 import numpy as np
 
 from aubal_jax.media import images
 from aubal_jax.network import checkpoint
+from aubal_jax.network import heads as heads_lib
+from aubal_jax.network import inference
 from aubal_jax.network import models
 from aubal_jax.network import optimizer as optimizer_lib
 from aubal_jax.network import step as step_lib
@@ -20,89 +25,184 @@ from aubal_jax.runs import errors
 from aubal_jax.runs import files
 
 _FILE = 'model.json'
-_FORMAT = 2
-_PIXELS = ('image_size', 'channels', 'resize', 'crop')
+_FORMAT = 3
+LABELS = 'labels'  # The head of binary labels.
 
 
-def describe(config, label_names) -> dict:
-  """Returns the content of model.json: plain JSON types."""
-  return {
-    'format': _FORMAT,
-    'label_names': [str(name) for name in label_names],
-    'pixels': {name: config.data[name] for name in _PIXELS},
-    'model': {
+@dataclasses.dataclass(frozen=True)
+class Description:
+  """What model.json says.
+
+  Attributes:
+    heads: of the network.
+    pixels: what an image becomes, before the network sees it.
+    model: name of the network and its options.
+    dtype: of the arithmetic, see `models.compute_dtype`.
+    optimizer: a name of `optimizer.OPTIMIZERS`.
+    averaged: whether a moving average of the weights is kept.
+  """
+
+  heads: tuple[heads_lib.Head, ...]
+  pixels: images.Pixels
+  model: dict[str, Any]
+  dtype: str
+  optimizer: str
+  averaged: bool
+
+  @property
+  def label_names(self) -> tuple[str, ...]:
+    """The labels of the head `LABELS`."""
+    return next(head.names for head in self.heads if head.name == LABELS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Bundle:
+  """A trained network, as plain host arrays.
+
+  Attributes:
+    description: what it is.
+    step: optimiser steps it was trained for.
+    which: 'best', on validation, or 'latest' where none was validated.
+    params: as they are evaluated: their moving averages, if any are kept.
+    batch_stats: likewise.
+    thresholds: name of head -> float64[L], tuned on the validation split; {}
+      where the checkpoint was not validated.
+  """
+
+  description: Description
+  step: int
+  which: str
+  params: Any
+  batch_stats: Any
+  thresholds: dict[str, np.ndarray]
+
+  def make_predict(self, devices=None):
+    """Returns streams -> predictions, see `inference.make_predict`."""
+    model, _ = make_network(self.description)
+    predict = inference.make_predict(model, self.description.heads, devices)
+    return predict(self.params, self.batch_stats)
+
+
+def describe(config, targets) -> Description:
+  """Returns what a configuration trains, on a data set with these targets."""
+  data, train = config.data, config.train
+  return Description(
+    heads=heads_lib.of_targets(targets, config.loss.name),
+    pixels=images.Pixels(
+      image_size=data.image_size,
+      channels=data.channels,
+      resize=data.resize,
+      crop=data.crop,
+    ),
+    model={
       'name': config.model.name,
       'stem': config.model.stem,
-      'momentum': config.train.batch_norm_momentum,
+      'momentum': train.batch_norm_momentum,
     },
-    'dtype': config.train.dtype,
-    'optimizer': config.train.optimizer,
-    'averaged': config.train.ema_decay > 0,
-  }
+    dtype=train.dtype,
+    optimizer=train.optimizer,
+    averaged=train.ema_decay > 0,
+  )
 
 
-def write(directory: pathlib.Path, described: dict) -> None:
+def write(directory: pathlib.Path, description: Description) -> None:
   """Writes model.json into the directory of checkpoints."""
-  files.write_json(directory / _FILE, described)
+  content = dataclasses.asdict(description)
+  streams = {'image': content.pop('pixels')}
+  files.write_json(
+    directory / _FILE, {'format': _FORMAT, 'streams': streams, **content}
+  )
 
 
-def read(directory: pathlib.Path) -> dict:
+def read(directory: pathlib.Path) -> Description:
   """Reads model.json.
 
   Raises:
     FileNotFoundError: there are no checkpoints, or no such file with them.
-    UserError: it is damaged, or of another format.
+    UserError: it is damaged, or of a format that is not read.
   """
   if not directory.is_dir():
     raise FileNotFoundError(
       f'There are no checkpoints at {directory}: train first, or name the '
       'folder of a run that has been trained by --workdir.'
     )
+  path = directory / _FILE
   try:
-    described = files.read_json(directory / _FILE)
-    pixels(described)
-    make_network(described)
-    if described['format'] != _FORMAT:
-      raise KeyError('format')
+    content = files.read_json(path)
+    number = content['format']
+    if number <= _FORMAT:
+      description = _READERS[number](content)
+      make_network(description)  # All that it names is there.
+      return description
   except FileNotFoundError:
     raise FileNotFoundError(
-      f'{directory / _FILE} is not there: it was not copied, or the '
-      'checkpoints are of an earlier version. Run the train task in that '
-      'folder once more, with the configuration of the run: it writes the '
-      'file, and trains no step that is done.'
+      f'{path} is not there: it was not copied, or the checkpoints are of an '
+      'earlier version. Run the train task in that folder once more, with the '
+      'configuration of the run: it writes the file, and trains no step that '
+      'is done.'
     ) from None
   except (AttributeError, KeyError, TypeError, ValueError) as error:
     raise errors.UserError(
-      f'{directory / _FILE} is damaged, or of another version ({error}). Copy '
-      'it anew, or run the train task once more: it writes the file.'
+      f'{path} is damaged, or of another version ({error}). Copy it anew, or '
+      'run the train task once more: it writes the file.'
     ) from error
-  return described
+  raise errors.UserError(
+    f'{path} is of format {number}, and formats up to {_FORMAT} are read here: '
+    'a newer version of aubal_jax wrote it. Install that version.'
+  )
 
 
-def pixels(described: dict) -> images.Pixels:
-  """Returns what an image becomes."""
-  return images.Pixels(**described['pixels'])
+def _read_3(content):
+  """Returns the `Description` of what `write` writes."""
+  heads = [
+    heads_lib.Head(**{**head, 'names': tuple(head['names'])})
+    for head in content['heads']
+  ]
+  if not heads or {head.kind for head in heads} - {*heads_lib.PREDICTIONS}:
+    raise KeyError('heads')
+  return Description(
+    heads=tuple(heads),
+    pixels=images.Pixels(**content['streams']['image']),
+    **{name: content[name] for name in _PLAIN},
+  )
+
+
+def _read_2(content):
+  """Returns the `Description` of a file of the first release."""
+  names = tuple(content['label_names'])
+  return Description(
+    # The loss is not in the file; nothing but training would ask for it.
+    heads=(heads_lib.Head(LABELS, 'binary', names, loss=''),),
+    pixels=images.Pixels(**content['pixels']),
+    **{name: content[name] for name in _PLAIN},
+  )
+
+
+_PLAIN = ('model', 'dtype', 'optimizer', 'averaged')
+_READERS = {2: _read_2, 3: _read_3}
 
 
 def make_network(
-  described: dict,
+  description: Description,
   *,
   learning_rate=1.0,
   schedule=None,
   clip_norm=0.0,
   remat=False,
+  sync_batch_norm=True,
 ):
   """Returns the model and the optimiser; without those, of the same shapes."""
   model = models.make_model(
-    described['model']['name'],
-    len(described['label_names']),
-    stem=described['model']['stem'],
-    momentum=described['model']['momentum'],
-    dtype=models.compute_dtype(described['dtype']),
+    description.model['name'],
+    {head.name: len(head.names) for head in description.heads},
+    stem=description.model['stem'],
+    momentum=description.model['momentum'],
+    axis_name=step_lib.AXIS_NAME if sync_batch_norm else None,
+    dtype=models.compute_dtype(description.dtype),
     remat=remat,
   )
   optimizer = optimizer_lib.make_optimizer(
-    described['optimizer'],
+    description.optimizer,
     learning_rate,
     schedule=schedule,
     clip_norm=clip_norm,
@@ -110,49 +210,46 @@ def make_network(
   return model, optimizer
 
 
-def first_state(model, optimizer, described: dict, *, seed: int = 0):
+def first_state(model, optimizer, description: Description, *, seed: int = 0):
   """Returns the `TrainState` before the first step."""
-  key = jax.random.key(seed)
   return step_lib.create_state(
     model,
     optimizer,
-    key,
-    pixels(described).shape,
-    averaged=described['averaged'],
+    jax.random.key(seed),
+    {'image': np.zeros((1, *description.pixels.shape), np.uint8)},
+    averaged=description.averaged,
   )
 
 
-def restore(directory: pathlib.Path, described: dict):
-  """Returns what is evaluated, and predicted with.
+def load(directory: pathlib.Path) -> Bundle:
+  """Returns what the best checkpoint holds, or the latest if none is best.
 
   Args:
     directory: of checkpoints.
-    described: what they are of.
-
-  Returns:
-    The model; the best `TrainState`, or the latest where none was validated,
-    as `step.evaluated` has it; which of the two it is; and the thresholds
-    float64[L] that were tuned on the validation split, or None.
 
   Raises:
     FileNotFoundError, UserError: there is none, it is damaged or of another
       model.
   """
-  model, optimizer = make_network(described)
-  like = jax.eval_shape(lambda: first_state(model, optimizer, described))
+  description = read(directory)
+  model, optimizer = make_network(description)
+  like = jax.eval_shape(lambda: first_state(model, optimizer, description))
   with checkpoint.open_checkpoints(directory, read_only=True) as checkpoints:
     best = checkpoint.find_step(checkpoints, which='best')
     which = 'latest' if best is None else 'best'
     state = checkpoint.restore(checkpoints, like, which=which)
     metrics = checkpoints.metrics(int(state.step)) or {}
-  thresholds = metrics.get('thresholds')
-  if thresholds is not None:
-    thresholds = np.array(thresholds, np.float64)
-    if thresholds.shape != (len(described['label_names']),):
+  step, state = int(state.step), step_lib.evaluated(state)
+  thresholds = {}
+  if metrics.get('thresholds') is not None:
+    thresholds[LABELS] = np.array(metrics['thresholds'], np.float64)
+    if thresholds[LABELS].shape != (len(description.label_names),):
       raise errors.UserError(
-        f'The checkpoint of step {int(state.step)} in {directory} has '
-        f'{thresholds.size} thresholds, not one for each of the '
-        f'{len(described["label_names"])} labels: it is of another run. Copy '
+        f'The checkpoint of step {step} in {directory} has '
+        f'{thresholds[LABELS].size} thresholds, not one for each of the '
+        f'{len(description.label_names)} labels: it is of another run. Copy '
         'the folder anew.'
       )
-  return model, step_lib.evaluated(state), which, thresholds
+  return Bundle(
+    description, step, which, state.params, state.batch_stats, thresholds
+  )

@@ -27,7 +27,6 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from aubal_jax.network import checkpoint_files
 from aubal_jax.network import checkpoint_manager
 from aubal_jax.runs import errors
 
@@ -207,7 +206,7 @@ def restore(
   if which == 'best':
     try:
       return _restore_step(checkpoints, step, like)
-    except checkpoint_files.DamagedError as error:
+    except checkpoint_manager.DamagedError as error:
       raise errors.UserError(
         f'The best checkpoint is damaged ({error}); delete the folder'
         f' {checkpoints.directory / str(step)}, and the best of the others is'
@@ -217,7 +216,7 @@ def restore(
   for step in sorted(checkpoints.all_steps(), reverse=True):
     try:
       state = _restore_step(checkpoints, step, like)
-    except checkpoint_files.DamagedError as error:
+    except checkpoint_manager.DamagedError as error:
       damaged[step] = error
     else:
       _set_aside(checkpoints, damaged, step)
@@ -233,12 +232,12 @@ def _restore_step(checkpoints, step, like):
   """Returns the state of one step.
 
   Raises:
-    checkpoint_files.DamagedError: it cannot be read.
+    checkpoint_manager.DamagedError: it cannot be read.
     UserError: it is whole, but of another structure, shape or dtype.
   """
   path = checkpoints.directory / str(step) / 'default'
-  saved = checkpoint_files.read_structure(path)
-  wanted = checkpoint_files.flatten(like)
+  saved = checkpoint_manager.read_structure(path)
+  wanted = checkpoint_manager.flatten(like)
   for name in sorted(saved | wanted):
     have, want = (x.get(name, 'absent') for x in (saved, wanted))
     if have != want:
@@ -252,7 +251,7 @@ def _restore_step(checkpoints, step, like):
   try:
     return checkpoints.restore(step, args=ocp.args.StandardRestore(target))
   except (OSError, ValueError) as error:
-    raise checkpoint_files.damaged(path, error) from error
+    raise checkpoint_manager.damaged(path, error) from error
 
 
 def _set_aside(checkpoints, damaged, step):

@@ -1,18 +1,28 @@
-"""What training tells while it runs: metrics.jsonl and the progress line."""
+"""What training tells while it runs: metrics.jsonl, progress, a trace."""
+
+from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import pathlib
+import sys
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 from typing import Any
 
 import jax
 
 from aubal_jax.runs import files
 from aubal_jax.runs.progress import Progress
+
+if TYPE_CHECKING:  # It imports flax, which who only reads lines need not.
+  from aubal_jax.network.step import TrainStep
+
+_UNTRACED = 3  # First steps: compilation, and caches that fill.
 
 
 class TrainLog:
@@ -189,3 +199,68 @@ def _check_finite(step, metrics):
       f'state has a NaN or an infinity after step {step:,}, though loss and'
       ' gradient_norm had none: lower the learning rate.'
     )
+
+
+@contextlib.contextmanager
+def traced(
+  compiled: TrainStep, directory: str | pathlib.Path, *, num_steps: int
+) -> Iterator[TrainStep]:
+  """Yields the step, of whose runs 4 to 3 + num_steps are traced.
+
+  Results are the same; the devices are waited for before and after the trace,
+  so that it holds these steps and no others. At the end it is said where the
+  trace is and what opens it.
+
+  Args:
+    compiled: from `step.make_train_step`.
+    directory: of the traces, one folder for each.
+    num_steps: how many steps; fewer where training ends before. 0: none.
+  """
+  done, running = 0, False
+
+  def stop(state=None):
+    nonlocal running
+    jax.block_until_ready(state)
+    jax.profiler.stop_trace()
+    running = False
+    _tell(directory, done - _UNTRACED)
+
+  def counted(state, batch):
+    nonlocal done, running
+    if done == _UNTRACED:
+      jax.block_until_ready(state)
+      jax.profiler.start_trace(str(directory), create_perfetto_trace=True)
+      running = True
+    with jax.profiler.StepTraceAnnotation('train', step_num=done + 1):
+      state, metrics = compiled.run(state, batch)
+    done += 1
+    if done == _UNTRACED + num_steps:
+      stop(state)
+    return state, metrics
+
+  if not num_steps:
+    yield compiled
+    return
+  try:
+    yield dataclasses.replace(compiled, run=counted)
+  finally:
+    if running:
+      stop()
+  if done <= _UNTRACED:
+    print(
+      f'Warning: nothing was traced: train.profile_steps begins after step '
+      f'{_UNTRACED} of those still to be done, and there were {done}.',
+      file=sys.stderr,
+    )
+
+
+def _tell(directory, num_steps):
+  """Says where the trace is, and what opens it."""
+  folders = pathlib.Path(directory).glob('plugins/profile/*')
+  folder = max(folders, key=lambda folder: folder.stat().st_mtime_ns)
+  print(
+    f'train: {num_steps:,} steps traced; open '
+    f'{folder / "perfetto_trace.json.gz"} at https://ui.perfetto.dev, or '
+    f'after pip install xprof: xprof --logdir {directory}',
+    flush=True,
+  )

@@ -1,5 +1,6 @@
 """The training loop: steps, their log, validation and checkpoints."""
 
+import dataclasses
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -17,24 +18,52 @@ class Preempted(Exception):
   """Training was asked to stop, and stopped; the message says at what step."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Cadence:
+  """How long training goes on, and how often it does what.
+
+  Attributes:
+    num_steps: step to train up to, those done before included.
+    log_every_steps: steps between log lines; the last step has one too.
+    eval_every_steps: steps between calls of `validate`.
+    checkpoint_every_steps: steps between checkpoints.
+    patience: stop, as after the last step, once so many validations in a row,
+      one after each `eval_every_steps`, brought no better F1 macro; 0: never.
+      The count is in the state, so a stopped run that goes on stops as well.
+    steps_per_epoch: B steps a pass over the plan takes; None: no 'epoch' in
+      the log.
+  """
+
+  num_steps: int
+  log_every_steps: int = 10
+  eval_every_steps: int = 100
+  checkpoint_every_steps: int = 50
+  patience: int = 0
+  steps_per_epoch: float | None = None
+
+  def __post_init__(self):
+    for what in ('log', 'eval', 'checkpoint'):
+      every = getattr(self, f'{what}_every_steps')
+      if every < 1:
+        raise errors.UserError(
+          f'{what}_every_steps must be at least 1, got {every}; a number above'
+          ' num_steps means: after the last step alone.'
+        )
+
+
 def train(
   state: step_lib.TrainState,
-  step_fn: Callable,
+  compiled: step_lib.TrainStep,
   batches: Iterator[Mapping[str, np.ndarray]],
+  cadence: Cadence,
   *,
-  num_steps: int,
-  log_every_steps: int = 10,
-  eval_every_steps: int = 100,
-  checkpoint_every_steps: int = 50,
-  patience: int = 0,
-  steps_per_epoch: float | None = None,
-  learning_rate: float | Callable | None = None,
   write_line: Callable[[dict], None] | None = None,
+  learning_rate: float | Callable | None = None,
   validate: Callable[[step_lib.TrainState], dict] | None = None,
   checkpoints=None,
   should_stop: Callable[[], bool] | None = None,
 ) -> step_lib.TrainState:
-  """Trains up to step `num_steps`, or `patience`; returns the state then.
+  """Trains up to `cadence.num_steps`, or patience; returns the state then.
 
   To go on after a stop: hand in the restored state, and batches that begin
   with that of step `state.step` (counted from 0); the result is the straight
@@ -47,76 +76,60 @@ def train(
 
   Args:
     state: from `step.create_state` or `checkpoint.restore`; not changed.
-    step_fn: from `step.make_train_step`.
-    batches: dicts of image uint8[B, H, W, C], label uint8[B, L] and known
-      bool[B, L], all of one shape.
-    num_steps: step to train up to, those done before included.
-    log_every_steps: steps between log lines; the last step has one too.
-    eval_every_steps: steps between calls of `validate`.
-    checkpoint_every_steps: steps between checkpoints.
-    patience: stop, as after the last step, once so many validations in a row,
-      one after each `eval_every_steps`, brought no better F1 macro; 0: never.
-      The count is in the state, so a stopped run that goes on stops as well.
-    steps_per_epoch: B steps a pass over the plan takes; None: no 'epoch'.
-    learning_rate: number or schedule, for the log alone; None: left out.
+    compiled: from `step.make_train_step`.
+    batches: from `pipeline.train_batches`, all of one shape.
+    cadence: when what is done.
     write_line: takes the lines of metrics.jsonl, see `log.TrainLog`.
+    learning_rate: number or schedule, for the log alone; None: left out.
     validate: state -> dict of JSON types with 'f1_macro', or None. All of it
       is saved with the state; its numbers are logged.
     checkpoints: from `checkpoint.open_checkpoints`, or None: nothing is saved.
     should_stop: polled after every step.
 
   Raises:
-    UserError: a number is out of range, or the batches end early.
+    UserError: the batches end early, or are not all alike.
     FloatingPointError: loss, gradient or state is no longer finite. The
       newest checkpoint is of a state that was.
     Preempted: `should_stop` said so; the state is saved.
   """
-  for name, every in (
-    ('log_every_steps', log_every_steps),
-    ('eval_every_steps', eval_every_steps),
-    ('checkpoint_every_steps', checkpoint_every_steps),
-  ):
-    if every < 1:
-      raise errors.UserError(
-        f'{name} must be at least 1, got {every}; a number above num_steps'
-        ' means: after the last step alone.'
-      )
   first, stale = int(state.step) + 1, int(state.stale)
+  num_steps = cadence.num_steps
   # A copy: the step would donate the caller's own arrays.
-  state = jax.tree.map(np.array, state)
+  state = compiled.place(jax.tree.map(np.array, state))
   log = log_lib.TrainLog(
     write_line,
-    every_steps=log_every_steps,
+    every_steps=cadence.log_every_steps,
     last_step=num_steps,
-    steps_per_epoch=steps_per_epoch,
+    steps_per_epoch=cadence.steps_per_epoch,
     learning_rate=learning_rate,
   )
-  shape = None
+  batch = None
   for step in range(first, num_steps + 1):
-    if 0 < patience <= stale:
+    if 0 < cadence.patience <= stale:
       break
     with log.waiting():
-      batch = _next_batch(batches, shape, step, num_steps)
-    shape = batch['image'].shape
-    state, metrics = step_fn(state, batch)
+      batch = _next_batch(batches, batch, step, num_steps)
+    size = len(next(iter(batch.values())))
+    state, metrics = compiled.run(state, compiled.shard(batch))
     _settle(log, checkpoints)  # The step before, while this one runs.
-    log.running = step, metrics, shape[0]
+    log.running = step, metrics, size
     if step == first:  # Its time is that of the compilation.
       _settle(log, checkpoints)
-      log.start_clock((num_steps - first) * shape[0])
+      log.start_clock((num_steps - first) * size)
     last = step == num_steps
     stop = should_stop is not None and should_stop() and not last
-    evaluate = last or step % eval_every_steps == 0
-    evaluate = evaluate and validate is not None
-    if evaluate or last or stop or step % checkpoint_every_steps == 0:
+    due = step % cadence.eval_every_steps == 0
+    evaluate = validate is not None and (last or due)
+    save = last or stop or step % cadence.checkpoint_every_steps == 0
+    if evaluate or save:
       _settle(log, checkpoints)
       with log.paused():
         found = validate(state) if evaluate else None
         if found is not None:
           log.write_validation(step, found)
-          if step % eval_every_steps == 0:
+          if due:
             state = _count(state, found[checkpoint.BEST_METRIC])
-            stale = int(state.stale)
+            stale, state = int(state.stale), compiled.place(state)
         if checkpoints is not None:
           checkpoint.save(checkpoints, state, found)
     if stop:
@@ -137,7 +150,7 @@ def _count(state, score):
   return state.replace(stale=np.int32(state.stale + 1))
 
 
-def _next_batch(batches, shape, step, num_steps):
+def _next_batch(batches, before, step, num_steps):
   """Returns the next batch; raises UserError unless it is like the others."""
   batch = next(batches, None)
   if batch is None:
@@ -145,11 +158,13 @@ def _next_batch(batches, shape, step, num_steps):
       f'batches ended before step {step:,} of {num_steps:,}: give an'
       ' iterator that repeats, or a smaller num_steps.'
     )
-  if shape is not None and batch['image'].shape != shape:
-    raise errors.UserError(
-      f'batches must all be of one shape, got images {batch["image"].shape}'
-      f' at step {step:,} after {shape}: fill up the last batch of an epoch.'
-    )
+  for name, values in batch.items():
+    shape = values.shape if before is None else before[name].shape
+    if values.shape != shape:
+      raise errors.UserError(
+        f'batches must all be of one shape, got {name} {values.shape} at step'
+        f' {step:,} after {shape}: fill up the last batch of an epoch.'
+      )
   return batch
 
 

@@ -5,8 +5,10 @@ the batch is split among them, batch norm and loss see the global batch. So a
 run on four devices is the run on one, but for rounding.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +21,6 @@ from jax.sharding import Mesh
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec
 
-from aubal_jax.network import models
 from aubal_jax.runs import errors
 
 AXIS_NAME = 'devices'
@@ -32,7 +33,7 @@ class TrainState:
   Attributes:
     step: int32 scalar, optimiser steps done.
     params: the model's parameters.
-    batch_stats: running batch norm statistics.
+    batch_stats: running batch norm statistics; {} of a network without.
     opt_state: of the optax optimiser.
     average: moving averages of the two above, a dict of 'params' and
       'batch_stats'; None where none are kept.
@@ -53,7 +54,7 @@ def create_state(
   model,
   optimizer: optax.GradientTransformation,
   key,
-  image_shape,
+  streams: Mapping[str, Any],
   *,
   averaged: bool = False,
 ) -> TrainState:
@@ -61,17 +62,16 @@ def create_state(
 
   Args:
     model: from `models.make_model`.
-    optimizer: from `train_optimizer.make_optimizer`.
+    optimizer: from `optimizer.make_optimizer`.
     key: JAX key the parameters are drawn from.
-    image_shape: (H, W, C) of one image.
+    streams: name -> array [1, ...], such as the model sees.
     averaged: whether moving averages are kept.
   """
-  images = jnp.zeros((1, *image_shape), model.dtype)
-  variables = jax.jit(model.init)(key, images)
+  variables = jax.jit(model.init)(key, streams)
   # Flax begins with float32 statistics, whatever they are updated with.
   wide = jnp.promote_types(model.param_dtype, jnp.float32)
   params = variables['params']
-  batch_stats = optax.tree.cast(variables['batch_stats'], wide)
+  batch_stats = optax.tree.cast(variables.get('batch_stats', {}), wide)
   average = {'params': params, 'batch_stats': batch_stats}
   return TrainState(
     step=jnp.zeros((), jnp.int32),
@@ -107,7 +107,7 @@ def train_step(
   *,
   model,
   optimizer,
-  loss,
+  objective,
   ema_decay=0.0,
   augment=None,
   axis_name=None,
@@ -116,13 +116,13 @@ def train_step(
 
   Args:
     state: `TrainState`.
-    batch: dict of this device's image uint8[B, H, W, C], label uint8[B, L]
-      and known bool[B, L]; and augment uint32[B, P], the parameters of the
+    batch: this device's share of one of `pipeline.train_batches`, a dict of
+      fields [B, ...]; with augment uint32[B, P], the parameters of the
       augmentation (0: of none), where it is done here.
-    model: flax module; its axis_name is the same, or None: batch norm is then
-      by the share of each device.
+    model: from `models.make_model`; its axis_name is the same, or None: batch
+      norm is then by the share of each device.
     optimizer: optax optimiser.
-    loss: f(logits, labels, known, batch, axis_name), from `losses.make_loss`.
+    objective: f(outputs, batch, axis_name), from `heads.make_objective`.
     ema_decay: of the moving averages, where the state has them.
     augment: f(image, parameters, mask bool[B]) -> image, with the settings of
       `augment_device.augment_images` bound, where batches hold parameters.
@@ -132,21 +132,20 @@ def train_step(
     The next state, and a dict of scalars: 'loss' of the global batch before
     the step, 'gradient_norm', and 'finite', whether all of the next state is.
   """
-
-  image = batch['image']
   if 'augment' in batch:
     packed = batch['augment']
-    image = augment(image, packed, (packed != 0).any(axis=1))
+    image = augment(batch['image'], packed, (packed != 0).any(axis=1))
+    batch = {**batch, 'image': image}
 
   def loss_of(params):
-    logits, updated = model.apply(
+    outputs, updated = model.apply(
       {'params': params, 'batch_stats': state.batch_stats},
-      models.scale_images(image, model.dtype),
+      batch,
       train=True,
       mutable=['batch_stats'],
     )
-    value = loss(logits, batch['label'], batch['known'], batch, axis_name)
-    return value, updated['batch_stats']
+    value = objective(outputs, batch, axis_name)
+    return value, updated.get('batch_stats', {})
 
   grad_fn = jax.value_and_grad(loss_of, has_aux=True)
   (value, batch_stats), gradient = grad_fn(state.params)
@@ -191,55 +190,71 @@ def _moved(average, params, batch_stats, step, decay):
   )
 
 
+@dataclasses.dataclass(frozen=True)
+class TrainStep:
+  """A compiled `train_step`, and how states and batches come to its devices.
+
+  Attributes:
+    run: (state, batch) -> (state, metrics), of a state from `place`, which is
+      donated and must not be used again, and a batch from `shard`.
+    devices: of this process, that share each of its batches.
+  """
+
+  run: Callable
+  devices: Sequence[jax.Device]
+
+  def place(self, state: TrainState) -> TrainState:
+    """Returns a state whole on every device, as `run` returns it.
+
+    One that came in otherwise would be traced and compiled for once more.
+    """
+    mesh = Mesh(np.array(self.devices), (AXIS_NAME,))
+    return jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
+
+  def shard(self, batch: Mapping[str, Any]) -> dict:
+    """Returns a batch as arrays [devices, B / devices, ...].
+
+    Raises:
+      UserError: the devices cannot share it evenly.
+    """
+    count = len(self.devices)
+    check_batch_size(len(next(iter(batch.values()))), count)
+    return {k: x.reshape(count, -1, *x.shape[1:]) for k, x in batch.items()}
+
+
 def make_train_step(
   model,
   optimizer: optax.GradientTransformation,
-  loss: Callable,
+  objective: Callable,
   *,
   ema_decay: float = 0.0,
   augment: Callable | None = None,
-  sync_batch_norm: bool = True,
   devices: Sequence[jax.Device] | None = None,
-) -> Callable:
+) -> TrainStep:
   """Compiles `train_step` for all the given devices, on its first call.
 
   Args:
-    model: from `models.make_model`; its axis_name is set here.
-    optimizer: from `train_optimizer.make_optimizer`.
-    loss: from `losses.make_loss`.
+    model: from `models.make_model`. With the axis_name `AXIS_NAME` it
+      normalises by the global batch; with None each device does by its share,
+      so that another number of devices is another result, and the running
+      statistics are the means of theirs.
+    optimizer: from `optimizer.make_optimizer`.
+    objective: from `heads.make_objective`.
     ema_decay: in [0, 1), of the moving averages, where the state has them.
     augment: as in `train_step`.
-    sync_batch_norm: normalise by the global batch. False: each device by its
-      share, so that another number of devices is another result; the running
-      statistics are the means of theirs.
     devices: the devices that share each batch; None: all there are.
-
-  Returns:
-    step(state, batch) -> (state, metrics), see `train_step`. `batch` holds
-    this process's images as NumPy arrays. The state handed in is donated: it
-    must not be used again. It raises UserError for a batch that the devices
-    cannot share evenly.
 
   Raises:
     UserError: ema_decay is out of range.
   """
   if not 0 <= ema_decay < 1:
     raise errors.UserError(f'ema_decay must be in [0, 1), got {ema_decay}.')
-  index = jax.process_index()
-  local = [
-    device
-    for device in (jax.devices() if devices is None else devices)
-    if device.process_index == index
-  ]
-  # What the compiled step returns; a state that comes in otherwise would be
-  # traced and compiled for once more.
-  whole = NamedSharding(Mesh(np.array(local), (AXIS_NAME,)), PartitionSpec())
-  parallel = jax.pmap(
+  run = jax.pmap(
     functools.partial(
       train_step,
-      model=model.clone(axis_name=AXIS_NAME if sync_batch_norm else None),
+      model=model,
       optimizer=optimizer,
-      loss=loss,
+      objective=objective,
       ema_decay=ema_decay,
       augment=augment,
       axis_name=AXIS_NAME,
@@ -250,14 +265,6 @@ def make_train_step(
     devices=devices,
     donate_argnums=0,
   )
-
-  def step(state, batch):
-    check_batch_size(len(batch['image']), len(local))
-    shards = {
-      name: batch[name].reshape(len(local), -1, *batch[name].shape[1:])
-      for name in ('image', 'label', 'known', 'augment')
-      if name in batch
-    }
-    return parallel(jax.device_put(state, whole), shards)
-
-  return step
+  index = jax.process_index()
+  everywhere = jax.devices() if devices is None else devices
+  return TrainStep(run, [d for d in everywhere if d.process_index == index])

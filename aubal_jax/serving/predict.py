@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import pathlib
@@ -32,51 +33,48 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
     SystemExit: a signal came; the rows so far are kept.
   """
   from aubal_jax.network import bundle
-  from aubal_jax.network import inference
   from aubal_jax.serving import predictions as predict_lib
   from aubal_jax.serving import submission
 
   path = pathlib.Path(path)
-  described = bundle.read(path / 'checkpoints')
-  source, inputs = _source(config, described)
+  description = bundle.read(path / 'checkpoints')
+  source, inputs = _source(config, description)
   kind = config.predict.submission
   if kind:
-    submission.check(source.names, described['label_names'])
+    submission.check(source.names, description.label_names)
   watch.lap('looking for images')
-  model, state, which, thresholds = bundle.restore(
-    path / 'checkpoints', described
-  )
-  step = int(state.step)
-  thresholds = _thresholds(config, described, thresholds, which, step)
+  trained = bundle.load(path / 'checkpoints')
+  thresholds = _thresholds(config, trained)
   watch.lap('reading the checkpoint')
   if overwrite:
     workdir.clear(path, workdir.PREDICTIONS)
   print(
-    f'predict: {len(source.names):,} images of {inputs}, with the {which} '
-    f'checkpoint, of step {step:,}',
+    f'predict: {len(source.names):,} images of {inputs}, with the '
+    f'{trained.which} checkpoint, of step {trained.step:,}',
     flush=True,
   )
+  run = trained.make_predict()
   with preemption.deferred():
     predict_lib.write_predictions(
       path / _NAME,
       source,
-      inference.make_predict(model)(state.params, state.batch_stats),
-      label_names=described['label_names'],
+      lambda images: run({'image': images})[bundle.LABELS],
+      label_names=description.label_names,
       thresholds=thresholds,
       batch_size=config.predict.batch_size,
       about={
         'inputs': inputs,
-        'checkpoint': {'step': step, 'weights': _digest(state)},
-        'pixels': described['pixels'],
+        'checkpoint': {'step': trained.step, 'weights': _digest(trained)},
+        'pixels': dataclasses.asdict(description.pixels),
       },
       should_stop=preemption.requested,
     )
   watch.lap('prediction')
   preemption.stop_if_requested()
-  _tell(path / _NAME, described['label_names'])
+  _tell(path / _NAME, description.label_names)
   if kind:
     written = predict_lib.write_submission(
-      path / _NAME, path / 'submission', described['label_names'], kind
+      path / _NAME, path / 'submission', description.label_names, kind
     )
     print(
       f'predict: a submission of {len(written):,} files is in '
@@ -86,14 +84,13 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
   watch.lap('summary')
 
 
-def _source(config, described):
+def _source(config, description):
   """Returns the images, and what they are called."""
-  from aubal_jax.network import bundle
   from aubal_jax.serving import sources
 
   given = config.predict.path
   if not given:
-    return _split(config, described)
+    return _split(config, description)
   if os.path.isdir(given):
     names, paths = sources.list_folder(given)
   elif os.path.exists(given):
@@ -107,7 +104,7 @@ def _source(config, described):
       f'predict.path={given}: there is no such folder or table.'
     )
   source = sources.of_files(
-    names, paths, bundle.pixels(described), **_options(config)
+    names, paths, description.pixels, **_options(config)
   )
   return source, given
 
@@ -120,14 +117,13 @@ def _options(config):
   }
 
 
-def _split(config, described):
+def _split(config, description):
   """Returns the images of a split of the data set that `config` names."""
   from aubal_jax.datasets import loading
-  from aubal_jax.network import bundle
   from aubal_jax.serving import sources
 
   config = config.copy_and_resolve_references()
-  config.data.update(described['pixels'])
+  config.data.update(dataclasses.asdict(description.pixels))
   dataset = loading.load(config)
   split = config.predict.split
   if dataset.load_images is None:
@@ -135,10 +131,10 @@ def _split(config, described):
       'This data set has labels but no images to predict; set predict.path to '
       'a folder or a table of images.'
     )
-  if list(dataset.label_names) != described['label_names']:
+  if tuple(dataset.label_names) != description.label_names:
     raise errors.UserError(
       f'The data set has the labels {[*dataset.label_names]}, but the '
-      f'checkpoint is of {described["label_names"]}; give the configuration '
+      f'checkpoint is of {[*description.label_names]}; give the configuration '
       'of the run, or set predict.path to a folder or a table of images.'
     )
   rows = dataset.rows(split)
@@ -153,22 +149,25 @@ def _split(config, described):
   source = sources.of_files(
     dataset.ids[rows].tolist(),
     dataset.files[rows].tolist(),
-    bundle.pixels(described),
+    description.pixels,
     **_options(config),
   )
   return source, name
 
 
-def _thresholds(config, described, tuned, which, step):
+def _thresholds(config, trained):
   """Returns float64[L], those that `config` asks for."""
-  half = np.full(len(described['label_names']), 0.5)
+  from aubal_jax.network import bundle
+
+  half = np.full(len(trained.description.label_names), 0.5)
+  tuned = trained.thresholds.get(bundle.LABELS)
   if config.predict.thresholds == 'half':
     return half
-  if tuned is None and which == 'best':
+  if tuned is None and trained.which == 'best':
     raise errors.UserError(
-      f'The checkpoint of step {step:,} was saved without tuned thresholds, '
-      'by an earlier version. Set predict.thresholds=half (.5 for every '
-      'label), or train anew.'
+      f'The checkpoint of step {trained.step:,} was saved without tuned '
+      'thresholds, by an earlier version. Set predict.thresholds=half (.5 for '
+      'every label), or train anew.'
     )
   if tuned is None:
     print(
@@ -179,12 +178,12 @@ def _thresholds(config, described, tuned, which, step):
   return half if tuned is None else tuned
 
 
-def _digest(state) -> str:
+def _digest(trained) -> str:
   """Returns 16 hex digits that tell one set of weights from another."""
   import jax
 
   digest = hashlib.sha256()
-  for leaf in jax.tree.leaves((state.params, state.batch_stats)):
+  for leaf in jax.tree.leaves((trained.params, trained.batch_stats)):
     digest.update(np.ascontiguousarray(leaf).tobytes())
   return digest.hexdigest()[:16]
 

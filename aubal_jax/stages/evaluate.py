@@ -10,6 +10,7 @@ from aubal_jax.runs import workdir
 
 def run(run) -> None:
   """checkpoints/ -> report.json."""
+  from aubal_jax.batches import streams as streams_lib
   from aubal_jax.network import bundle
   from aubal_jax.network import inference
   from aubal_jax.scoring import metrics
@@ -29,19 +30,18 @@ def run(run) -> None:
       f'{path} has no checkpoints; run the train task there first '
       '(--config.task=train, or --config.task=run for all stages).'
     )
-  images = run.images()
-  described = bundle.describe(config, dataset.label_names)
-  model, _ = bundle.make_network(described)
-  state, which, thresholds = hosts.from_first(
-    lambda: bundle.restore(path / 'checkpoints', described)[1:]
-  )
-  predict = inference.make_predict(model)
+  read = run.images()
+  trained = hosts.from_first(lambda: bundle.load(path / 'checkpoints'))
+  streams = [streams_lib.of_images(read, trained.description.pixels.shape)]
+  predict = trained.make_predict()
 
   def probabilities(rows):
-    return inference.predict_rows(
-      predict, state, images, rows, batch_size=config.evaluate.batch_size
+    found = inference.predict_rows(
+      predict, streams, rows, batch_size=config.evaluate.batch_size
     )
+    return found[bundle.LABELS]
 
+  thresholds = trained.thresholds.get(bundle.LABELS)
   if split != 'test' or not len(tuning):
     thresholds = None
   elif thresholds is None:  # The checkpoint was not validated.
@@ -59,7 +59,7 @@ def run(run) -> None:
     num_dropped=len(dataset.rows('dropped')),
     seed=config.seed,
   )
-  report = {'step': int(state.step), 'checkpoint': which, **report}
+  report = {'step': trained.step, 'checkpoint': trained.which, **report}
   if hosts.is_first():
     files.write_json(path / 'report.json', report)
   run.finish('evaluate')

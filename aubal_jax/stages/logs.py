@@ -16,7 +16,7 @@ _NUM_SHOWN = 32  # Images of the contact sheet.
 
 @contextlib.contextmanager
 def opened(
-  run, plan, images, settings, first: int
+  run, parts, streams, first: int
 ) -> Iterator[tensorboard.EventLog | None]:
   """Yields the `EventLog` to go on after step `first`; None: none is wanted."""
   if not run.config.train.tensorboard or not hosts.is_first():
@@ -24,25 +24,27 @@ def opened(
     return
   path = run.path / 'tensorboard'
   with tensorboard.open_log(path, step=first) as log:
-    _write_sheet(log, run.config, plan, images, settings, first)
+    _write_sheet(log, run.config, parts, streams, first)
     print(f'train: tensorboard --logdir {run.path}', flush=True)
     yield log
 
 
-def _write_sheet(log, config, plan, images, settings, first):
+def _write_sheet(log, config, parts, streams, first):
   """Writes rows of the plan, each beside its image as in epoch 0."""
   from aubal_jax.batches import augment
   from aubal_jax.batches import plan_rows
+  from aubal_jax.batches import streams as streams_lib
 
-  which = config.augment.rows
+  plan, which = parts.plan, config.augment.rows
   rows = np.flatnonzero(plan.augment | (which == 'all'))
   if which == 'none' or not len(rows):
     return
   # From end to end, so that few labelsets do not fill it.
   shown = np.linspace(0, len(rows) - 1, min(len(rows), _NUM_SHOWN))
   rows = rows[shown.astype(int)]
-  before = plan_rows.images_of(plan, images, rows, seed=config.seed)
-  drawn = augment.draw(settings, seed=config.seed, epochs=0, rows=rows)
+  (image,) = (s for s in streams if s.name == streams_lib.IMAGE)
+  before = plan_rows.inputs_of(plan, image.take, rows, seed=config.seed)
+  drawn = augment.draw(parts.settings, seed=config.seed, epochs=0, rows=rows)
   log.write_sheet(first, before, augment.augment(before.copy(), drawn))
 
 

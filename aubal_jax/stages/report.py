@@ -73,7 +73,7 @@ def _contact_sheet(config, dataset, plan, some_images) -> list[dict]:
     rows = np.flatnonzero(shown & (plan.source == source))[:_NUM_AUGMENTED]
     original = some_images(np.array([source]))
     parameters = augment.draw(drawn_by, seed=config.seed, epochs=0, rows=rows)
-    before = plan_rows.images_of(plan, some_images, rows, seed=config.seed)
+    before = plan_rows.inputs_of(plan, some_images, rows, seed=config.seed)
     names = np.array(dataset.label_names)[dataset.labels[source] == 1]
     entries.append(
       {

@@ -27,59 +27,67 @@ def check(config) -> None:
 
 def run(run) -> None:
   """Trains up to the wanted number of steps, from the newest checkpoint."""
+  from aubal_jax.batches import streams as streams_lib
   from aubal_jax.network import bundle
+  from aubal_jax.network import log as log_lib
+  from aubal_jax.network import loop
   from aubal_jax.stages import train_parts
 
   run.need_images()
+  config, path = run.config, run.path
   parts = train_parts.make_parts(run)
   run.watch.lap('making the network')
-  images = run.images()
-  with _open_checkpoints(run) as checkpoints:
-    # In a list, from which it is handed on: none but `train` holds it then.
+  shape = parts.description.pixels.shape
+  streams = [streams_lib.of_images(run.images(), shape)]
+  with contextlib.ExitStack() as stack:
+    checkpoints = stack.enter_context(_open_checkpoints(run))
+    # In a list, from which it is handed on: none but the loop holds it then.
     held = [hosts.from_first(lambda: _newest(checkpoints, parts, run))]
+    first = int(held[0].step)
     run.watch.lap('making the network')
     run.begin('train')
     if hosts.is_first():
-      bundle.write(run.path / 'checkpoints', parts.described)
-    _tell_start(run, parts.plan, int(held[0].step))
-    state = _train(run, parts, held, images, checkpoints)
+      bundle.write(path / 'checkpoints', parts.description)
+    _tell_start(run, parts.plan, first)
+    write_line = stack.enter_context(_open_metrics(path, first))
+    log = stack.enter_context(logs.opened(run, parts, streams, first))
+    compiled = stack.enter_context(
+      log_lib.traced(
+        parts.step,
+        path / 'profile',
+        num_steps=config.train.profile_steps if hosts.is_first() else 0,
+      )
+    )
+    stack.enter_context(_stopping_on_signals())
+    state = loop.train(
+      held.pop(),
+      compiled,
+      _make_batches(run, parts, streams, first),
+      _cadence(run, parts.plan),
+      write_line=logs.beside(write_line, log),
+      learning_rate=parts.learning_rate,
+      validate=_make_validate(run, parts, streams, log),
+      checkpoints=checkpoints,
+      should_stop=hosts.signal_agreed(config.train.log_every_steps),
+    )
   _tell_end(run, state)
   run.finish('train')
   run.watch.lap('training')
 
 
-def _train(run, parts, held, images, checkpoints):
-  """Takes the state out of `held`; returns that after the last step."""
-  from aubal_jax.network import loop as train_lib
-  from aubal_jax.network import profiling
+def _cadence(run, plan):
+  """Returns when the loop does what."""
+  from aubal_jax.network import loop
 
-  config, path, plan = run.config, run.path, parts.plan
-  first = int(held[0].step)
-  num_profiled = config.train.profile_steps if hosts.is_first() else 0
-  with (
-    _open_metrics(path, first) as write_line,
-    logs.opened(run, plan, images, parts.settings, first) as log,
-    profiling.traced(
-      parts.step, path / 'profile', num_steps=num_profiled
-    ) as step,
-    _stopping_on_signals(),
-  ):
-    return train_lib.train(
-      held.pop(),
-      step,
-      _make_batches(run, plan, images, parts.settings, first),
-      num_steps=run.num_steps,
-      log_every_steps=config.train.log_every_steps,
-      eval_every_steps=config.train.eval_every_steps,
-      checkpoint_every_steps=config.train.checkpoint_every_steps,
-      patience=config.train.patience,
-      steps_per_epoch=len(plan) / config.train.batch_size,
-      learning_rate=parts.learning_rate,
-      write_line=logs.beside(write_line, log),
-      validate=_make_validate(parts.model, run.dataset, images, config, log),
-      checkpoints=checkpoints,
-      should_stop=hosts.signal_agreed(config.train.log_every_steps),
-    )
+  train = run.config.train
+  return loop.Cadence(
+    num_steps=run.num_steps,
+    log_every_steps=train.log_every_steps,
+    eval_every_steps=train.eval_every_steps,
+    checkpoint_every_steps=train.checkpoint_every_steps,
+    patience=train.patience,
+    steps_per_epoch=len(plan) / train.batch_size,
+  )
 
 
 def _tell_start(run, plan, first) -> None:
@@ -133,7 +141,7 @@ def _newest(checkpoints, parts, run):
 
   def first():
     model, optimizer, seed = parts.model, parts.optimizer, run.config.seed
-    return bundle.first_state(model, optimizer, parts.described, seed=seed)
+    return bundle.first_state(model, optimizer, parts.description, seed=seed)
 
   if checkpoint.find_step(checkpoints) is None:
     state = first()
@@ -151,27 +159,26 @@ def _open_metrics(path, step):
   return log_lib.open_metrics(path / 'metrics.jsonl', step=step)
 
 
-def _make_batches(run, plan, images, settings, first):
+def _make_batches(run, parts, streams, first):
   """Returns the iterator over the batches of the steps after `first`."""
   import jax
 
   from aubal_jax.batches import augment_device
   from aubal_jax.batches import pipeline
 
-  config = run.config
+  config, dataset = run.config, run.dataset
   on_device = config.augment.backend == 'device'
   return pipeline.train_batches(
-    plan,
-    images,
-    run.dataset.labels,
-    run.dataset.known,
+    parts.plan,
+    streams,
+    {head.name: dataset.targets[head.name] for head in parts.description.heads},
     batch_size=config.train.batch_size,
     seed=config.seed,
     start_step=first,
     num_steps=max(run.num_steps - first, 0),
     augment_rows=config.augment.rows,
     frozen=config.augment.frozen,
-    settings=settings,
+    settings=parts.settings,
     num_workers=config.train.num_workers,
     num_processes=config.train.num_processes,
     pack=augment_device.pack if on_device else None,
@@ -195,29 +202,28 @@ def _stopping_on_signals():
     raise
 
 
-def _make_validate(model, dataset, images, config, log=None):
+def _make_validate(run, parts, streams, log):
   """Returns state -> scores on the validation split, or None without one.
 
   The tuned thresholds are beside them, for those who use the state.
   """
+  from aubal_jax.network import bundle
   from aubal_jax.network import inference
   from aubal_jax.network import step as step_lib
   from aubal_jax.scoring import metrics
 
+  dataset, size = run.dataset, run.config.evaluate.batch_size
   rows = dataset.rows('validation')
   if not len(rows):
     return None
-  predict = inference.make_predict(model)
+  predict = inference.make_predict(parts.model, parts.description.heads)
   label, known = dataset.labels[rows], dataset.known[rows]
 
   def validate(state):
-    probability = inference.predict_rows(
-      predict,
-      step_lib.evaluated(state),
-      images,
-      rows,
-      batch_size=config.evaluate.batch_size,
-    )
+    state = step_lib.evaluated(state)
+    of_state = predict(state.params, state.batch_stats)
+    found = inference.predict_rows(of_state, streams, rows, batch_size=size)
+    probability = found[bundle.LABELS]
     found = metrics.Confusion.from_probabilities(probability, label, known)
     if log is not None:
       names = dataset.label_names

@@ -15,8 +15,9 @@ from aubal_jax import settings as settings_lib
 from aubal_jax.batches import augment
 from aubal_jax.batches import augment_device
 from aubal_jax.network import bundle
+from aubal_jax.network import heads
 from aubal_jax.network import losses
-from aubal_jax.network import schedules
+from aubal_jax.network import optimizer as optimizer_lib
 from aubal_jax.network import step as step_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import hosts
@@ -28,11 +29,11 @@ class Parts(typing.NamedTuple):
 
   plan: plan_lib.Plan
   settings: augment.Settings
-  described: dict  # The network, see `bundle.describe`.
+  description: bundle.Description
   learning_rate: Callable  # Of the step.
   model: nn.Module
   optimizer: optax.GradientTransformation
-  step: Callable  # From `step.make_train_step`.
+  step: step_lib.TrainStep
 
 
 def make_parts(run) -> Parts:
@@ -53,26 +54,40 @@ def make_parts(run) -> Parts:
   settings = augment.Settings(
     **settings_lib.arguments(config.augment, augment.AUGMENTATIONS)
   )
-  described = bundle.describe(config, dataset.label_names)
+  description = bundle.describe(config, dataset.targets)
   rate = config.train.learning_rate
-  schedule = schedules.make_schedule(
+  schedule = optimizer_lib.make_schedule(
     config.train.schedule,
     1.0,
     num_steps=run.num_steps,
     warmup_steps=config.train.warmup_steps,
   )
   model, optimizer = bundle.make_network(
-    described,
+    description,
     learning_rate=rate,
     schedule=schedule,
     clip_norm=config.train.clip_norm,
     remat=config.train.remat,
+    sync_batch_norm=config.model.sync_batch_norm,
   )
-  step = _make_step(config, model, optimizer, dataset, plan, settings)
+  objective = heads.make_objective(
+    description.heads,
+    {
+      head.name: _make_loss(config, head, dataset.targets[head.name], plan)
+      for head in description.heads
+    },
+  )
+  step = step_lib.make_train_step(
+    model,
+    optimizer,
+    objective,
+    ema_decay=config.train.ema_decay,
+    augment=functools.partial(augment_device.augment_images, settings=settings),
+  )
   return Parts(
     plan,
     settings,
-    described,
+    description,
     lambda step: rate * schedule(step),
     model,
     optimizer,
@@ -106,26 +121,14 @@ def _load_plan(path, dataset):
   return plan
 
 
-def _make_step(config, model, optimizer, dataset, plan, settings):
-  """Returns the training step."""
-  counts, frequency = _label_counts(dataset, plan)
-  return step_lib.make_train_step(
-    model,
-    optimizer,
-    losses.make_loss(
-      config.loss.name,
-      weights=config.loss.weights,
-      frequency=frequency,
-      counts=counts,
-    ),
-    ema_decay=config.train.ema_decay,
-    augment=functools.partial(augment_device.augment_images, settings=settings),
-    sync_batch_norm=config.model.sync_batch_norm,
-  )
-
-
-def _label_counts(dataset, plan):
-  """int[L], the positives of training; float[L], their share of the known."""
+def _make_loss(config, head, target, plan):
+  """Returns the loss of a head, told how often its labels are in training."""
   rows = np.unique(plan.source)
-  counts = dataset.labels[rows].sum(axis=0, dtype=np.int64)
-  return counts, counts / np.maximum(dataset.known[rows].sum(axis=0), 1)
+  counts = target.values[rows].sum(axis=0, dtype=np.int64)
+  known = target.known[rows].sum(axis=0)
+  return losses.make_loss(
+    head.loss,
+    weights=config.loss.weights,
+    frequency=counts / np.maximum(known, 1),
+    counts=counts,
+  )

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from aubal_jax.batches import augment
 from aubal_jax.batches import pipeline
+from aubal_jax.batches import streams
+from aubal_jax.datasets import targets
 from aubal_jax.tables import plan as plan_lib
 
 N, L = 40, 3
@@ -42,11 +44,22 @@ def make_plan(**fields):
   return plan_lib.Plan(**standard | fields)
 
 
+def inputs_of(images, labels, known):
+  """Returns the streams and targets of a table."""
+  read = images if callable(images) else images.__getitem__
+  shape = getattr(images, 'shape', (N, 16, 16, 1))[1:]
+  labels = targets.Target('binary', labels, known, ('a', 'b', 'c'))
+  return [streams.of_images(read, shape)], {'labels': labels}
+
+
 def batches_of(plan=None, table=None, **arguments):
   arguments = {'batch_size': 6, 'seed': 5, 'num_steps': 8} | arguments
   plan = make_plan() if plan is None else plan
-  table = table or make_table()
-  return list(pipeline.train_batches(plan, *table, **arguments))
+  return list(
+    pipeline.train_batches(
+      plan, *inputs_of(*(table or make_table())), **arguments
+    )
+  )
 
 
 def pack_key(drawn, batch_size, chosen):
@@ -60,7 +73,7 @@ def pack_key(drawn, batch_size, chosen):
 def test_the_device_is_sent_images_as_they_are_and_what_was_drawn(frozen):
   packed = batches_of(pack=pack_key, frozen=frozen, num_processes=1)
   plain = batches_of(augment_rows='none')
-  for key in ('image', 'label', 'known'):
+  for key in ('image', 'labels', 'labels_known'):
     np.testing.assert_array_equal(joined(packed, key), joined(plain, key))
   found = joined(packed, 'augment')
   assert found.dtype == np.uint32
@@ -157,10 +170,14 @@ def test_batches_hold_the_rows_of_the_table():
   _, rows = rows_of_steps(range(5))
   source = plan.source[rows]
   np.testing.assert_array_equal(joined(batches), images[source])
-  np.testing.assert_array_equal(joined(batches, 'label'), labels[source])
-  np.testing.assert_array_equal(joined(batches, 'known'), known[source])
+  np.testing.assert_array_equal(joined(batches, 'labels'), labels[source])
+  np.testing.assert_array_equal(joined(batches, 'labels_known'), known[source])
   shapes = {name: array.shape for name, array in batches[0].items()}
-  assert shapes == {'image': (6, 16, 16, 3), 'label': (6, 3), 'known': (6, 3)}
+  assert shapes == {
+    'image': (6, 16, 16, 3),
+    'labels': (6, 3),
+    'labels_known': (6, 3),
+  }
   types_of = [array.dtype for array in batches[0].values()]
   assert types_of == [np.uint8, np.uint8, bool]
 
@@ -175,9 +192,9 @@ def test_labels_of_the_plan_come_first():
   labels = 1 - make_table()[1][make_plan().source]
   batches = batches_of(make_plan(labels=labels), num_steps=5)
   _, rows = rows_of_steps(range(5))
-  np.testing.assert_array_equal(joined(batches, 'label'), labels[rows])
+  np.testing.assert_array_equal(joined(batches, 'labels'), labels[rows])
   known = make_table()[2][make_plan().source[rows]]
-  np.testing.assert_array_equal(joined(batches, 'known'), known)
+  np.testing.assert_array_equal(joined(batches, 'labels_known'), known)
 
 
 def test_combined_labels_are_known_where_both_are():
@@ -197,7 +214,7 @@ def test_combined_labels_are_known_where_both_are():
     ),
   ):
     batches = batches_of(plan, (images, labels, known), num_steps=5)
-    np.testing.assert_array_equal(joined(batches, 'known'), expected)
+    np.testing.assert_array_equal(joined(batches, 'labels_known'), expected)
 
 
 def test_a_share_of_the_plan_is_not_drawn():
@@ -299,7 +316,7 @@ def test_nothing_but_seed_epoch_and_row_matters():
     np.testing.assert_array_equal(joined(other), whole)
 
   resumed = batches_of(augment_rows='all', start_step=3, num_steps=5)
-  for name in ('image', 'label', 'known'):
+  for name in ('image', 'labels', 'labels_known'):
     np.testing.assert_array_equal(
       joined(resumed, name), joined(plain[3:], name)
     )
@@ -405,7 +422,11 @@ def test_an_error_in_a_worker_is_raised_as_it_was_at_its_batch(capfd):
   good = 0
   with pytest.raises(BrokenFileError, match=f'^row {bad} cannot be read$') as e:
     for _ in pipeline.train_batches(
-      make_plan(), read, labels, known, batch_size=6, seed=5, num_steps=8
+      make_plan(),
+      *inputs_of(read, labels, known),
+      batch_size=6,
+      seed=5,
+      num_steps=8,
     ):
       good += 1
   assert good == broken
@@ -414,7 +435,7 @@ def test_an_error_in_a_worker_is_raised_as_it_was_at_its_batch(capfd):
 
 
 def test_an_iterator_can_be_closed_dropped_and_left_alone():
-  table = make_table()
+  table = inputs_of(*make_table())
   for _ in range(5):
     batches = pipeline.train_batches(
       make_plan(), *table, batch_size=6, seed=5, num_steps=10**9, num_workers=4
@@ -443,7 +464,11 @@ def test_images_are_let_go_of_with_the_iterator(end):
 
   held = Images()
   batches = pipeline.train_batches(
-    make_plan(), held, labels, known, batch_size=6, seed=5, num_steps=3
+    make_plan(),
+    *inputs_of(held.__getitem__, labels, known),
+    batch_size=6,
+    seed=5,
+    num_steps=3,
   )
   next(batches)
   if end == 'close':
@@ -465,7 +490,7 @@ def test_a_programme_ends_though_its_iterator_is_open():
   code = """
     import time, types
     import numpy as np
-    from aubal_jax.batches import pipeline
+    from aubal_jax.batches import pipeline, streams
     def read(rows):
       time.sleep(0.02)
       return np.zeros((len(rows), 8, 8, 1), np.uint8)
@@ -473,8 +498,10 @@ def test_a_programme_ends_though_its_iterator_is_open():
         source=np.arange(9), augment=np.ones(9, bool),
         partner=np.full(9, -1), labels=None)
     labels = np.zeros((9, 2), np.uint8)
+    labels = types.SimpleNamespace(values=labels, known=labels == 0)
     batches = pipeline.train_batches(
-        plan, read, labels, labels == 0, batch_size=4, seed=0,
+        plan, [streams.of_images(read, (8, 8, 1))], {'labels': labels},
+        batch_size=4, seed=0,
         num_steps=10**9, num_workers=4)
     next(batches)
     raise SystemExit(7)
@@ -504,7 +531,7 @@ def test_a_programme_ends_though_its_iterator_is_open():
 def test_bad_arguments_are_named_at_once(change, message):
   arguments = {'batch_size': 6, 'seed': 5, 'num_steps': 8} | change
   with pytest.raises(ValueError, match=message):
-    pipeline.train_batches(make_plan(), *make_table(), **arguments)
+    pipeline.train_batches(make_plan(), *inputs_of(*make_table()), **arguments)
 
 
 def test_plans_of_other_tables_and_bad_images_are_named():
@@ -514,11 +541,11 @@ def test_plans_of_other_tables_and_bad_images_are_named():
   with pytest.raises(ValueError, match='plan must have at least one row'):
     none = np.zeros(0, int)
     batches_of(make_plan(source=none, augment=none > 0, partner=none))
-  with pytest.raises(ValueError, match='labels and known must have the same'):
-    batches_of(table=(images, labels, known[:-1]))
   with pytest.raises(ValueError, match=r'the 3 labels of.* shape \[23, 2\]'):
     batches_of(make_plan(labels=np.zeros((23, 2), np.uint8)))
-  with pytest.raises(ValueError, match=r'images must give uint8.*float64'):
+  with pytest.raises(
+    ValueError, match=r"'image' must give uint8\[R, 16.*float64"
+  ):
     batches_of(table=(images / 255, labels, known))
 
 
@@ -526,24 +553,27 @@ def test_plans_of_other_tables_and_bad_images_are_named():
 @settings(deadline=None, max_examples=40)
 def test_evaluation_shows_each_row_once_in_order(num_rows, batch_size):
   images = make_table()[0]
+  (seen,) = inputs_of(*make_table())[0]
   rows = np.random.default_rng(num_rows).permutation(40)[:num_rows]
-  batches = list(pipeline.eval_batches(images, rows, batch_size=batch_size))
+  batches = list(pipeline.eval_batches([seen], rows, batch_size=batch_size))
   assert len(batches) == -(-num_rows // batch_size)
-  for image, mask in batches:
+  for batch, mask in batches:
+    image = batch['image']
     assert image.shape == (batch_size, 16, 16, 1)
     assert image.dtype == np.uint8
     assert mask.dtype == bool
     assert mask.shape == (batch_size,)
-  shown = [image[mask] for image, mask in batches]
+  shown = [batch['image'][mask] for batch, mask in batches]
   shown = np.concatenate([np.empty((0, 16, 16, 1), np.uint8), *shown])
   np.testing.assert_array_equal(shown, images[rows])
 
 
 def test_evaluation_names_bad_arguments():
   with pytest.raises(ValueError, match='batch_size must be at least 1'):
-    pipeline.eval_batches(make_table()[0], [0], batch_size=0)
-  with pytest.raises(ValueError, match='images must give uint8'):
-    list(pipeline.eval_batches(make_table()[0] / 255, [0], batch_size=1))
+    pipeline.eval_batches([], [0], batch_size=0)
+  with pytest.raises(ValueError, match="'image' must give uint8"):
+    bad = streams.of_images((make_table()[0] / 255).__getitem__, (16, 16, 1))
+    list(pipeline.eval_batches([bad], [0], batch_size=1))
 
 
 def test_settings_default_to_those_of_augment():
@@ -569,3 +599,38 @@ def test_processes_make_what_threads_do(frozen):
     for name, values in theirs.items():
       np.testing.assert_array_equal(mine[name], values)
   assert {*multiprocessing.active_children()} == {*others}
+
+
+def test_a_second_stream_and_a_second_target_are_more_fields():
+  """A stream is mixed as images are, but not augmented, nor rounded."""
+  images, labels, known = make_table()
+  rng = np.random.default_rng(1)
+  sound = rng.standard_normal((N, 5)).astype(np.float32)
+  seen, learnt = inputs_of(images, labels, known)
+  seen.append(streams.Stream('sound', np.dtype('f4'), (5,), sound.__getitem__))
+  emotion = np.where(known[:, 0], np.arange(N) % 4, 0).astype(np.int16)
+  learnt['emotion'] = targets.Target('class', emotion, known[:, 0], (*'wxyz',))
+  plan = make_plan(partner=np.full(23, 39), share=np.arange(23) / 23)
+  options = {'batch_size': 6, 'seed': 5, 'num_steps': 4}
+  batches = list(pipeline.train_batches(plan, seen, learnt, **options))
+  alone = batches_of(plan, num_steps=4)
+  for name in alone[0]:
+    np.testing.assert_array_equal(joined(batches, name), joined(alone, name))
+  assert {*batches[0]} - {*alone[0]} == {'sound', 'emotion', 'emotion_known'}
+  _, rows = rows_of_steps(range(4))
+  source = plan.source[rows]
+  share = plan.share[rows].astype(np.float32)[:, None]
+  np.testing.assert_allclose(
+    joined(batches, 'sound'),
+    sound[source] + share * (sound[39] - sound[source]),
+    rtol=1e-6,
+  )
+  np.testing.assert_array_equal(joined(batches, 'emotion'), emotion[source])
+  np.testing.assert_array_equal(
+    joined(batches, 'emotion_known'), known[source, 0]
+  )
+  (batch, mask), *_ = pipeline.eval_batches(seen, [3, 4], batch_size=3)
+  assert mask.tolist() == [True, True, False]
+  np.testing.assert_array_equal(
+    batch['sound'], [sound[3], sound[4], 0 * sound[0]]
+  )

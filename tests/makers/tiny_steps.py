@@ -3,13 +3,13 @@
 import functools
 import itertools
 import json
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aubal_jax.network import heads
 from aubal_jax.network import losses
 from aubal_jax.network import models
 from aubal_jax.network import optimizer as optimizer_lib
@@ -17,6 +17,9 @@ from aubal_jax.network import step as step_lib
 from aubal_jax.network.models import resnet
 
 SIDE, LABELS, BATCH = 16, 3, 8
+OUTPUTS = {'labels': LABELS}
+STREAMS = {'image': np.zeros((1, SIDE, SIDE, 1), np.uint8)}
+DTYPES = ('dtype', 'param_dtype')
 
 
 def make_batches(first=0):
@@ -28,19 +31,32 @@ def make_batches(first=0):
     image = rng.integers(0, 256, (BATCH, SIDE, SIDE, 1), np.uint8)
     # Images of label 0 are darker on the left: there is something to learn.
     image[label[:, 0] == 1, :, : SIDE // 2] //= 2
-    yield {'image': image, 'label': label.astype(np.uint8), 'known': known}
+    yield {
+      'image': image,
+      'labels': label.astype(np.uint8),
+      'labels_known': known,
+    }
 
 
-def make_model(wide):
+def make_model(wide, axis_name=step_lib.AXIS_NAME):
   if not wide:
-    return models.make_model('resnet8_16', LABELS)
-  return resnet.ResNet(  # The same with one block, as it compiles sooner.
-    num_outputs=LABELS,
-    stage_sizes=(1,),
-    width=8,
-    dtype=jnp.float64,
-    param_dtype=jnp.float64,
-  )
+    return models.make_model('resnet8_16', OUTPUTS, axis_name=axis_name)
+  # The same with one block, as it compiles sooner.
+  options = {'axis_name': axis_name, **dict.fromkeys(DTYPES, jnp.float64)}
+  trunk = resnet.ResNet(stage_sizes=(1,), width=8, **options)
+  return models.Network(trunk, tuple(OUTPUTS.items()), **options)
+
+
+def make_objective(name='bce', loss=None):
+  """Returns the objective of the one head there is."""
+  head = heads.Head('labels', 'binary', (*'abc',), name)
+  loss = loss or losses.make_loss(name)
+  return heads.make_objective([head], {'labels': loss})
+
+
+def once(step, state, batch):
+  """Returns what a step makes of a state and a batch from anywhere."""
+  return step.run(step.place(state), step.shard(batch))
 
 
 def make_state(wide=False):
@@ -52,7 +68,7 @@ def make_state(wide=False):
 def _make_state(wide):
   optimizer = optimizer_lib.make_optimizer('adam', 1e-3)
   state = step_lib.create_state(
-    make_model(wide), optimizer, jax.random.key(0), (SIDE, SIDE, 1)
+    make_model(wide), optimizer, jax.random.key(0), STREAMS
   )
   return jax.tree.map(np.asarray, state)
 
@@ -68,7 +84,7 @@ def _make_tiny(num_devices, wide):
 
 
 def make_anew(num_devices, wide=False):
-  """Returns state, step function, and a list with an entry for each trace."""
+  """Returns state, step, and a list with an entry for each trace."""
   traces = []
 
   soft_f1 = losses.make_loss('soft_f1')
@@ -82,7 +98,7 @@ def make_anew(num_devices, wide=False):
   step = step_lib.make_train_step(
     make_model(wide),
     optimizer_lib.make_optimizer('adam', 1e-3),
-    loss,
+    make_objective(loss=loss),
     devices=jax.local_devices()[:num_devices],
   )
   return make_state(wide), step, traces
@@ -93,42 +109,53 @@ def run(num_devices, num_steps, wide=False):
   state, step, _ = make_tiny(num_devices, wide)
   found = []
   for batch in itertools.islice(make_batches(), num_steps):
-    state, metrics = step(state, batch)
+    state, metrics = once(step, state, batch)
     assert metrics['finite']
     found.append((float(metrics['loss']), float(metrics['gradient_norm'])))
   return state, np.array(found)
 
 
 class Small(nn.Module):
-  """Batch norm of the pixels, and one dense layer."""
+  """Batch norm of the pixels."""
 
   axis_name: str | None = None
-  dtype: Any = jnp.float32
-  param_dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, x, *, train=False):
-    x = nn.BatchNorm(
-      use_running_average=not train,
-      momentum=0.9,
-      axis_name=self.axis_name,
-      dtype=self.dtype,
-      param_dtype=self.param_dtype,
-    )(x.reshape(len(x), -1))
-    return nn.Dense(LABELS, dtype=self.dtype, param_dtype=self.param_dtype)(x)
+  def __call__(self, image, *, train=False):
+    return nn.BatchNorm(
+      use_running_average=not train, momentum=0.9, axis_name=self.axis_name
+    )(image.reshape(len(image), -1))
+
+
+class Plain(nn.Module):
+  """A hidden layer: no batch norm, nor any option."""
+
+  @nn.compact
+  def __call__(self, image, *, train=False):
+    return nn.relu(nn.Dense(8)(image.reshape(len(image), -1)))
+
+
+def make_small_model(trunk=Small, axis_name=step_lib.AXIS_NAME):
+  """Returns a network of one dense layer, after batch norm of the pixels."""
+  options = {'axis_name': axis_name}
+  return models.Network(
+    trunk(**options) if issubclass(trunk, Small) else trunk(),
+    tuple(OUTPUTS.items()),
+    **options,
+  )
 
 
 def make_small(*, optimizer=None, averaged=False, num_devices=1, **options):
   """Returns the state before the first step, as host arrays, and the step."""
-  model = options.pop('model', Small())
+  model = options.pop('model', None) or make_small_model()
   optimizer = optimizer or optimizer_lib.make_optimizer('adam', 1e-3)
-  loss = options.pop('loss', losses.make_loss('bce'))
+  objective = make_objective(loss=options.pop('loss', None))
   state = step_lib.create_state(
-    model, optimizer, jax.random.key(0), (SIDE, SIDE, 1), averaged=averaged
+    model, optimizer, jax.random.key(0), STREAMS, averaged=averaged
   )
   devices = jax.local_devices()[:num_devices]
   step = step_lib.make_train_step(
-    model, optimizer, loss, devices=devices, **options
+    model, optimizer, objective, devices=devices, **options
   )
   return jax.tree.map(np.array, state), step
 
@@ -138,7 +165,7 @@ def run_small(num_steps, **options):
   state, step = make_small(**options)
   states, found = [], []
   for batch in itertools.islice(make_batches(), num_steps):
-    state, metrics = step(state, batch)
+    state, metrics = once(step, state, batch)
     states.append(jax.tree.map(np.array, state))
     found.append(float(metrics['loss']))
   return states, np.array(found)

@@ -1,5 +1,6 @@
 """The training loop."""
 
+import dataclasses
 import functools
 import itertools
 
@@ -15,10 +16,24 @@ from aubal_jax.network import step as step_lib
 from tests.makers import tiny_steps
 
 
+def train(state, step, batches, **options):
+  """`loop.train`, with the numbers of a `Cadence` among its options.
+
+  A function is taken for a step of one device.
+  """
+  names = {field.name for field in dataclasses.fields(loop_lib.Cadence)}
+  cadence = {k: options.pop(k) for k in names & {*options}}
+  if callable(step):
+    step = step_lib.TrainStep(step, jax.local_devices()[:1])
+  return loop_lib.train(
+    state, step, batches, loop_lib.Cadence(**cadence), **options
+  )
+
+
 def test_stop_and_resume_is_the_straight_run_bit_for_bit(tmp_path):
   state, step, _ = tiny_steps.make_tiny(4)
   with checkpoint.open_checkpoints(tmp_path / 'straight') as checkpoints:
-    straight = loop_lib.train(
+    straight = train(
       state,
       step,
       tiny_steps.make_batches(),
@@ -30,7 +45,7 @@ def test_stop_and_resume_is_the_straight_run_bit_for_bit(tmp_path):
     checkpoint.open_checkpoints(tmp_path / 'stopped') as checkpoints,
     pytest.raises(loop_lib.Preempted, match='step 3 of 6; the state is saved'),
   ):
-    loop_lib.train(
+    train(
       state,
       step,
       tiny_steps.make_batches(),
@@ -41,7 +56,7 @@ def test_stop_and_resume_is_the_straight_run_bit_for_bit(tmp_path):
   with checkpoint.open_checkpoints(tmp_path / 'stopped') as checkpoints:
     resumed = checkpoint.restore(checkpoints, jax.eval_shape(lambda: state))
     assert resumed.step == 3
-    resumed = loop_lib.train(
+    resumed = train(
       resumed,
       step,
       tiny_steps.make_batches(3),
@@ -65,14 +80,14 @@ def test_the_state_handed_in_is_not_given_away():
   """A step donates its state; `train` must not donate the caller's."""
   host, step, _ = tiny_steps.make_tiny(1)
   state = jax.device_put(host, jax.local_devices()[0])
-  loop_lib.train(state, step, tiny_steps.make_batches(), num_steps=2)
+  train(state, step, tiny_steps.make_batches(), num_steps=2)
   tiny_steps.assert_same(state, host)
 
 
 def test_resume_on_another_number_of_devices(tmp_path):
   state, step, _ = tiny_steps.make_tiny(4)
   with checkpoint.open_checkpoints(tmp_path) as checkpoints:
-    loop_lib.train(
+    train(
       state,
       step,
       tiny_steps.make_batches(),
@@ -80,10 +95,10 @@ def test_resume_on_another_number_of_devices(tmp_path):
       checkpoints=checkpoints,
     )
     resumed = checkpoint.restore(checkpoints, state)
-  one = loop_lib.train(
+  one = train(
     resumed, tiny_steps.make_tiny(1)[1], tiny_steps.make_batches(3), num_steps=6
   )
-  four = loop_lib.train(resumed, step, tiny_steps.make_batches(3), num_steps=6)
+  four = train(resumed, step, tiny_steps.make_batches(3), num_steps=6)
   assert len(one.step.devices()) == 1
   assert len(four.step.devices()) == 4
   for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(four), strict=True):
@@ -94,7 +109,7 @@ def test_training_learns():
   state, step, _ = tiny_steps.make_tiny(1)
   batch = next(tiny_steps.make_batches())
   lines = []
-  loop_lib.train(
+  train(
     state,
     step,
     itertools.repeat(batch),
@@ -108,12 +123,12 @@ def test_training_learns():
 def test_a_real_nan_stops_with_the_last_good_state_kept(tmp_path):
   state, step, _ = tiny_steps.make_tiny(1)
   batches = list(itertools.islice(tiny_steps.make_batches(), 8))
-  batches[4]['known'] = np.zeros_like(batches[4]['known'])
+  batches[4]['labels_known'] = np.zeros_like(batches[4]['labels_known'])
   with checkpoint.open_checkpoints(tmp_path) as checkpoints:
     with pytest.raises(
       FloatingPointError, match=r'loss is nan at step 5: .*step 4 is kept'
     ):
-      loop_lib.train(
+      train(
         state,
         step,
         iter(batches),
@@ -140,7 +155,7 @@ def test_one_trace_over_a_run_with_validation_and_resume(tmp_path):
   )
 
   def go_on(state, num_steps, checkpoints):
-    return loop_lib.train(
+    return train(
       state,
       step,
       tiny_steps.make_batches(int(state.step)),
@@ -175,7 +190,7 @@ def stopping(scores, state, **options):
   def validate(state):
     return {'f1_macro': scores[int(state.step)]}
 
-  return loop_lib.train(
+  return train(
     state,
     step_fn,
     fake_batches(),
@@ -243,7 +258,7 @@ def fake_batches():
 
 def test_lines_hold_what_they_say():
   lines = []
-  loop_lib.train(
+  train(
     fake_state(),
     fake_step,
     fake_batches(),
@@ -293,7 +308,7 @@ def test_lines_hold_what_they_say():
 
 def test_the_last_step_has_one_line_where_it_has_one_anyway():
   lines = []
-  loop_lib.train(
+  train(
     fake_state(),
     fake_step,
     fake_batches(),
@@ -322,7 +337,7 @@ def test_rates_are_of_training_alone(monkeypatch):
     return fake_step(state, batch)
 
   lines = []
-  loop_lib.train(
+  train(
     fake_state(),
     step_fn,
     batches(),
@@ -345,7 +360,7 @@ def test_rates_are_of_training_alone(monkeypatch):
 
 def test_the_line_of_the_compilation_has_no_rate():
   lines = []
-  loop_lib.train(
+  train(
     fake_state(),
     fake_step,
     fake_batches(),
@@ -376,7 +391,7 @@ def test_metrics_are_read_one_step_late():
     events.append(f'start {state.step}')
     return state, metrics | {'loss': Loss(int(state.step))}
 
-  loop_lib.train(fake_state(), step_fn, fake_batches(), num_steps=4)
+  train(fake_state(), step_fn, fake_batches(), num_steps=4)
   order = [event for event, _ in itertools.groupby(events)]
   # The first step is waited for, since its time is that of the compilation.
   assert order == [
@@ -393,7 +408,7 @@ def test_validation_and_checkpoints_come_when_due(tmp_path):
     return {'f1_macro': 1 / state.step.item()}
 
   with checkpoint.open_checkpoints(tmp_path, keep_checkpoints=9) as checkpoints:
-    loop_lib.train(
+    train(
       fake_state(),
       fake_step,
       fake_batches(),
@@ -425,7 +440,7 @@ def test_what_is_not_finite_stops_and_is_never_saved(
 ):
   with checkpoint.open_checkpoints(tmp_path) as checkpoints:
     with pytest.raises(FloatingPointError, match=f'{message}.*step 3 is kept'):
-      loop_lib.train(
+      train(
         fake_state(),
         functools.partial(fake_step, bad={4: metrics}),
         fake_batches(),
@@ -439,7 +454,7 @@ def test_what_is_not_finite_stops_and_is_never_saved(
 def test_a_bad_state_is_not_saved_on_being_stopped_either(tmp_path):
   with checkpoint.open_checkpoints(tmp_path) as checkpoints:
     with pytest.raises(FloatingPointError, match='No checkpoint was saved'):
-      loop_lib.train(
+      train(
         fake_state(),
         functools.partial(fake_step, bad={2: {'loss': np.nan}}),
         fake_batches(),
@@ -452,7 +467,7 @@ def test_a_bad_state_is_not_saved_on_being_stopped_either(tmp_path):
 
 def test_stopped_without_checkpoints_says_nothing_is_saved():
   with pytest.raises(loop_lib.Preempted, match='step 1 of 9; nothing is saved'):
-    loop_lib.train(
+    train(
       fake_state(),
       fake_step,
       fake_batches(),
@@ -463,7 +478,7 @@ def test_stopped_without_checkpoints_says_nothing_is_saved():
 
 def test_stopped_at_the_last_step_is_done():
   polls = iter([False, True])
-  state = loop_lib.train(
+  state = train(
     fake_state(),
     fake_step,
     fake_batches(),
@@ -477,7 +492,7 @@ def test_a_finished_state_is_left_alone():
   def step_fn(state, batch):
     raise AssertionError('There is nothing to do.')
 
-  state = loop_lib.train(fake_state(5), step_fn, iter(()), num_steps=5)
+  state = train(fake_state(5), step_fn, iter(()), num_steps=5)
   assert state.step == 5
 
 
@@ -493,7 +508,7 @@ def test_progress_is_of_the_images_left(monkeypatch):
       self.done += count
 
   monkeypatch.setattr(log_lib, 'Progress', Progress)
-  loop_lib.train(fake_state(2), fake_step, fake_batches(), num_steps=7)
+  train(fake_state(2), fake_step, fake_batches(), num_steps=7)
   (progress,) = made
   # Steps 3 to 7 of 4 images, the first of which is the compilation.
   assert (progress.total, progress.done) == (16, 16)
@@ -503,14 +518,14 @@ def test_progress_is_of_the_images_left(monkeypatch):
 def test_batches_that_end_early_are_refused():
   batches = itertools.islice(fake_batches(), 3)
   with pytest.raises(ValueError, match='ended before step 4 of 6: give'):
-    loop_lib.train(fake_state(), fake_step, batches, num_steps=6)
+    train(fake_state(), fake_step, batches, num_steps=6)
 
 
 def test_batches_of_several_shapes_are_refused():
   short = {'image': np.zeros((3, 2, 2, 1), np.uint8)}
   batches = itertools.chain(itertools.islice(fake_batches(), 2), [short])
   with pytest.raises(ValueError, match=r'\(3, 2, 2, 1\) at step 3 after \(4,'):
-    loop_lib.train(fake_state(), fake_step, batches, num_steps=6)
+    train(fake_state(), fake_step, batches, num_steps=6)
 
 
 @pytest.mark.parametrize(
@@ -518,6 +533,4 @@ def test_batches_of_several_shapes_are_refused():
 )
 def test_steps_between_things_are_at_least_one(name):
   with pytest.raises(ValueError, match=f'{name} must be at least 1, got 0'):
-    loop_lib.train(
-      fake_state(), fake_step, fake_batches(), num_steps=1, **{name: 0}
-    )
+    train(fake_state(), fake_step, fake_batches(), num_steps=1, **{name: 0})

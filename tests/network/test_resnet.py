@@ -26,7 +26,7 @@ def name(request):
 def shapes(model, image_shape=(112, 112, 1)):
   """Returns the shapes of the model's variables without computing any."""
   images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-  return jax.eval_shape(model.init, jax.random.key(0), images)
+  return jax.eval_shape(model.init, jax.random.key(0), {'image': images})
 
 
 def count(tree):
@@ -36,18 +36,24 @@ def count(tree):
 @functools.cache
 def tiny(**options):
   """Returns the small model and its variables for 32 x 32 images."""
-  model = models.make_model('resnet8_16', 3, **options)
+  model = make(3, **options)
   init = jax.jit(model.init)
-  return model, init(jax.random.key(0), jnp.zeros((1, 32, 32, 1)))
+  image = jnp.zeros((1, 32, 32, 1))
+  return model, init(jax.random.key(0), {'image': image})
+
+
+def make(num_outputs, name='resnet8_16', **options):
+  return models.make_model(name, {'labels': num_outputs}, **options)
 
 
 def infer(model, variables, x):
-  return jax.jit(model.apply)(variables, x)
+  return jax.jit(model.apply)(variables, {'image': x})['labels']
 
 
 def learn(model, variables, x):
   apply = functools.partial(model.apply, train=True, mutable='batch_stats')
-  return jax.jit(apply)(variables, x)
+  outputs, updated = jax.jit(apply)(variables, {'image': x})
+  return outputs['labels'], updated
 
 
 def images(batch=8, seed=0):
@@ -61,31 +67,31 @@ def test_every_model_has_its_number_of_parameters():
 
 @pytest.mark.parametrize('num_outputs', [8, 1])
 def test_number_of_parameters(name, num_outputs):
-  model = models.make_model(name, num_outputs)
+  model = make(num_outputs, name)
   expected = NUM_PARAMETERS[name][num_outputs]
   assert count(shapes(model)['params']) == expected
 
 
 def test_number_of_parameters_with_the_small_stem():
-  model = models.make_model('resnet18_112', 8, stem='3x3')
+  model = make(8, 'resnet18_112', stem='3x3')
   assert count(shapes(model)['params']) == 11_171_784
 
 
 def test_three_channels_add_to_the_stem_alone():
-  model = models.make_model('resnet18_112', 8)
+  model = make(8, 'resnet18_112')
   more = count(shapes(model, (112, 112, 3))['params'])
   assert more - 11_174_344 == 2 * 49 * 64
 
 
 @pytest.mark.parametrize('stem', ['7x7', '3x3'])
 def test_sides_of_the_stages(stem):
-  model = models.make_model('resnet18_112', 8, stem=stem)
+  model = make(8, 'resnet18_112', stem=stem)
 
   def features(key, x):
-    return model.init_with_output(key, x, capture_intermediates=True)
+    return model.init_with_output(key, {'image': x}, capture_intermediates=True)
 
   x = jax.ShapeDtypeStruct((2, 112, 112, 1), jnp.float32)
-  logits, variables = jax.eval_shape(features, jax.random.key(0), x)
+  outputs, variables = jax.eval_shape(features, jax.random.key(0), x)
   found = variables['intermediates']
   assert found['stem_conv']['__call__'][0].shape == (2, 56, 56, 64)
   for stage, (side, width) in enumerate(
@@ -93,7 +99,7 @@ def test_sides_of_the_stages(stem):
   ):
     shape = found[f'stage{stage}_block2']['__call__'][0].shape
     assert shape == (2, side, side, width)
-  assert logits.shape == (2, 8)
+  assert outputs['labels'].shape == (2, 8)
 
 
 def test_he_initialisation():
@@ -164,9 +170,9 @@ def test_training_updates_the_running_statistics_by_momentum():
 def test_evaluation_treats_each_image_alone():
   model, variables = tiny()
   x = images()
-  whole = model.apply(variables, x)
+  whole = infer(model, variables, x)
   np.testing.assert_allclose(
-    model.apply(variables, x[:3]), whole[:3], atol=1e-5
+    infer(model, variables, x[:3]), whole[:3], atol=1e-5
   )
   assert np.ptp(np.asarray(whole), axis=0).min() > 1e-4
 
@@ -180,7 +186,7 @@ def test_batch_norm_is_that_of_all_devices():
     whole, stats = learn(model, variables, x)
     spread = jax.pmap(
       functools.partial(
-        model.clone(axis_name='devices').apply,
+        make(3, axis_name='devices', **wide).apply,
         train=True,
         mutable='batch_stats',
       ),
@@ -188,8 +194,9 @@ def test_batch_norm_is_that_of_all_devices():
       in_axes=(None, 0),
       devices=jax.local_devices()[:4],
     )
-    parts, part_stats = spread(variables, x.reshape(4, 2, 32, 32, 1))
-    np.testing.assert_allclose(parts.reshape(whole.shape), whole, atol=1e-12)
+    parts, part_stats = spread(variables, {'image': x.reshape(4, 2, 32, 32, 1)})
+    parts = parts['labels'].reshape(whole.shape)
+    np.testing.assert_allclose(parts, whole, atol=1e-12)
     for one, four in zip(
       jax.tree.leaves(stats), jax.tree.leaves(part_stats), strict=True
     ):
@@ -223,7 +230,7 @@ def test_remat_gives_the_same_gradients_in_less_memory():
   x = images(batch=32)
 
   def compiled(remat):
-    model = models.make_model('resnet8_16', 3, remat=remat)
+    model = make(3, remat=remat)
 
     def loss(params):
       everything = {**variables, 'params': params}
@@ -248,23 +255,37 @@ def test_remat_gives_the_same_gradients_in_less_memory():
 
 
 def test_scaling_of_images():
-  scaled = models.scale_images(np.array([0, 51, 255], np.uint8))
+  scaled = models.scale(np.array([0, 51, 255], np.uint8))
   np.testing.assert_array_equal(scaled, np.float32([0, 0.2, 1]))
-  with pytest.raises(ValueError, match='must be uint8'):
-    models.scale_images(np.zeros(3, np.float32))
+  same = models.scale(np.float32([0, 7, -1]))
+  np.testing.assert_array_equal(same, [0, 7, -1])
+  with pytest.raises(ValueError, match=r'must be uint8, .* got int32\[3\]'):
+    models.scale(np.zeros(3, np.int32))
 
 
 @pytest.mark.parametrize('shape', [(32, 32, 1), (1, 32, 32)])
 def test_images_of_another_shape_are_refused(shape):
   model, variables = tiny()
   with pytest.raises(ValueError, match=r'floating point \[B, H, W, C\]'):
-    model.apply(variables, np.zeros(shape, np.float32))
+    infer(model, variables, np.zeros(shape, np.float32))
 
 
-def test_bytes_are_refused():
+def test_a_second_head_leaves_the_first_as_it_is():
   model, variables = tiny()
-  with pytest.raises(ValueError, match=r'got uint8\[2, 32, 32, 1\]'):
-    model.apply(variables, np.zeros((2, 32, 32, 1), np.uint8))
+  outputs = {'labels': 3, 'valence': 2}
+  two = models.make_model('resnet8_16', outputs)
+  image = jnp.zeros((1, 32, 32, 1))
+  made = jax.jit(two.init)(jax.random.key(0), {'image': image})
+  assert {*made['params']} - {*variables['params']} == {'valence_outputs'}
+  x = images()
+  both = jax.jit(two.apply)(made, {'image': x})
+  assert {k: v.shape for k, v in both.items()} == {
+    'labels': (8, 3),
+    'valence': (8, 2),
+  }
+  np.testing.assert_allclose(
+    both['labels'], infer(model, variables, x), rtol=1e-5, atol=1e-5
+  )
 
 
 @pytest.mark.parametrize(
@@ -272,10 +293,12 @@ def test_bytes_are_refused():
   [
     ({'name': 'resnet19'}, r"model 'resnet19'; choose one of \['resnet18_112"),
     ({'stem': '5x5'}, r"stem '5x5'; choose one of \['3x3', '7x7'\]"),
-    ({'num_outputs': 0}, 'num_outputs must be at least 1, got 0'),
+    ({'outputs': {'labels': 0}}, 'labels must have at least 1 output, got 0'),
     ({'momentum': 1.0}, r'momentum must be in \[0, 1\), got 1.0'),
   ],
 )
 def test_bad_arguments_are_refused(arguments, message):
   with pytest.raises(ValueError, match=message):
-    models.make_model(**{'name': 'resnet8_16', 'num_outputs': 3, **arguments})
+    models.make_model(
+      **{'name': 'resnet8_16', 'outputs': {'labels': 3}, **arguments}
+    )

@@ -7,7 +7,6 @@ import pathlib
 import subprocess
 import sys
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,10 +16,10 @@ import pytest
 from aubal_jax.batches import augment
 from aubal_jax.batches import augment_device
 from aubal_jax.network import checkpoint
-from aubal_jax.network import losses
+from aubal_jax.network import heads
+from aubal_jax.network import inference
 from aubal_jax.network import models
 from aubal_jax.network import optimizer as optimizer_lib
-from aubal_jax.network import schedules
 from aubal_jax.network import step as step_lib
 from tests.makers import tiny_steps
 
@@ -90,9 +89,9 @@ def test_the_step_is_the_gradient_by_the_book():
     step = jax.jit(
       functools.partial(
         step_lib.train_step,
-        model=tiny_steps.make_model(wide=True),
+        model=tiny_steps.make_model(wide=True, axis_name=None),
         optimizer=optimizer,
-        loss=losses.make_loss('bce'),
+        objective=tiny_steps.make_objective('bce'),
       )
     )
     after, metrics = step(state, batch)
@@ -117,7 +116,7 @@ def test_images_are_scaled_to_one():
   # running mean of the stem, which is linear in the image.
   state, step, _ = tiny_steps.make_tiny(1)
   batch = next(tiny_steps.make_batches())
-  after, _ = step(state, batch)
+  after, _ = tiny_steps.once(step, state, batch)
   kernel = state.params['stem_conv']['kernel']
   mean = jax.lax.conv_general_dilated(
     batch['image'].astype(np.float32) / 255,
@@ -136,11 +135,12 @@ def test_one_compiled_step_whatever_the_state_comes_from(tmp_path):
   batches = tiny_steps.make_batches()
   with checkpoint.open_checkpoints(tmp_path) as checkpoints:
     for _ in range(3):
-      state, _ = step(state, next(batches))
+      state, _ = tiny_steps.once(step, state, next(batches))
     checkpoint.save(checkpoints, state)
     state = checkpoint.restore(checkpoints, state)
-  state, _ = step(state, next(batches))
-  state, _ = step(jax.device_put(state, jax.devices()[3]), next(batches))
+  state, _ = tiny_steps.once(step, state, next(batches))
+  moved = jax.device_put(state, jax.devices()[3])
+  state, _ = tiny_steps.once(step, moved, next(batches))
   assert traces == [(tiny_steps.BATCH // 4, tiny_steps.LABELS)]
   assert state.step == 5
 
@@ -151,7 +151,7 @@ def test_a_curve_with_all_options_is_that_of_one_device(num_devices):
     'optimizer': optimizer_lib.make_optimizer(
       'sgd',
       0.5,
-      schedule=schedules.make_schedule(
+      schedule=optimizer_lib.make_schedule(
         'cosine', 1.0, num_steps=8, warmup_steps=2
       ),
       clip_norm=0.5,
@@ -169,11 +169,10 @@ def test_a_curve_with_all_options_is_that_of_one_device(num_devices):
 
 
 def test_batch_norm_of_each_device_alone_is_another_curve():
-  _, curve = tiny_steps.run_small(4, sync_batch_norm=False)
+  alone = tiny_steps.make_small_model(axis_name=None)
+  _, curve = tiny_steps.run_small(4, model=alone)
   np.testing.assert_allclose(tiny_steps.run_small(4)[1], curve, rtol=1e-5)
-  (first, *_), found = tiny_steps.run_small(
-    4, sync_batch_norm=False, num_devices=4
-  )
+  (first, *_), found = tiny_steps.run_small(4, model=alone, num_devices=4)
   assert np.abs(found - curve).max() > 1e-3
   # The running statistics are the means of the devices'.
   image = next(tiny_steps.make_batches())['image'].reshape(
@@ -190,7 +189,8 @@ def test_clipping_is_by_the_norm_of_the_whole_gradient():
   def change_and_norm(clip_norm):
     optimizer = optimizer_lib.make_optimizer('sgd', 1.0, clip_norm=clip_norm)
     state, step = tiny_steps.make_small(optimizer=optimizer, num_devices=4)
-    after, metrics = step(state, next(tiny_steps.make_batches()))
+    batch = next(tiny_steps.make_batches())
+    after, metrics = tiny_steps.once(step, state, batch)
     change = jax.tree.map(
       lambda x, y: np.asarray(x) - y, after.params, state.params
     )
@@ -233,7 +233,12 @@ def test_averages_are_those_of_optax_and_are_what_is_evaluated():
 
 
 def test_bfloat16_keeps_float32_states():
-  model = models.make_model('resnet8_16', tiny_steps.LABELS, dtype=jnp.bfloat16)
+  model = models.make_model(
+    'resnet8_16',
+    tiny_steps.OUTPUTS,
+    axis_name=step_lib.AXIS_NAME,
+    dtype=jnp.bfloat16,
+  )
   states, found = tiny_steps.run_small(
     1, model=model, num_devices=4, averaged=True
   )
@@ -248,8 +253,9 @@ def test_bfloat16_keeps_float32_states():
 
 def test_the_state_is_donated():
   state, step = tiny_steps.make_small(num_devices=4, averaged=True)
-  first, _ = step(state, next(tiny_steps.make_batches()))
-  second, _ = step(first, next(tiny_steps.make_batches()))
+  batch = step.shard(next(tiny_steps.make_batches()))
+  first, _ = step.run(step.place(state), batch)
+  second, _ = step.run(first, batch)
   assert all(x.is_deleted() for x in jax.tree.leaves(first))
   assert not any(x.is_deleted() for x in jax.tree.leaves(second))
 
@@ -258,10 +264,10 @@ def test_a_fresh_state_can_be_donated():
   """No array is in it twice."""
   optimizer = optimizer_lib.make_optimizer('adam', 1e-3)
   state = step_lib.create_state(
-    tiny_steps.Small(),
+    tiny_steps.make_small_model(),
     optimizer,
     jax.random.key(0),
-    (tiny_steps.SIDE, tiny_steps.SIDE, 1),
+    tiny_steps.STREAMS,
     averaged=True,
   )
   pointers = [
@@ -282,28 +288,19 @@ def augmented_pixels(num_devices):
   batch = next(tiny_steps.make_batches())
   batch['augment'] = augment_device.pack(drawn, tiny_steps.BATCH, chosen)
 
-  class Pixels(tiny_steps.Small):
-    """Its logits are the pixels."""
-
-    @nn.compact
-    def __call__(self, x, *, train=False):
-      weight = self.param('weight', nn.initializers.ones, ())
-      self.variable('batch_stats', 'none', jnp.zeros, ())
-      return weight * x.reshape(len(x), -1)
-
   def loss(logits, labels, known, batch, axis_name):
-    whole = jax.lax.all_gather(logits, axis_name, tiled=True)
+    pixels = batch['image'].astype(np.float32) / 255
+    whole = jax.lax.all_gather(pixels, axis_name, tiled=True)
     jax.debug.callback(lambda x: seen.append(np.array(x)), whole)
     return jax.lax.psum(logits.sum(), axis_name)
 
   seen = []
   state, step = tiny_steps.make_small(
-    model=Pixels(),
     loss=loss,
     num_devices=num_devices,
     augment=functools.partial(augment_device.augment_images, settings=settings),
   )
-  jax.block_until_ready(step(state, batch))
+  jax.block_until_ready(tiny_steps.once(step, state, batch))
   jax.effects_barrier()
   pixels = np.rint(seen[0] * 255).reshape(batch['image'].shape)
   return batch, chosen, drawn, pixels
@@ -321,7 +318,7 @@ def test_augmentation_in_the_step_is_the_same_on_one_device_and_four():
 @pytest.mark.parametrize('decay', [-0.1, 1.0])
 def test_decay_out_of_range_is_refused(decay):
   with pytest.raises(ValueError, match=r'ema_decay must be in \[0, 1\), got'):
-    step_lib.make_train_step(tiny_steps.Small(), None, None, ema_decay=decay)
+    step_lib.make_train_step(None, None, None, ema_decay=decay)
 
 
 @pytest.mark.parametrize(
@@ -335,7 +332,35 @@ def test_batch_the_devices_cannot_share_is_refused(batch_size, choice):
 
 
 def test_step_refuses_a_batch_the_devices_cannot_share():
-  state, step, _ = tiny_steps.make_tiny(4)
+  _, step, _ = tiny_steps.make_tiny(4)
   batch = {name: x[:6] for name, x in next(tiny_steps.make_batches()).items()}
   with pytest.raises(ValueError, match='got 6: take 4 or 8'):
-    step(state, batch)
+    step.shard(batch)
+
+
+@pytest.mark.parametrize('num_devices', [1, 4])
+def test_a_network_without_batch_norm_trains(tmp_path, num_devices):
+  first, step = tiny_steps.make_small(
+    model=tiny_steps.make_small_model(tiny_steps.Plain),
+    optimizer=optimizer_lib.make_optimizer('adam', 1e-2),
+    num_devices=num_devices,
+    averaged=True,
+    ema_decay=0.5,
+  )
+  assert first.batch_stats == first.average['batch_stats'] == {}
+  state, found, batch = first, [], next(tiny_steps.make_batches())
+  for _ in range(6):
+    state, metrics = tiny_steps.once(step, state, batch)
+    found.append(float(metrics['loss']))
+  assert found[-1] < 0.9 * found[0]
+  assert {*state.params} == {'Dense_0', 'logits'}
+  with checkpoint.open_checkpoints(tmp_path) as checkpoints:
+    checkpoint.save(checkpoints, state)
+    kept = checkpoint.restore(checkpoints, first)
+  assert kept.batch_stats == kept.average['batch_stats'] == {}
+  tiny_steps.assert_same(kept, state)
+  head = heads.Head('labels', 'binary', (*'abc',), 'bce')
+  model = tiny_steps.make_small_model(tiny_steps.Plain)
+  predict = inference.make_predict(model, [head])
+  run = predict(kept.params, kept.batch_stats)
+  assert run({'image': batch['image']})['labels'].shape == (8, 3)

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing import event_accumulator
 
-from aubal_jax.network import profiling
+from aubal_jax.network import log as log_lib
+from aubal_jax.network import step as step_lib
 from aubal_jax.network import tensorboard
 from tests.stages import test_line
 
@@ -100,7 +101,9 @@ def test_curves_equal_those_of_the_plugin(tmp_path):
   }
   for i, name in enumerate(NAMES):
     here = known[:, i]
-    wanted = summary.pb(name, label[here, i] == 1, probability[here, i])
+    wanted = summary.pb(
+      name, label[here, i] == 1, probability[here, i], num_thresholds=127
+    )
     (event,) = found.Tensors(f'validation/{name}/pr_curves')
     assert event.step == 9
     np.testing.assert_allclose(
@@ -108,7 +111,7 @@ def test_curves_equal_those_of_the_plugin(tmp_path):
     )
     content = found.PluginTagToContent('pr_curves')
     content = content[f'validation/{name}/pr_curves']
-    assert metadata.parse_plugin_metadata(content).num_thresholds == 201
+    assert metadata.parse_plugin_metadata(content).num_thresholds == 127
 
 
 def test_a_label_without_a_known_entry_has_a_curve_of_zeros(tmp_path):
@@ -130,7 +133,7 @@ def test_a_contact_sheet_has_every_image_beside_its_original(
     log.write_sheet(0, before, after)
   (image,) = read(tmp_path).Images('augmented')
   sheet = np.array(Image.open(io.BytesIO(image.encoded_image_string)))
-  sheet = sheet.reshape(2, 6, 4, 14, channels)
+  sheet = sheet.reshape(2, 6, 4, 14, 3)[..., :channels]  # Grey is shown as RGB.
   for i in range(5):
     tile = sheet[i // 4, :, i % 4]
     assert np.array_equal(tile[:, :7], before[i])
@@ -197,7 +200,7 @@ def test_without_the_package_nothing_is_begun(config, tmp_path, monkeypatch):
   monkeypatch.setattr(
     importlib.util,
     'find_spec',
-    lambda name, *rest: None if name == 'tensorboard' else find(name, *rest),
+    lambda name, *rest: None if name == 'tensorboardX' else find(name, *rest),
   )
   config.train.tensorboard = True
   with pytest.raises(ValueError, match=r"pip install 'aubal_jax\[tensorboard"):
@@ -219,11 +222,11 @@ def test_a_trace_holds_the_steps_asked_for(tmp_path, capsys):
   def double(state, _):
     return 2 * state, {}
 
-  step = jax.jit(double)
+  step = step_lib.TrainStep(jax.jit(double), jax.local_devices()[:1])
   state = np.float32(1)
-  with profiling.traced(step, tmp_path, num_steps=2) as traced:
+  with log_lib.traced(step, tmp_path, num_steps=2) as traced:
     for _ in range(7):
-      state, _ = traced(state, None)
+      state, _ = traced.run(state, None)
   assert state == 128
   (folder,) = (tmp_path / 'plugins/profile').iterdir()
   assert (folder / 'perfetto_trace.json.gz').exists()
@@ -241,9 +244,10 @@ def test_a_trace_holds_the_steps_asked_for(tmp_path, capsys):
 
 @pytest.mark.parametrize(('calls', 'traces'), [(2, 0), (3, 0), (4, 1)])
 def test_training_may_end_before_the_trace(tmp_path, capsys, calls, traces):
-  with profiling.traced(lambda s, b: (s, {}), tmp_path, num_steps=9) as step:
+  step = step_lib.TrainStep(lambda s, b: (s, {}), [])
+  with log_lib.traced(step, tmp_path, num_steps=9) as traced:
     for _ in range(calls):
-      step(np.float32(0), None)
+      traced.run(np.float32(0), None)
   assert len([*tmp_path.glob('plugins/profile/*')]) == traces
   said = capsys.readouterr()
   assert ('1 steps traced' in said.out) == bool(traces)

@@ -94,9 +94,8 @@ def numbers(path):
 def weights(path):
   from aubal_jax.network import bundle
 
-  directory = path / 'checkpoints'
-  _, state, _, _ = bundle.restore(directory, bundle.read(directory))
-  return jax.tree.leaves(state)
+  trained = bundle.load(path / 'checkpoints')
+  return jax.tree.leaves((trained.params, trained.batch_stats))
 
 
 def test_two_processes_are_one(start, tmp_path):

@@ -11,12 +11,14 @@ import tracemalloc
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from aubal_jax.batches import streams
+from aubal_jax.network import heads
 from aubal_jax.network import inference
+from aubal_jax.network import models
 from aubal_jax.scoring import bootstrap
 from aubal_jax.scoring import metrics
 from aubal_jax.scoring import summary
@@ -24,15 +26,21 @@ from aubal_jax.scoring import summary
 NAMES = ('AU01', 'AU02', 'AU04', 'AU06')
 
 
-class Net(nn.Module):
-  """A dense layer and batch norm, enough to tell train from evaluation."""
-
-  dtype: jnp.dtype = jnp.float32
+class Trunk(nn.Module):
+  """Batch norm, enough to tell train from evaluation."""
 
   @nn.compact
-  def __call__(self, x, train):
-    x = nn.Dense(4)(x.reshape(x.shape[0], -1) - 0.5)
+  def __call__(self, image, *, train):
+    x = image.reshape(image.shape[0], -1) - 0.5
     return nn.BatchNorm(use_running_average=not train)(x)
+
+
+HEADS = [heads.Head('labels', 'binary', NAMES, 'bce')]
+
+
+def make_predict(devices=None):
+  net = models.Network(Trunk(), (('labels', 4),))
+  return inference.make_predict(net, HEADS, devices)
 
 
 @dataclasses.dataclass
@@ -44,18 +52,26 @@ class State:
 def setup_net(num_images=13):
   rng = np.random.default_rng(0)
   images = rng.integers(0, 256, (num_images, 6, 5, 1), np.uint8)
-  variables = Net().init(
-    jax.random.key(0), jnp.zeros((1, 6, 5, 1)), train=False
+  variables = models.Network(Trunk(), (('labels', 4),)).init(
+    jax.random.key(0), {'image': images[:1]}
   )
   return images, State(variables['params'], variables['batch_stats'])
 
 
+def predict_rows(state, read, rows, batch_size, devices=None):
+  """Predicts rows of images that are read by a function."""
+  seen = streams.of_images(read, (6, 5, 1))
+  run = make_predict(devices)(state.params, state.batch_stats)
+  found = inference.predict_rows(run, [seen], rows, batch_size=batch_size)
+  return found['labels']
+
+
 def expected(images, state):
   params = jax.tree.map(np.asarray, state.params)
-  layer, norm = params['Dense_0'], params['BatchNorm_0']
+  layer, norm = params['logits'], params['BatchNorm_0']
   x = images.reshape(len(images), -1) / 255.0 - 0.5
+  x = x / np.sqrt(1 + 1e-5) * norm['scale'] + norm['bias']
   logits = x @ layer['kernel'] + layer['bias']
-  logits = logits / np.sqrt(1 + 1e-5) * norm['scale'] + norm['bias']
   return 1 / (1 + np.exp(-logits))
 
 
@@ -63,20 +79,14 @@ def expected(images, state):
 def test_every_row_once_whatever_the_batch_size(batch_size):
   images, state = setup_net()
   rows = np.array([12, 0, 3, 3, 7, 1, 2, 4, 5, 6, 8])
-  got = inference.predict_rows(
-    inference.make_predict(Net()),
-    state,
-    lambda r: images[r],
-    rows,
-    batch_size=batch_size,
-  )
+  got = predict_rows(state, images.__getitem__, rows, batch_size)
   assert got.dtype == np.float32 and got.shape == (11, 4)
   np.testing.assert_allclose(got, expected(images[rows], state), atol=1e-6)
 
 
 def test_the_state_goes_to_the_devices_once_for_all_batches():
   images, state = setup_net()
-  predict = inference.make_predict(Net())
+  predict = make_predict()
   assert len(jax.local_devices()) == 4
   with (
     jax.transfer_guard_device_to_device('disallow_explicit'),
@@ -85,7 +95,7 @@ def test_the_state_goes_to_the_devices_once_for_all_batches():
     predict(state.params, state.batch_stats)  # Or this test could not fail.
   run = predict(state.params, state.batch_stats)
   with jax.transfer_guard_device_to_device('disallow'):
-    got = [np.asarray(run(images[i : i + 4])) for i in (0, 4, 8)]
+    got = [run({'image': images[i : i + 4]})['labels'] for i in (0, 4, 8)]
   np.testing.assert_allclose(
     np.concatenate(got), expected(images[:12], state), atol=1e-6
   )
@@ -98,19 +108,18 @@ def test_a_state_on_all_devices_is_not_copied():
   whole = jax.NamedSharding(mesh, jax.P())
   params, stats = jax.device_put((state.params, state.batch_stats), whole)
   with jax.transfer_guard_device_to_device('disallow_explicit'):
-    got = inference.make_predict(Net())(params, stats)(images[:12])
+    got = make_predict()(params, stats)({'image': images[:12]})['labels']
   np.testing.assert_allclose(got, expected(images[:12], state), atol=1e-6)
 
 
 def test_no_rows_and_no_batch_are_errors():
   images, state = setup_net()
-  predict = inference.make_predict(Net())
   with pytest.raises(ValueError, match='rows must name at least one image'):
-    inference.predict_rows(predict, state, images, [], batch_size=4)
+    predict_rows(state, images.__getitem__, [], 4)
   with pytest.raises(
     ValueError, match='batch_size must be at least 1, but is 0'
   ):
-    inference.predict_rows(predict, state, images, [0], batch_size=0)
+    predict_rows(state, images.__getitem__, [0], 0)
 
 
 def environment(num_devices):
@@ -130,9 +139,8 @@ def test_three_devices_equal_one():
     'assert jax.local_device_count() == 3\n'
     'images, state = t.setup_net()\n'
     'for devices in (None, jax.local_devices()[1:2]):\n'
-    '  predict = t.inference.make_predict(t.Net(), devices)\n'
-    '  got = t.inference.predict_rows(\n'
-    '    predict, state, lambda r: images[r], np.arange(13), batch_size=5)\n'
+    '  got = t.predict_rows(\n'
+    '    state, images.__getitem__, np.arange(13), 5, devices)\n'
     '  want = t.expected(images, state)\n'
     '  np.testing.assert_allclose(got, want, atol=1e-6)\n'
   )
@@ -154,11 +162,11 @@ def test_two_processes_share_the_rows():
     'import numpy as np\n'
     'from tests.scoring import test_summary_and_inference as t\n'
     'images, state = t.setup_net()\n'
-    'predict, read = t.inference.make_predict(t.Net()), []\n'
+    'read = []\n'
     'for n in (13, 1):\n'
-    '  got = t.inference.predict_rows(predict, state,\n'
+    '  got = t.predict_rows(state,\n'
     '    lambda r: (read.extend(r), images[r])[1],\n'
-    '    np.arange(n), batch_size=5)\n'
+    '    np.arange(n), 5)\n'
     '  want = t.expected(images[:n], state)\n'
     '  np.testing.assert_allclose(got, want, atol=1e-6)\n'
     'assert len(read) == 7 + 1, read\n'

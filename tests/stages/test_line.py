@@ -1,5 +1,6 @@
 """The line from a table of images to report.html, small but whole."""
 
+import dataclasses
 import json
 import pathlib
 import time
@@ -195,9 +196,9 @@ def test_the_state_it_goes_on_from_is_not_held(config, tmp_path, monkeypatch):
 
     def look(state, batch):
       alive.append(sum(ref() is not None for ref in held))
-      return step(state, batch)
+      return step.run(state, batch)
 
-    return look
+    return dataclasses.replace(step, run=look)
 
   monkeypatch.setattr(train_task, '_newest', kept)
   monkeypatch.setattr(step_lib, 'make_train_step', looked)
@@ -416,6 +417,7 @@ def test_a_label_without_a_positive_is_said(config, tmp_path, capsys):
 
 def test_contact_sheet_shows_rows_of_the_plan(config, tmp_path):
   from aubal_jax.batches import pipeline
+  from aubal_jax.batches import streams
   from aubal_jax.datasets import manifest
   from aubal_jax.media import images
   from aubal_jax.stages import report
@@ -428,9 +430,8 @@ def test_contact_sheet_shows_rows_of_the_plan(config, tmp_path):
   batch = next(
     pipeline.train_batches(
       plan,
-      dataset.load_images,
-      dataset.labels,
-      dataset.known,
+      [streams.of_images(dataset.load_images, (32, 32, 1))],
+      dataset.targets,
       batch_size=len(plan),
       seed=config.seed,
       num_steps=1,

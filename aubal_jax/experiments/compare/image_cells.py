@@ -140,20 +140,20 @@ def run_cell(run, cell) -> dict:
 
 def _make_predict(run):
   """Returns int[R] rows -> float[R, L], of the best state that was saved."""
+  from aubal_jax.batches import streams as streams_lib
   from aubal_jax.network import bundle
   from aubal_jax.network import inference
 
-  config, dataset = run.config, run.dataset
-  described = bundle.describe(config, dataset.label_names)
-  model, _ = bundle.make_network(described)
-  state = hosts.from_first(
-    lambda: bundle.restore(run.path / 'checkpoints', described)[1]
-  )
-  predict = inference.make_predict(model)
-  images = run.images()
-  return lambda rows: inference.predict_rows(
-    predict, state, images, rows, batch_size=config.evaluate.batch_size
-  )
+  trained = hosts.from_first(lambda: bundle.load(run.path / 'checkpoints'))
+  shape = trained.description.pixels.shape
+  streams = [streams_lib.of_images(run.images(), shape)]
+  predict, size = trained.make_predict(), run.config.evaluate.batch_size
+
+  def of_rows(rows):
+    found = inference.predict_rows(predict, streams, rows, batch_size=size)
+    return found[bundle.LABELS]
+
+  return of_rows
 
 
 def tidy(run) -> None:

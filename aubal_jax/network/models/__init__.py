@@ -1,16 +1,21 @@
-"""The networks, by name: images in [0, 1] go in, one logit per label out."""
+"""The networks, by name: a trunk from streams to features, and its heads."""
 
 import functools
+import inspect
 import types
+from collections.abc import Mapping
+from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from aubal_jax.network.models import resnet
 from aubal_jax.runs import errors
 
-# name -> factory(num_outputs, **options). Parameter counts are those of one
-# input channel, eight outputs and the 7x7 stem.
+# name -> factory(**options) of a trunk, a module (**streams, train) -> features
+# float[B, F], float32 or wider. It is given what it takes of the options of
+# `make_model`. Parameters are counted with one channel, eight outputs, 7x7.
 MODELS = types.MappingProxyType(
   {
     # 11,174,344 parameters.
@@ -33,9 +38,52 @@ MODELS = types.MappingProxyType(
 )
 
 
+class Network(nn.Module):
+  """A trunk and a dense layer for each head; their parameters lie together.
+
+  Attributes:
+    trunk: module, (**streams, train) -> features float[B, F].
+    outputs: (name, L) of each head.
+    streams: names of what the trunk sees.
+    axis_name: the mapped axis whose devices share batch norm, or None.
+    dtype: of the arithmetic of the trunk.
+    param_dtype: of the parameters.
+  """
+
+  trunk: nn.Module
+  outputs: tuple[tuple[str, int], ...]
+  streams: tuple[str, ...] = ('image',)
+  axis_name: str | None = None
+  dtype: Any = jnp.float32
+  param_dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, batch: Mapping[str, Any], *, train: bool = False):
+    """Returns name of head -> outputs float[B, L], float32 or wider.
+
+    Args:
+      batch: has the streams [B, ...]; bytes are scaled to [0, 1].
+      train: True: normalise by the statistics of the batch and update the
+        running ones ('batch_stats' must be mutable). False: use those.
+    """
+    nn.share_scope(self, self.trunk)
+    streams = {name: scale(batch[name], self.dtype) for name in self.streams}
+    features = self.trunk(**streams, train=train)
+    return {
+      name: nn.Dense(
+        size,
+        kernel_init=nn.initializers.he_normal(),
+        dtype=features.dtype,
+        param_dtype=self.param_dtype,
+        name='logits' if name == 'labels' else f'{name}_outputs',
+      )(features)
+      for name, size in self.outputs
+    }
+
+
 def make_model(
   name: str,
-  num_outputs: int,
+  outputs: Mapping[str, int],
   *,
   stem: str = '7x7',
   momentum: float = 0.9,
@@ -43,12 +91,13 @@ def make_model(
   dtype=jnp.float32,
   param_dtype=jnp.float32,
   remat: bool = False,
-) -> resnet.ResNet:
+) -> Network:
   """Returns the network called `name`.
 
   Args:
     name: a name of `MODELS`.
-    num_outputs: number of labels L, one logit each.
+    outputs: name of head -> how many outputs it has, such as one logit for each
+      label.
     stem: first convolution, '7x7' or '3x3'; both halve height and width.
     momentum: decay of the running batch norm statistics, in [0, 1):
       running = momentum * running + (1 - momentum) * batch.
@@ -60,9 +109,8 @@ def make_model(
       for the gradient: less memory, a quarter to a third more time.
 
   Returns:
-    A flax module. `module.init(key, float[B, H, W, C])` makes its variables,
-    `module.apply(variables, float[B, H, W, C], train=False)` the logits
-    [B, L], float32 or wider.
+    A flax module. `module.init(key, streams)` makes its variables of a dict of
+    streams, `module.apply(variables, streams, train=False)` the outputs.
 
   Raises:
     UserError: the name or the stem is not known, or a number is out of range.
@@ -71,11 +119,9 @@ def make_model(
     raise errors.UserError(
       f'Unknown model {name!r}; choose one of {sorted(MODELS)}.'
     )
-  if num_outputs < 1:
-    raise errors.UserError(
-      f'num_outputs must be at least 1, got {num_outputs}: give the number'
-      ' of labels.'
-    )
+  for head, size in outputs.items():
+    if size < 1:
+      raise errors.UserError(f'{head} must have at least 1 output, got {size}.')
   if stem not in resnet.STEM_SIZES:
     raise errors.UserError(
       f'Unknown stem {stem!r}; choose one of {sorted(resnet.STEM_SIZES)}.'
@@ -84,15 +130,11 @@ def make_model(
     raise errors.UserError(
       f'momentum must be in [0, 1), got {momentum}; 0.9 is usual.'
     )
-  return MODELS[name](
-    num_outputs=num_outputs,
-    stem=stem,
-    momentum=momentum,
-    axis_name=axis_name,
-    dtype=dtype,
-    param_dtype=param_dtype,
-    remat=remat,
-  )
+  of_all = {'axis_name': axis_name, 'dtype': dtype, 'param_dtype': param_dtype}
+  options = {**of_all, 'stem': stem, 'momentum': momentum, 'remat': remat}
+  taken = inspect.signature(MODELS[name]).parameters
+  trunk = MODELS[name](**{k: v for k, v in options.items() if k in taken})
+  return Network(trunk, tuple(outputs.items()), **of_all)
 
 
 def compute_dtype(name: str):
@@ -116,25 +158,24 @@ def compute_dtype(name: str):
   return dtypes[name]
 
 
-def scale_images(images, dtype=jnp.float32):
-  """Returns uint8 images 0..255 as numbers in [0, 1], the networks' input.
+def scale(values, dtype=jnp.float32):
+  """Returns a stream as networks see it: bytes 0..255 as numbers in [0, 1].
 
   Training, evaluation and prediction all scale here, on the device: a batch
   crosses to it as bytes.
 
   Args:
-    images: uint8[..., H, W, C].
-    dtype: of the result.
-
-  Returns:
-    dtype[..., H, W, C], images / 255.
+    values: uint8[...], or floating-point, which stays as it is.
+    dtype: of what was bytes.
 
   Raises:
-    UserError: the images are not uint8.
+    UserError: the values are of another dtype.
   """
-  if images.dtype != jnp.uint8:
+  if jnp.issubdtype(values.dtype, jnp.floating):
+    return values
+  if values.dtype != jnp.uint8:
     raise errors.UserError(
-      f'images must be uint8 in 0..255, got {images.dtype}; floating-point'
-      ' images in [0, 1] go to the model as they are.'
+      'A stream must be uint8, in 0..255, or floating-point, got '
+      f'{values.dtype}{list(values.shape)}.'
     )
-  return images.astype(dtype) / 255
+  return values.astype(dtype) / 255

@@ -79,13 +79,12 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-  """Stem, stages of basic blocks, global average pooling, one dense layer.
+  """Stem, stages of basic blocks, global average pooling.
 
   A side of 112 becomes 56 (stem, stride 2), 28 (3x3 max pool, stride 2), and
   28, 14, 7, 4 in the stages. Any image side and number of channels will do.
 
   Attributes:
-    num_outputs: labels L.
     stage_sizes: blocks in each stage. Stage s has width * 2**s filters, and
       each stage but the first halves height and width.
     width: filters of the stem and of the first stage.
@@ -97,7 +96,6 @@ class ResNet(nn.Module):
     remat: compute what is inside the blocks once more for the gradient.
   """
 
-  num_outputs: int
   stage_sizes: tuple[int, ...]
   width: int
   stem: str = '7x7'
@@ -108,27 +106,27 @@ class ResNet(nn.Module):
   remat: bool = False
 
   @nn.compact
-  def __call__(self, images, *, train: bool = False):
-    """Returns the logits of a batch.
+  def __call__(self, image, *, train: bool = False):
+    """Returns the features of a batch of images.
 
     Args:
-      images: float[B, H, W, C] in [0, 1].
+      image: float[B, H, W, C] in [0, 1].
       train: True: normalise by the statistics of the batch and update the
         running ones ('batch_stats' must be mutable). False: use those.
 
     Returns:
-      float[B, L] logits, float32 or wider; the sigmoid is the loss's.
+      float[B, width * 2**(stages - 1)], float32 or wider.
 
     Raises:
       UserError: the images are not a batch of floating-point images.
     """
-    if images.ndim != 4 or not jnp.issubdtype(images.dtype, jnp.floating):
+    if image.ndim != 4 or not jnp.issubdtype(image.dtype, jnp.floating):
       raise errors.UserError(
         'images must be floating point [B, H, W, C] in [0, 1], got'
-        f' {images.dtype}{list(images.shape)}; models.scale_images turns'
-        ' uint8 images into such.'
+        f' {image.dtype}{list(image.shape)}; models.scale turns bytes into'
+        ' such.'
       )
-    x = _conv(self, self.width, STEM_SIZES[self.stem], 2, 'stem_conv')(images)
+    x = _conv(self, self.width, STEM_SIZES[self.stem], 2, 'stem_conv')(image)
     x = nn.relu(_norm(self, train, 'stem_norm')(x))
     x = pool.max_pool(x)
     block_class = BasicBlock
@@ -145,11 +143,4 @@ class ResNet(nn.Module):
           param_dtype=self.param_dtype,
           name=f'stage{stage + 1}_block{block + 1}',
         )(x, train)
-    x = x.astype(jnp.promote_types(self.dtype, jnp.float32)).mean((1, 2))
-    return nn.Dense(
-      self.num_outputs,
-      kernel_init=_HE,
-      dtype=x.dtype,
-      param_dtype=self.param_dtype,
-      name='logits',
-    )(x)
+    return x.astype(jnp.promote_types(self.dtype, jnp.float32)).mean((1, 2))

@@ -1,0 +1,52 @@
+"""What a network sees of a row: streams, an image so far."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from aubal_jax.runs import errors
+
+IMAGE = 'image'  # The stream that is augmented.
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream:
+  """One kind of input, of every row of a table.
+
+  Attributes:
+    name: of the field of a batch, and of the network's parameter.
+    dtype: of a row.
+    shape: of a row.
+    read: maps int[R] row numbers to dtype[R, *shape]; used from many threads.
+  """
+
+  name: str
+  dtype: np.dtype
+  shape: tuple[int, ...]
+  read: Callable[[np.ndarray], np.ndarray]
+
+  def take(self, rows: np.ndarray) -> np.ndarray:
+    """Returns dtype[R, *shape]; raises UserError where that is not read."""
+    values = self.read(rows)
+    if values.dtype != self.dtype or values.shape[1:] != self.shape:
+      wanted = ', '.join(map(str, ('R', *self.shape)))
+      raise errors.UserError(
+        f'The stream {self.name!r} must give {np.dtype(self.dtype)}[{wanted}]; '
+        f'got {values.dtype}{list(values.shape)}.'
+      )
+    return values
+
+
+def of_images(
+  read: Callable[[np.ndarray], np.ndarray], shape: tuple[int, int, int]
+) -> Stream:
+  """Returns the stream of images uint8[H, W, C].
+
+  Args:
+    read: maps int[R] row numbers to uint8[R, H, W, C].
+    shape: (H, W, C).
+  """
+  return Stream(IMAGE, np.dtype(np.uint8), tuple(shape), read)

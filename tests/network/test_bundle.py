@@ -1,0 +1,118 @@
+"""model.json: what is written, what is read, and what is refused."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from aubal_jax import settings
+from aubal_jax.datasets import targets
+from aubal_jax.network import bundle
+
+NAMES = ('bright', 'edge')
+
+
+@pytest.fixture(name='description')
+def fixture_description():
+  config = settings.default()
+  config.model.name = 'resnet8_16'
+  config.data.image_size = 32
+  config.loss.name = 'focal'
+  zeros = np.zeros((1, 2), np.uint8)
+  labels = targets.Target('binary', zeros, zeros == 0, NAMES)
+  valence = targets.Target(
+    'real', zeros.astype(np.float32), zeros == 0, NAMES, low=-1.0, high=1.0
+  )  # Of which no head tells yet.
+  return bundle.describe(config, {'labels': labels, 'valence': valence})
+
+
+def test_what_is_written_is_read(tmp_path, description):
+  bundle.write(tmp_path, description)
+  assert bundle.read(tmp_path) == description
+  content = json.loads((tmp_path / 'model.json').read_text())
+  assert content['format'] == 3
+  assert content['heads'] == [
+    {
+      'name': 'labels',
+      'kind': 'binary',
+      'names': ['bright', 'edge'],
+      'loss': 'focal',
+      'weight': 1.0,
+    }
+  ]
+  assert content['streams']['image']['image_size'] == 32
+
+
+def test_a_file_of_the_first_release_is_read(tmp_path, description):
+  pixels = {
+    'image_size': 32,
+    'channels': 1,
+    'resize': 'stretch',
+    'crop': 'none',
+  }
+  old = {
+    'format': 2,
+    'label_names': [*NAMES],
+    'pixels': pixels,
+    'model': {'name': 'resnet8_16', 'stem': '7x7', 'momentum': 0.9},
+    'dtype': 'auto',
+    'optimizer': 'adam',
+    'averaged': False,
+  }
+  (tmp_path / 'model.json').write_text(json.dumps(old))
+  found = bundle.read(tmp_path)
+  (head,) = found.heads
+  assert found.label_names == head.names == NAMES
+  assert dataclasses.replace(found, heads=description.heads) == description
+
+
+def test_a_newer_format_is_refused_by_its_number(tmp_path, description):
+  bundle.write(tmp_path, description)
+  path = tmp_path / 'model.json'
+  content = json.loads(path.read_text()) | {'format': 4, 'model': 'of its own'}
+  path.write_text(json.dumps(content))
+  with pytest.raises(ValueError, match=r'format 4, and formats up to 3.*newer'):
+    bundle.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+  'change',
+  [
+    {'format': 1},
+    {'format': '3'},
+    {'heads': []},
+    {'heads': [{'name': 'labels', 'kind': 'smell', 'names': [], 'loss': ''}]},
+    {'streams': {}},
+    {'streams': {'image': {'image_size': 32, 'resize': 'fold'}}},
+    {'model': {'name': 'resnet9', 'stem': '7x7', 'momentum': 0.9}},
+    {'dtype': 'half'},
+  ],
+)
+def test_damage_is_told(tmp_path, description, change):
+  bundle.write(tmp_path, description)
+  path = tmp_path / 'model.json'
+  path.write_text(json.dumps(json.loads(path.read_text()) | change))
+  with pytest.raises(ValueError, match=r'model\.json is damaged, or of ano'):
+    bundle.read(tmp_path)
+
+
+def test_checkpoints_hold_what_those_of_the_first_release_do(description):
+  """Names are the format: by them the arrays of a checkpoint are found."""
+  model, optimizer = bundle.make_network(description)
+  state = jax.eval_shape(
+    lambda: bundle.first_state(model, optimizer, description)
+  )
+  assert {*state.params} == {
+    *('stem_conv', 'stem_norm', 'logits'),
+    *(f'stage{i}_block1' for i in (1, 2, 3)),
+  }
+  assert {*state.params['stage2_block1']} == {
+    *('conv1', 'norm1', 'conv2', 'norm2', 'conv_shortcut', 'norm_shortcut')
+  }
+  assert {*state.params['logits']} == {'kernel', 'bias'}
+  assert {*state.batch_stats['stem_norm']} == {'mean', 'var'}
+  assert [field.name for field in dataclasses.fields(state)] == [
+    *('step', 'params', 'batch_stats', 'opt_state', 'average', 'best', 'stale')
+  ]
