@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from aubal_jax.media import crop
 from aubal_jax.media import images
 from aubal_jax.network import checkpoint
 from aubal_jax.network import heads as heads_lib
@@ -162,7 +163,7 @@ def _read_3(content):
     raise KeyError('heads')
   return Description(
     heads=tuple(heads),
-    pixels=images.Pixels(**content['streams']['image']),
+    pixels=_pixels(content['streams']['image']),
     **{name: content[name] for name in _PLAIN},
   )
 
@@ -173,9 +174,23 @@ def _read_2(content):
   return Description(
     # The loss is not in the file; nothing but training would ask for it.
     heads=(heads_lib.Head(LABELS, 'binary', names, loss=''),),
-    pixels=images.Pixels(**content['pixels']),
+    pixels=_pixels(content['pixels']),
     **{name: content[name] for name in _PLAIN},
   )
+
+
+def _pixels(found):
+  """Returns `Pixels` of a file, for which no setting has vouched."""
+  pixels = images.Pixels(**found)
+  if not (
+    isinstance(pixels.image_size, int)
+    and pixels.image_size > 0
+    and pixels.channels in (1, 3)
+    and pixels.resize in ('stretch', 'pad', 'crop')
+    and pixels.crop in ('none', *crop.DETECTORS)
+  ):
+    raise KeyError(f'no such pixels: {found}')
+  return pixels
 
 
 _PLAIN = ('model', 'dtype', 'optimizer', 'averaged')
