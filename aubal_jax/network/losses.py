@@ -74,7 +74,8 @@ def asymmetric(
   margin above 0 keeps the logarithm finite. Ridnik et al. 2021, arXiv
   2009.14119, with its gamma of 0 for positives.
   """
-  q = jnp.maximum(jax.nn.sigmoid(logits) - margin, 0)
+  # Not `maximum`, whose gradient asks for equality of what XLA computes twice.
+  q = jax.nn.relu(jax.nn.sigmoid(logits) - margin)
   negative = q**gamma_negative * jnp.log1p(-q)
   return -(labels * jax.nn.log_sigmoid(logits) + (1 - labels) * negative)
 
