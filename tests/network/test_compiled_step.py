@@ -18,8 +18,9 @@ from aubal_jax.network import losses
 from aubal_jax.network import models
 from aubal_jax.network import optimizer as optimizer_lib
 from aubal_jax.network import step as step_lib
+from tests.makers import tiny_steps
 
-BATCH, LABELS = 4, 3
+BATCH = 4
 # side -> number of devices of the step in float64 and of that in float32; None:
 # plain, by jit. So each kind of step is compiled in both.
 SIDES = {48: (None, 1), 64: (4, None), 112: (1, 4)}
@@ -28,43 +29,44 @@ SHIFT = 1e-7  # Longer steps cross the corners of more ReLUs.
 
 def make_batch(side):
   rng = np.random.default_rng(side)
+  shape = BATCH, tiny_steps.LABELS
   return {
     'image': rng.integers(0, 256, (BATCH, side, side, 1), np.uint8),
-    'label': (rng.random((BATCH, LABELS)) < 0.4).astype(np.uint8),
-    'known': rng.random((BATCH, LABELS)) < 0.8,
+    'labels': (rng.random(shape) < 0.4).astype(np.uint8),
+    'labels_known': rng.random(shape) < 0.8,
   }
 
 
-def make_step(dtype, num_devices, remat=False):
-  """Returns the step that moves the parameters by the gradient itself.
+def make_step(dtype, num_devices, **options):
+  """Returns f(state, batch), a step by the gradient itself.
 
   On one device batch norm asks no others: the same numbers, otherwise compiled.
   """
   model = models.make_model(
-    'resnet8_16', LABELS, dtype=dtype, param_dtype=dtype, remat=remat
+    'resnet8_16',
+    tiny_steps.OUTPUTS,
+    axis_name=step_lib.AXIS_NAME if num_devices == 4 else None,
+    **dict.fromkeys(tiny_steps.DTYPES, dtype),
+    **options,
   )
   parts = {
     'optimizer': optimizer_lib.make_optimizer('sgd', 1.0),
-    'loss': losses.make_loss('bce'),
+    'objective': tiny_steps.make_objective(),
   }
   if num_devices is None:
-    step = functools.partial(step_lib.train_step, model=model, **parts)
-    return jax.jit(step)
-  return step_lib.make_train_step(
-    model,
-    devices=jax.local_devices()[:num_devices],
-    sync_batch_norm=num_devices > 1,
-    **parts,
-  )
+    return jax.jit(functools.partial(step_lib.train_step, model=model, **parts))
+  devices = jax.local_devices()[:num_devices]
+  step = step_lib.make_train_step(model, devices=devices, **parts)
+  return functools.partial(tiny_steps.once, step)
 
 
 @functools.cache  # Of one side: the parameters do not depend on it.
 def make_state():
   state = step_lib.create_state(
-    models.make_model('resnet8_16', LABELS),
+    models.make_model('resnet8_16', tiny_steps.OUTPUTS),
     optimizer_lib.make_optimizer('sgd', 1.0),
     jax.random.key(0),
-    (16, 16, 1),
+    tiny_steps.STREAMS,
   )
   return jax.tree.map(np.asarray, state)
 
@@ -162,11 +164,11 @@ def test_equalities_are_seen():
 @pytest.mark.parametrize('name', losses.LOSSES)
 def test_no_gradient_hangs_on_an_equality(name):
   """For XLA may compute a value twice, and then it need not be equal."""
-  frequency = np.linspace(0.1, 0.5, LABELS)
+  frequency = np.linspace(0.1, 0.5, tiny_steps.LABELS)
   loss = losses.make_loss(name, frequency=frequency, counts=10 * frequency)
-  batch = make_batch(16)
-  logits = np.ones(batch['label'].shape, np.float32)
-  assert not equalities(jax.grad(loss), logits, batch['label'], batch['known'])
+  _, labels, known = make_batch(16).values()
+  logits = np.ones(labels.shape, np.float32)
+  assert not equalities(jax.grad(loss), logits, labels, known)
 
 
 def test_no_gradient_of_a_map_hangs_on_an_equality():
