@@ -9,38 +9,26 @@ from aubal_jax.scoring import summary
 
 _WIDTH = 88
 _TITLES = {s.name: s.title for s in summary.scores_in('validation')}
-_COLUMNS = (
-  ('loss', 16, '<'),
-  ('optimizer', 10, '<'),
-  ('rate', 8, '>'),
-  ('batch', 6, '>'),
-)
-
-
-def _choice(cells) -> str:
-  padded = zip(cells, _COLUMNS, strict=True)
-  return ' '.join(f'{cell:{side}{width}}' for cell, (_, width, side) in padded)
 
 
 def head(metrics) -> str:
   """Returns the line above the table, whose scores are `metrics`."""
   scores = ' '.join(f'{_TITLES[metric]:>9}' for metric in metrics)
-  return f'{_choice(name for name, _, _ in _COLUMNS)} {scores} {"step":>8}'
+  choice = f'{"loss":16} {"optimizer":10} {"rate":>8} {"batch":>6}'
+  return f'{choice} {scores} {"step":>8}'
 
 
 def line(row, metrics) -> str:
   """Returns the line of a row; one that has no scores says why."""
-  choice = _choice(
-    (
-      row['loss'],
-      row['optimizer'],
-      f'{row["learning_rate"]:g}',
-      f'{row["batch_size"]:,}',
-    )
+  choice = (
+    f'{row["loss"]:16} {row["optimizer"]:10} {row["learning_rate"]:8g} '
+    f'{row["batch_size"]:6,}'
   )
   if row['step'] is None:
     return f'{choice}  {row["status"]}'
-  scores = ' '.join(f'{row[metric]:9.3f}' for metric in metrics)
+  scores = ' '.join(
+    f'{row[metric]:{max(9, len(_TITLES[metric]))}.3f}' for metric in metrics
+  )
   return f'{choice} {scores} {row["step"]:8,}'
 
 
@@ -94,18 +82,12 @@ def draw(file, rows, *, metric: str) -> None:
     tops[0].set_ylabel(f'{_TITLES[metric]}, best')
     bottoms[0].set_ylabel(f'{_TITLES[metric]}, course')
     style.legend(figure, axes, 'outside lower center', ncols=5)
-    figure.suptitle(
-      f'{len(rows):,} cells, validation split',
-      x=0.01,
-      horizontalalignment='left',
-    )
+    words = f'{len(rows):,} cells, validation split'
+    figure.suptitle(words, x=0.01, horizontalalignment='left')
 
-  width = max(2.6 * len(columns), 6.0)
-  file.write(
-    style.draw(
-      make, height=5.4, width=width, rows=2, columns=len(columns), sharey=True
-    )
-  )
+  size = {'height': 5.4, 'width': max(2.6 * len(columns), 6.0)}
+  shape = {'rows': 2, 'columns': len(columns)}
+  file.write(style.draw(make, **size, **shape, sharey=True))
 
 
 def _column(row):
@@ -131,27 +113,20 @@ def _draw_rates(ax, rows, metric, optimizers, best):
   ax.set_xlabel('learning rate')
   for name in optimizers:
     look = _look(optimizers, name)
-    mine = [row for row in rows if row['optimizer'] == name]
-    mine = sorted(mine, key=lambda row: row['learning_rate'])
-    points = [
+    found = sorted(
       (rates.index(row['learning_rate']), row[metric])
-      for row in mine
-      if row[metric] is not None
-    ]
+      for row in rows
+      if row['optimizer'] == name
+    )
+    points = [point for point in found if point[1] is not None]
     if points:
       ax.plot(*zip(*points, strict=True), label=name, markersize=4, **look)
-    failed = [
-      rates.index(row['learning_rate']) for row in mine if row[metric] is None
-    ]
+    failed = [place for place, score in found if score is None]
     if failed:
       ax.plot(
-        failed,
-        [0.03] * len(failed),
-        'x',
-        color=look['color'],
-        transform=ax.get_xaxis_transform(),
-        label='failed',
-      )
+        failed, [0.03] * len(failed), 'x', color=look['color'],
+        transform=ax.get_xaxis_transform(), label='failed',
+      )  # fmt: skip
   if best in rows and best[metric] is not None:
     place = rates.index(best['learning_rate']), best[metric]
     style.ring(ax, *place, size=10, width=1, color=style.INK, label='the best')
@@ -162,17 +137,11 @@ def _draw_courses(ax, rows, others, metric, optimizers):
   ax.set_xlabel('step (fainter: smaller learning rates)')
   rates = sorted({row['learning_rate'] for row in rows})
   for row in others:
-    ax.plot(
-      row['curve']['step'], row['curve'][metric], color=style.GRID, lw=0.7
-    )
+    ax.plot(row['curve']['step'], row['curve'][metric], **style.OTHERS)
   for row in rows:
     share = (rates.index(row['learning_rate']) + 1) / len(rates)
     ax.plot(
-      row['curve']['step'],
-      row['curve'][metric],
+      row['curve']['step'], row['curve'][metric], alpha=0.3 + 0.7 * share,
       color=_look(optimizers, row['optimizer'])['color'],
-      alpha=0.3 + 0.7 * share,
-      linewidth=1.3,
-      marker='.',
-      markersize=3,
-    )
+      linewidth=1.3, marker='.', markersize=3,
+    )  # fmt: skip

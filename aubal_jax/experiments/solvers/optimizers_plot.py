@@ -11,35 +11,28 @@ INSTALL = "pip install 'aubal_jax[bench]'"
 
 _WIDTH = 88
 _NUM_FASTEST = 3
-_COLUMNS = (
-  ('variant', 18, '<'),
-  ('steps', 8, '>'),
-  ('seconds', 9, '>'),
-  ('compile', 8, '>'),
-  ('value', 14, '>'),
-  ('gap', 8, '>'),
-  ('memory', 8, '>'),
-)
-
 _ACROSS = 4  # Panels.
 _FLOOR = 1e-3  # Of the gap wanted; what is below is drawn there.
 
 
-def _joined(cells) -> str:
-  padded = zip(cells, _COLUMNS, strict=True)
-  return ' '.join(f'{cell:{side}{width}}' for cell, (_, width, side) in padded)
+def _joined(name, steps, seconds, compiled, value, gap, memory) -> str:
+  return (
+    f'{name:18} {steps:>8} {seconds:>9} {compiled:>8} {value:>14} {gap:>8} '
+    f'{memory:>8}'
+  )
 
 
 def head() -> str:
   """Returns the line above the table."""
-  return _joined(name for name, _, _ in _COLUMNS) + '  status'
+  names = ('variant', 'steps', 'seconds', 'compile', 'value', 'gap', 'memory')
+  return f'{_joined(*names)}  status'
 
 
 def line(row) -> str:
   """Returns the line of a row; one that has no value says why."""
   if row['value'] is None:
     return f'{row["variant"]:<18} {row["status"]}'
-  figures = (
+  figures = _joined(
     row['variant'],
     f'{row["num_steps"]:,}',
     _short(row['seconds']),
@@ -48,7 +41,7 @@ def line(row) -> str:
     '' if row['gap'] is None else f'{row["gap"]:.1e}',
     f'{row["memory_bytes"] / 1e6:,.0f} MB',
   )
-  return f'{_joined(figures)}  {row["status"]}'
+  return f'{figures}  {row["status"]}'
 
 
 def _short(seconds) -> str:
@@ -121,7 +114,7 @@ def draw(file, rows, *, tol: float, title: str) -> None:
   names = list(dict.fromkeys(name.split(' + ')[0] for name in lines))
   across = min(_ACROSS, max(len(names), 1))
   down = math.ceil(max(len(names), 1) / across)
-  width = max(2.5 * across, 7.2)
+  size = {'height': 1.9 * down + 1.1, 'width': max(2.5 * across, 7.2)}
 
   def make(figure, axes):
     style.hide(axes[len(names) :])
@@ -133,39 +126,26 @@ def draw(file, rows, *, tol: float, title: str) -> None:
     if names:
       _scale(axes[0], tol)
     style.legend(figure, axes, 'outside lower center', ncols=4)
-    text = textwrap.fill(title, round(15 * width))
+    text = textwrap.fill(title, round(15 * size['width']))
     figure.suptitle(text, x=0.01, horizontalalignment='left')
     figure.supylabel('certified gap')
 
-  file.write(
-    style.draw(
-      make,
-      height=1.9 * down + 1.1,
-      width=width,
-      rows=down,
-      columns=across,
-      sharex=True,
-      sharey=True,
-    )
-  )
+  shape = {'rows': down, 'columns': across, 'sharex': True, 'sharey': True}
+  file.write(style.draw(make, **size, **shape))
 
 
 def _draw_panel(ax, name, lines, points, tol):
   """Draws the lines of one variant, and pale what it is compared with."""
   ax.set_title(name)
-  ax.axhline(
-    tol, color=style.INK, linewidth=0.9, linestyle=':', label='gap wanted'
-  )
+  wanted = {'color': style.INK, 'linewidth': 0.9, 'linestyle': ':'}
+  ax.axhline(tol, **wanted, label='gap wanted')
   for other, trace in lines.items():
     if other.split(' + ')[0] != name:
-      ax.plot(
-        *_curve(trace, tol), color=style.GRID, linewidth=0.7, label='others'
-      )
+      ax.plot(*_curve(trace, tol), **style.OTHERS, label='others')
+  dot = {'color': style.MARK, 'markersize': 3.5}
   for marker, row in zip(style.MARKERS, points, strict=False):
     place = _curve({'seconds': [row['seconds']], 'gap': [row['gap']]}, tol)
-    ax.plot(
-      *place, marker, color=style.MARK, markersize=3.5, label=row['variant']
-    )
+    ax.plot(*place, marker, **dot, label=row['variant'])
   for title, color, label in (
     (f'{name} + newton', style.BEFORE, 'finished by Newton steps'),
     (name, style.AFTER, 'the variant'),
