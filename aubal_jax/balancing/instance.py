@@ -74,18 +74,10 @@ class Placed(NamedTuple):
 class Instance:
   """The labelsets that are not empty and the classes that occur.
 
-  Attributes:
+  Attributes, those of an `objective.Problem` without devices, and:
     rows: int[S], the labelsets' numbers in the table given; by size.
-    patterns: CSR float64[S, L].
+    patterns: CSR float64[S, L], P.
     start: float64[S], n_o.
-    mass: float64[S], m: labels of each labelset, or ones.
-    weights: float64[L], w.
-    target: float64[L], tau; 0 for the penalty 'log'.
-    offset: float64[L], b.
-    scale: float64[L], of the penalties 'square' and 'log'.
-    penalty: phi, as in `objective.Objective`.
-    lam: weight of Var(g), as it is used.
-    image_cost: price of an added image.
     least: int64[S], smallest whole count allowed.
     most: int64[S], largest whole count allowed.
     budget: on the sum of the counts of these labelsets.
