@@ -82,7 +82,7 @@ def load(
   if suffix in any_table.SUFFIXES:
     rows = any_table.read(path)
     columns = (path_column, split_column, group_column)
-    found = _of_columns(
+    found = of_columns(
       rows, columns, label_columns, unknown_codes, feature_columns
     )
   elif suffix in SUFFIXES:
@@ -103,8 +103,22 @@ def load(
   return annotations.to_dataset(found, where=str(path), by_column=True)
 
 
-def _of_columns(rows, columns, label_columns, unknown_codes, feature_columns):
-  """Returns the `Annotations` of a table that may name rows, splits, groups."""
+def of_columns(
+  rows: table.Table,
+  columns: tuple[str, str, str],
+  label_columns: Sequence[str],
+  unknown_codes: Sequence[str],
+  feature_columns: Sequence[str] = (),
+) -> annotations.Annotations:
+  """Returns the rows of a table whose columns have names, without images.
+
+  Args:
+    rows: the table.
+    columns: those of paths, splits and groups; each may be absent, see `load`.
+    label_columns: see `load`, as the others.
+    unknown_codes: see `load`.
+    feature_columns: see `load`.
+  """
   path_column, split_column, group_column = columns
   split, groups, notes = given_split(rows, split_column, group_column)
   ids = rows.optional(path_column, 'path', 'data.path_column')

@@ -33,31 +33,7 @@ def load(config):
     return load_table(config, SYNTHETIC)
   if data.name == 'labels':
     return load_table(config, _path(config))
-  from aubal_jax.datasets import annotations
-
-  if data.name == 'merge':
-    if len({*data.sources}) < len(data.sources):
-      raise errors.UserError(
-        f'data.sources names a set twice: {tuple(data.sources)}. Name it once.'
-      )
-    found = annotations.merge(
-      {name: _read_set(config, name) for name in data.sources},
-      label_columns=settings.values(config, 'data.label_columns'),
-      unlabelled=data.unlabelled,
-    )
-    where = 'the merged sets'
-  elif data.name == 'manifest':
-    from aubal_jax.datasets import manifest
-
-    where = _path(config)
-    found = manifest.read(
-      where,
-      image_dir=data.image_dir,
-      # To `inspect` missing images are something to count.
-      unreadable='drop' if config.task == 'inspect' else data.unreadable,
-      **_columns(config),
-    )
-  elif data.name == 'tfds':
+  if data.name == 'tfds':
     from aubal_jax.datasets.tfds import sets
 
     return sets.load(
@@ -67,13 +43,9 @@ def load(config):
       draw=draw(config),
       pixels=pixels(config),
     )
-  else:
-    where = _folder(config, data.name)
-    found = annotations.select_labels(
-      _read_set(config, data.name),
-      settings.values(config, 'data.label_columns'),
-      where,
-    )
+  from aubal_jax.datasets import annotations
+
+  found, where = _annotations(config)
   return annotations.to_dataset(
     found,
     where=where,
@@ -81,6 +53,38 @@ def load(config):
     pixels=pixels(config),
     by_column=data.name == 'manifest',
   )
+
+
+def _annotations(config):
+  """Returns the `Annotations` of image files, and where they are."""
+  from aubal_jax.datasets import annotations
+  from aubal_jax.datasets import manifest
+
+  data = config.data
+  label_columns = settings.values(config, 'data.label_columns')
+  if data.name == 'manifest':
+    path = _path(config)
+    found = manifest.read(
+      path,
+      image_dir=data.image_dir,
+      # To `inspect` missing images are something to count.
+      unreadable='drop' if config.task == 'inspect' else data.unreadable,
+      **_columns(config),
+    )
+    return found, path
+  if data.name != 'merge':
+    found, where = _read_set(config, data.name), _folder(config, data.name)
+    return annotations.select_labels(found, label_columns, where), where
+  if len({*data.sources}) < len(data.sources):
+    raise errors.UserError(
+      f'data.sources names a set twice: {tuple(data.sources)}. Name it once.'
+    )
+  found = annotations.merge(
+    {name: _read_set(config, name) for name in data.sources},
+    label_columns=label_columns,
+    unlabelled=data.unlabelled,
+  )
+  return found, 'the merged sets'
 
 
 def table_paths(config) -> list[str]:

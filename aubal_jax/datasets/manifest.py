@@ -5,6 +5,7 @@ written: symbolic links are followed, because data sets are often linked in.
 """
 
 import collections
+import dataclasses
 import os
 import unicodedata
 from collections.abc import Sequence
@@ -12,10 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aubal_jax.datasets import annotations
-from aubal_jax.datasets import dataset
 from aubal_jax.datasets import labels
-from aubal_jax.datasets import splits
-from aubal_jax.media import images
 from aubal_jax.runs import errors
 from aubal_jax.runs import progress
 from aubal_jax.runs import text
@@ -23,33 +21,6 @@ from aubal_jax.tables.files import any_table
 from aubal_jax.tables.files import table
 
 LISTED = 32  # Rows in one folder from which on the folder is listed.
-
-
-def load(
-  path: os.PathLike | str,
-  *,
-  draw: splits.Draw | None = None,
-  pixels: images.Pixels | None = None,
-  **options,
-) -> dataset.Dataset:
-  """Returns the data set of `read`, its splits drawn where it has none.
-
-  Args:
-    path: the table.
-    draw: how splits are drawn; None: as by default.
-    pixels: what an image becomes; None: as by default.
-    **options: of `read`.
-
-  Raises:
-    FileNotFoundError, UserError: see `read`.
-  """
-  return annotations.to_dataset(
-    read(path, **options),
-    where=str(path),
-    draw=draw or splits.Draw(),
-    pixels=pixels or images.Pixels(),
-    by_column=True,
-  )
 
 
 def read(
@@ -109,12 +80,12 @@ def read(
       f"folder that the paths of {path} start from, or to '' for its own."
     )
   files, missing = find_files(rows, path_column, folder)
-  split, groups, notes = labels.given_split(rows, split_column, group_column)
-  special = (path_column, split_column, group_column)
-  values, known, label_names = labels.parse(
-    rows, label_columns, unknown_codes, special
+  found = labels.of_columns(
+    rows,
+    (path_column, split_column, group_column),
+    label_columns,
+    unknown_codes,
   )
-  reasons = np.full(len(rows), '', '<U16')
   if len(missing) and unreadable == 'error':
     raise rows.error(
       missing,
@@ -122,18 +93,10 @@ def read(
       f'Paths are relative to {folder}. Correct them, or set '
       "data.unreadable='drop' to go on without them.",
     )
+  reasons = np.full(len(rows), '', '<U16')
   reasons[missing] = 'no image file'
-  return annotations.Annotations(
-    files=files,
-    labels=values,
-    known=known,
-    label_names=label_names,
-    ids=ids,
-    groups=groups,
-    split=split,
-    reasons=reasons,
-    notes=notes,
-    place=rows.place,
+  return dataclasses.replace(
+    found, files=files, ids=ids, reasons=reasons, place=rows.place
   )
 
 

@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 import pytest
 
-from aubal_jax.datasets import manifest
 from aubal_jax.datasets.converters import manifests
 from tests.makers import fake_data
 
@@ -17,7 +16,7 @@ SCRIPT = pathlib.Path(__file__).parents[2] / 'scripts/to_manifest.py'
 def test_raf_au_is_read_back(tmp_path):
   folder, out = fake_data.raf_au(tmp_path / 'RAF'), tmp_path / 'm.csv'
   notes = manifests.raf_au(folder, out)
-  data = manifest.load(out)
+  data = fake_data.load_manifest(out)
   assert data.label_names == tuple(
     f'AU{n:02d}' for n in (1, 4, 12, 19, 22, 24, 25, 26)
   )
@@ -39,7 +38,7 @@ def test_a_manifest_away_from_its_images(tmp_path):
   folder, out = fake_data.raf_au(tmp_path / 'RAF'), tmp_path / 'out/m.csv'
   *_, note = manifests.raf_au(folder, out)
   assert f'data.image_dir={str(folder)!r}' in note
-  data = manifest.load(out, image_dir=str(folder))
+  data = fake_data.load_manifest(out, image_dir=str(folder))
   assert data.ids[0] == 'aligned/0001_aligned.jpg'
   assert data.load_images([3])[0, 5, 5, 0] == 50
 
@@ -47,7 +46,7 @@ def test_a_manifest_away_from_its_images(tmp_path):
 def test_raf_au_one_side_and_originals(tmp_path):
   folder, out = fake_data.raf_au(tmp_path), tmp_path / 'm.csv'
   manifests.raf_au(folder, out, images='original', one_sided='absent')
-  data = manifest.load(out)
+  data = fake_data.load_manifest(out)
   # L4 is one side, R12+L12 are both, T24 is one lip and no side; the 4 of the
   # last line keeps the column.
   of_label = dict(zip(data.label_names, data.labels.T.tolist(), strict=True))
@@ -102,7 +101,7 @@ def test_raf_au_what_is_wrong_is_named(tmp_path):
 def test_fer_plus_is_read_back(tmp_path):
   folder, out = fake_data.fer_plus(tmp_path / 'FER'), tmp_path / 'm.csv'
   notes = manifests.fer_plus(folder, out)
-  data = manifest.load(out)
+  data = fake_data.load_manifest(out)
   assert data.label_names == manifests.EMOTIONS
   assert data.labels.tolist() == [
     [1, 0, 0, 0, 1, 1, 0, 0],
@@ -127,7 +126,7 @@ def test_fer_plus_is_read_back(tmp_path):
 def test_fer_plus_least_votes(tmp_path):
   folder, out = fake_data.fer_plus(tmp_path), tmp_path / 'm.csv'
   manifests.fer_plus(folder, out, min_votes=1)
-  labels = manifest.load(out).labels
+  labels = fake_data.load_manifest(out).labels
   assert labels[0].tolist() == [1, 0, 0, 1, 1, 1, 0, 0]
   assert labels[3].tolist() == [1] * 8
   for votes in (0, 11, 2.5, '2'):
@@ -141,7 +140,7 @@ def test_fer_plus_names_that_stand_twice(tmp_path):
   # Row 3, no face, takes no name from a row after it.
   edit(folder / 'fer2013new.csv', 'fer0000002', 'fer0000005')
   notes = manifests.fer_plus(folder, out)
-  data = manifest.load(out)
+  data = fake_data.load_manifest(out)
   assert data.ids.tolist() == [f'fer2013/fer000000{n}.png' for n in (0, 1, 5)]
   assert data.load_images(range(3))[:, 0, 0, 0].tolist() == [10, 12, 16]
   assert '1 (an image of an earlier row)' in notes[1]
@@ -174,7 +173,7 @@ def test_fer_plus_takes_images_that_are_there(tmp_path):
   for n in (0, 1, 3):
     fake_data.write_image(folder / f'FER2013Train/fer{n:07d}.png', 40 * n, 48)
   notes = manifests.fer_plus(folder, out)
-  data = manifest.load(out)
+  data = fake_data.load_manifest(out)
   assert data.load_images(range(3))[:, 0, 0, 0].tolist() == [0, 40, 120]
   assert '1 (no image)' in notes[1]
   fake_data.write_image(folder / 'FER2013Train/fer0000006.png', 10, 48)

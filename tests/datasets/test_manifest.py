@@ -9,6 +9,7 @@ from pyarrow import parquet
 from aubal_jax.datasets import manifest
 from aubal_jax.datasets import splits
 from aubal_jax.media import images
+from tests.makers import fake_data
 
 PIXELS = images.Pixels(8)
 
@@ -31,7 +32,7 @@ def write(folder, *lines, images=True):
 
 
 def load(path, **options):
-  return manifest.load(path, **{'pixels': PIXELS} | options)
+  return fake_data.load_manifest(path, **{'pixels': PIXELS} | options)
 
 
 def test_reads_labels_splits_groups_and_images(tmp_path):

@@ -5,6 +5,11 @@ import pathlib
 import cv2
 import numpy as np
 
+from aubal_jax.datasets import annotations
+from aubal_jax.datasets import manifest
+from aubal_jax.datasets import splits
+from aubal_jax.media import images
+
 
 def write_image(path: pathlib.Path, value: int, size: int = 16) -> pathlib.Path:
   """Writes a grey square, of the format its suffix names in any case."""
@@ -12,6 +17,17 @@ def write_image(path: pathlib.Path, value: int, size: int = 16) -> pathlib.Path:
   pixels = np.full((size, size), value, np.uint8)
   path.write_bytes(cv2.imencode(path.suffix.lower(), pixels)[1].tobytes())
   return path
+
+
+def load_manifest(path, *, draw=None, pixels=None, **options):
+  """Returns the data set of a manifest, its splits drawn where it has none."""
+  return annotations.to_dataset(
+    manifest.read(path, **options),
+    where=str(path),
+    draw=draw or splits.Draw(),
+    pixels=pixels or images.Pixels(),
+    by_column=True,
+  )
 
 
 def picture(height: int = 40, width: int = 60, seed: int = 0) -> np.ndarray:

@@ -21,6 +21,7 @@ from aubal_jax.runs import preemption
 from aubal_jax.runs import workdir
 from aubal_jax.stages import train as train_task
 from aubal_jax.tables import plan as plan_lib
+from tests.makers import fake_data
 
 
 def write_manifest(folder, num_images=60, size=20):
@@ -418,13 +419,12 @@ def test_a_label_without_a_positive_is_said(config, tmp_path, capsys):
 def test_contact_sheet_shows_rows_of_the_plan(config, tmp_path):
   from aubal_jax.batches import pipeline
   from aubal_jax.batches import streams
-  from aubal_jax.datasets import manifest
   from aubal_jax.media import images
   from aubal_jax.stages import report
 
   path = run(config, tmp_path / 'run', 'balance')
   plan = plan_lib.load(path / 'plan.npz')
-  dataset = manifest.load(config.data.path, pixels=images.Pixels(32))
+  dataset = fake_data.load_manifest(config.data.path, pixels=images.Pixels(32))
   entries = report._contact_sheet(config, dataset, plan, dataset.load_images)
   assert entries
   batch = next(

@@ -10,6 +10,7 @@ from aubal_jax.runs import errors
 from aubal_jax.runs import text
 from aubal_jax.tables.files import table
 
+_MEND = 'Save it with numpy.savez(path, labels=labels, label_names=names).'
 _MEMBERS = ('labels', 'label_names', 'patterns', 'counts', 'features')
 
 # What NumPy raises on a file that is damaged or something else.
@@ -35,7 +36,6 @@ def read(path: pathlib.Path) -> table.Table:
   Raises:
     UserError: the file is damaged, or not of this form; names it.
   """
-  mend = 'Save it with numpy.savez(path, labels=labels, label_names=names).'
   try:
     with open(path, 'rb') as file:
       loaded = np.load(file, allow_pickle=False)
@@ -47,29 +47,19 @@ def read(path: pathlib.Path) -> table.Table:
         held = text.listing(map(repr, loaded.files))
   except _UNREADABLE as error:
     raise errors.UserError(
-      f'{path}: not readable by NumPy ({_reason(error)}). {mend}'
+      f'{path}: not readable by NumPy ({_reason(error)}). {_MEND}'
     ) from None
   if 'labels' not in arrays and {'patterns', 'counts'} <= {*arrays}:
     arrays['labels'] = _rows_of_labelsets(path, **arrays)
   if 'labels' not in arrays:
     raise errors.UserError(
-      f"{path}: there is no array 'labels', only {held}. {mend}"
+      f"{path}: there is no array 'labels', only {held}. {_MEND}"
     )
   labels = arrays['labels']
   if labels.ndim != 2 or not labels.size:
     raise errors.UserError(
       f"{path}: 'labels' must be [N, L], one row for each image and one column "
-      f'for each label, not {list(labels.shape)}. {mend}'
-    )
-  num_labels = labels.shape[1]
-  width = len(str(num_labels - 1))
-  default = [f'label_{k:0{width}}' for k in range(num_labels)]
-  names = np.asarray(arrays.get('label_names', default)).astype(str)
-  if names.shape != (num_labels,) or len(set(names.tolist())) != num_labels:
-    raise errors.UserError(
-      f"{path}: 'label_names' must be {num_labels} distinct names, one for "
-      f"each column of 'labels', not {list(names.shape)}: "
-      f'{text.listing(names.ravel())}. {mend}'
+      f'for each label, not {list(labels.shape)}. {_MEND}'
     )
   distinct = np.unique(labels)  # NaN is the last of them.
   texts = [str(value) for value in distinct]
@@ -77,12 +67,28 @@ def read(path: pathlib.Path) -> table.Table:
     name: table.make_column(
       texts, np.searchsorted(distinct, labels[:, k]).astype(np.int32)
     )
-    for k, name in enumerate(names.tolist())
+    for k, name in enumerate(_names(path, arrays.get('label_names'), labels))
   }
   features = arrays.get('features')
   if features is not None:
     features = _checked_features(path, features, len(labels))
   return table.Table(path, columns, np.arange(len(labels)), 0, features)
+
+
+def _names(path, names, labels):
+  """Returns the names of the labels; raises UserError unless they are L."""
+  num_labels = labels.shape[1]
+  width = len(str(num_labels - 1))
+  if names is None:
+    names = [f'label_{k:0{width}}' for k in range(num_labels)]
+  names = np.asarray(names).astype(str)
+  if names.shape != (num_labels,) or len(set(names.tolist())) != num_labels:
+    raise errors.UserError(
+      f"{path}: 'label_names' must be {num_labels} distinct names, one for "
+      f"each column of 'labels', not {list(names.shape)}: "
+      f'{text.listing(names.ravel())}. {_MEND}'
+    )
+  return names.tolist()
 
 
 def _checked_features(path, features, num_rows):

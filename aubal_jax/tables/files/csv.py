@@ -59,8 +59,8 @@ def _numbered_rows(path, file) -> Iterator[tuple[int, list[str]]]:
     ) from None
 
 
-def _read_rows(path, rows) -> table.Table:
-  """Returns the table of numbered rows."""
+def _read_header(path, rows):
+  """Returns the line of the column names, and these; UserError if none."""
   header_line, names = next(((n, r) for n, r in rows if any(r)), (1, None))
   if names is None:
     raise errors.UserError(
@@ -76,6 +76,12 @@ def _read_rows(path, rows) -> table.Table:
       'Columns are separated by commas: save the table with commas.'
     )
   table.check_names(f'{path}:{header_line}', names)
+  return header_line, names
+
+
+def _read_rows(path, rows) -> table.Table:
+  """Returns the table of numbered rows."""
+  header_line, names = _read_header(path, rows)
   codes_of = [collections.defaultdict() for _ in names]
   for codes in codes_of:
     codes.default_factory = codes.__len__  # A new cell gets the next code.
