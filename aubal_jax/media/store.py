@@ -69,10 +69,10 @@ def open_images(
   if data.files is not None:
     paths = [str(data.files[row]) for row in rows]
   landmarks, failures = _landmarks(paths, pixels, cache_dir, num_processes)
-  load = _Load(paths, landmarks, pixels, data.load_images, rows)
+  whole = _Shard(rows, paths, landmarks, pixels, data.load_images)
   if cache_dir:
-    folder = pathlib.Path(cache_dir, f'images-{_key(data, load)}')
-    read, failed, remarks, num_made = _open_cache(folder, load, num_processes)
+    folder = pathlib.Path(cache_dir, f'images-{_key(data, whole)}')
+    read, failed, remarks, num_made = _open_cache(folder, whole, num_processes)
     if tell:
       tell(
         f'Images: {len(rows):,} in the cache {folder}, {num_made:,} of them '
@@ -80,7 +80,7 @@ def open_images(
       )
   else:
     report = progress.Progress(len(rows), 'Reading images')
-    held, failed, remarks = load(on_progress=report.update)
+    held, failed, remarks = whole.make(on_progress=report.update)
     read = held.__getitem__
   if tell and remarks:
     tell(images.remarks_note(remarks, len(rows), paths.__getitem__))
@@ -125,28 +125,37 @@ def _landmarks(paths, pixels, cache_dir, num_processes):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Load:
-  """Makes images; position -> reason of those that cannot be read; remarks."""
+class _Shard:
+  """Images that are made in one go, and the file that keeps them, if any."""
 
+  rows: np.ndarray
   paths: list[str] | None
   landmarks: np.ndarray | None
   pixels: images.Pixels
   load_images: Read | None
-  rows: np.ndarray
+  file: pathlib.Path | None = None
 
-  def part(self, start: int) -> '_Load':
-    """Returns what makes the shard that begins at `start`, and no more."""
+  def part(self, start: int, folder: pathlib.Path) -> '_Shard':
+    """Returns the shard that begins at `start`."""
     some = slice(start, start + SHARD_IMAGES)
-    of_files = self.paths is not None
-    return _Load(
-      self.paths[some] if of_files else None,
+    paths = self.paths and self.paths[some]
+    name = f'{start // SHARD_IMAGES:06d}-{caches.state(paths or ())}.npy'
+    return _Shard(
+      self.rows[some],
+      paths,
       None if self.landmarks is None else self.landmarks[some],
       self.pixels,
-      None if of_files else self.load_images,
-      self.rows[some],
+      None if paths else self.load_images,  # Cannot be sent to a process.
+      folder / name,
     )
 
-  def __call__(self, num_threads=None, on_progress=None):
+  @property
+  def told(self) -> pathlib.Path:
+    """The file beside it: failures and remarks, if there are any."""
+    return self.file.with_suffix('.json')
+
+  def make(self, num_threads=None, on_progress=None):
+    """Returns the images; position -> why one cannot be read; remarks."""
     if self.paths is None:
       return self.load_images(self.rows), {}, {}
     remarks = {}
@@ -161,59 +170,40 @@ class _Load:
     return made, failures, remarks
 
 
-def _key(data, load) -> str:
+def _key(data, whole) -> str:
   """Returns 16 hex digits that tell one cache from another."""
-  settings = [_FORMAT, SHARD_IMAGES, load.pixels]
-  if load.paths is None:
-    settings += [data.fingerprint(), load.rows.tobytes()]
-  if load.landmarks is not None:
-    settings += [crop.TEMPLATE.tolist(), load.landmarks.tobytes()]
-  return caches.key(repr(settings), load.paths or ())
+  settings = [_FORMAT, SHARD_IMAGES, whole.pixels]
+  if whole.paths is None:
+    settings += [data.fingerprint(), whole.rows.tobytes()]
+  if whole.landmarks is not None:
+    settings += [crop.TEMPLATE.tolist(), whole.landmarks.tobytes()]
+  return caches.key(repr(settings), whole.paths or ())
 
 
-@dataclasses.dataclass(frozen=True)
-class _Shard:
-  """One file of the cache and what makes it."""
-
-  file: pathlib.Path
-  load: _Load
-
-  @property
-  def told(self) -> pathlib.Path:
-    """The file beside it: failures and remarks, if there are any."""
-    return self.file.with_suffix('.json')
-
-
-def _open_cache(folder, load, num_processes):
+def _open_cache(folder, whole, num_processes):
   """Makes the shards that are not there.
 
   Returns:
     A reader, failures, remarks, and the number of images made now.
   """
-  starts = range(0, len(load.rows), SHARD_IMAGES)
-  shards = []
-  for start in starts:
-    part = load.part(start)
-    name = f'{start // SHARD_IMAGES:06d}-{caches.state(part.paths or ())}.npy'
-    shards.append(_Shard(folder / name, part))
+  starts = range(0, len(whole.rows), SHARD_IMAGES)
+  shards = [whole.part(start, folder) for start in starts]
   missing = [shard for shard in shards if not shard.file.exists()]
-  num_missing = sum(len(shard.load.rows) for shard in missing)
+  num_missing = sum(len(shard.rows) for shard in missing)
   # In an order of its own: of two runs, each makes what the other has not.
   np.random.default_rng().shuffle(missing)
   report = progress.Progress(num_missing, 'Caching images')
-  if load.paths is None:  # What makes them cannot be sent to a process.
-    num_processes = 1
   for shard, _ in workers.map_unordered(
-    _make, missing, num_processes=num_processes
+    _make, missing, num_processes=1 if whole.paths is None else num_processes
   ):
-    report.update(len(shard.load.rows))
+    report.update(len(shard.rows))
   told = {}, {}
   for start, shard in zip(starts, shards, strict=True):
     if shard.told.exists():
       for all_, some in zip(told, files_lib.read_json(shard.told), strict=True):
         all_ |= {start + int(k): text for k, text in some.items()}
   maps = [_map(shard) for shard in shards]
-  read = functools.partial(_read_maps, maps, load.pixels.shape)
+  read = functools.partial(_read_maps, maps, whole.pixels.shape)
   return read, *told, num_missing
 
 
@@ -221,7 +211,7 @@ def _make(shard):
   """Writes one shard, after what is told of it."""
   if shard.file.exists():  # By another run.
     return
-  made, *told = shard.load(num_threads=1)
+  made, *told = shard.make(num_threads=1)
   if any(told):
     caches.write(shard.told, lambda file: file.write(json.dumps(told).encode()))
   caches.write(shard.file, lambda file: np.save(file, made))
@@ -229,7 +219,7 @@ def _make(shard):
 
 def _map(shard):
   """Returns uint8[n, H, W, C], mapped into memory."""
-  shape = (len(shard.load.rows), *shard.load.pixels.shape)
+  shape = (len(shard.rows), *shard.pixels.shape)
   try:
     mapped = np.load(shard.file, mmap_mode='r')
     if mapped.shape != shape or mapped.dtype != np.uint8:
