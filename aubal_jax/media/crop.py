@@ -1,18 +1,32 @@
-"""Cuts a face out by five landmarks: to the same place, upright, in one size.
+"""Cuts faces out by five landmarks: to the same place, upright, in one size.
 
-The template and the warp are here and need OpenCV alone; `detector` finds the
-landmarks.
+Landmarks are found once for a set of files, and kept in parts of `PART_IMAGES`
+images, each a file that is written whole or not at all: a run that was killed
+goes on where it was. The template and the warp need OpenCV alone.
 """
 
+import dataclasses
+import functools
+import importlib.util
+import os
+import pathlib
 import types
+import zipfile
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 
+from aubal_jax.media import caches
+from aubal_jax.media import decode
 from aubal_jax.runs import errors
+from aubal_jax.runs import progress
+from aubal_jax.runs import workers
 
-# What finds faces -> the packages it needs; see `detector`.
-DETECTORS = types.MappingProxyType({'mtcnn': ('mtcnn', 'joblib', 'lz4')})
+PART_IMAGES = 256
+LONGEST_SIDE = 320  # Larger images are shrunk to it before a face is sought.
+LEAST_CONFIDENCE = 0.9  # Of a face that counts.
+_FORMAT = 1  # Of what is kept; another number is another cache.
 
 NO_FACE = 'no face found'  # Why a row is dropped whose face is not found.
 
@@ -65,14 +79,21 @@ def align(
     ]
   )
   if abs(factor) < 1:
-    height, width = image.shape[:2]
-    small = [max(1, round(abs(factor) * side)) for side in (width, height)]
-    image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
-    # A pixel p of the small image lies at (p + 1/2) grown - 1/2.
-    grown = np.array([width / small[0], height / small[1]])
+    image, grown = _shrink(image, abs(factor))
     matrix[:, 2] += matrix[:, :2] @ ((grown - 1) / 2)
     matrix[:, :2] *= grown
   return cv2.warpAffine(image, matrix, (image_size, image_size))
+
+
+def _shrink(image, ratio):
+  """Returns a smaller image, by areas, and float[2], how much wider and higher.
+
+  A pixel p of the small image lies at (p + 1/2) grown - 1/2.
+  """
+  height, width = image.shape[:2]
+  small = [max(1, round(ratio * side)) for side in (width, height)]
+  grown = np.array([width / small[0], height / small[1]])
+  return cv2.resize(image, small, interpolation=cv2.INTER_AREA), grown
 
 
 def _similarity(points, targets):
@@ -93,3 +114,201 @@ def _similarity(points, targets):
   centred = z - z.mean()
   a = np.vdot(centred, w) / np.vdot(centred, centred).real
   return a, w.mean() - a * z.mean()
+
+
+def find_faces(
+  paths: list[str],
+  *,
+  detector: str = 'mtcnn',
+  cache_dir: str = '',
+  num_processes: int = 0,
+) -> tuple[np.ndarray, dict[int, str]]:
+  """Returns the landmarks of the largest face of each image.
+
+  Of the faces found with a confidence of `LEAST_CONFIDENCE` or more, the one
+  with the largest box is meant. They are sought in the upright image, shrunk
+  so that no side is longer than `LONGEST_SIDE`: MTCNN finds no face of less
+  than 20 pixels, which are 6 % of it.
+
+  Args:
+    paths: R image files.
+    detector: a name of `DETECTORS`.
+    cache_dir: folder of caches; '': nothing is kept.
+    num_processes: that look for faces; 0: one for each CPU.
+
+  Returns:
+    float32[R, 5, 2], pixel coordinates in the upright image, see
+    `align`; NaN where there is no face. And position -> reason of those:
+    `NO_FACE`, or why the image cannot be read.
+
+  Raises:
+    UserError: its package is not installed, or what was kept is damaged.
+    OSError: the cache cannot be written.
+    ChildProcessError: a worker died.
+  """
+  parts = _parts(paths, detector, cache_dir)
+  missing = [p for p in parts if p.file is None or not p.file.exists()]
+  if missing:
+    _check_installed(detector)
+  # In an order of its own: of two runs, each finds what the other has not.
+  np.random.default_rng().shuffle(missing)
+  report = progress.Progress(
+    sum(len(part.paths) for part in missing), 'Finding faces'
+  )
+  found = {}
+  for part, result in workers.map_unordered(
+    _find_part, missing, num_processes=num_processes
+  ):
+    found[part.start] = result
+    report.update(len(part.paths))
+  landmarks = np.full((len(paths), 5, 2), np.nan, np.float32)
+  failures = {}
+  for part in parts:
+    points, reasons = found.get(part.start) or _read_part(part)
+    landmarks[part.start : part.start + len(points)] = points
+    for k in np.flatnonzero(reasons != ''):
+      failures[part.start + int(k)] = str(reasons[k])
+  return landmarks, failures
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+  """Images in which faces are sought in one go, and the file of the result."""
+
+  start: int
+  paths: list[str]
+  detector: str
+  file: pathlib.Path | None
+
+
+def _parts(paths, detector, cache_dir):
+  """Returns the parts of the work."""
+  settings = (_FORMAT, PART_IMAGES, LONGEST_SIDE, LEAST_CONFIDENCE, detector)
+  key = caches.key(repr(settings), paths)
+  parts = []
+  for start in range(0, len(paths), PART_IMAGES):
+    some = paths[start : start + PART_IMAGES]
+    file = None
+    if cache_dir:
+      name = f'{start // PART_IMAGES:06d}-{caches.state(some)}.npz'
+      file = pathlib.Path(cache_dir, f'faces-{key}', name)
+    parts.append(_Part(start, some, detector, file))
+  return parts
+
+
+def _find_part(part):
+  """Returns float32[P, 5, 2] and reasons str[P] of a part, and keeps them."""
+  if part.file is not None and part.file.exists():  # By another run.
+    return _read_part(part)
+  find = _make_detector(part.detector)
+  landmarks = np.full((len(part.paths), 5, 2), np.nan, np.float32)
+  reasons = np.full(len(part.paths), '', object)
+  for k, path in enumerate(part.paths):
+    try:
+      image = decode.image(decode.read_contents(path), channels=3)
+    except ValueError as error:
+      reasons[k] = str(error)
+      continue
+    points = _largest_face(find, image)
+    if points is None:
+      reasons[k] = NO_FACE
+    else:
+      landmarks[k] = points
+  reasons = reasons.astype(np.str_)
+  if part.file is not None:
+    caches.write(
+      part.file,
+      lambda file: np.savez(file, landmarks=landmarks, reasons=reasons),
+    )
+  return landmarks, reasons
+
+
+def _read_part(part):
+  """Returns what was kept of a part."""
+  try:
+    with open(part.file, 'rb') as file, np.load(file) as kept:
+      landmarks, reasons = kept['landmarks'], kept['reasons']
+  except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+    raise errors.UserError(
+      f'{part.file} is damaged ({error}); delete it, and it is made again.'
+    ) from error
+  return landmarks, reasons
+
+
+def _largest_face(find, image):
+  """Returns float[5, 2], or None where there is no face."""
+  small, grown = _shrink(image, min(1.0, LONGEST_SIDE / max(image.shape[:2])))
+  faces = find(small)
+  faces = [face for face in faces if face[1] >= LEAST_CONFIDENCE]
+  if not faces:
+    return None
+  _, _, points = max(faces, key=lambda face: face[0])
+  return (points + 0.5) * grown - 0.5
+
+
+def _check_installed(detector):
+  """Raises UserError where a package of the extra is not there."""
+  for package in DETECTORS[detector].packages:
+    if importlib.util.find_spec(package) is None:
+      raise errors.UserError(
+        f'data.crop={detector!r} needs the package {package}, which is not '
+        'installed: set AUBAL_EXTRAS=crop before scripts/run, or run '
+        "pip install -c requirements/constraints.txt -e '.[crop]'."
+      )
+
+
+@functools.cache
+def _make_detector(name):
+  return DETECTORS[name].make()
+
+
+def _mtcnn():
+  """Returns MTCNN (Zhang et al. 2016), with the weights of its package."""
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # Or it prints of them.
+  # Processes share the work; in a worker, threads would only disturb others.
+  if workers.is_worker():
+    os.environ['TF_NUM_INTRAOP_THREADS'] = '1'
+    os.environ['TF_NUM_INTEROP_THREADS'] = '1'
+  import mtcnn
+  import tensorflow as tf
+
+  tf.config.set_visible_devices([], 'GPU')  # They are JAX's.
+  network = mtcnn.MTCNN()
+  for stage, side in zip(network.stages, (None, 24, 48), strict=True):
+    # Compiled once for all sizes: five times as fast, and the same numbers.
+    shape = tf.TensorSpec([None, side, side, 3], tf.float32)
+    stage._model = tf.function(stage._model, input_signature=[shape])
+
+  def find(image):
+    faces = network.detect_faces(image, box_format='xyxy', output_type='numpy')
+    # Columns: image, box x1 y1 x2 y2, confidence, five x, five y.
+    return [
+      (
+        float((face[3] - face[1]) * (face[4] - face[2])),
+        float(face[5]),
+        face[6:16].reshape(2, 5).T,
+      )
+      for face in np.asarray(faces, np.float64)
+    ]
+
+  return find
+
+
+@dataclasses.dataclass(frozen=True)
+class Detector:
+  """What finds faces.
+
+  Attributes:
+    make: returns the function that turns an image uint8[h, w, 3] into faces
+      (area of the box, confidence, landmarks float[5, 2]).
+    packages: those it needs.
+  """
+
+  make: Callable[[], Callable]
+  packages: tuple[str, ...]
+
+
+DETECTORS = types.MappingProxyType(
+  {'mtcnn': Detector(_mtcnn, ('mtcnn', 'joblib', 'lz4'))}
+)

@@ -114,9 +114,7 @@ def _landmarks(paths, pixels, cache_dir, num_processes):
       f'data.crop={pixels.crop!r} cuts faces out of image files, and this data '
       "set is not made of files: set data.crop='none'."
     )
-  from aubal_jax.media import detector
-
-  return detector.find_faces(
+  return crop.find_faces(
     paths,
     detector=pixels.crop,
     cache_dir=cache_dir,

@@ -12,6 +12,7 @@ import numpy as np
 from aubal_jax.datasets import dataset as dataset_lib
 from aubal_jax.datasets import folders
 from aubal_jax.datasets import manifest
+from aubal_jax.media import crop
 from aubal_jax.media import images as images_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import workers
@@ -62,9 +63,7 @@ def of_files(
 
   @functools.lru_cache(maxsize=1)
   def find_faces(number):
-    from aubal_jax.media import detector
-
-    return detector.find_faces(
+    return crop.find_faces(
       paths[number * chunk : (number + 1) * chunk],
       detector=pixels.crop,
       cache_dir=cache_dir,

@@ -8,7 +8,6 @@ import pytest
 
 from aubal_jax.datasets import dataset
 from aubal_jax.media import crop
-from aubal_jax.media import detector
 from aubal_jax.media import images
 from aubal_jax.media import store
 
@@ -276,9 +275,9 @@ def test_faces_are_cut_out(tmp_path, data, monkeypatch, cached):
   def find(image):
     return [(1.0, 1.0, points)] if image.mean() > 4 else []
 
-  monkeypatch.setattr(detector, 'MAKERS', {'mtcnn': lambda: find})
-  monkeypatch.setattr(crop, 'DETECTORS', {'mtcnn': ()})
-  detector._make_detector.cache_clear()
+  made = crop.Detector(lambda: find, ())
+  monkeypatch.setattr(crop, 'DETECTORS', {'mtcnn': made})
+  crop._make_detector.cache_clear()
   cache = tmp_path / 'cache' if cached else ''
   pixels = images.Pixels(8, 1, crop='mtcnn')
   for _ in range(2):
@@ -294,7 +293,7 @@ def test_faces_are_cut_out(tmp_path, data, monkeypatch, cached):
       part.unlink()
   read, _, _ = open_all(data, cache, pixels=pixels)
   assert read(np.array([20]))[0, 0, :, 0].tolist() == [20] * 4 + [0] * 4
-  detector._make_detector.cache_clear()
+  crop._make_detector.cache_clear()
 
 
 def test_threads_read_at_once(tmp_path, data):

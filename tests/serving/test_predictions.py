@@ -23,7 +23,6 @@ from aubal_jax import commands
 from aubal_jax import settings as settings_lib
 from aubal_jax.datasets import dataset as dataset_lib
 from aubal_jax.media import crop
-from aubal_jax.media import detector
 from aubal_jax.media import images as images_lib
 from aubal_jax.runs import files
 from aubal_jax.runs import preemption
@@ -424,7 +423,7 @@ def test_faces_are_found_by_chunks(tmp_path, monkeypatch):
     landmarks[missing] = np.nan
     return landmarks, dict.fromkeys(missing, crop.NO_FACE)
 
-  monkeypatch.setattr(detector, 'find_faces', find_faces)
+  monkeypatch.setattr(crop, 'find_faces', find_faces)
   monkeypatch.setattr(sources, '_FACES', 3)
   source = sources.of_files(
     paths,
