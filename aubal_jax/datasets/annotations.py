@@ -15,6 +15,7 @@ import numpy as np
 
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets import splits
+from aubal_jax.datasets import targets as targets_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 
@@ -40,6 +41,7 @@ class Annotations:
     place: row -> where it stands, such as 'table.csv:12', for errors about
       its image; None: its id.
     features: float32[N, F], numbers that describe each row; or None.
+    targets: name -> what else a network may learn, beside the labels.
   """
 
   files: np.ndarray | None
@@ -54,6 +56,9 @@ class Annotations:
   notes: tuple[str, ...] = ()
   place: Callable[[int], str] | None = None
   features: np.ndarray | None = None
+  targets: Mapping[str, targets_lib.Target] = dataclasses.field(
+    default_factory=dict
+  )
 
   def __len__(self):
     return len(self.labels)
@@ -162,6 +167,7 @@ def to_dataset(
     sources=found.sources,
     place=found.describe,
     features=found.features,
+    targets=found.targets,
   )
 
 
@@ -195,7 +201,8 @@ def merge(
 
   Rows are called 'set/id' and groups 'set/group', so that those of two sets
   never meet; a row without a group is one of its own where another set has
-  groups. Either all sets have splits, or none.
+  groups. Either all sets have splits, or none. What is learnt is the labels:
+  other targets are left out.
 
   Args:
     sets: name -> what its reader found, in order.

@@ -3,6 +3,7 @@ import pytest
 
 from aubal_jax.datasets import annotations
 from aubal_jax.datasets import splits
+from aubal_jax.datasets import targets
 from aubal_jax.media import images
 
 
@@ -54,6 +55,15 @@ def test_the_union_keeps_what_a_set_lacks_unknown():
   assert both.notes == ('one: odd', 'Warning: odder')
   assert [both.place(row) for row in (2, 3)] == ['one.csv:4', 'two/0.png']
   assert both.split is None
+
+
+def test_a_reader_hands_on_what_else_is_learnt():
+  cells = np.array([0, 2], np.int16)
+  mood = targets.Target('class', cells, cells >= 0, ('sad', 'calm', 'glad'))
+  rows = found(('AU01',), [(1,), (0,)], targets={'mood': mood})
+  data = annotations.to_dataset(rows, where='here')
+  assert {*data.targets} == {'labels', 'mood'}
+  assert data.targets['mood'] is mood
 
 
 def test_the_papers_reading_takes_it_as_absent():
