@@ -427,6 +427,15 @@ def test_tables_have_all_seeds_and_folds_in_a_cell(tables, tmp_path, capsys):
   assert 'drawn' not in capsys.readouterr().out.casefold()  # No faces are.
 
 
+def test_losses_are_compared_on_tables(tables, tmp_path):
+  tables.compare.data = (str(tmp_path / 'one.npz'),)
+  tables.compare.methods = ('none', 'loss:focal')
+  rows = rows_of(run(tables, tmp_path / 'run'))
+  assert [row['status'] for row in rows] == ['', '']
+  plain, focal = ([t['scores'] for t in row['trials']] for row in rows)
+  assert plain != focal
+
+
 def test_tables_are_bounded_by_diversity(tables, tmp_path, monkeypatch):
   asked = []
 

@@ -87,10 +87,12 @@ def run_cell(run, cell) -> dict:
 
 def _options(config, cell) -> dict:
   """Returns the options of the cell's resampler that `config.balance` names."""
-  kind, _, _ = cell.method.partition(':')
-  if kind == 'aubal':
+  from aubal_jax.experiments.compare import table_trials
+
+  resampler, _, _ = table_trials.parse_method(cell.method)
+  if resampler == 'aubal':
     settings = problem.solve_arguments(config)
     for name in ('objective', 'budget', 'budget_growth', 'budget_exactly'):
       del settings[name]
     return settings | {'upper': cell.upper}
-  return problem.options_of(config, cell.method)
+  return problem.options_of(config, resampler)
