@@ -57,6 +57,9 @@ class BudgetError(errors.UserError):
     )
     self.budget, self.fewest, self.largest = budget, fewest, largest
 
+  def __reduce__(self):  # Between processes it goes by its fields.
+    return type(self), (self.budget, self.fewest, self.largest)
+
 
 @dataclasses.dataclass(frozen=True)
 class Rules:

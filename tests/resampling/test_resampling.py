@@ -3,6 +3,7 @@
 import inspect
 import math
 import pathlib
+import pickle
 import subprocess
 import sys
 
@@ -230,6 +231,8 @@ def test_a_fraction_beyond_the_bounds_says_what_budget_it_makes(fraction):
   cause = caught.value.__cause__
   assert (cause.fewest, cause.largest) == (60, 582)
   assert cause.budget == pytest.approx(60 + 60 * fraction)
+  again = pickle.loads(pickle.dumps(cause))  # As between processes.
+  assert (str(again), again.fewest) == (str(cause), 60)
   with pytest.raises(rules.BudgetError, match=r'^budget must be at least 60 '):
     aubal.resample(TABLE, 'aubal', budget=59)
 
