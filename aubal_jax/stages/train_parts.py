@@ -14,6 +14,7 @@ import optax
 from aubal_jax import settings as settings_lib
 from aubal_jax.batches import augment
 from aubal_jax.batches import augment_device
+from aubal_jax.datasets import targets
 from aubal_jax.network import bundle
 from aubal_jax.network import heads
 from aubal_jax.network import losses
@@ -123,6 +124,8 @@ def _load_plan(path, dataset):
 
 def _make_loss(config, head, target, plan):
   """Returns the loss of a head, told how often its labels are in training."""
+  if target.kind == 'class':  # Each class is a label.
+    target = targets.to_binary(target)
   rows = np.unique(plan.source)
   counts = target.values[rows].sum(axis=0, dtype=np.int64)
   known = target.known[rows].sum(axis=0)

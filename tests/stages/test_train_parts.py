@@ -1,0 +1,26 @@
+"""What a training run is made of."""
+
+import types
+
+import numpy as np
+
+from aubal_jax import settings
+from aubal_jax.datasets import targets
+from aubal_jax.network import heads
+from aubal_jax.network import losses
+from aubal_jax.stages import train_parts
+
+
+def test_the_loss_of_classes_is_told_how_often_each_is_in_training():
+  moods = ('sad', 'calm', 'glad')
+  cells = np.array([0, 1, 1, 2, 1, 0, 2], np.int16)
+  known = np.array([1, 1, 1, 1, 1, 0, 1], bool)
+  target = targets.Target('class', cells * known, known, moods)
+  plan = types.SimpleNamespace(source=np.array([0, 1, 2, 3, 4, 5, 1, 1]))
+  head = heads.Head('mood', 'class', moods, loss='bce_weighted')
+  loss = train_parts._make_loss(settings.default(), head, target, plan)
+  # Of the five rows that train and are known.
+  wanted = losses.make_loss('bce_weighted', frequency=[0.2, 0.6, 0.2])
+  logits = np.array([[0.5, -1.0, 2.0], [0.0, 1.0, -3.0]], np.float32)
+  batch = logits, np.eye(3)[[2, 0]], np.ones((2, 3))
+  np.testing.assert_allclose(loss(*batch), wanted(*batch), rtol=1e-6)
