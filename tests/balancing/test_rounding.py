@@ -384,8 +384,7 @@ def test_error_feedback_alone_all_but_meets_a_budget(
   instance, growth = on_the_kink
   budget = Budget(int(instance.start.sum()) + most, exactly)
   instance = dataclasses.replace(instance, budget=budget)
-  wanted = np.clip(growth * instance.start, instance.least, instance.most)
-  wanted = rounding._scaled_to_budget(instance, wanted)
+  wanted = instance.within_budget(growth * instance.start)
   assert (wanted >= instance.least).all() and (wanted <= instance.most).all()
   total = rounding._feed_back_errors(instance, wanted).sum()
   assert wanted.sum() == pytest.approx(budget.most)

@@ -171,6 +171,8 @@ def test_a_second_run_in_a_folder_is_refused_and_a_kill_frees_it(
   path = tmp_path / 'run'
   first = start(tmp_path, path.name)
   wait_for(path / '.lock', first)
+  while not (path / '.lock').read_text():  # Held, and not yet signed.
+    time.sleep(0.01)
   try:
     for overwrite in (False, True):
       with pytest.raises(
