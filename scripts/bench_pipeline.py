@@ -39,7 +39,7 @@ WAITING = 0.02
 def batches(num, *, seed, pack=None, **options):
   """Returns the batches of `pipeline.train_batches`, all rows augmented."""
   from aubal_jax.batches import pipeline
-  from aubal_jax.batches import streams
+  from aubal_jax.datasets import streams
   from aubal_jax.datasets import targets
   from aubal_jax.tables import plan
 

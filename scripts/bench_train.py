@@ -302,7 +302,7 @@ def hold(arguments):
   import jax
 
   from aubal_jax.batches import pipeline
-  from aubal_jax.batches import streams
+  from aubal_jax.datasets import streams
   from aubal_jax.datasets import targets
   from aubal_jax.media import images
   from aubal_jax.media import store

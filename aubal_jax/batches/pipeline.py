@@ -18,7 +18,6 @@ import numpy as np
 from aubal_jax.batches import augment
 from aubal_jax.batches import augment_processes
 from aubal_jax.batches import plan_rows
-from aubal_jax.batches import streams as streams_lib
 from aubal_jax.runs import errors
 
 # Finished batches that wait for the training step.
@@ -67,7 +66,7 @@ def row_stream(
 
 def train_batches(
   plan,
-  streams: Sequence[streams_lib.Stream],
+  streams: Sequence,
   targets: Mapping,
   *,
   batch_size: int,
@@ -94,7 +93,8 @@ def train_batches(
   Args:
     plan: a Plan: source int[M], augment bool[M], partner int[M] (-1: none),
       labels uint8[M, L] or None, share float[M] or None.
-    streams: what the network sees. The image is augmented.
+    streams: what the network sees, each with a `name` and `take`, such as
+      `datasets.streams.Stream`. The one called 'image' is augmented.
     targets: name -> what has `values` [N, ...] and bool `known` of that shape,
       such as `datasets.targets.Target`. Those of 'labels' are the plan's where
       it has its own, see `plan_rows`; others are those of the source.
@@ -161,7 +161,7 @@ def train_batches(
     if pack is not None:
       batch['augment'] = pack(draw(epochs, row[chosen]), share, chosen)
     elif chosen.any():
-      image = batch[streams_lib.IMAGE]
+      image = batch['image']
       image[chosen] = augmented(image[chosen], epochs, row[chosen])
     return batch | _targets_of(plan, targets, row)
 
@@ -183,7 +183,7 @@ def _targets_of(plan, targets, rows):
 
 
 def eval_batches(
-  streams: Sequence[streams_lib.Stream], rows: np.ndarray, *, batch_size: int
+  streams: Sequence, rows: np.ndarray, *, batch_size: int
 ) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
   """Yields (name -> stream [B, ...], mask bool[B]), each row once, in order.
 

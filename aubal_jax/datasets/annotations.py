@@ -15,6 +15,7 @@ import numpy as np
 
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets import splits
+from aubal_jax.datasets import streams as streams_lib
 from aubal_jax.datasets import targets as targets_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
@@ -42,6 +43,7 @@ class Annotations:
       its image; None: its id.
     features: float32[N, F], numbers that describe each row; or None.
     targets: name -> what else a network may learn, beside the labels.
+    streams: what else a network may see, beside the image.
   """
 
   files: np.ndarray | None
@@ -59,6 +61,7 @@ class Annotations:
   targets: Mapping[str, targets_lib.Target] = dataclasses.field(
     default_factory=dict
   )
+  streams: tuple[streams_lib.Stream, ...] = ()
 
   def __len__(self):
     return len(self.labels)
@@ -168,6 +171,7 @@ def to_dataset(
     place=found.describe,
     features=found.features,
     targets=found.targets,
+    streams=found.streams,
   )
 
 
@@ -201,8 +205,8 @@ def merge(
 
   Rows are called 'set/id' and groups 'set/group', so that those of two sets
   never meet; a row without a group is one of its own where another set has
-  groups. Either all sets have splits, or none. What is learnt is the labels:
-  other targets are left out.
+  groups. Either all sets have splits, or none. What is learnt is the labels,
+  and what is seen the image: other targets and streams are left out.
 
   Args:
     sets: name -> what its reader found, in order.

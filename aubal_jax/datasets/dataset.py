@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from aubal_jax.datasets import streams as streams_lib
 from aubal_jax.datasets import targets as targets_lib
 from aubal_jax.runs import errors
 
@@ -40,6 +41,7 @@ class Dataset:
     features: float32[N, F], numbers that describe each row; or None.
     targets: name -> what a network may learn. `LABELS`, of the first three, is
       among them, given or not.
+    streams: what a network may see beside the image.
     notes: what the reader dropped or found odd, for people, one line for each
       kind. Those that put the scores in doubt start with WARNING.
   """
@@ -60,6 +62,7 @@ class Dataset:
   targets: Mapping[str, targets_lib.Target] = dataclasses.field(
     default_factory=dict
   )
+  streams: tuple[streams_lib.Stream, ...] = ()
 
   def __post_init__(self):
     table = targets_lib.Target(
@@ -81,6 +84,7 @@ class Dataset:
           f'labels, not {list(value.shape)}.'
         )
     self._check_features()
+    self._check_streams()
     odd = set(np.unique(self.split).tolist()) - {*SPLITS, DROPPED}
     if odd:
       raise errors.UserError(
@@ -103,8 +107,29 @@ class Dataset:
         f'row of labels, not {features.dtype}{list(features.shape)}.'
       )
 
+  def _check_streams(self):
+    """Raises UserError where a batch would have two fields of one name."""
+    names = [stream.name for stream in self.streams]
+    taken = [streams_lib.IMAGE, 'augment']
+    taken += [x for name in self.targets for x in (name, f'{name}_known')]
+    if len({*names, *taken}) < len(names) + len(taken):
+      raise errors.UserError(
+        f'streams must have distinct names, and none of {taken}, not {names}.'
+      )
+
   def __len__(self):
     return len(self.labels)
+
+  def stream(self, name: str) -> streams_lib.Stream:
+    """Returns one of `streams`; UserError where it is not there."""
+    for stream in self.streams:
+      if stream.name == name:
+        return stream
+    raise errors.UserError(
+      f'The network sees the stream {name!r}, which this data set does not '
+      f'have; it has {[streams_lib.IMAGE, *(s.name for s in self.streams)]}. '
+      'Set model.name to a network that sees these.'
+    )
 
   def rows(self, split: str) -> np.ndarray:
     """Returns int64[R], the rows of `split` in ascending order."""
@@ -162,7 +187,10 @@ class Dataset:
     return {str(names[k]): int(counts[k]) for k in order}
 
   def fingerprint(self) -> str:
-    """Returns 16 hex digits that tell one table from another."""
+    """Returns 16 hex digits that tell one table from another.
+
+    What images and other streams hold is not read for it.
+    """
     digest = hashlib.sha256()
     for array in (self.labels, np.packbits(self.known)):
       digest.update(str(array.shape).encode() + array.tobytes())
@@ -176,6 +204,9 @@ class Dataset:
       about = (name, target.kind, target.names, target.low, target.high)
       digest.update(repr(about).encode() + target.values.tobytes())
       digest.update(target.known.tobytes())
+    for stream in self.streams:
+      about = (stream.name, np.dtype(stream.dtype).str, stream.shape)
+      digest.update(repr(about).encode())
     return digest.hexdigest()[:16]
 
 

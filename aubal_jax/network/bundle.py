@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -27,6 +29,7 @@ from aubal_jax.runs import files
 
 _FILE = 'model.json'
 _FORMAT = 3
+_IMAGE = 'image'  # The stream that every network is given.
 LABELS = 'labels'  # The head of binary labels.
 
 
@@ -41,6 +44,8 @@ class Description:
     dtype: of the arithmetic, see `models.compute_dtype`.
     optimizer: a name of `optimizer.OPTIMIZERS`.
     averaged: whether a moving average of the weights is kept.
+    streams: name -> what the network sees of a row beside the image: `dtype`,
+      by name, and `shape`.
   """
 
   heads: tuple[heads_lib.Head, ...]
@@ -49,6 +54,7 @@ class Description:
   dtype: str
   optimizer: str
   averaged: bool
+  streams: Mapping[str, dict] = dataclasses.field(default_factory=dict)
 
   @property
   def label_names(self) -> tuple[str, ...]:
@@ -84,10 +90,19 @@ class Bundle:
     return predict(self.params, self.batch_stats)
 
 
-def describe(config, targets) -> Description:
-  """Returns what a configuration trains, on a data set with these targets."""
+def describe(
+  config, targets, stream: Callable[[str], Any] | None = None
+) -> Description:
+  """Returns what a configuration trains, on a data set with these targets.
+
+  Args:
+    config: the configuration.
+    targets: name -> `datasets.targets.Target`.
+    stream: name -> what has its `dtype` and `shape`, of what the network sees
+      beside the image; None: it sees the image alone.
+  """
   data, train = config.data, config.train
-  return Description(
+  description = Description(
     heads=heads_lib.of_targets(targets, config.loss.name),
     pixels=images.Pixels(
       image_size=data.image_size,
@@ -104,12 +119,19 @@ def describe(config, targets) -> Description:
     optimizer=train.optimizer,
     averaged=train.ema_decay > 0,
   )
+  model, _ = make_network(description)
+  found = {name: stream(name) for name in model.streams if name != _IMAGE}
+  streams = {
+    name: {'dtype': np.dtype(seen.dtype).name, 'shape': tuple(seen.shape)}
+    for name, seen in found.items()
+  }
+  return dataclasses.replace(description, streams=streams)
 
 
 def write(directory: pathlib.Path, description: Description) -> None:
   """Writes model.json into the directory of checkpoints."""
   content = dataclasses.asdict(description)
-  streams = {'image': content.pop('pixels')}
+  streams = {_IMAGE: content.pop('pixels'), **content.pop('streams')}
   files.write_json(
     directory / _FILE, {'format': _FORMAT, 'streams': streams, **content}
   )
@@ -133,7 +155,9 @@ def read(directory: pathlib.Path) -> Description:
     number = content['format']
     if number <= _FORMAT:
       description = _READERS[number](content)
-      make_network(description)  # All that it names is there.
+      model, _ = make_network(description)  # All that it names is there.
+      if lacking := {*model.streams} - {_IMAGE, *description.streams}:
+        raise KeyError(f'streams: {sorted(lacking)}')
       return description
   except FileNotFoundError:
     raise FileNotFoundError(
@@ -161,9 +185,18 @@ def _read_3(content):
   ]
   if not heads or {head.kind for head in heads} - {*heads_lib.PREDICTIONS}:
     raise KeyError('heads')
+  streams = dict(content['streams'])
+  pixels = _pixels(streams.pop(_IMAGE))
   return Description(
     heads=tuple(heads),
-    pixels=_pixels(content['streams']['image']),
+    pixels=pixels,
+    streams={
+      name: {
+        'dtype': np.dtype(seen['dtype']).name,
+        'shape': tuple(map(int, seen['shape'])),
+      }
+      for name, seen in streams.items()
+    },
     **{name: content[name] for name in _PLAIN},
   )
 
@@ -231,7 +264,13 @@ def first_state(model, optimizer, description: Description, *, seed: int = 0):
     model,
     optimizer,
     jax.random.key(seed),
-    {'image': np.zeros((1, *description.pixels.shape), np.uint8)},
+    {
+      _IMAGE: np.zeros((1, *description.pixels.shape), np.uint8),
+      **{
+        name: np.zeros((1, *seen['shape']), seen['dtype'])
+        for name, seen in description.streams.items()
+      },
+    },
     averaged=description.averaged,
   )
 

@@ -38,6 +38,12 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
 
   path = pathlib.Path(path)
   description = bundle.read(path / 'checkpoints')
+  if description.streams:
+    raise errors.UserError(
+      f'This network sees {", ".join(description.streams)} beside the image, '
+      'and what is predicted are images alone. The evaluate task scores it on '
+      'its data set (--config.task=evaluate).'
+    )
   source, inputs = _source(config, description)
   kind = config.predict.submission
   if kind:

@@ -10,7 +10,6 @@ from aubal_jax.runs import workdir
 
 def run(run) -> None:
   """checkpoints/ -> report.json."""
-  from aubal_jax.batches import streams as streams_lib
   from aubal_jax.network import bundle
   from aubal_jax.network import inference
   from aubal_jax.scoring import metrics
@@ -30,9 +29,8 @@ def run(run) -> None:
       f'{path} has no checkpoints; run the train task there first '
       '(--config.task=train, or --config.task=run for all stages).'
     )
-  read = run.images()
   trained = hosts.from_first(lambda: bundle.load(path / 'checkpoints'))
-  streams = [streams_lib.of_images(read, trained.description.pixels.shape)]
+  streams = run.streams(trained.description)
   predict = trained.make_predict()
 
   def probabilities(rows):

@@ -33,7 +33,7 @@ def _write_sheet(log, config, parts, streams, first):
   """Writes rows of the plan, each beside its image as in epoch 0."""
   from aubal_jax.batches import augment
   from aubal_jax.batches import plan_rows
-  from aubal_jax.batches import streams as streams_lib
+  from aubal_jax.datasets import streams as streams_lib
 
   plan, which = parts.plan, config.augment.rows
   rows = np.flatnonzero(plan.augment | (which == 'all'))

@@ -15,6 +15,7 @@ import numpy as np
 
 from aubal_jax import settings as settings_lib
 from aubal_jax.datasets import loading
+from aubal_jax.datasets import streams as streams_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import hosts
 from aubal_jax.runs import progress
@@ -103,6 +104,22 @@ class Run:
     """
     self.need_images()
     return self._read
+
+  def streams(self, description) -> list[streams_lib.Stream]:
+    """Returns what a network sees: the image, and what else it takes.
+
+    Args:
+      description: `bundle.Description` of the network.
+
+    Raises:
+      UserError: as `images`, or there is no such stream.
+    """
+    shape = description.pixels.shape
+    others = [
+      dataclasses.replace(self.dataset.stream(name), **seen)
+      for name, seen in description.streams.items()
+    ]
+    return [streams_lib.of_images(self.images(), shape), *others]
 
   @functools.cached_property
   def _read(self) -> Callable:

@@ -27,7 +27,6 @@ def check(config) -> None:
 
 def run(run) -> None:
   """Trains up to the wanted number of steps, from the newest checkpoint."""
-  from aubal_jax.batches import streams as streams_lib
   from aubal_jax.network import bundle
   from aubal_jax.network import log as log_lib
   from aubal_jax.network import loop
@@ -37,8 +36,7 @@ def run(run) -> None:
   config, path = run.config, run.path
   parts = train_parts.make_parts(run)
   run.watch.lap('making the network')
-  shape = parts.description.pixels.shape
-  streams = [streams_lib.of_images(run.images(), shape)]
+  streams = run.streams(parts.description)
   with contextlib.ExitStack() as stack:
     checkpoints = stack.enter_context(_open_checkpoints(run))
     # In a list, from which it is handed on: none but the loop holds it then.

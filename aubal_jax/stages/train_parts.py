@@ -55,7 +55,7 @@ def make_parts(run) -> Parts:
   settings = augment.Settings(
     **settings_lib.arguments(config.augment, augment.AUGMENTATIONS)
   )
-  description = bundle.describe(config, dataset.targets)
+  description = bundle.describe(config, dataset.targets, dataset.stream)
   rate = config.train.learning_rate
   schedule = optimizer_lib.make_schedule(
     config.train.schedule,

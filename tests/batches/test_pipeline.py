@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from aubal_jax.batches import augment
 from aubal_jax.batches import pipeline
-from aubal_jax.batches import streams
+from aubal_jax.datasets import streams
 from aubal_jax.datasets import targets
 from aubal_jax.tables import plan as plan_lib
 
@@ -490,7 +490,8 @@ def test_a_programme_ends_though_its_iterator_is_open():
   code = """
     import time, types
     import numpy as np
-    from aubal_jax.batches import pipeline, streams
+    from aubal_jax.batches import pipeline
+    from aubal_jax.datasets import streams
     def read(rows):
       time.sleep(0.02)
       return np.zeros((len(rows), 8, 8, 1), np.uint8)

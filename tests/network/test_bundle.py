@@ -12,6 +12,12 @@ from aubal_jax.datasets import targets
 from aubal_jax.network import bundle
 
 NAMES = ('bright', 'edge')
+PIXELS = {
+  'image_size': 32,
+  'channels': 1,
+  'resize': 'stretch',
+  'crop': 'none',
+}
 
 
 @pytest.fixture(name='description')
@@ -46,16 +52,10 @@ def test_what_is_written_is_read(tmp_path, description):
 
 
 def test_a_file_of_the_first_release_is_read(tmp_path, description):
-  pixels = {
-    'image_size': 32,
-    'channels': 1,
-    'resize': 'stretch',
-    'crop': 'none',
-  }
   old = {
     'format': 2,
     'label_names': [*NAMES],
-    'pixels': pixels,
+    'pixels': PIXELS,
     'model': {'name': 'resnet8_16', 'stem': '7x7', 'momentum': 0.9},
     'dtype': 'auto',
     'optimizer': 'adam',
@@ -86,6 +86,7 @@ def test_a_newer_format_is_refused_by_its_number(tmp_path, description):
     {'heads': [{'name': 'labels', 'kind': 'smell', 'names': [], 'loss': ''}]},
     {'streams': {}},
     {'streams': {'image': {'image_size': 32, 'resize': 'fold'}}},
+    {'streams': {'image': PIXELS, 'audio': {'dtype': 'smell', 'shape': [2]}}},
     {'model': {'name': 'resnet9', 'stem': '7x7', 'momentum': 0.9}},
     {'dtype': 'half'},
   ],

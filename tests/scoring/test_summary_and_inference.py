@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from aubal_jax.batches import streams
+from aubal_jax.datasets import streams
 from aubal_jax.network import heads
 from aubal_jax.network import inference
 from aubal_jax.network import models

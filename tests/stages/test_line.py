@@ -418,7 +418,7 @@ def test_a_label_without_a_positive_is_said(config, tmp_path, capsys):
 
 def test_contact_sheet_shows_rows_of_the_plan(config, tmp_path):
   from aubal_jax.batches import pipeline
-  from aubal_jax.batches import streams
+  from aubal_jax.datasets import streams
   from aubal_jax.media import images
   from aubal_jax.stages import report
 

@@ -140,13 +140,11 @@ def run_cell(run, cell) -> dict:
 
 def _make_predict(run):
   """Returns int[R] rows -> float[R, L], of the best state that was saved."""
-  from aubal_jax.batches import streams as streams_lib
   from aubal_jax.network import bundle
   from aubal_jax.network import inference
 
   trained = hosts.from_first(lambda: bundle.load(run.path / 'checkpoints'))
-  shape = trained.description.pixels.shape
-  streams = [streams_lib.of_images(run.images(), shape)]
+  streams = run.streams(trained.description)
   predict, size = trained.make_predict(), run.config.evaluate.batch_size
 
   def of_rows(rows):

@@ -44,7 +44,7 @@ class Network(nn.Module):
   Attributes:
     trunk: module, (**streams, train) -> features float[B, F].
     outputs: (name, L) of each head.
-    streams: names of what the trunk sees.
+    streams: names of what the trunk sees, those of its parameters.
     axis_name: the mapped axis whose devices share batch norm, or None.
     dtype: of the arithmetic of the trunk.
     param_dtype: of the parameters.
@@ -134,7 +134,9 @@ def make_model(
   options = {**of_all, 'stem': stem, 'momentum': momentum, 'remat': remat}
   taken = inspect.signature(MODELS[name]).parameters
   trunk = MODELS[name](**{k: v for k, v in options.items() if k in taken})
-  return Network(trunk, tuple(outputs.items()), **of_all)
+  streams = [*inspect.signature(trunk.__call__).parameters]
+  streams.remove('train')
+  return Network(trunk, tuple(outputs.items()), tuple(streams), **of_all)
 
 
 def compute_dtype(name: str):

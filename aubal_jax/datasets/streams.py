@@ -1,4 +1,4 @@
-"""What a network sees of a row: streams, an image so far."""
+"""What a network sees of a row: streams, such as an image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Stream:
 
   Attributes:
     name: of the field of a batch, and of the network's parameter.
-    dtype: of a row.
+    dtype: of a row, uint8 (which networks see scaled to [0, 1]) or floating.
     shape: of a row.
     read: maps int[R] row numbers to dtype[R, *shape]; used from many threads.
   """
