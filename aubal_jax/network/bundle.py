@@ -19,6 +19,7 @@ import numpy as np
 from aubal_jax.media import crop
 from aubal_jax.media import images
 from aubal_jax.network import checkpoint
+from aubal_jax.network import checkpoint_sums
 from aubal_jax.network import heads as heads_lib
 from aubal_jax.network import inference
 from aubal_jax.network import models
@@ -132,9 +133,9 @@ def write(directory: pathlib.Path, description: Description) -> None:
   """Writes model.json into the directory of checkpoints."""
   content = dataclasses.asdict(description)
   streams = {_IMAGE: content.pop('pixels'), **content.pop('streams')}
-  files.write_json(
-    directory / _FILE, {'format': _FORMAT, 'streams': streams, **content}
-  )
+  content = {'format': _FORMAT, 'streams': streams, **content}
+  content['sum'] = checkpoint_sums.of_json(content)
+  files.write_json(directory / _FILE, content)
 
 
 def read(directory: pathlib.Path) -> Description:
@@ -179,6 +180,12 @@ def read(directory: pathlib.Path) -> Description:
 
 def _read_3(content):
   """Returns the `Description` of what `write` writes."""
+  held = dict(content)
+  kept = held.pop('sum', None)  # Files from before it was written lack it.
+  if {*held} != {'format', 'heads', 'streams', *_PLAIN}:
+    raise KeyError(f'its entries are {sorted(held)}')
+  if kept is not None and kept != checkpoint_sums.of_json(held):
+    raise ValueError('its checksum is wrong')
   heads = [
     heads_lib.Head(**{**head, 'names': tuple(head['names'])})
     for head in content['heads']
@@ -294,6 +301,7 @@ def load(directory: pathlib.Path) -> Bundle:
     state = checkpoint.restore(checkpoints, like, which=which)
     metrics = checkpoints.metrics(int(state.step)) or {}
   step, state = int(state.step), step_lib.evaluated(state)
+  _check_finite(directory, step, (state.params, state.batch_stats), metrics)
   thresholds = {}
   if metrics.get('thresholds') is not None:
     thresholds[LABELS] = np.array(metrics['thresholds'], np.float64)
@@ -307,3 +315,17 @@ def load(directory: pathlib.Path) -> Bundle:
   return Bundle(
     description, step, which, state.params, state.batch_stats, thresholds
   )
+
+
+def _check_finite(directory, step, weights, metrics):
+  """Raises UserError where weights or thresholds are no numbers."""
+  weights = dict(zip(('params', 'batch_stats'), weights, strict=True))
+  bad = checkpoint_sums.not_finite(weights)
+  if not np.isfinite(metrics.get('thresholds') or 0.0).all():
+    bad.append('thresholds')
+  if bad:
+    raise errors.UserError(
+      f'The checkpoint of step {step} in {directory} must hold finite numbers; '
+      f'{bad[0]} does not ({len(bad)} such arrays). It is damaged, or the '
+      'training failed: copy the folder anew, or train anew.'
+    )

@@ -28,6 +28,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from aubal_jax.network import checkpoint_manager
+from aubal_jax.network import checkpoint_sums
 from aubal_jax.runs import errors
 
 State = TypeVar('State')
@@ -111,8 +112,9 @@ def save(
 
   Raises:
     OSError: the one before could not be written, or this one not be begun.
-    UserError: metrics lack `BEST_METRIC`, or there is a checkpoint of a later
-      step, which going on from the latest would take for this one's successor.
+    UserError: metrics lack `BEST_METRIC`; or there is a checkpoint of a later
+      step, which going on from the latest would take for this one's successor;
+      or an array holds a NaN or an infinity.
   """
   if metrics is not None and BEST_METRIC not in metrics:
     raise errors.UserError(
@@ -126,12 +128,21 @@ def save(
       f'step must be above that of the latest checkpoint, {latest}, got'
       f' {step}: go on from the latest, or take an empty directory.'
     )
+  state = _to_host(state)
+  if bad := checkpoint_sums.not_finite(state):
+    raise errors.UserError(
+      f'The state of step {step} must be finite to be saved; {bad[0]} is not'
+      f' ({len(bad)} such arrays). Go on from the checkpoint before, with a'
+      ' smaller learning rate.'
+    )
   wait(checkpoints)
+  metrics = None if metrics is None else dict(metrics)
   try:
     return checkpoints.save(
       step,
-      args=ocp.args.StandardSave(_to_host(state)),
-      metrics=None if metrics is None else dict(metrics),
+      args=ocp.args.StandardSave(state),
+      metrics=metrics,
+      custom_metadata=checkpoint_sums.make(state, metrics),
     )
   except OSError as error:
     raise _unwritable(checkpoints, step, error) from error
@@ -206,7 +217,7 @@ def restore(
   if which == 'best':
     try:
       return _restore_step(checkpoints, step, like)
-    except checkpoint_manager.DamagedError as error:
+    except checkpoint_sums.DamagedError as error:
       raise errors.UserError(
         f'The best checkpoint is damaged ({error}); delete the folder'
         f' {checkpoints.directory / str(step)}, and the best of the others is'
@@ -216,7 +227,7 @@ def restore(
   for step in sorted(checkpoints.all_steps(), reverse=True):
     try:
       state = _restore_step(checkpoints, step, like)
-    except checkpoint_manager.DamagedError as error:
+    except checkpoint_sums.DamagedError as error:
       damaged[step] = error
     else:
       _set_aside(checkpoints, damaged, step)
@@ -232,12 +243,16 @@ def _restore_step(checkpoints, step, like):
   """Returns the state of one step.
 
   Raises:
-    checkpoint_manager.DamagedError: it cannot be read.
+    checkpoint_sums.DamagedError: it cannot be read, or is not as saved.
     UserError: it is whole, but of another structure, shape or dtype.
   """
-  path = checkpoints.directory / str(step) / 'default'
+  folder = checkpoints.directory / str(step)
+  path = folder / 'default'
+  sums = checkpoint_sums.read(folder)
   saved = checkpoint_manager.read_structure(path)
-  wanted = checkpoint_manager.flatten(like)
+  if sums is not None and saved != sums['structure']:
+    raise checkpoint_sums.damaged(path, 'its metadata are not as saved')
+  wanted = checkpoint_sums.structure(like)
   for name in sorted(saved | wanted):
     have, want = (x.get(name, 'absent') for x in (saved, wanted))
     if have != want:
@@ -249,9 +264,20 @@ def _restore_step(checkpoints, step, like):
       )
   target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
   try:
-    return checkpoints.restore(step, args=ocp.args.StandardRestore(target))
+    state = checkpoints.restore(step, args=ocp.args.StandardRestore(target))
   except (OSError, ValueError) as error:
-    raise checkpoint_manager.damaged(path, error) from error
+    raise checkpoint_sums.damaged(path, error) from error
+  if sums is not None:
+    checkpoint_sums.check(path, sums, state)
+  else:
+    print(
+      f'Note: the checkpoint of step {step} in {checkpoints.directory} is of a'
+      ' release that kept no checksums: damage to its numbers would not be'
+      ' noticed.',
+      file=sys.stderr,
+      flush=True,
+    )
+  return state
 
 
 def _set_aside(checkpoints, damaged, step):

@@ -14,6 +14,8 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy
 from orbax.checkpoint.checkpoint_managers import BestN
 from orbax.checkpoint.checkpoint_managers import LatestN
 
+from aubal_jax.network import checkpoint_sums
+
 BEST_METRIC = 'f1_macro'
 
 _unraisable_hook = sys.unraisablehook
@@ -44,10 +46,24 @@ def make_manager(
     ),
     cleanup_tmp_directories=True,
     read_only=read_only,  # Overrules the line above.
+    step_name_format=_Steps(),
     enable_async_checkpointing=not read_only,
     **_of_this_process(path),
   )
   return _Manager(path, options=options)
+
+
+class _Steps(type(ocp.path.step.standard_name_format())):
+  """Orbax's, but damaged metadata do not keep a directory from being opened."""
+
+  def find_all(self, base_path):
+    """Yields the steps; of damaged metadata, the time is the folder's."""
+    for found in super().find_all(base_path):
+      try:
+        _ = found.commit_timestamp
+      except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+        vars(found)['_checkpoint_metadata'] = None  # Cached: asked for no more.
+      yield found
 
 
 class _Manager(ocp.CheckpointManager):
@@ -63,7 +79,12 @@ class _Manager(ocp.CheckpointManager):
       found = super().metrics(step)
       if found is not None:
         _quality(found)
-    except (AttributeError, KeyError, OSError, TypeError, ValueError):
+      folder = pathlib.Path(self.directory, str(step))
+      checkpoint_sums.check_metrics(folder, found)
+    except (
+      *(AttributeError, KeyError, OSError, TypeError, ValueError),
+      checkpoint_sums.DamagedError,
+    ):
       print(
         f'Warning: the metrics of {self.directory}/{step} are damaged: it is'
         ' no candidate for the best checkpoint.',
@@ -112,10 +133,6 @@ def _is_worth_seeing(record: logging.LogRecord) -> bool:
   return 'orbax' not in pathlib.PurePath(record.pathname).parts
 
 
-class DamagedError(Exception):
-  """A checkpoint cannot be read; the message says what of it, on one line."""
-
-
 def read_structure(path):
   """Returns name -> shape and dtype; raises DamagedError unless all is there.
 
@@ -132,21 +149,6 @@ def read_structure(path):
     if not names:
       raise FileNotFoundError('it has no arrays')
     metadata = ocp.StandardCheckpointHandler().metadata(path)
-    return flatten(metadata.tree)
+    return checkpoint_sums.structure(metadata.tree)
   except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
-    raise damaged(path, error) from error
-
-
-def flatten(tree):
-  """Returns name -> 'dtype[shape]' of arrays, 'empty' of what has none."""
-  flat = ocp.tree.to_flat_dict(tree, sep='.', keep_empty_nodes=True)
-  return {
-    name: f'{x.dtype}{list(x.shape)}' if hasattr(x, 'shape') else 'empty'
-    for name, x in flat.items()
-  }
-
-
-def damaged(path, error):
-  """Returns a DamagedError that names the path and what was raised."""
-  first = str(error).partition('\n')[0]
-  return DamagedError(f'{path}: {first}')
+    raise checkpoint_sums.damaged(path, error) from error

@@ -136,7 +136,7 @@ def read_json(path):
   try:
     with open(path, encoding='utf-8') as file:
       return json.load(file)
-  except json.JSONDecodeError as error:
+  except (RecursionError, ValueError) as error:  # JSON or UTF-8 is broken.
     raise errors.UserError(
       f'{path} is damaged ({error}); delete it and run the task again.'
     ) from error

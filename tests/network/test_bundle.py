@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import hypothesis
 import jax
 import numpy as np
 import pytest
@@ -94,9 +95,29 @@ def test_a_newer_format_is_refused_by_its_number(tmp_path, description):
 def test_damage_is_told(tmp_path, description, change):
   bundle.write(tmp_path, description)
   path = tmp_path / 'model.json'
-  path.write_text(json.dumps(json.loads(path.read_text()) | change))
+  content = json.loads(path.read_text())
+  del content['sum']  # By which each of them would be found.
+  path.write_text(json.dumps(content | change))
   with pytest.raises(ValueError, match=r'model\.json is damaged, or of ano'):
     bundle.read(tmp_path)
+
+
+@hypothesis.settings(
+  max_examples=60,
+  suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+@hypothesis.given(hypothesis.strategies.data())
+def test_no_flipped_bit_makes_another_network(tmp_path, description, data):
+  bundle.write(tmp_path, description)
+  path = tmp_path / 'model.json'
+  content = bytearray(path.read_bytes())
+  place = data.draw(hypothesis.strategies.integers(0, 8 * len(content) - 1))
+  content[place // 8] ^= 1 << place % 8
+  path.write_bytes(content)
+  try:
+    assert bundle.read(tmp_path) == description  # A blank beside a word.
+  except ValueError as error:
+    assert 'model.json' in str(error)
 
 
 def test_checkpoints_hold_what_those_of_the_first_release_do(description):

@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 import os
+import random
 import resource
 import shutil
 import threading
@@ -17,6 +18,7 @@ import pytest
 
 from aubal_jax.network import checkpoint
 from aubal_jax.network import checkpoint_manager
+from tests.makers import damage as damage_lib
 
 
 @flax.struct.dataclass
@@ -375,6 +377,88 @@ def test_a_lost_large_array_is_found_before_orbax_trips_over_it(
     assert_same(checkpoint.restore(checkpoints, states[0]), states[0])
   assert asked == [1]
   assert capfd.readouterr().err.count('\n') == 1
+
+
+def make_noisy(step):
+  """Returns a state of which most bytes are numbers that nothing repeats."""
+  noise = np.random.default_rng(step).random((40, 50), np.float32)
+  return make_state(step).replace(params={'x': noise})
+
+
+def test_no_flipped_bit_of_any_file_is_another_state(directory):
+  metrics = {'f1_macro': 0.25, 'thresholds': [0.5, 0.125]}
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    checkpoint.save(checkpoints, make_noisy(1), metrics)
+  rng, told = random.Random(0), 0
+  paths = [p for p in sorted(directory.rglob('*')) if p.is_file()]
+  heaviest = largest(paths)
+  for k in range(60):
+    path = heaviest if k % 2 else rng.choice(paths)
+    held = damage_lib.flip_bit(path, damage_lib.draw_bit(path, rng))
+    with checkpoint.open_checkpoints(directory, read_only=True) as checkpoints:
+      found = checkpoints.metrics(1)
+      assert found in (metrics, None)
+      try:
+        assert_same(
+          checkpoint.restore(checkpoints, make_noisy(0)), make_noisy(1)
+        )
+      except ValueError as error:
+        assert f'delete the folder {directory}' in str(error)
+        told += 1
+    path.write_bytes(held)
+  assert told > 30
+
+
+def test_a_flipped_bit_in_the_newest_is_told_and_the_one_before_taken(
+  directory, capfd
+):
+  states = [make_noisy(step) for step in (1, 2)]
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    for state in states:
+      checkpoint.save(checkpoints, state)
+  path, rng = largest((directory / '2').rglob('*')), random.Random(1)
+  for _ in range(5):
+    middle = 4 * path.stat().st_size + rng.randrange(8000)
+    held = damage_lib.flip_bit(path, middle)
+    capfd.readouterr()
+    with checkpoint.open_checkpoints(directory, read_only=True) as checkpoints:
+      assert_same(checkpoint.restore(checkpoints, states[0]), states[0])
+    said = capfd.readouterr().err
+    assert 'of step 2 is damaged (' in said and said.count('\n') == 1
+    path.write_bytes(held)
+
+
+def test_checkpoints_of_a_release_without_sums_are_read_with_a_note(
+  directory, capfd
+):
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    save_all(checkpoints, {1: 0.1, 2: 0.2})
+  damage_lib.without_sums(directory)
+  capfd.readouterr()
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    assert_same(checkpoint.restore(checkpoints, make_state(0)), make_state(2))
+    said = capfd.readouterr().err
+    assert said.startswith('Note: the checkpoint of step 2 in')
+    assert said.count('\n') == 1
+    save_all(checkpoints, {3: 0.3})
+    assert_same(checkpoint.restore(checkpoints, make_state(0)), make_state(3))
+  assert capfd.readouterr().err == ''
+
+
+def test_a_state_that_is_not_finite_is_not_saved(directory):
+  rng = random.Random(0)
+  with checkpoint.open_checkpoints(directory) as checkpoints:
+    save_all(checkpoints, {1: 0.1})
+    for _ in range(20):
+      leaves, tree = jax.tree.flatten(make_state(2))
+      real = [k for k, x in enumerate(leaves) if x.dtype.kind in 'fV']
+      spoilt = rng.choice(real)
+      leaf = np.array(leaves[spoilt]).reshape(-1)
+      leaf[rng.randrange(leaf.size)] = rng.choice([np.nan, np.inf, -np.inf])
+      leaves[spoilt] = leaf.reshape(leaves[spoilt].shape)
+      with pytest.raises(ValueError, match='step 2 must be finite'):
+        checkpoint.save(checkpoints, jax.tree.unflatten(tree, leaves))
+    assert checkpoints.all_steps() == [1]
 
 
 def test_where_none_is_whole_the_folder_to_delete_is_named(directory):

@@ -29,6 +29,7 @@ from aubal_jax.runs import preemption
 from aubal_jax.runs import workdir
 from aubal_jax.serving import predictions
 from aubal_jax.serving import sources
+from tests.makers import damage as damage_lib
 
 LABELS = ('bright', 'edge, "half"')
 
@@ -138,6 +139,7 @@ def test_evaluation_takes_the_thresholds_of_the_checkpoint(trained, tmp_path):
   for saved in (copy / 'checkpoints').glob('*/metrics/metrics'):
     content = json.loads(saved.read_text())
     saved.write_text(json.dumps(content | {'thresholds': [0.25, 0.75]}))
+  damage_lib.without_sums(copy / 'checkpoints')
   config = config.copy_and_resolve_references()
   run(config, copy, 'evaluate')
   per_label = files.read_json(copy / 'report.json')['per_label']
@@ -486,6 +488,7 @@ def test_what_is_wrong_with_a_checkpoint_is_told(
   config.predict.path = str(write_table(tmp_path / 'new', 2).parent)
   checkpoints = home / 'checkpoints'
   described = files.read_json(checkpoints / 'model.json')
+  del described['sum']
   if damage == 'nothing there':
     shutil.rmtree(checkpoints)
   elif damage == 'no model.json':
@@ -510,6 +513,7 @@ def test_what_is_wrong_with_a_checkpoint_is_told(
     for saved in checkpoints.glob('*/metrics/metrics'):
       kept = json.loads(saved.read_text())
       saved.write_text(json.dumps(kept | {'thresholds': thresholds}))
+    damage_lib.without_sums(checkpoints)
   with pytest.raises(error) as caught:
     run(config, home, 'predict')
   for word in words:
