@@ -34,24 +34,28 @@ class Stage(typing.NamedTuple):
     check: raises UserError for settings that are wrong whatever the table.
     load: settings, folder, watch -> `Run`.
     by_all: whether it is the work of all hosts, or of one.
+    learns: whether it trains on the labels, or scores them.
   """
 
   run: Callable
   check: Callable = lambda config: None
   load: Callable = run_lib.load
   by_all: bool = False
+  learns: bool = False
 
 
 STAGES = {
   'balance': Stage(balance.run, balance.check),
-  'train': Stage(train.run, train.check, by_all=True),
-  'evaluate': Stage(evaluate.run, by_all=True),
+  'train': Stage(train.run, train.check, by_all=True, learns=True),
+  'evaluate': Stage(evaluate.run, by_all=True, learns=True),
   'report': Stage(report.run),
   'inspect': Stage(inspect.run, load=run_lib.load_unread),
   'optimizers': Stage(optimizers.run, optimizers.check),
   'frontier': Stage(frontier.run, frontier.check),
-  'search': Stage(search.run, grid.check, by_all=True),
-  'compare': Stage(compare.run, compare.check, compare.load, by_all=True),
+  'search': Stage(search.run, grid.check, by_all=True, learns=True),
+  'compare': Stage(
+    compare.run, compare.check, compare.load, by_all=True, learns=True
+  ),
 }
 
 
@@ -88,6 +92,8 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
     run_lib.tell_notes(run.dataset)
     if whole_line:
       run.need_images()
+    if any(STAGES[name].learns for name in names):
+      run.need_varied()
     for name in names:
       stage = STAGES[name]
       preemption.stop_if_requested()

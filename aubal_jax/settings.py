@@ -109,6 +109,8 @@ _DECLARED = (
       choices=(*_DATASETS, 'merge', *SETS),
     ),
     Setting('path', '', 'The table, the folder, or the name of a TFDS set.'),
+    Setting('validation_path', '', 'Table of that split; path then trains.'),
+    Setting('test_path', '', 'Table of that split; path then trains.'),
     Setting('sources', (), 'Of merge: names of data sets.', choices=SETS),
     Setting(
       *('unlabelled', 'unknown', 'What a label is that a merged set lacks.'),
@@ -145,7 +147,20 @@ _DECLARED = (
   *_section(
     *('data', (*_TABLE, 'compare')),
     Setting('label_columns', (), 'Label columns in order; (): all others.'),
+    Setting('exclude_columns', (), 'Columns that are no labels.'),
     Setting('feature_columns', (), 'Columns of a table that are features.'),
+    Setting('label_column', '', "One of names of labels; '': one for each."),
+    Setting('separator', '', 'Between names; none: a cell is one name.'),
+    Setting('none_names', (), 'Names for "no label", as No Finding.'),
+    Setting(
+      *('least_votes', 0, 'k: rows of an image vote; 0: it has one.'), least=0
+    ),
+    Setting(
+      *('threshold', 0.0, 'Cells are scores, present from it on; 0: no.'),
+      least=0,
+    ),
+    Setting('present_codes', ('1', 'true'), 'Cells for "present".'),
+    Setting('absent_codes', ('0', 'false'), 'Cells for "absent".'),
     Setting('unknown_codes', ('', '-1', '9', '999'), 'Cells for "unknown".'),
   ),
   *_section(
@@ -169,6 +184,7 @@ _DECLARED = (
       *('unreadable', 'error', 'drop: go on without unreadable images.'),
       choices=('error', 'drop'),
     ),
+    Setting('allow_constant', False, 'Train on labels never 0, or never 1.'),
     Setting('cache_dir', '', "Keeps decoded images; '': in memory."),
     Setting(
       *('num_processes', 0, 'That decode into a cache; 0: one for each CPU.'),
@@ -616,6 +632,7 @@ def _check_together(config) -> None:
         f'balance.redraw_each_epoch is for {samplers}, which '
         f'draw rows by weight; balance.method is {config.balance.method!r}.'
       )
+  _check_tables(config)
   if not config.train.num_steps and not config.train.num_epochs:
     raise errors.UserError(
       'train.num_epochs must be above 0 where train.num_steps is 0; it is '
@@ -637,6 +654,35 @@ def _check_together(config) -> None:
         f'{needed / 1e9:,.0f} GB, and this machine has '
         f'{memory_bytes() / 1e9:,.0f} GB; take fewer, or smaller ones.'
       )
+
+
+# Of tables alone.
+_OF_TABLES = (
+  *('validation_path', 'test_path', 'feature_columns', 'label_column'),
+  *('separator', 'none_names', 'least_votes', 'threshold'),
+  *('present_codes', 'absent_codes'),
+)
+
+
+def _check_tables(config) -> None:
+  """Raises UserError for settings of tables where no table is read."""
+  if config.data.name in ('manifest', 'labels') or config.compare.data:
+    return
+  for name in (f'data.{key}' for key in _OF_TABLES):
+    given = value(config, name)
+    if given != SETTINGS[name].default:
+      raise errors.UserError(
+        f'{name} is for tables (data.name=manifest or labels); it is '
+        f'{given!r}, and data.name is {config.data.name!r}.'
+      )
+
+
+def value(config, name: str):
+  """Returns what a setting holds; of a tuple see `values`."""
+  if isinstance(SETTINGS[name].default, tuple):
+    return values(config, name)
+  section, _, key = name.rpartition('.')
+  return config[section][key]
 
 
 def values(config, name: str) -> tuple:

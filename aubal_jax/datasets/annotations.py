@@ -5,7 +5,9 @@ reading, absent, is an option.
 """
 
 import dataclasses
+import os
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from collections.abc import Sized
@@ -13,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from aubal_jax.datasets import codes as codes_lib
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets import splits
 from aubal_jax.datasets import streams as streams_lib
 from aubal_jax.datasets import targets as targets_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
+from aubal_jax.tables.files import table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +48,11 @@ class Annotations:
     features: float32[N, F], numbers that describe each row; or None.
     targets: name -> what else a network may learn, beside the labels.
     streams: what else a network may see, beside the image.
+    counts: how many cells of the labels held which code, see `codes.Counts`;
+      None where labels are no cells.
+    origin: where the names of the labels are from, if nobody named them.
+    contents: int[R], ascending rows -> their image files, undecoded, where the
+      images are inside of the table; else None.
   """
 
   files: np.ndarray | None
@@ -62,6 +71,9 @@ class Annotations:
     default_factory=dict
   )
   streams: tuple[streams_lib.Stream, ...] = ()
+  counts: codes_lib.Counts | None = None
+  origin: str = ''
+  contents: Callable[[np.ndarray], Iterator[bytes]] | None = None
 
   def __len__(self):
     return len(self.labels)
@@ -172,6 +184,8 @@ def to_dataset(
     features=found.features,
     targets=found.targets,
     streams=found.streams,
+    counts=found.counts,
+    origin=found.origin,
   )
 
 
@@ -185,14 +199,166 @@ def select_labels(
   """
   if not label_columns:
     return found
-  for name in label_columns:
-    if name not in found.label_names:
+  names = found.label_names
+  take = [table.position(where, names, name) for name in label_columns]
+  return found.take_labels(take)
+
+
+def leave_out(
+  found: Annotations, exclude_columns: Sequence[str], where: str
+) -> Annotations:
+  """Returns the rows without the labels named.
+
+  Raises:
+    UserError: a label is not there, or none is left.
+  """
+  names = found.label_names
+  out = {table.position(where, names, name) for name in exclude_columns}
+  if len(out) == len(names):
+    raise errors.UserError(
+      f'{where}: data.exclude_columns leaves no label. Take one out of it.'
+    )
+  return found.take_labels([k for k in range(len(names)) if k not in out])
+
+
+def stack(
+  read: Callable[[os.PathLike | str, str], Annotations],
+  path: os.PathLike | str,
+  path_key: str,
+  others: Mapping[str, os.PathLike | str] | None,
+) -> Annotations:
+  """Returns the rows of a table, and those of the tables of other splits below.
+
+  A name of a label that one table lacks, and another has in a column of names
+  (see `label_forms`), is absent there.
+
+  Args:
+    read: path, setting that names it -> its rows.
+    path: the table; its rows train, if there are others.
+    path_key: the setting that names it.
+    others: split -> its table; or None.
+
+  Raises:
+    UserError: a table says something else of splits, the labels of two differ,
+      or an image is in both.
+  """
+  if not others:
+    return read(path, path_key)
+  paths = {'train': path, **others}
+  keys = {'train': path_key}
+  parts = {
+    split: read(one, keys.get(split, f'data.{split}_path'))
+    for split, one in paths.items()
+  }
+  for split, part in parts.items():
+    if part.split is not None and (part.split != split).any():
       raise errors.UserError(
-        f'{where}: there is no label {name!r}; the labels are '
-        f'{text.listing(map(repr, found.label_names))}.'
-        f'{text.suggest(name, found.label_names)} Set data.label_columns.'
+        f'{paths[split]}: its rows are the split {split}, and a column says '
+        "otherwise. Set data.split_column='', or name one table alone."
       )
-  return found.take_labels([*map(found.label_names.index, label_columns)])
+  _check_apart(parts, paths)
+  names = _stacked_names(parts, paths)
+  return _stack(list(parts.values()), [*parts], names)
+
+
+def plain_path(file: str) -> str:
+  """Returns the path as compared with another spelling of it."""
+  return os.path.normpath(file) if './' in file or '//' in file else file
+
+
+def _check_apart(parts, paths) -> None:
+  """Raises UserError where two tables name one image."""
+  seen = {}
+  for split, part in parts.items():
+    if part.files is None:
+      continue
+    for row, file in enumerate(part.files.tolist()):
+      other, place = seen.setdefault(
+        plain_path(file), (split, part.describe(row))
+      )
+      if file and other != split:
+        raise errors.UserError(
+          f'{part.describe(row)}: the image {file} is in {paths[other]} as '
+          f'well ({place}). An image has one split: remove one of the rows.'
+        )
+
+
+def _stacked_names(parts, paths) -> tuple[str, ...]:
+  """Returns the labels of all tables; UserError where columns differ."""
+  (first, found), *others = parts.items()
+  names = [*found.label_names]
+  for split, part in others:
+    new = [name for name in part.label_names if name not in names]
+    lacking = [name for name in names if name not in part.label_names]
+    if (new or lacking) and 'named' not in (part.counts or ()):
+      raise errors.UserError(
+        f'{paths[split]} and {paths[first]} have other label columns: '
+        f'{text.listing(map(repr, [*new, *lacking]))}. Give them the same, or '
+        'name those to take in data.label_columns.'
+      )
+    names += new
+  return tuple(names)
+
+
+def _stack(parts, split_names, names) -> Annotations:
+  """Returns the parts, one below the other, over all of the labels."""
+  parts = [_widen(part, names) for part in parts]
+  sizes = [len(part) for part in parts]
+  fields = ('labels', 'known', 'ids', 'files', 'groups', 'features')
+  joined = {
+    name: np.concatenate([getattr(part, name) for part in parts])
+    for name in fields
+    if all(getattr(part, name) is not None for part in parts)
+  }
+  joined.setdefault('files', None)
+  return Annotations(
+    **joined,
+    label_names=names,
+    split=np.repeat(np.array(split_names, splits.DTYPE), sizes),
+    reasons=np.concatenate([np.where(p.dropped, p.reasons, '') for p in parts]),
+    notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+    place=place_in_parts(parts, Annotations.describe),
+    counts=_add_counts(parts),
+    origin=parts[0].origin,
+    contents=_contents_of(parts),
+  )
+
+
+def _widen(part, names) -> Annotations:
+  """Returns the rows over these labels; those they lack are absent."""
+  take = {name: k for k, name in enumerate(part.label_names)}
+  labels = np.zeros((len(part), len(names)), np.uint8)
+  known = np.ones(labels.shape, bool)
+  for k, name in enumerate(names):
+    if name in take:
+      labels[:, k] = part.labels[:, take[name]]
+      known[:, k] = part.known[:, take[name]]
+  return dataclasses.replace(
+    part, labels=labels, known=known, label_names=names
+  )
+
+
+def _add_counts(parts) -> codes_lib.Counts | None:
+  """Returns how many cells hold which code, in all of the parts."""
+  total = {}
+  for part in parts:
+    for code, (meaning, count) in (part.counts or {}).items():
+      total[code] = meaning, total.get(code, (meaning, 0))[1] + count
+  return total or None
+
+
+def _contents_of(parts):
+  """Returns `Annotations.contents` of stacked parts."""
+  if any(part.contents is None for part in parts):
+    return None
+  starts = np.cumsum([0, *map(len, parts)])
+
+  def contents(rows):
+    for part, start, stop in zip(parts, starts, starts[1:], strict=False):
+      mine = rows[slice(*np.searchsorted(rows, (start, stop)))]
+      yield from part.contents(mine - start)
+
+  return contents
 
 
 def merge(
@@ -313,6 +479,16 @@ def table_of_sources(data: dataset.Dataset) -> dict[str, dict]:
 def _loader(found, pixels):
   """Returns the function that reads the images of given rows."""
   from aubal_jax.media import images as images_lib  # Labels need no OpenCV.
+
+  if found.contents is not None:
+    from aubal_jax.media import embedded
+
+    return embedded.Images(
+      found.contents,
+      pixels,
+      found.describe,
+      'Save the table again from whole files, or remove the row.',
+    )
 
   def load_images(rows):
     files = found.files[np.asarray(rows, np.int64)].tolist()

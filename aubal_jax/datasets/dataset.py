@@ -44,6 +44,10 @@ class Dataset:
     streams: what a network may see beside the image.
     notes: what the reader dropped or found odd, for people, one line for each
       kind. Those that put the scores in doubt start with WARNING.
+    counts: how many cells of the labels held which code: code -> what it means
+      ('present', 'absent', 'unknown') and their number. Where labels are no
+      cells the code is the meaning.
+    origin: where the names of the labels are from, if nobody named them.
   """
 
   labels: np.ndarray
@@ -63,8 +67,12 @@ class Dataset:
     default_factory=dict
   )
   streams: tuple[streams_lib.Stream, ...] = ()
+  counts: Mapping[str, tuple[str, int]] | None = None
+  origin: str = ''
 
   def __post_init__(self):
+    if self.counts is None:
+      object.__setattr__(self, 'counts', self._count())
     table = targets_lib.Target(
       'binary', self.labels, self.known, self.label_names
     )
@@ -90,6 +98,35 @@ class Dataset:
       raise errors.UserError(
         f'split must be one of {[*SPLITS, DROPPED]}, not {sorted(odd)}.'
       )
+
+  def _count(self) -> dict[str, tuple[str, int]]:
+    """Returns `counts` of labels that are no cells."""
+    present = int(np.count_nonzero(self.labels))
+    known = int(np.count_nonzero(self.known))
+    found = {
+      'absent': known - present,
+      'present': present,
+      'unknown': self.known.size - known,
+    }
+    return {name: (name, count) for name, count in found.items() if count}
+
+  def constant_labels(self) -> dict[str, list[str]]:
+    """Returns what a label never is -> the labels, in all rows in use.
+
+    The keys are 'known to be 0' and 'known to be 1'; a label that is never
+    known at all is under both.
+    """
+    used = self.split != DROPPED
+    yes = self.labels[used].any(axis=0)
+    no = (self.known[used] & (self.labels[used] == 0)).any(axis=0)
+    return {
+      f'known to be {value}': [
+        name
+        for name, is_there in zip(self.label_names, there, strict=True)
+        if not is_there
+      ]
+      for value, there in ((0, no), (1, yes))
+    }
 
   def _check_features(self):
     """Raises UserError where features are not float32[N, F] and finite."""

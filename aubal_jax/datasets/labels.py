@@ -1,21 +1,24 @@
 """Labels without images: a table of 0, 1 and unknown, enough for balancing.
 
-Which cells mean what, everywhere in this package: 0, 1 (also 0.0 and 1.0, as
-tables with gaps are often saved) and true, false in any case; and the unknown
-codes, where -1 also stands for -1.0 and blank for NaN. Any other cell is an
-error.
+How a table is read, with images or without, is a `Reading`: which columns are
+what, and what their cells mean (see `codes`, `label_forms`).
 """
 
 import dataclasses
 import os
 import re
+import typing
+from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
 
 from aubal_jax.datasets import annotations
+from aubal_jax.datasets import codes as codes_lib
 from aubal_jax.datasets import dataset
+from aubal_jax.datasets import label_forms
 from aubal_jax.datasets import splits
+from aubal_jax.datasets import votes
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 from aubal_jax.tables.files import any_table
@@ -23,43 +26,117 @@ from aubal_jax.tables.files import arff
 from aubal_jax.tables.files import arrays
 from aubal_jax.tables.files import table
 
-UNKNOWN_CODES = ('', '-1', '9', '999')
 SUFFIXES = any_table.LABEL_SUFFIXES
 TFDS = 'tfds:'  # What a path that names a set of TFDS begins with.
 RESERVED = ('path', 'split', 'subject')  # No labels unless asked for.
 
-_UNKNOWN = 2  # Beside 0 and 1.
-_MEANINGS = {'0': 0, 'false': 0, '1': 1, 'true': 1}
+# Names of columns that seldom are labels.
+_ODD = re.compile(
+  r'(.*[_ -])?(id|ids|idx|index|uid|uuid|k?folds?|is_?valid|valid|is_?train|'
+  r'is_?test|group|patient|person|age|sex|gender|male|female|year|date|time|'
+  r'timestamp|frame|width|height|view|site|source|quality|weight|score|count|'
+  r'unnamed: ?\d+)',
+  re.I,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+  """Which columns of a table are what, and what the cells of labels mean.
+
+  The fields are the settings of `data` of the same names.
+
+  Attributes:
+    path_column: image files, or names of rows; no label.
+    split_column: train, validation or test (`splits.SPLIT_NAMES`); no label.
+    group_column: whose rows stay in one split; no label. These three may be
+      absent under their default names, and '' says there is none.
+    label_columns: labels to take, in order; () takes all columns that are
+      nothing else, or all names of `label_column`.
+    exclude_columns: columns that are no labels, whatever they hold.
+    label_column: one column with the names of each row's labels, instead of
+      one for each label, see `label_forms.parse_names`; '': there is none.
+    separator: between those names.
+    none_names: words there for "no label".
+    least_votes: above 0: rows of one image are one, see `votes.count`.
+    threshold: above 0: cells are scores, present from there on.
+    present_codes: cells that mean 1, see `codes.Codes`.
+    absent_codes: cells that mean 0.
+    unknown_codes: cells that say nothing.
+  """
+
+  path_column: str = 'path'
+  split_column: str = 'split'
+  group_column: str = 'subject'
+  label_columns: Sequence[str] = ()
+  exclude_columns: Sequence[str] = ()
+  label_column: str = ''
+  separator: str = ''
+  none_names: Sequence[str] = ()
+  least_votes: int = 0
+  threshold: float = 0.0
+  present_codes: Sequence[str] = codes_lib.PRESENT_CODES
+  absent_codes: Sequence[str] = codes_lib.ABSENT_CODES
+  unknown_codes: Sequence[str] = codes_lib.UNKNOWN_CODES
+
+  @property
+  def codes(self) -> codes_lib.Codes:
+    """What cells mean."""
+    return codes_lib.Codes(
+      tuple(self.present_codes),
+      tuple(self.absent_codes),
+      tuple(self.unknown_codes),
+      self.threshold,
+    )
+
+  @property
+  def special(self) -> tuple[str, str, str]:
+    """The columns of paths, splits and groups."""
+    return self.path_column, self.split_column, self.group_column
+
+
+class Parsed(typing.NamedTuple):
+  """Label columns as read.
+
+  Attributes:
+    labels: uint8[N, L], 0 where unknown.
+    known: bool[N, L].
+    label_names: L names.
+    counts: of the cells, by code.
+    origin: where the names are from, if nobody named them; else ''.
+    notes: on names and codes.
+  """
+
+  labels: np.ndarray
+  known: np.ndarray
+  label_names: tuple[str, ...]
+  counts: codes_lib.Counts
+  origin: str = ''
+  notes: tuple[str, ...] = ()
 
 
 def load(
   path: os.PathLike | str,
   *,
-  path_column: str = 'path',
-  split_column: str = 'split',
-  group_column: str = 'subject',
-  label_columns: Sequence[str] = (),
-  unknown_codes: Sequence[str] = UNKNOWN_CODES,
   feature_columns: Sequence[str] = (),
   tfds_dir: str = '',
   path_key: str = 'data.path',
+  others: Mapping[str, os.PathLike | str] | None = None,
+  **reading,
 ) -> dataset.Dataset:
   """Reads a labels-only table; every row trains unless a split says otherwise.
 
   Args:
-    path: a .csv or .parquet (see `any_table`), an .npz with the array `labels`
-      [N, L] and maybe `label_names` [L] and `features` [N, F], an .npy with the
-      labels alone, an .arff (see `arff.read`), or 'tfds:NAME', a set of
-      TensorFlow Datasets.
-    path_column: a column of a .csv or .parquet that names the rows; no label;
-      may be absent.
-    split_column: such a column of splits; may be absent.
-    group_column: such a column of groups; may be absent.
-    label_columns: the labels to take, in order; () takes all.
-    unknown_codes: cells that mean "unknown".
-    feature_columns: such columns that are features, numbers; no labels.
+    path: a table of cells (see `any_table`), an .npz with the array `labels`
+      [N, L] and maybe `label_names` [L] and `features` [N, F], or of a sparse
+      matrix, an .npy with the labels alone, an .arff (see `arff.read`), or
+      'tfds:NAME', a set of TensorFlow Datasets.
+    feature_columns: columns of a table of cells that are features, numbers; no
+      labels.
     tfds_dir: folder of prepared TFDS sets; '' is TFDS's own.
     path_key: the setting that names the path, for messages.
+    others: split -> the table of its rows; those of `path` then train.
+    **reading: fields of `Reading`.
 
   Returns:
     The data set, without images. A feature that is missing is the mean of its
@@ -69,33 +146,22 @@ def load(
     FileNotFoundError: there is no such file.
     UserError: the file breaks a rule; names it, the line and the column.
   """
+  how = Reading(**reading)
   if str(path).startswith(TFDS):
     from aubal_jax.datasets.tfds import sets
 
     name = str(path).removeprefix(TFDS)
     found = sets.read_labels(
-      name, data_dir=tfds_dir, label_columns=label_columns
+      name, data_dir=tfds_dir, label_columns=how.label_columns
     )
+    found = annotations.leave_out(found, how.exclude_columns, str(path))
     return annotations.to_dataset(found, where=str(path), by_column=True)
-  path = any_table.check_exists(path, path_key)
-  suffix = path.suffix.lower()
-  if suffix in any_table.SUFFIXES:
-    rows = any_table.read(path)
-    columns = (path_column, split_column, group_column)
-    found = of_columns(
-      rows, columns, label_columns, unknown_codes, feature_columns
-    )
-  elif suffix in SUFFIXES:
-    names = _check_names(label_columns, ())
-    rows = arff.read(path, names) if suffix == '.arff' else arrays.read(path)
-    names = names or [*rows.columns]
-    parsed = parse(rows, names, unknown_codes, ())
-    found = _annotations(*parsed, features=rows.features)
-  else:
-    raise errors.UserError(
-      f'{path}: labels are read from {", ".join(SUFFIXES)}, not from '
-      f'{path.suffix or "a file without a suffix"!r}. Convert the table.'
-    )
+  found = annotations.stack(
+    lambda one, key: _read(one, key, how, feature_columns),
+    path,
+    path_key,
+    others,
+  )
   features, filled = table.fill_missing(path, found.features)
   found = dataclasses.replace(
     found, features=features, notes=found.notes + filled
@@ -103,82 +169,110 @@ def load(
   return annotations.to_dataset(found, where=str(path), by_column=True)
 
 
+def _read(path, key, how, feature_columns) -> annotations.Annotations:
+  """Returns the rows of one table; features are float64, with NaN."""
+  path = any_table.check_exists(path, key)
+  suffix = any_table.suffix(path)
+  if suffix in any_table.SUFFIXES:
+    found = of_columns(any_table.read(path), how, feature_columns)
+    return votes.count(found, how.least_votes)
+  if suffix not in SUFFIXES:
+    raise any_table.form_error(path, SUFFIXES)
+  names = _check_names(how.label_columns, ())
+  rows = arff.read(path, names) if suffix == '.arff' else arrays.read(path)
+  if not names:
+    _check_excluded(rows, how.exclude_columns)
+    names = tuple(n for n in rows.columns if n not in how.exclude_columns)
+  return _annotations(
+    _of_codes(rows, names, how), features=rows.features, place=rows.place
+  )
+
+
 def of_columns(
   rows: table.Table,
-  columns: tuple[str, str, str],
-  label_columns: Sequence[str],
-  unknown_codes: Sequence[str],
+  how: Reading,
   feature_columns: Sequence[str] = (),
 ) -> annotations.Annotations:
   """Returns the rows of a table whose columns have names, without images.
 
   Args:
     rows: the table.
-    columns: those of paths, splits and groups; each may be absent, see `load`.
-    label_columns: see `load`, as the others.
-    unknown_codes: see `load`.
+    how: which columns are what.
     feature_columns: see `load`.
+
+  Raises:
+    UserError: a column is not there, or named for two things, or a cell breaks
+      a rule.
   """
-  path_column, split_column, group_column = columns
-  split, groups, notes = given_split(rows, split_column, group_column)
-  ids = rows.optional(path_column, 'path', 'data.path_column')
-  features = _numbers(rows, feature_columns)
-  labels, known, label_names = parse(
-    rows, label_columns, unknown_codes, (*columns, *feature_columns)
+  ids = rows.optional(how.path_column, 'path', 'data.path_column')
+  split, groups, notes = given_split(
+    rows,
+    how.split_column,
+    how.group_column,
+    None if ids is None or not how.least_votes else ids.cells(),
   )
-  both = [name for name in label_names if name in feature_columns]
+  features = _numbers(rows, feature_columns)
+  parsed = parse(rows, how, feature_columns)
+  both = [name for name in parsed.label_names if name in feature_columns]
   if both:
     raise errors.UserError(
       f'data.feature_columns and data.label_columns both hold {both[0]!r}. '
       'Take it out of one of them.'
     )
   return _annotations(
-    labels,
-    known,
-    label_names,
+    parsed,
     ids=None if ids is None else ids.cells(),
     groups=groups,
     split=split,
     notes=notes,
     features=features,
+    place=rows.place,
   )
 
 
-def _annotations(labels, known, label_names, ids=None, **others):
+def _annotations(parsed, ids=None, notes=(), **others):
   """Returns `Annotations` without images; rows without ids are numbered."""
   if ids is None:
-    ids = np.arange(len(labels)).astype(str)
+    ids = np.arange(len(parsed.labels)).astype(str)
   return annotations.Annotations(
-    None, labels, known, label_names, ids, **others
+    None,
+    parsed.labels,
+    parsed.known,
+    parsed.label_names,
+    ids,
+    counts=parsed.counts,
+    origin=parsed.origin,
+    notes=(*notes, *parsed.notes),
+    **others,
   )
 
 
 def parse(
-  rows: table.Table,
-  label_columns: Sequence[str],
-  unknown_codes: Sequence[str],
-  special: Sequence[str],
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-  """Converts the label columns of a table.
+  rows: table.Table, how: Reading, features: Sequence[str] = ()
+) -> Parsed:
+  """Converts the labels of a table.
 
   Args:
     rows: the table, N rows.
-    label_columns: L names in order; () takes all that are neither in `special`
-      nor called like one of RESERVED, in any case.
-    unknown_codes: cells that mean "unknown".
-    special: the columns that are no labels.
-
-  Returns:
-    uint8[N, L] labels (0 where unknown), bool[N, L] known, L names.
+    how: which columns are labels, and what their cells mean.
+    features: columns that are no labels.
 
   Raises:
-    UserError: a column does not exist, or a cell is none of the above.
+    UserError: a column does not exist, or a cell is no code.
   """
-  special = {*special, *RESERVED}
-  names = _check_names(label_columns, rows.columns) or tuple(
+  _check_excluded(rows, how.exclude_columns)
+  if how.label_column:
+    return _of_names(rows, how)
+  special = {*how.special, *RESERVED, *features, *how.exclude_columns}
+  names = _check_names(how.label_columns, rows.columns)
+  if names:
+    return _of_codes(rows, names, how)
+  names = tuple(
     name
     for name in rows.columns
-    if name not in special and name.casefold() not in RESERVED
+    if name not in special
+    and name.casefold() not in RESERVED
+    and name not in rows.images
   )
   if not names:
     raise errors.UserError(
@@ -186,20 +280,78 @@ def parse(
       f'{text.listing(map(repr, rows.columns))}. Add one column for each '
       'label.'
     )
-  meanings = _meanings(unknown_codes)
-  if rows.header_line and all(_normal(n) in meanings for n in rows.columns):
+  meanings = how.codes.meanings
+  if rows.header_line and all(
+    codes_lib.normal(n) in meanings for n in rows.columns
+  ):
     raise table.no_header_error(rows.path, rows.header_line, rows.columns)
-  cells = rows.parse(
-    names,
-    'data.label_columns',
-    lambda cell: meanings.get(_normal(cell)),
-    np.uint8,
-    'A label is 0, 1 or one of data.unknown_codes '
-    f'{tuple(unknown_codes)!r}. Correct it, add it to '
-    'data.unknown_codes if it means unknown, or name the label columns in '
-    'data.label_columns if this is none.',
+  parsed = _of_codes(rows, names, how)
+  others = [name for name in rows.columns if name not in names]
+  return parsed._replace(
+    origin='all columns' + (f' but {text.listing(others)}' if others else ''),
+    notes=(*_odd_notes(names), *parsed.notes),
   )
-  return (cells == 1).astype(np.uint8), cells != _UNKNOWN, names
+
+
+def _odd_notes(names) -> tuple[str, ...]:
+  """Returns a warning on labels that are called like something else."""
+  odd = [name for name in names if _ODD.fullmatch(name)]
+  if not odd:
+    return ()
+  return (
+    f'{dataset.WARNING}{text.listing(map(repr, odd), text.SHOWN)} '
+    f'{"is" if len(odd) == 1 else "are"} read as '
+    f'{"a label" if len(odd) == 1 else "labels"}. If that is not meant: '
+    f'--config.data.exclude_columns={",".join(odd)}',
+  )
+
+
+def _of_codes(rows, names, how) -> Parsed:
+  """Returns labels that have a column each."""
+  codes = how.codes
+  hint = label_forms.hint(rows, [n for n in names if n in rows.columns])
+  labels, known, counts = codes.parse(rows, names, hint)
+  notes = codes_lib.hints(counts) if codes.is_usual else ()
+  warned = tuple(f'{dataset.WARNING}{note}' for note in notes)
+  return Parsed(labels, known, tuple(names), counts, notes=warned)
+
+
+def _of_names(rows, how) -> Parsed:
+  """Returns labels whose names stand in one column."""
+  labels, names, notes = label_forms.parse_names(
+    rows,
+    how.label_column,
+    separator=how.separator,
+    none_names=how.none_names,
+  )
+  num_named = int(labels.sum())
+  parsed = Parsed(
+    labels,
+    np.ones(labels.shape, bool),
+    names,
+    {
+      'not named': ('absent', labels.size - num_named),
+      'named': ('present', num_named),
+    },
+    origin=f'the names in the column {how.label_column!r}',
+    notes=notes,
+  )
+  chosen = _check_names(how.label_columns, names)
+  if not chosen:
+    return parsed
+  take = [table.position(rows.header, names, name) for name in chosen]
+  return parsed._replace(
+    labels=labels[:, take],
+    known=parsed.known[:, take],
+    label_names=chosen,
+    origin='',
+  )
+
+
+def _check_excluded(rows, names) -> None:
+  """Raises UserError where a column that is left out is not there."""
+  for name in names:
+    rows.column(name, 'data.exclude_columns')
 
 
 def _numbers(rows, names):
@@ -233,11 +385,21 @@ def _number(cell):
 
 
 def given_split(
-  rows: table.Table, split_column: str, group_column: str
+  rows: table.Table,
+  split_column: str,
+  group_column: str,
+  names: np.ndarray | None = None,
 ) -> tuple[np.ndarray | None, np.ndarray | None, tuple[str, ...]]:
   """Returns the splits and the groups of a table, None where absent, and notes.
 
-  A row whose group is blank is a group of its own, called by its line (or row).
+  A row whose group is blank is a group of its own.
+
+  Args:
+    rows: the table, N rows.
+    split_column: see `Reading`.
+    group_column: see `Reading`.
+    names: str[N], what rows are called, those of one name being one group;
+      None: by their line (or row).
 
   Raises:
     UserError: a column other than 'split' and 'subject' is asked for and not
@@ -256,7 +418,8 @@ def given_split(
   while any(value.startswith(prefix) for value in column.values):
     prefix = f'_{prefix}'  # The name of no other group.
   groups = groups.astype(object)
-  groups[blank] = [f'{prefix}{line}' for line in rows.lines[blank]]
+  names = rows.lines if names is None else names
+  groups[blank] = [f'{prefix}{name}' for name in names[blank]]
   return (
     split,
     groups.astype(np.str_),
@@ -290,23 +453,3 @@ def _check_names(label_columns, choices):
         f'text. Write --config.data.label_columns="({form})".'
       )
   return names
-
-
-def _normal(cell):
-  """Returns the cell as compared: 1.0 is 1, True is true, NaN is blank."""
-  cell = str(cell).strip().casefold()
-  if cell == 'nan':
-    return ''
-  return re.sub(r'^([+-]?\d+)\.0*$', r'\1', cell)
-
-
-def _meanings(unknown_codes):
-  """Returns normal cell -> 0, 1 or _UNKNOWN; raises UserError on a clash."""
-  codes = {_normal(code): code for code in unknown_codes}
-  clash = [code for cell, code in codes.items() if cell in _MEANINGS]
-  if clash:
-    raise errors.UserError(
-      f'data.unknown_codes must not hold {clash[0]!r}, which is a label. '
-      f'Remove it from {tuple(unknown_codes)!r}.'
-    )
-  return _MEANINGS | dict.fromkeys(codes, _UNKNOWN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 
 from aubal_jax import settings
@@ -40,6 +41,7 @@ def load(config):
       _path(config),
       data_dir=data.tfds_dir,
       label_columns=settings.values(config, 'data.label_columns'),
+      exclude_columns=settings.values(config, 'data.exclude_columns'),
       draw=draw(config),
       pixels=pixels(config),
     )
@@ -62,6 +64,7 @@ def _annotations(config):
 
   data = config.data
   label_columns = settings.values(config, 'data.label_columns')
+  excluded = settings.values(config, 'data.exclude_columns')
   if data.name == 'manifest':
     path = _path(config)
     found = manifest.read(
@@ -69,12 +72,14 @@ def _annotations(config):
       image_dir=data.image_dir,
       # To `inspect` missing images are something to count.
       unreadable='drop' if config.task == 'inspect' else data.unreadable,
-      **_columns(config),
+      others=_others(config),
+      **_reading(config),
     )
     return found, path
   if data.name != 'merge':
     found, where = _read_set(config, data.name), _folder(config, data.name)
-    return annotations.select_labels(found, label_columns, where), where
+    found = annotations.select_labels(found, label_columns, where)
+    return annotations.leave_out(found, excluded, where), where
   if len({*data.sources}) < len(data.sources):
     raise errors.UserError(
       f'data.sources names a set twice: {tuple(data.sources)}. Name it once.'
@@ -84,7 +89,8 @@ def _annotations(config):
     label_columns=label_columns,
     unlabelled=data.unlabelled,
   )
-  return found, 'the merged sets'
+  where = 'the merged sets'
+  return annotations.leave_out(found, excluded, where), where
 
 
 def table_paths(config) -> list[str]:
@@ -115,7 +121,8 @@ def load_table(config, path: str):
     tfds_dir=data.tfds_dir,
     feature_columns=settings.values(config, 'data.feature_columns'),
     path_key='compare.data' if compared else 'data.path',
-    **_columns(config),
+    others=None if compared else _others(config),
+    **_reading(config),
   )
 
 
@@ -142,16 +149,18 @@ def pixels(config):
   return images.Pixels(**{name: config.data[name] for name in names})
 
 
-def _columns(config) -> dict:
-  """Returns which columns of a table are what."""
-  data = config.data
-  return {
-    'path_column': data.path_column,
-    'split_column': data.split_column,
-    'group_column': data.group_column,
-    'label_columns': settings.values(config, 'data.label_columns'),
-    'unknown_codes': settings.values(config, 'data.unknown_codes'),
-  }
+def _reading(config) -> dict:
+  """Returns how a table is read: the fields of `labels.Reading`."""
+  from aubal_jax.datasets import labels
+
+  names = [field.name for field in dataclasses.fields(labels.Reading)]
+  return {name: settings.value(config, f'data.{name}') for name in names}
+
+
+def _others(config) -> dict[str, str]:
+  """Returns split -> its table, where each has one."""
+  paths = {name: config.data[f'{name}_path'] for name in ('validation', 'test')}
+  return {name: path for name, path in paths.items() if path}
 
 
 def _path(config) -> str:
@@ -179,8 +188,6 @@ def _folder(config, name: str) -> str:
 
 def _read_set(config, name: str):
   """Returns the `Annotations` of a data set with a reader of its own."""
-  import dataclasses
-
   import numpy as np
 
   from aubal_jax.datasets import readers

@@ -266,12 +266,15 @@ def check_labels(
   label_names: Sequence[str],
   split: np.ndarray,
 ) -> tuple[str, ...]:
-  """Returns warnings on labels never known, or without a positive in train."""
-  unknown = ~known[split != dataset.DROPPED].any(0)
+  """Returns warnings on labels never known to be 0, or without a 1 in train."""
+  used = split != dataset.DROPPED
+  unknown = ~known[used].any(0)
+  never_0 = ~(known[used] & (labels[used] == 0)).any(0) & ~unknown
   absent = ~labels[split == 'train'].any(0) & ~unknown
   notes = []
   for where, what in (
     (unknown, 'unknown in every row'),
+    (never_0, 'never known to be 0'),
     (absent, 'never 1 in the training split'),
   ):
     names = [name for name, odd in zip(label_names, where, strict=True) if odd]

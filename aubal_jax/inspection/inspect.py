@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aubal_jax.datasets import codes
 from aubal_jax.runs import files
 
 _SIDE = 112  # Pixels of a picture on the page.
@@ -55,6 +56,7 @@ def _content(config, data, seen) -> dict:
     'drops': image_survey.describe_drops(data),
     'duplicates': None,
     'statistics': None,
+    'codes': codes.as_json(data.counts),
     'labels': label_survey.labels(data),
     'pairs': label_survey.pairs(data),
     'groups': label_survey.groups(data),

@@ -1,5 +1,6 @@
 """The tables of inspect.html, each from a part of inspect.json."""
 
+from aubal_jax.datasets import codes
 from aubal_jax.report import html
 
 _SHOWN = 20  # Lines of a list of rows; inspect.json has more.
@@ -43,8 +44,18 @@ def labels(content) -> str:
     rows.append(row)
   columns = ['label', 'rows with it', 'share', '', *splits]
   columns += ['unknown'] * unknown + ['groups with it'] * grouped
-  caption = 'Rows in use. Shares are of the rows where the label is known.'
+  caption = (
+    'Rows in use. Shares are of the rows where the label is known. Cells of '
+    f'all rows: {html.text(_cells(content["codes"]))}.'
+  )
   return html.section('Labels', html.table(caption, columns, rows))
+
+
+def _cells(found) -> str:
+  """Returns how often each code is there, in words."""
+  return codes.describe(
+    {code: (entry['means'], entry['cells']) for code, entry in found.items()}
+  )
 
 
 def pairs(found, num_labels) -> str:

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 
 from aubal_jax.balancing import rules
+from aubal_jax.datasets import codes
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.stages import problem
@@ -45,6 +46,7 @@ def run(run) -> None:
   after = _counts_after(plan, rows, labelsets)
   names = dataset.label_names
   content = _labelsets_json(names, labelsets, uneven, after)
+  content['codes'] = codes.as_json(dataset.counts)
   content['plan'] = _plan_json(run, plan, labelsets, after)
   if dataset.sources is not None:
     content['sources'] = rows_lib.tell_sources(dataset)

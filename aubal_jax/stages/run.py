@@ -14,11 +14,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from aubal_jax import settings as settings_lib
+from aubal_jax.datasets import codes
 from aubal_jax.datasets import loading
 from aubal_jax.datasets import streams as streams_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import hosts
 from aubal_jax.runs import progress
+from aubal_jax.runs import text
 from aubal_jax.runs import workdir
 
 _PIXELS = ('image_size', 'channels', 'resize', 'crop')
@@ -92,6 +94,10 @@ class Run:
         'This data set has labels but no images: it can be balanced '
         '(--config.task=balance) and reported, not trained on.'
       )
+
+  def need_varied(self) -> None:
+    """Raises UserError where a label has one value alone, see `need_varied`."""
+    need_varied(self.config, self.dataset)
 
   def images(self) -> Callable:
     """Returns a function int[R] rows -> uint8[R, H, W, C].
@@ -240,8 +246,40 @@ def _read_images(config, dataset, watch, *, keep_unreadable: bool = False):
   return opened, dataset.drop(failures)
 
 
+def need_varied(config, dataset, where: str = '') -> None:
+  """Raises UserError where a label that is trained or scored has one value.
+
+  Args:
+    config: of which `data.allow_constant` allows it.
+    dataset: the `Dataset`.
+    where: what the message begins with.
+  """
+  found = {k: v for k, v in dataset.constant_labels().items() if v}
+  if not found or config.data.allow_constant:
+    return
+  told = '; '.join(
+    f'never {what}: {text.listing(names, text.SHOWN)}'
+    for what, names in found.items()
+  )
+  raise errors.UserError(
+    f'{where}Labels of one value alone cannot be learnt or scored. {told}. '
+    f'The cells are {codes.describe(dataset.counts)}. Say what they mean '
+    '(data.absent_codes, data.unknown_codes), leave labels out '
+    '(data.exclude_columns), or set data.allow_constant=True.'
+  )
+
+
+def tell_labels(dataset) -> None:
+  """Prints which columns are labels, if that was inferred, and their cells."""
+  if dataset.origin:
+    names = text.listing(dataset.label_names)
+    print(f'Labels: {names} ({dataset.origin}).')
+  print(f'Cells of labels: {codes.describe(dataset.counts)}.', flush=True)
+
+
 def tell_notes(dataset) -> None:
   """Prints what the reader has to say; warnings on stderr."""
+  tell_labels(dataset)
   for note in dataset.notes:
     serious = note.startswith('Warning: ')
     print(

@@ -92,7 +92,7 @@ def test_workbooks_that_cannot_be_read(tmp_path, monkeypatch):
     emotionet.read(folder)
   write_workbook(folder, [['URL', 'AU 1', 'AU 1'], ['x/a.jpg', 1, 1]])
   with pytest.raises(
-    ValueError, match=r"XLSX:1: two columns are called 'AU 1'"
+    ValueError, match=r"XLSX:1: columns 2 and 3 are both called 'AU 1'"
   ):
     emotionet.read(folder)
   write_workbook(folder, [['URL', 'AU 1'], ['x/a.jpg', 2]])

@@ -212,7 +212,7 @@ def test_notes_on_what_is_odd(tmp_path):
     (
       ('path,person,x', '1.png,S1,0'),
       {},
-      r"t\.csv:2: column 'person' holds 'S1'.*data\.label_columns",
+      r"t\.csv:2: column 'person' holds 'S1'.*data\.exclude_columns",
     ),
   ],
 )
@@ -242,7 +242,7 @@ def test_parquet(tmp_path):
 def test_other_formats_are_pointed_to_the_labels_reader(tmp_path):
   path = tmp_path / 't.npz'
   np.savez(path, labels=np.eye(3))
-  message = r"read from \.csv, \.parquet, not from '\.npz'.*data\.name='labels'"
+  message = r"read from \.csv, .*, not from '\.npz'.*data\.name='labels'"
   with pytest.raises(ValueError, match=message):
     load(path)
 
@@ -371,9 +371,10 @@ def test_missing_images_are_dropped_and_counted(tmp_path):
   assert data.reasons.tolist() == ['', 'no image file', '', 'no image file', '']
   assert data.drops() == {'no image file': 2}
   assert data.files[1] == str(tmp_path / 'b.png')
-  missing, empty, absent = data.notes
+  missing, empty, constant, absent = data.notes
   assert missing == (f'Dropped 2 of 5 rows: no image file (first {path}:3).')
   assert "'validation'" in empty
+  assert constant.endswith('never known to be 0: x.')
   assert absent.endswith('never 1 in the training split: y.')
   rows = np.flatnonzero(data.split != 'dropped')
   assert data.load_images(rows)[:, 0, 0, 0].tolist() == [10, 30, 50]
@@ -391,7 +392,7 @@ def test_a_dropped_row_does_not_make_a_group_cross(tmp_path):
 
 def test_nothing_left_to_train_on(tmp_path):
   path = write(tmp_path, 'path,split,x', 'a.png,train,1', images=False)
-  message = r'no row is left .*1 of them dropped\)\. Mend the paths'
+  message = r"t\.csv:2: no image file 'a\.png'\. Paths are relative to"
   with pytest.raises(ValueError, match=message):
     load(path, unreadable='drop')
 

@@ -105,7 +105,7 @@ def test_lines_are_those_of_an_editor(tmp_path, end):
       'a,b, a\n1,2,3\n',
       r"t\.csv:1: columns 1 and 3 are both called 'a'.*rename",
     ),
-    ('a;b\n1;2\n', r"t\.csv:1: .*'a;b'.*save the table with commas"),
+    ('a|b\n1|2\n', r"t\.csv:1: .*'a\|b'.*commas, tabs or semicolons: save"),
     (
       'a,b\n1,2\n1\n1,2,3\n',
       r"t\.csv:3: 1 cells '1'; line 4: 3 cells '1,2,3' \(2 in all\)\. .*there "

@@ -27,7 +27,6 @@ from aubal_jax.runs import errors
 from aubal_jax.runs import text
 from aubal_jax.tables.files import any_table
 from aubal_jax.tables.files import table
-from aubal_jax.tables.files import xlsx
 
 # Kind -> what its files are called, in any case.
 FILES = types.MappingProxyType(
@@ -176,8 +175,7 @@ def _file_name(url):
 
 def _read_table(path):
   """Returns the `_Codes` of a table."""
-  is_csv = path.lower().endswith('.csv')
-  rows = any_table.read(path) if is_csv else xlsx.read(path)
+  rows = any_table.read(path)
   named = {name.strip(' \'"'): name for name in rows.columns}
   aus = {
     int(match[1]): named[name]

@@ -10,11 +10,8 @@ a split is what `tfds.load(name, split='train[k:k+1]')` gives.
 """
 
 import dataclasses
-import itertools
-import os
-from collections.abc import Callable
+import functools
 from collections.abc import Sequence
-from concurrent import futures
 
 import numpy as np
 
@@ -23,14 +20,13 @@ from aubal_jax.datasets import dataset
 from aubal_jax.datasets import splits
 from aubal_jax.datasets.tfds import feature_labels
 from aubal_jax.datasets.tfds import record_files
-from aubal_jax.media import decode
+from aubal_jax.media import embedded
 from aubal_jax.media import images as images_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import progress
 from aubal_jax.runs import text
 
 _GROUPS = ('group', 'subject', 'video')  # Features; the first that is there.
-_BATCH = 256  # Images that are held before they are decoded.
 
 
 def load(
@@ -38,6 +34,7 @@ def load(
   *,
   data_dir: str = '',
   label_columns: Sequence[str] = (),
+  exclude_columns: Sequence[str] = (),
   draw: splits.Draw,
   pixels: images_lib.Pixels,
 ) -> dataset.Dataset:
@@ -48,6 +45,7 @@ def load(
     data_dir: folder of prepared sets; '' is TFDS's own.
     label_columns: see `feature_labels.select`; () leaves out labels that no row
       knows.
+    exclude_columns: labels to leave out.
     draw: how splits are drawn, where there is none but train.
     pixels: what an image becomes; its crop must be 'none'.
 
@@ -63,11 +61,16 @@ def load(
   builder = record_files.open_builder(name, data_dir)
   image_path, notes = _find_image(builder)
   found, parts = _annotate(builder, label_columns)
+  where = record_files.where(builder)
+  found = annotations.leave_out(found, exclude_columns, where)
   found = dataclasses.replace(found, notes=(*found.notes, *notes))
-  data = annotations.to_dataset(
-    found, where=record_files.where(builder), draw=draw, pixels=pixels
+  data = annotations.to_dataset(found, where=where, draw=draw, pixels=pixels)
+  load_images = embedded.Images(
+    functools.partial(_contents, builder, image_path, parts),
+    pixels,
+    found.place,
+    'Prepare the set again from whole files.',
   )
-  load_images = _LoadImages(builder, image_path, parts, pixels, found.place)
   return dataclasses.replace(data, files=None, load_images=load_images)
 
 
@@ -224,56 +227,9 @@ def _find_image(builder):
   return path, (note,) if others else ()
 
 
-@dataclasses.dataclass(frozen=True)
-class _LoadImages:
-  """Maps int[R] rows, in any order and with doubles, to their images."""
-
-  builder: object
-  image_path: str
-  parts: tuple[record_files.Part, ...]
-  pixels: images_lib.Pixels
-  place: Callable[[int], str]
-
-  def __call__(self, rows: np.ndarray) -> np.ndarray:
-    """Returns uint8[R, H, W, C].
-
-    Raises:
-      UserError: an image cannot be decoded, or the files are damaged; says
-        which row.
-    """
-    rows = np.asarray(rows, np.int64)
-    order = np.argsort(rows, kind='stable')
-    wanted, first = np.unique(rows[order], return_index=True)
-    spans = np.split(order, first)[1:]  # Where each wanted row is asked for.
-    made = np.empty((len(rows), *self.pixels.shape), np.uint8)
-    report = progress.Progress(len(wanted), 'Reading images')
-    stream = zip(wanted, spans, self._contents(wanted), strict=True)
-    with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-      # A few at a time, as the files may not fit into memory together.
-      for batch in iter(lambda: list(itertools.islice(stream, _BATCH)), []):
-        numbers, places, contents = zip(*batch, strict=True)
-        images = pool.map(self._decode, numbers, contents)
-        for place, image in zip(places, images, strict=True):
-          made[place] = image
-        report.update(len(batch))
-    return made
-
-  def _contents(self, wanted):
-    """Yields the files of the images of ascending rows, undecoded."""
-    for part in self.parts:
-      ends = (part.start, part.start + part.size)
-      rows = wanted[slice(*np.searchsorted(wanted, ends))] - part.start
-      yield from record_files.read_images(
-        self.builder, part, self.image_path, rows
-      )
-
-  def _decode(self, row, contents):
-    try:
-      image = decode.image(contents, self.pixels.channels)
-    except ValueError as error:
-      raise errors.UserError(
-        f'{self.place(row)}: the image cannot be read: {error}. Prepare the '
-        'set again from whole files.'
-      ) from None
-    image = images_lib.fit(image, self.pixels.image_size, self.pixels.resize)
-    return image.reshape(self.pixels.shape)
+def _contents(builder, image_path, parts, wanted):
+  """Yields the files of the images of ascending rows, undecoded."""
+  for part in parts:
+    ends = (part.start, part.start + part.size)
+    rows = wanted[slice(*np.searchsorted(wanted, ends))] - part.start
+    yield from record_files.read_images(builder, part, image_path, rows)

@@ -8,6 +8,7 @@ from aubal_jax.datasets import loading
 from aubal_jax.experiments.compare import grid as cells_lib
 from aubal_jax.runs import errors
 from aubal_jax.stages import problem
+from aubal_jax.stages import run as run_lib
 
 
 def load(config, paths) -> dict:
@@ -31,6 +32,7 @@ def load(config, paths) -> dict:
         "'features' [N, F] beside 'labels' in an .npz, or name their columns "
         'in data.feature_columns.'
       )
+    run_lib.need_varied(config, table, f'{path}: ')
     tables[name] = table
   return tables
 

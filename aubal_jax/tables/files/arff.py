@@ -8,22 +8,34 @@ from xml.etree import ElementTree
 import numpy as np
 
 from aubal_jax.runs import errors
+from aubal_jax.runs import foreign
 from aubal_jax.runs import text
 from aubal_jax.tables.files import table
 
 # MEKA: the relation 'Music: -C 6', or -C -6 where the labels are the last.
 _MEKA = re.compile(r'(?:^|[\s:])-C[\s=]*(-?\d+)')
-_PART = re.compile(r'[-_](train|test)$', re.IGNORECASE)  # Of Mulan's splits.
+_FILTER = re.compile(r'weka\.filters|-R\d', re.I)  # WEKA adds what it did.
+# Of Mulan's splits: NAME-train.arff, NAME-train-sparse.arff.
+_PART = re.compile(r'([-_](train|test))?([-_]sparse)?$', re.I)
+
+# Lines of the header as liac-arff wants them.
+_ATTRIBUTE = re.compile(
+  r"""\s*@attribute\s+('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^\s{]+)\s*(.*)""",
+  re.I,
+)
+_DATE = re.compile(r'date\b.*', re.I)
 
 
 def read(path: pathlib.Path, label_columns: Sequence[str] = ()) -> table.Table:
   """Reads the label attributes of a dense or sparse ARFF file.
 
   Which attributes are labels, say, in this order: `label_columns`; a file
-  NAME.xml beside NAME.arff (and NAME-train.arff), as Mulan has it; and -C n in
-  the name of the relation, as MEKA has it: the first n, or the last where n is
-  negative. '?' is an unknown label, and a cell that a sparse row leaves out is
-  0, or the first value of a nominal attribute.
+  NAME.xml beside NAME.arff (and NAME-train.arff, NAME-train-sparse.arff), as
+  Mulan has it; and -C n in the name of the relation, as MEKA has it: the first
+  n, or the last where n is negative. A relation with several -C, or with a
+  filter of WEKA behind it, which may have moved attributes, says nothing. '?'
+  is an unknown label, and a cell that a sparse row leaves out is 0, or the
+  first value of a nominal attribute.
 
   The others are features, but those that the XML or -C calls labels and
   `label_columns` does not: these are left out. A nominal attribute becomes a
@@ -87,15 +99,52 @@ def _decode(path):
   except UnicodeDecodeError:
     raise table.encoding_error(path) from None
   form = arff.LOD if _is_sparse(lines) else arff.DENSE
+  plain = '\n'.join(_plain_header(lines))
   try:
-    return arff.loads('\n'.join(lines), return_type=form)
-  except arff.ArffException as error:
-    content = lines[error.line - 1] if 0 < error.line <= len(lines) else ''
-    raise errors.UserError(
-      f'{path}:{max(error.line, 1)}: not ARFF ({_reason(error)}): '
-      f'{text.quote(content)}. Correct the line; a name or a value with '
-      'blanks or commas wants quotes.'
-    ) from None
+    with foreign.parsing(path, 'ARFF', 'Save it again.'):
+      decoded = arff.loads(plain, return_type=form)
+  except errors.UserError as error:
+    if isinstance(error.__cause__, arff.ArffException):
+      raise _line_error(path, lines, error.__cause__) from None
+    raise
+  decoded['attributes'] = [
+    (_unescape(name), kind) for name, kind in decoded['attributes']
+  ]
+  table.check_names(str(path), [name for name, _ in decoded['attributes']])
+  return decoded
+
+
+def _line_error(path, lines, error) -> errors.UserError:
+  """Returns the error about a line that liac-arff does not take."""
+  content = lines[error.line - 1] if 0 < error.line <= len(lines) else ''
+  return errors.UserError(
+    f'{path}:{max(error.line, 1)}: not ARFF ({_reason(error)}): '
+    f'{text.quote(content)}. Correct the line; a name or a value with '
+    'blanks or commas wants quotes.'
+  )
+
+
+def _plain_header(lines):
+  """Yields the lines, those of the header as liac-arff wants them.
+
+  It knows no date, no `L1{0,1}`, and no relation without a name.
+  """
+  lines = iter(lines)
+  for line in lines:
+    found = _ATTRIBUTE.fullmatch(line.rstrip())
+    if found:
+      kind = _DATE.sub('STRING', found[2])
+      line = f'@ATTRIBUTE {found[1]} {kind}'
+    elif line.strip().lower() == '@relation':
+      line = "@RELATION ''"
+    yield line
+    if line.strip().lower().startswith('@data'):
+      yield from lines
+
+
+def _unescape(name: str) -> str:
+  r"""Returns the name with \' as ', which liac-arff leaves."""
+  return re.sub(r'\\(.)', r'\1', name)
 
 
 def _is_sparse(lines):
@@ -120,10 +169,10 @@ def _called_labels(path, relation, attributes):
     wanted = set(_read_xml(xml))
     names = [n for n in attributes if n in wanted]
     return names + sorted(wanted - {*names}), f'{xml.name} names'
-  meka = _MEKA.search(relation)
-  if not meka:
+  told = _MEKA.findall(relation)
+  if not told or len(told) > 1 or _FILTER.search(relation):
     return [], ''
-  count = int(meka[1])
+  count = int(told[0])
   if not 0 < abs(count) <= len(attributes):
     raise errors.UserError(
       f'{path}: the relation {text.quote(relation)} says that {abs(count)} '
@@ -141,8 +190,9 @@ def _label_names(path, attributes, label_columns, called):
   if not names:
     raise errors.UserError(
       f'{path}: nothing says which of the {len(attributes)} attributes are '
-      f"labels. Put Mulan's {path.stem}.xml beside it, or add MEKA's -C to the "
-      "name of the relation (@relation 'name: -C 6'), or name the labels in "
+      f"labels. Put Mulan's {_PART.sub('', path.stem)}.xml beside it, or add "
+      "MEKA's -C to the name of the relation (@relation 'name: -C 6'; one that "
+      'filters of WEKA have changed is not believed), or name the labels in '
       'data.label_columns.'
     )
   for name in names:
@@ -157,7 +207,8 @@ def _label_names(path, attributes, label_columns, called):
 
 def _find_xml(path):
   """Returns Mulan's XML of a file, or None."""
-  for stem in (path.stem, _PART.sub('', path.stem)):
+  part = re.sub(r'[-_]sparse$', '', path.stem, flags=re.I)
+  for stem in dict.fromkeys([path.stem, part, _PART.sub('', path.stem)]):
     for xml in (path.with_name(f'{stem}.xml'), path.with_name(f'{stem}.XML')):
       if xml.is_file():
         return xml

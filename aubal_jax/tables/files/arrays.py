@@ -1,28 +1,21 @@
-"""Label tables that NumPy saved: .npz and .npy."""
+"""Label tables that NumPy or SciPy saved: .npz and .npy."""
 
 import pathlib
-import zipfile
-import zlib
 
 import numpy as np
 
 from aubal_jax.runs import errors
+from aubal_jax.runs import foreign
 from aubal_jax.runs import text
 from aubal_jax.tables.files import table
 
 _MEND = 'Save it with numpy.savez(path, labels=labels, label_names=names).'
 _MEMBERS = ('labels', 'label_names', 'patterns', 'counts', 'features')
 
-# What NumPy raises on a file that is damaged or something else.
-_UNREADABLE = (
-  ValueError,
-  EOFError,
-  OSError,
-  NotImplementedError,
-  RuntimeError,
-  zipfile.BadZipFile,
-  zlib.error,
-)
+_MOST_CELLS = 2e10  # Of labels that are written out.
+
+# Of a sparse matrix that SciPy saved: those that must be there.
+_SPARSE = ('format', 'shape', 'data')
 
 
 def read(path: pathlib.Path) -> table.Table:
@@ -31,31 +24,25 @@ def read(path: pathlib.Path) -> table.Table:
   An .npz holds `labels` [N, L], or labelsets: `patterns` [S, L] and `counts`
   [S], or [K, S] of K sources, which are added up. Of those each pattern makes
   as many rows as it is counted, one pattern after the other. Beside `labels`
-  there may be `features` [N, F], numbers, NaN where one is missing.
+  there may be `features` [N, F], numbers, NaN where one is missing. A sparse
+  matrix [N, L] that SciPy saved is the labels alone.
 
   Raises:
     UserError: the file is damaged, or not of this form; names it.
   """
-  try:
-    with open(path, 'rb') as file:
-      loaded = np.load(file, allow_pickle=False)
-      if isinstance(loaded, np.ndarray):
-        arrays = {'labels': loaded}
-      else:
-        members = [n for n in _MEMBERS if n in loaded]
-        arrays = {name: loaded[name] for name in members}
-        held = text.listing(map(repr, loaded.files))
-  except _UNREADABLE as error:
-    raise errors.UserError(
-      f'{path}: not readable by NumPy ({_reason(error)}). {_MEND}'
-    ) from None
+  arrays, held = _load(path)
   if 'labels' not in arrays and {'patterns', 'counts'} <= {*arrays}:
     arrays['labels'] = _rows_of_labelsets(path, **arrays)
   if 'labels' not in arrays:
     raise errors.UserError(
-      f"{path}: there is no array 'labels', only {held}. {_MEND}"
+      f"{path}: there is no array 'labels', only "
+      f'{text.listing(map(repr, held))}. {_MEND}'
     )
   labels = arrays['labels']
+  if labels.dtype.kind not in 'biufU':
+    raise errors.UserError(
+      f"{path}: 'labels' must be numbers or text, not {labels.dtype}. {_MEND}"
+    )
   if labels.ndim != 2 or not labels.size:
     raise errors.UserError(
       f"{path}: 'labels' must be [N, L], one row for each image and one column "
@@ -75,6 +62,31 @@ def read(path: pathlib.Path) -> table.Table:
   return table.Table(path, columns, np.arange(len(labels)), 0, features)
 
 
+def _load(path) -> tuple[dict, list[str]]:
+  """Returns the arrays of a file that are read, and the names of all."""
+  with (
+    foreign.parsing(path, 'NumPy', _MEND, _reason),
+    open(path, 'rb') as file,
+  ):
+    loaded = np.load(file, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+      return {'labels': loaded}, ['labels']
+    if {*_SPARSE} <= {*loaded.files}:
+      return {'labels': _dense(path)}, loaded.files
+    members = [name for name in _MEMBERS if name in loaded]
+    return {name: loaded[name] for name in members}, loaded.files
+
+
+def _dense(path) -> np.ndarray:
+  """Returns a sparse matrix as an array, once its places are known to be."""
+  from scipy import sparse  # A table that is none starts faster without.
+
+  matrix = sparse.load_npz(path)
+  if hasattr(matrix, 'check_format'):
+    matrix.check_format(full_check=True)
+  return matrix.toarray()
+
+
 def _names(path, names, labels):
   """Returns the names of the labels; raises UserError unless they are L."""
   num_labels = labels.shape[1]
@@ -88,6 +100,7 @@ def _names(path, names, labels):
       f"each column of 'labels', not {list(names.shape)}: "
       f'{text.listing(names.ravel())}. {_MEND}'
     )
+  table.check_names(f"{path}: 'label_names'", names.tolist())
   return names.tolist()
 
 
@@ -105,11 +118,17 @@ def _checked_features(path, features, num_rows):
 def _rows_of_labelsets(path, patterns, counts, **_):
   """Returns labels [N, L], each of the patterns [S, L] as often as counted."""
   whole = counts.dtype.kind in 'iu' and (counts >= 0).all()
-  if patterns.ndim != 2 or counts.shape[-1:] != patterns.shape[:1] or not whole:
+  fits = patterns.ndim == 2 and patterns.size and counts.ndim in (1, 2)
+  if not (whole and fits and counts.shape[-1] == len(patterns)):
     raise errors.UserError(
       f"{path}: 'counts' must be whole numbers, one for each row of 'patterns' "
       f'[S, L]; they are {counts.dtype}{list(counts.shape)} and '
       f'{list(patterns.shape)}.'
+    )
+  if counts.sum(dtype=np.float64) * patterns.shape[1] > _MOST_CELLS:
+    raise errors.UserError(
+      f"{path}: 'counts' add up to {counts.sum(dtype=np.float64):.3g} rows, "
+      'more than memory has room for.'
     )
   return np.repeat(patterns, counts.reshape(-1, len(patterns)).sum(0), axis=0)
 
@@ -118,6 +137,8 @@ def _reason(error):
   """Returns in our words why NumPy could not read a file."""
   if isinstance(error, OSError) and error.strerror:
     return error.strerror
+  if isinstance(error, MemoryError):
+    return 'it names a size that memory has no room for'
   if 'object arrays' in str(error).casefold():
     return 'it holds Python objects, which are not loaded, for safety'
   return 'it is damaged, or no file that NumPy saved'

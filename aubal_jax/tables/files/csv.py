@@ -1,12 +1,14 @@
-"""Reads a CSV file into a `Table`.
+"""Reads a file of separated values into a `Table`: .csv, .tsv, either .gz.
 
 Checking and converting a million rows costs what the distinct cells cost.
 """
 
 import collections
 import csv
+import gzip
 import pathlib
 import re
+import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,37 +17,72 @@ from aubal_jax.runs import errors
 from aubal_jax.runs import text
 from aubal_jax.tables.files import table
 
+SUFFIXES = ('.csv', '.tsv', '.csv.gz', '.tsv.gz')
 CHUNK_ROWS = 1 << 10  # Rows held as lists at a time: few enough for the cache.
 
 # A number, or what else a label cell may be: no name of a column.
 _CELL = re.compile(
   r'[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|true|false|', re.ASCII | re.I
 )
+# The name of an image file, which is no name of a column either.
+_IMAGE = re.compile(r'.+\.(jpe?g|png|bmp|gif|tiff?|webp|ppm|avif|jp2)', re.I)
+_QUOTED = re.compile(r'"[^"]*"')
 
 
 def read(path: pathlib.Path) -> table.Table:
-  """Reads a CSV file: UTF-8 with or without BOM, any line ends, commas.
+  """Reads separated values: UTF-8 with or without BOM, any line ends.
 
-  The first line that is not blank names the columns. Blank lines are skipped
-  (in a table of one column a blank line would be a lost cell: an error).
-  Names and cells lose the blanks around them. A million rows of 17 cells take
-  about 3 s.
+  The first line that is not blank names the columns, and tells what stands
+  between them: commas; or tabs or semicolons, where it has no comma. Blank
+  lines are skipped (in a table of one column a blank line would be a lost
+  cell: an error). Names and cells lose the blanks around them. A million rows
+  of 17 cells take about 3 s.
+
+  Args:
+    path: the file; one that ends in .gz is unpacked while it is read.
 
   Raises:
     UserError: it is empty, not UTF-8 or not CSV; it has no header (all its
-      names are numbers, true, false or blank); a column has no name or the
-      name of another; a row has more or fewer cells than the header.
+      names are numbers, true, false or blank, or one is that of an image); a
+      column has no name or the name of another; a row has more or fewer cells
+      than the header.
   """
   try:
-    with open(path, encoding='utf-8-sig', newline='') as file:
+    with open_text(path) as file:
       return _read_rows(path, _numbered_rows(path, file))
   except UnicodeDecodeError:
     raise table.encoding_error(path, 'the table as CSV') from None
+  except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+    raise errors.UserError(
+      f'{path}: not readable as gzip ({text.first_line(error)}). Pack the '
+      'table again, or unpack it.'
+    ) from None
+
+
+def open_text(path: pathlib.Path):
+  """Opens a file of text, packed or not; a BOM is passed over."""
+  opener = gzip.open if path.suffix.lower() == '.gz' else open
+  return opener(path, 'rt', encoding='utf-8-sig', newline='')
+
+
+def _separator(path, file) -> str:
+  """Returns what stands between columns, from the first line that has any."""
+  line = next((line for line in file if line.strip()), '')
+  file.seek(0)
+  if pathlib.Path(path.name.lower().removesuffix('.gz')).suffix == '.tsv':
+    return '\t'
+  line = _QUOTED.sub('', line)
+  return next((mark for mark in ',\t;' if mark in line), ',')
 
 
 def _numbered_rows(path, file) -> Iterator[tuple[int, list[str]]]:
   """Yields (first line, cells) of every row, of blank lines too."""
-  reader = csv.reader(file, strict=True, skipinitialspace=True)
+  reader = csv.reader(
+    file,
+    strict=True,
+    skipinitialspace=True,
+    delimiter=_separator(path, file),
+  )
   line = 1
   try:
     for row in reader:
@@ -68,12 +105,12 @@ def _read_header(path, rows):
       'separated by commas.'
     )
   names = [name.strip() for name in names]
-  if all(map(_CELL.fullmatch, names)):
+  if all(map(_CELL.fullmatch, names)) or any(map(_IMAGE.fullmatch, names)):
     raise table.no_header_error(path, header_line, names)
-  if len(names) == 1 and any(mark in names[0] for mark in ';\t|'):
+  if len(names) == 1 and '|' in names[0]:
     raise errors.UserError(
       f'{path}:{header_line}: the only column name is {text.quote(names[0])}. '
-      'Columns are separated by commas: save the table with commas.'
+      'Columns are separated by commas, tabs or semicolons: save the table so.'
     )
   table.check_names(f'{path}:{header_line}', names)
   return header_line, names
@@ -106,7 +143,21 @@ def _read_rows(path, rows) -> table.Table:
     name: table.make_column(codes, np.concatenate(chunk))
     for name, codes, chunk in zip(names, codes_of, chunks, strict=True)
   }
+  _check_blanks(path, header_line, columns)
   return table.Table(path, columns, lines, header_line)
+
+
+def _check_blanks(path, line, columns):
+  """Raises UserError where the one column is several, with blanks between."""
+  ((name, column), *others) = columns.items()
+  width = len(name.split())
+  if others or width < 2:
+    return
+  if all(len(cell.split()) == width for cell in column.values):
+    raise errors.UserError(
+      f'{path}:{line}: the columns {text.quote(name)} are separated by blanks. '
+      'Separate them by commas, tabs or semicolons: save the table so.'
+    )
 
 
 def _chunks(rows, keep_blank):

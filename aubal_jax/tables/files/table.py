@@ -4,7 +4,9 @@ A column is kept as its distinct cells and one code a row, so that checking
 and converting a million rows costs what the distinct cells cost.
 """
 
+import collections
 import dataclasses
+import gzip
 import os
 import pathlib
 from collections.abc import Callable
@@ -48,6 +50,8 @@ class Table:
     header_line: the line of the column names; 0 in a file without lines.
     features: float64[N, F], where the file tells them from labels by itself;
       NaN where one is missing. Else None.
+    images: names of the columns that hold image files themselves; their cells
+      are what the images are called.
   """
 
   path: pathlib.Path
@@ -55,6 +59,7 @@ class Table:
   lines: np.ndarray
   header_line: int
   features: np.ndarray | None = None
+  images: tuple[str, ...] = ()
 
   def __len__(self):
     return len(self.lines)
@@ -157,6 +162,17 @@ class Table:
     )
 
 
+def position(where: str, names: Sequence[str], name: str) -> int:
+  """Returns where a label stands among those of a file; UserError if not."""
+  if name in names:
+    return names.index(name)
+  raise errors.UserError(
+    f'{where}: there is no label {name!r}; the labels are '
+    f'{text.listing(map(repr, names))}.{text.suggest(name, names)} Set '
+    'data.label_columns.'
+  )
+
+
 def place(path: os.PathLike, line: int | None, unit: str = 'line') -> str:
   """Returns 'path:line', or 'path: row 7 (counted from 0)', or the path."""
   if line is None:
@@ -200,6 +216,14 @@ def make_column(cells: Iterable[str], codes: np.ndarray) -> Column:
     position = {value: k for k, value in enumerate(distinct)}
     codes = np.array([position[value] for value in values], np.int32)[codes]
   return Column(distinct, codes)
+
+
+def column_of(cells: Sequence[str]) -> Column:
+  """Returns the column of these cells, one a row."""
+  codes = collections.defaultdict()
+  codes.default_factory = codes.__len__  # A new cell gets the next code.
+  numbers = np.fromiter(map(codes.__getitem__, cells), np.int32, len(cells))
+  return make_column(codes, numbers)
 
 
 def fill_missing(
@@ -270,7 +294,8 @@ def encoding_error(
   path: os.PathLike | str, what: str = 'the file'
 ) -> errors.UserError:
   """Returns the error for a file that is not UTF-8, with the line."""
-  with open(path, 'rb') as file:
+  opener = gzip.open if str(path).lower().endswith('.gz') else open
+  with opener(path, 'rb') as file:
     for number, line in enumerate(file, 1):
       try:
         line.decode('utf-8')

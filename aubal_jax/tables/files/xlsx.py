@@ -1,11 +1,11 @@
 """Reads a sheet of a spreadsheet file into a `table.Table`, by openpyxl."""
 
 import os
-import zipfile
 
 import numpy as np
 
 from aubal_jax.runs import errors
+from aubal_jax.runs import foreign
 from aubal_jax.runs import text
 from aubal_jax.tables.files import table
 
@@ -27,35 +27,38 @@ def read(path: os.PathLike | str) -> table.Table:
       f'{path}: .xlsx files are read by openpyxl. Install it (pip install '
       "'aubal_jax[xlsx]'), or save the table as CSV."
     ) from None
-  try:
+  mend = (
+    'If a spreadsheet programme can open it (it may want a password), save the '
+    'table there as CSV.'
+  )
+  with foreign.parsing(path, 'XLSX', mend):
     book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-  except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-    raise errors.UserError(
-      f'{path}: openpyxl cannot open it ({error}). If a spreadsheet programme '
-      'can (it may want a password), save the table there as CSV.'
-    ) from None
-  sheets = [
-    (sheet.title, rows)
-    for sheet in book.worksheets
-    if (rows := _filled_rows(sheet))
-  ]
-  book.close()
+    sheets = [
+      (sheet.title, rows)
+      for sheet in book.worksheets
+      if (rows := _filled_rows(sheet))
+    ]
+    book.close()
   if len(sheets) != 1 or len(sheets[0][1]) < 2:
     raise errors.UserError(
       f'{path}: one sheet with column names and rows is read, and there are '
       f'{len(sheets)} with any: {text.listing(repr(t) for t, _ in sheets)}. '
-      'Save the sheet of the AUs as CSV.'
+      'Save the sheet of the labels as CSV.'
     )
   (header_line, names), *rows = sheets[0][1]
-  columns = {}
-  for k, name in enumerate(names):
-    if name in columns:
-      raise errors.UserError(
-        f'{path}:{header_line}: two columns are called {name!r}. Remove one.'
-      )
-    cells = [row[k] if k < len(row) else '' for _, row in rows]
-    values, codes = np.unique(cells, return_inverse=True)
-    columns[name] = table.Column(tuple(values.tolist()), codes.astype(np.int32))
+  while names and not names[-1]:
+    names.pop()
+  table.check_names(f'{path}:{header_line}', names)
+  wide = [line for line, row in rows if any(row[len(names) :])]
+  if wide:
+    raise errors.UserError(
+      f'{path}:{wide[0]}: a cell stands beside the {len(names)} columns that '
+      'have names. Name its column, or clear it.'
+    )
+  columns = {
+    name: table.column_of([row[k] if k < len(row) else '' for _, row in rows])
+    for k, name in enumerate(names)
+  }
   lines = np.array([line for line, _ in rows], np.int64)
   return table.Table(path, columns, lines, header_line)
 
