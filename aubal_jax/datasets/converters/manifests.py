@@ -1,29 +1,17 @@
-"""Writes the generic manifest of sets that have no reader of their own.
-
-A converter writes a table with the paths of images, the split where the set
-has one, and a 0/1 column for each label. Paths are relative to the table where
-all images are below its folder, else to the folder of the data set. Rows
-without an image, or that the authors leave out, are left out and counted.
-`manifest` reads the table (data.name='manifest').
-"""
+"""Writes the generic manifest of two sets of faces, see `writing`."""
 
 import collections
-import csv
 import os
-import pathlib
 import re
 import types
-from collections.abc import Iterable
-from collections.abc import Mapping
-from collections.abc import Sequence
 
 import numpy as np
 
 from aubal_jax.datasets import action_units
 from aubal_jax.datasets import folders
 from aubal_jax.datasets.converters import fer2013
+from aubal_jax.datasets.converters import writing
 from aubal_jax.runs import errors
-from aubal_jax.runs import files
 from aubal_jax.runs import text
 from aubal_jax.tables.files import any_table
 from aubal_jax.tables.files import table
@@ -68,7 +56,7 @@ def raf_au(
     FileNotFoundError: labels or images are not there; says what is.
     UserError: an option or a line is wrong.
   """
-  out = _check_out(out)
+  out = writing.check_out(out)
   for name, value, choices in (
     ('images', images, ('aligned', 'original')),
     ('one_sided', one_sided, ('present', 'absent')),
@@ -94,7 +82,7 @@ def raf_au(
       left_out['no image'] += 1
     else:
       rows.append((file, *(int(au in present) for au in aus)))
-  return _write(out, ('path', *names), rows, left_out, path, folder)
+  return writing.write(out, ('path', *names), rows, left_out, path, folder)
 
 
 def _read_raf_au(path, one_sided):
@@ -162,7 +150,7 @@ def fer_plus(
     UserError: an option or a row is wrong, or the two tables are not of one
       set.
   """
-  out = _check_out(out)
+  out = writing.check_out(out)
   if min_votes not in range(1, _RATERS + 1):
     raise errors.UserError(
       f'min_votes must be a whole number from 1 to {_RATERS}, not '
@@ -201,7 +189,9 @@ def fer_plus(
     else:
       rows.append((file, _USAGES[usages[n]], *present[n].astype(int).tolist()))
   left_out = collections.Counter(reasons[reasons != ''].tolist())
-  return _write(out, ('path', 'split', *EMOTIONS), rows, left_out, path, folder)
+  return writing.write(
+    out, ('path', 'split', *EMOTIONS), rows, left_out, path, folder
+  )
 
 
 def _read_votes(path):
@@ -226,61 +216,3 @@ def _read_votes(path):
   votes = rows.parse(_VOTES, '', counts.get, np.int64, rule)
   names = rows.columns['Image name'].cells()
   return votes, usages[:, 0], names, rows.lines
-
-
-def _check_out(out):
-  """Returns the path of the manifest; raises UserError if it cannot be."""
-  out = pathlib.Path(out)
-  if out.suffix.lower() != '.csv' or out.is_dir():
-    raise errors.UserError(f'{out}: name the .csv file to write, not a folder.')
-  return out
-
-
-def _write(
-  out: pathlib.Path,
-  names: Sequence[str],
-  rows: Iterable[tuple],
-  left_out: Mapping[str, int],
-  source: str,
-  folder: os.PathLike | str,
-) -> tuple[str, ...]:
-  """Writes the manifest whole or not at all, and returns the notes.
-
-  Args:
-    out: the manifest.
-    names: of its columns.
-    rows: the image and the other cells of each row.
-    left_out: reason -> number of rows.
-    source: the file the rows are of.
-    folder: the folder of the data set.
-
-  Raises:
-    FileNotFoundError: there is no row.
-  """
-  told = [f'{count:,} ({why})' for why, count in sorted(left_out.items())]
-  total = len(rows) + sum(left_out.values())
-  if not rows:
-    raise FileNotFoundError(
-      f'{source}: of {total:,} rows none is left: {", ".join(told)}.'
-    )
-  base = os.path.abspath(out.parent)
-  outside = any(
-    not os.path.abspath(image).startswith(os.path.join(base, ''))
-    for image, *_ in rows
-  )
-  if outside:
-    base = os.path.abspath(folder)
-  with files.write_atomically(out) as file:
-    writer = csv.writer(file, lineterminator='\n')
-    writer.writerow(names)
-    for image, *cells in rows:
-      path = os.path.relpath(image, base).replace(os.sep, '/')
-      writer.writerow((path, *cells))
-  notes = [f'{out}: {len(rows):,} images of {total:,} rows in {source}.']
-  if told:
-    notes.append(f'Rows left out: {", ".join(told)}.')
-  if outside:
-    notes.append(
-      f'Paths are relative to {base}: read it with data.image_dir={base!r}.'
-    )
-  return tuple(notes)

@@ -10,7 +10,7 @@ import pytest
 from aubal_jax.datasets.converters import manifests
 from tests.makers import fake_data
 
-SCRIPT = pathlib.Path(__file__).parents[2] / 'scripts/to_manifest.py'
+SCRIPT = pathlib.Path(__file__).parents[3] / 'scripts/to_manifest.py'
 
 
 def test_raf_au_is_read_back(tmp_path):
