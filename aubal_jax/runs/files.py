@@ -21,6 +21,7 @@ def write_atomically(path, mode: str = 'w') -> Iterator[IO]:
   """Opens a temporary file that becomes `path` when the block ends well.
 
   On an exception the temporary file is removed and `path` is left as it was.
+  When it is there, it is there after a loss of power, too.
 
   Args:
     path: where the file shall be; its folder is made if need be.
@@ -44,10 +45,21 @@ def write_atomically(path, mode: str = 'w') -> Iterator[IO]:
     os.umask(umask)
     os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes it private.
     os.replace(temporary, path)
+    sync_folder(path.parent)
   except BaseException:
     with contextlib.suppress(FileNotFoundError):
       os.unlink(temporary)
     raise
+
+
+def sync_folder(path) -> None:
+  """Has the disk hold the names in a folder, where its file system can."""
+  with contextlib.suppress(OSError):  # Some refuse it, of folders or at all.
+    handle = os.open(path, os.O_RDONLY)
+    try:
+      os.fsync(handle)
+    finally:
+      os.close(handle)
 
 
 @contextlib.contextmanager

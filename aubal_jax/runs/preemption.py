@@ -1,9 +1,11 @@
-"""SIGTERM and Ctrl-C: training saves and stops; anything else stops at once."""
+"""SIGTERM, SIGHUP, Ctrl-C: training saves and stops; else it stops at once."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import stat
 import sys
 from collections.abc import Iterator
 
@@ -12,9 +14,11 @@ _deferring = False
 
 
 def install() -> None:
-  """Handles SIGTERM and SIGINT from here on."""
+  """Handles SIGTERM, SIGINT and SIGHUP (not under `nohup`) from here on."""
   signal.signal(signal.SIGTERM, _receive)
   signal.signal(signal.SIGINT, _receive)
+  if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, _receive)
 
 
 def requested() -> bool:
@@ -40,7 +44,7 @@ def stop_if_requested() -> None:
   signal that came while it was deferred has not been acted on.
 
   Raises:
-    SystemExit: 143 after SIGTERM, 130 after Ctrl-C.
+    SystemExit: 143 after SIGTERM, 130 after Ctrl-C, 129 after SIGHUP.
   """
   if _received:
     print('Stopped; the same command goes on.', file=sys.stderr)
@@ -61,5 +65,18 @@ def deferred() -> Iterator[None]:
 def _receive(number: int, _) -> None:
   global _received
   again, _received = bool(_received), number
+  if number == signal.SIGHUP:
+    _let_go_of_terminal()
   if again or not _deferring:
     raise SystemExit(128 + number)
+
+
+def _let_go_of_terminal() -> None:
+  """Has what is printed go nowhere, where the terminal is gone and it fails."""
+  nowhere = os.open(os.devnull, os.O_WRONLY)
+  for stream in (1, 2):
+    with contextlib.suppress(OSError):  # It may be closed.
+      is_device = stat.S_ISCHR(os.fstat(stream).st_mode)
+      if is_device and not os.isatty(stream):
+        os.dup2(nowhere, stream)
+  os.close(nowhere)

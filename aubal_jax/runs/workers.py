@@ -31,8 +31,8 @@ def map_unordered(
   """Yields (item, function(item)) as they get done.
 
   With one process, or one item, the work is done here. Workers import what
-  `function` needs and nothing more, ignore Ctrl-C (who started them ends
-  them), and end when their parent does, however it does.
+  `function` needs and nothing more, ignore Ctrl-C and SIGHUP (who started
+  them ends them), and end when their parent does, however it does.
 
   Args:
     function: of a module, so that it can be named to another process.
@@ -70,6 +70,7 @@ def map_unordered(
 def follow_parent() -> None:
   """Makes this process end when its parent does."""
   signal.signal(signal.SIGINT, signal.SIG_IGN)
+  signal.signal(signal.SIGHUP, signal.SIG_IGN)
   parent = multiprocessing.parent_process()
 
   def wait():

@@ -22,7 +22,11 @@ def run(run) -> None:
   config, dataset, path = run.config, run.dataset, run.path
   plan, described, contact = None, None, ()
   if (path / 'plan.npz').exists():
-    plan = plan_lib.load(path / 'plan.npz')
+    plan = plan_lib.load(
+      path / 'plan.npz',
+      num_rows=len(dataset),
+      label_names=dataset.label_names,
+    )
     described = page.describe_plan(plan, dataset.labels)
     if dataset.load_images is not None:
       contact = _contact_sheet(config, dataset, plan, run.some_images)

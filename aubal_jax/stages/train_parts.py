@@ -107,12 +107,9 @@ def _load_plan(path, dataset):
       f'{path} is not there; run the balance task first '
       '(--config.task=balance, or --config.task=run for all stages).'
     )
-  plan = plan_lib.load(path)
-  if plan.label_names != tuple(dataset.label_names):
-    raise errors.UserError(
-      f'{path} was made for the labels {plan.label_names}, but the data set '
-      f'has {tuple(dataset.label_names)}.'
-    )
+  plan = plan_lib.load(
+    path, num_rows=len(dataset), label_names=dataset.label_names
+  )
   rows = np.union1d(plan.source, plan.partner[plan.partner >= 0])
   if not np.isin(rows, dataset.rows('train')).all():
     raise errors.UserError(

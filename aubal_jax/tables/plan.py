@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import math
 import os
 import zipfile
+import zlib
+from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
+
+_FORMAT = 1  # Of the file; those of the last release bear no number.
+_NEEDED = {'source', 'augment', 'partner', 'label_names'}
+_MORE = {'labels', 'share', 'format'}
+# Array, kinds of its dtype, axes, least and largest entry.
+_RULES = (
+  ('source', 'iu', 1, 0, np.inf),
+  ('augment', 'b', 1, False, True),
+  ('partner', 'iu', 1, -1, np.inf),
+  ('labels', 'biu', 2, 0, 1),
+  ('share', 'f', 1, 0.0, np.nextafter(1.0, 0.0)),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +101,12 @@ class Plan:
     return rows
 
   def save(self, path: str | os.PathLike[str]) -> None:
-    """Writes the plan as .npz, whole or not at all."""
+    """Writes the plan as .npz, whole or not at all.
+
+    Raises:
+      UserError: it is not valid: see the attributes.
+    """
+    _check(self)
     arrays = {
       'source': self.source,
       'augment': self.augment,
@@ -94,32 +116,143 @@ class Plan:
     for name in ('labels', 'share'):
       if getattr(self, name) is not None:
         arrays[name] = getattr(self, name)
+    arrays = {name: np.asarray(value) for name, value in arrays.items()}
+    # The first: damage to the list of members can hide those that follow.
+    arrays = {'format': np.array([_FORMAT, _sum(arrays)], np.int64), **arrays}
     with files.write_atomically(path, 'wb') as file:
       np.savez_compressed(file, **arrays)
 
 
-def load(path) -> Plan:
+def load(
+  path: str | os.PathLike[str],
+  *,
+  num_rows: int | None = None,
+  label_names: Sequence[str] | None = None,
+) -> Plan:
   """Returns the plan that `Plan.save` wrote.
+
+  Args:
+    path: of the file.
+    num_rows: N of the table that the plan is used with; None: not known.
+    label_names: of that table, likewise.
 
   Raises:
     FileNotFoundError: there is no such file.
-    UserError: the file is not a whole plan.
+    UserError: the file is not a whole plan, is of a later version, or of
+      another table.
   """
+  with open(path, 'rb') as file:
+    content = file.read()
   try:
-    with open(path, 'rb') as file, np.load(file) as arrays:
-      return Plan(
-        source=arrays['source'],
-        augment=arrays['augment'],
-        partner=arrays['partner'],
-        label_names=tuple(arrays['label_names'].tolist()),
-        labels=arrays.get('labels'),
-        share=arrays.get('share'),
+    arrays = _read_arrays(content)
+    number, kept = arrays.pop('format', (0, 0))
+    if number <= _FORMAT:
+      if number and int(kept) != _sum(arrays):
+        raise ValueError('its checksum is wrong')
+      plan = Plan(
+        **arrays | {'label_names': tuple(arrays['label_names'].tolist())}
       )
-  except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
+      _check(plan)
+  except Exception as error:  # Parsers raise what comes.
     raise errors.UserError(
       f'{path} is not a whole plan ({error}); delete it and run the balance '
       'task again.'
     ) from error
+  if number > _FORMAT:
+    raise errors.UserError(
+      f'{path} is a plan of format {number}, and formats up to {_FORMAT} are '
+      'read here: a newer version of aubal_jax wrote it. Go on with that '
+      'version, or delete the file and run the balance task again.'
+    )
+  _check_table(path, plan, num_rows, label_names)
+  return plan
+
+
+def _read_arrays(content: bytes) -> dict[str, np.ndarray]:
+  """Returns name -> array of an .npz file, of the names a plan has.
+
+  Of a header no more is believed than the bytes behind it bear out: `np.load`
+  makes room for a shape before it reads.
+  """
+  with zipfile.ZipFile(io.BytesIO(content)) as archive:
+    names = sorted(archive.namelist())
+    found = {name.removesuffix('.npy') for name in names}
+    if len(names) > len(found) or not _NEEDED <= found <= _NEEDED | _MORE:
+      raise ValueError(f'it holds {names}')
+    return {
+      name.removesuffix('.npy'): _parse_npy(archive.read(name))
+      for name in names
+    }
+
+
+def _parse_npy(content: bytes) -> np.ndarray:
+  """Returns the array of an .npy file, whose header tells all of its bytes."""
+  stream = io.BytesIO(content)
+  read_header = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+  }[np.lib.format.read_magic(stream)]
+  shape, fortran, dtype = read_header(stream)
+  start, count = stream.tell(), math.prod(shape)
+  if dtype.hasobject or count * dtype.itemsize != len(content) - start:
+    raise ValueError(f'{len(content)} bytes are not {dtype}{[*shape]}')
+  flat = np.frombuffer(content, dtype, count, start).copy()
+  return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
+
+
+def _sum(arrays: Mapping[str, np.ndarray]) -> int:
+  """Returns the CRC-32 of names, dtypes, shapes and numbers."""
+  total = 0
+  for name, array in sorted(arrays.items()):
+    told = f'{name} {array.dtype.str} {array.shape}'.encode()
+    total = zlib.crc32(np.ascontiguousarray(array), zlib.crc32(told, total))
+  return total
+
+
+def _check(plan: Plan) -> None:
+  """Raises UserError unless the plan is valid, whatever the table."""
+  num_rows, num_labels = len(plan), len(plan.label_names)
+  for name, kinds, num_axes, low, high in _RULES:
+    if getattr(plan, name) is None:
+      continue
+    value = np.asarray(getattr(plan, name))
+    if value.dtype.kind not in kinds or value.ndim != num_axes:
+      raise errors.UserError(
+        f'{name} must be of a kind in {kinds!r} and have {num_axes} axes; it '
+        f'is {value.dtype}{[*value.shape]}.'
+      )
+    least, most = value.min(initial=low), value.max(initial=low)
+    if not (least >= low and most <= high):  # So that NaN is wrong.
+      raise errors.UserError(
+        f'{name} must be from {low} to {high}; it is from {least} to {most}.'
+      )
+  names = plan.label_names
+  if len({*names}) < num_labels or not all(isinstance(n, str) for n in names):
+    raise errors.UserError('label_names must be distinct texts.')
+  if (
+    plan.labels is not None
+    and names
+    and plan.labels.shape != (num_rows, num_labels)
+  ):
+    raise errors.UserError(
+      f'labels must have a column for each of the {num_labels} label_names; it '
+      f'has {plan.labels.shape[1]}.'
+    )
+
+
+def _check_table(path, plan, num_rows, label_names) -> None:
+  """Raises UserError where the plan is of another table."""
+  if label_names is not None and plan.label_names != tuple(label_names):
+    raise errors.UserError(
+      f'{path} was made for the labels {plan.label_names}, but the data set '
+      f'has {tuple(label_names)}; run the balance task again.'
+    )
+  highest = max(plan.source.max(initial=-1), plan.partner.max(initial=-1))
+  if num_rows is not None and highest >= num_rows:
+    raise errors.UserError(
+      f'{path} names row {highest}, but the data set has the rows 0 to '
+      f'{num_rows - 1}; run the balance task again.'
+    )
 
 
 def spread(index, counts, *, label_names=(), rows=None, seed: int = 0) -> Plan:

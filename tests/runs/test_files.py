@@ -1,4 +1,6 @@
+import errno
 import os
+import random
 import stat
 
 import pytest
@@ -32,3 +34,45 @@ def test_a_damaged_file_is_named(tmp_path):
   path.write_text('{"a": ')
   with pytest.raises(ValueError, match=r'x\.json is damaged'):
     files.read_json(path)
+
+
+@pytest.mark.parametrize('refuses', [False, True])
+def test_the_folder_is_synced_after_the_rename(tmp_path, monkeypatch, refuses):
+  """What is not is lost with the power: the name, though not the bytes."""
+  done = []
+  sync, replace = os.fsync, os.replace
+
+  def note_sync(handle):
+    is_folder = stat.S_ISDIR(os.fstat(handle).st_mode)
+    done.append('folder' if is_folder else 'file')
+    if is_folder and refuses:
+      raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    sync(handle)
+
+  def note_replace(*names):
+    done.append('rename')
+    replace(*names)
+
+  monkeypatch.setattr(os, 'fsync', note_sync)
+  monkeypatch.setattr(os, 'replace', note_replace)
+  rng = random.Random(0)
+  for _ in range(5):
+    path = tmp_path / f'{rng.randrange(3)}' / f'{rng.randrange(3)}.json'
+    done.clear()
+    content = rng.random()
+    files.write_json(path, content)
+    assert done == ['file', 'rename', 'folder']
+    assert files.read_json(path) == content
+
+
+def test_bytes_that_are_no_text_are_a_damaged_file(tmp_path):
+  path, rng = tmp_path / 'x.json', random.Random(0)
+  for _ in range(50):
+    files.write_json(path, {'a': [1, 2.5, 'ü']})
+    content = bytearray(path.read_bytes())
+    content[rng.randrange(len(content))] |= 0x80
+    path.write_bytes(content)
+    try:
+      files.read_json(path)  # 'ü' may become another letter.
+    except ValueError as error:
+      assert 'x.json is damaged' in str(error)

@@ -1,5 +1,10 @@
 import os
+import pathlib
+import pty
+import random
 import signal
+import sys
+import time
 
 import pytest
 
@@ -9,7 +14,8 @@ from aubal_jax.runs import preemption
 @pytest.fixture(autouse=True)
 def fixture_handlers(monkeypatch):
   monkeypatch.setattr(preemption, '_received', 0)
-  old = [(n, signal.getsignal(n)) for n in (signal.SIGTERM, signal.SIGINT)]
+  all_of_them = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+  old = [(n, signal.getsignal(n)) for n in all_of_them]
   preemption.install()
   yield
   for number, handler in old:
@@ -17,7 +23,8 @@ def fixture_handlers(monkeypatch):
 
 
 @pytest.mark.parametrize(
-  ('number', 'status'), [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
+  ('number', 'status'),
+  [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)],
 )
 def test_a_signal_ends_the_process_with_the_status_of_shells(number, status):
   with pytest.raises(SystemExit) as caught:
@@ -45,3 +52,43 @@ def test_a_second_signal_does_not_wait():
     os.kill(os.getpid(), signal.SIGINT)
     with pytest.raises(SystemExit):
       os.kill(os.getpid(), signal.SIGINT)
+
+
+# Works on when its terminal is gone, saves, and ends with the status of SIGHUP.
+CODE = """
+import pathlib, sys, time
+from aubal_jax.runs import preemption
+preemption.install()
+with preemption.deferred():
+  print('begun', flush=True)
+  while not preemption.requested():
+    time.sleep(0.01)
+  print('a line to nobody', flush=True)
+  print('and another', file=sys.stderr, flush=True)
+  pathlib.Path(sys.argv[1]).write_text('saved')
+preemption.stop_if_requested()
+"""
+
+
+def test_a_terminal_that_hangs_up_costs_nothing(tmp_path):
+  rng = random.Random(0)
+  for trial in range(3):
+    saved = tmp_path / f'{trial}'
+    process, terminal = pty.fork()
+    if not process:
+      os.chdir(pathlib.Path(__file__).parents[2])
+      os.execv(sys.executable, [sys.executable, '-c', CODE, str(saved)])
+    assert os.read(terminal, 100).startswith(b'begun')
+    time.sleep(rng.random() / 10)
+    os.close(terminal)
+    _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) == 129
+    assert saved.read_text() == 'saved'
+
+
+def test_nohup_is_respected():
+  signal.signal(signal.SIGHUP, signal.SIG_IGN)
+  preemption.install()
+  with preemption.deferred():
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert not preemption.requested()

@@ -320,7 +320,7 @@ def test_bad_settings_are_named_and_nothing_is_pinned(
   [
     ([0, 1], ('x',), 'was made for the labels'),
     ([0, 2], ('bright', 'edge', 'rare'), 'not in the training split'),
-    ([0, 99], ('bright', 'edge', 'rare'), 'not in the training split'),
+    ([0, 99], ('bright', 'edge', 'rare'), 'names row 99'),
   ],
 )
 def test_a_plan_of_another_table_is_refused(

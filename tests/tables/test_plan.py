@@ -1,9 +1,16 @@
+import io
+import random
+import shutil
+import zipfile
+
 import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from aubal_jax.runs import errors
 from aubal_jax.tables import plan as plan_lib
+from tests.makers import damage
 
 
 @st.composite
@@ -140,6 +147,174 @@ def test_a_plan_cut_short_is_named(tmp_path):
     plan_lib.load(path)
   with pytest.raises(FileNotFoundError):
     plan_lib.load(tmp_path / 'none.npz')
+
+
+def make_plan(seed, num_rows=20):
+  """Returns a plan of drawn rows, with or without each of its extras."""
+  rng = np.random.default_rng(seed)
+  labels = rng.integers(0, 2, (num_rows, 3)).astype(np.uint8)
+  return plan_lib.Plan(
+    rng.integers(0, 9, num_rows),
+    rng.random(num_rows) < 0.5,
+    rng.integers(-1, 9, num_rows),
+    ('a', 'ü', 'c'),
+    np.asfortranarray(labels) if seed % 2 else None,
+    rng.random(num_rows) if seed % 3 else None,
+  )
+
+
+def outcome(path, plan, **table):
+  """Returns 'same' or 'told'; any other end of it fails."""
+  try:
+    found = plan_lib.load(path, **table)
+  except errors.UserError as error:
+    assert str(path) in str(error)
+    return 'told'
+  for name in ('source', 'augment', 'partner', 'labels', 'share'):
+    np.testing.assert_array_equal(getattr(found, name), getattr(plan, name))
+  assert found.label_names == plan.label_names
+  return 'same'
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_damaged_anywhere_it_is_the_same_plan_or_told(tmp_path, seed):
+  path, plan = tmp_path / 'plan.npz', make_plan(seed)
+  plan.save(path)
+  whole, rng = path.read_bytes(), random.Random(seed)
+  assert outcome(path, plan) == 'same'
+  ends = []
+  for _ in range(150):
+    held = damage.flip_bit(path, damage.draw_bit(path, rng))
+    ends.append(outcome(path, plan))
+    path.write_bytes(held)
+  assert ends.count('told') > 75
+  for _ in range(40):
+    path.write_bytes(whole[: rng.randrange(len(whole))])
+    assert outcome(path, plan) == 'told'
+    start, size = rng.randrange(len(whole)), rng.randrange(1, 40)
+    path.write_bytes(
+      whole[:start] + rng.randbytes(size) + whole[start + size :]
+    )
+    outcome(path, plan)
+
+
+def write_members(path, plan, **members):
+  """Writes a plan whose members have these bytes; None: without it."""
+  plan.save(path)
+  with zipfile.ZipFile(path) as archive:
+    held = {name: archive.read(name) for name in archive.namelist()}
+  held |= {f'{name}.npy': content for name, content in members.items()}
+  with zipfile.ZipFile(path, 'w') as archive:
+    for name, content in held.items():
+      if content is not None:
+        archive.writestr(name, content)
+
+
+def npy(array):
+  file = io.BytesIO()
+  np.save(file, array)
+  return file.getvalue()
+
+
+def test_no_room_is_made_for_a_header_without_its_bytes(tmp_path, monkeypatch):
+  path, plan = tmp_path / 'plan.npz', make_plan(1)
+  plan.save(path)
+  monkeypatch.setattr(np, 'load', None)  # It would make room.
+  for shape in ('(10**15,)', '(1, 9999999999999)', '(2**62, 4)', '(-1,)', '()'):
+    for kind in ('<i8', '|u1', '<U99999999', '|O', '|V8'):
+      header = (
+        f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}}}"
+      )
+      header = header.replace('10**15', str(10**15)).replace('2**62', '4' * 18)
+      header = header.ljust(117) + '\n'
+      content = b'\x93NUMPY\x01\x00' + bytes([len(header), 0])
+      content += header.encode() + bytes(64)
+      write_members(path, plan, source=content)
+      assert outcome(path, plan) == 'told'
+
+
+@pytest.mark.parametrize(
+  ('name', 'change'),
+  [
+    ('source', lambda x: x * 1.0),
+    ('source', lambda x: -x - 1),
+    ('source', lambda x: x[:-1]),
+    ('source', lambda x: x[:, None]),
+    ('augment', lambda x: x * 2),
+    ('partner', lambda x: x - 2),
+    ('labels', lambda x: x + 1),
+    ('labels', lambda x: x[:, :2]),
+    ('labels', lambda x: x / 2),
+    ('share', lambda x: x + 1),
+    ('share', lambda x: np.where(x == x.max(), np.nan, x)),
+    ('share', lambda x: np.where(x == x.max(), -np.inf, x)),
+    ('label_names', lambda x: np.array(['a', 'a', 'c'])),
+    ('label_names', lambda x: np.array([1, 2, 3])),
+    ('label_names', lambda x: np.array(['a', 'b'])),
+  ],
+)
+def test_what_is_whole_is_also_valid(tmp_path, name, change):
+  path = tmp_path / 'plan.npz'
+  for seed in (1, 5, 7, 11):
+    plan = make_plan(seed)
+    value = getattr(plan, name)
+    content = npy(change(np.array(value)))
+    # As the last release wrote it: without a sum that would find it.
+    write_members(path, plan, format=None, **{name: content})
+    with pytest.raises(errors.UserError, match='not a whole plan') as caught:
+      plan_lib.load(path)
+    assert name in str(caught.value) or 'one entry a row' in str(caught.value)
+    wrong = dict(vars(plan)) | {name: change(np.array(value))}
+    if name != 'label_names' and len(wrong[name]) == len(plan):
+      path.unlink()
+      with pytest.raises(errors.UserError, match=name):
+        plan_lib.Plan(**wrong).save(path)
+      assert not path.exists()
+
+
+def test_a_plan_without_a_number_is_read_and_a_later_one_told(tmp_path):
+  path = tmp_path / 'plan.npz'
+  for seed in range(6):
+    plan = make_plan(seed)
+    write_members(path, plan, format=None)
+    assert outcome(path, plan) == 'same'
+    write_members(path, plan, format=npy(np.array([2 + seed, 0])))
+    with pytest.raises(
+      errors.UserError, match=f'format {2 + seed}, and formats up to 1 are'
+    ):
+      plan_lib.load(path)
+
+
+def test_a_plan_of_another_table_is_told(tmp_path):
+  path = tmp_path / 'plan.npz'
+  for seed in range(6):
+    plan = make_plan(seed)
+    plan.save(path)
+    most = max(plan.source.max(), plan.partner.max())
+    names = plan.label_names
+    assert outcome(path, plan, num_rows=most + 1, label_names=names) == 'same'
+    with pytest.raises(errors.UserError, match=f'names row {most}, but'):
+      plan_lib.load(path, num_rows=most)
+    for others in (names[::-1], names[:2], (*names, 'd')):
+      with pytest.raises(errors.UserError, match='made for the labels'):
+        plan_lib.load(path, label_names=others)
+
+
+def test_other_files_in_its_place_are_told(tmp_path):
+  path, plan = tmp_path / 'plan.npz', make_plan(1)
+  other = tmp_path / 'other.npz'
+  for arrays in (
+    {},
+    {'source': plan.source},
+    {**vars(make_plan(1)), 'more': np.ones(3)},
+    {'labels': np.array([None, 1], object)},
+  ):
+    np.savez(other, **{k: v for k, v in arrays.items() if v is not None})
+    shutil.copy(other, path)
+    assert outcome(path, plan) == 'told'
+  for content in (b'', b'PK', npy(plan.source), b'{"rows": 4}'):
+    path.write_bytes(content)
+    assert outcome(path, plan) == 'told'
 
 
 def test_bad_arguments_are_named():

@@ -107,6 +107,7 @@ def _failure(status) -> dict:
 def _call(connection, function, arguments) -> None:
   """Calls the function, in its process, and sends what comes of it."""
   signal.signal(signal.SIGINT, signal.SIG_IGN)  # Who started it ends it.
+  signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
   def tell(text):
     connection.send(('text', text))
