@@ -234,7 +234,10 @@ _DECLARED = (
     Setting('lam_images', 322551.0, '0: lam as it is, raw.', least=0),
     Setting('lower', 1.0, 'Growth of a labelset, at least.', least=0, most=1e9),
     Setting(
-      'upper', 10.0, 'Growth of a labelset, at most.', above=0, most=1e15
+      *('upper', 10.0, 'Growth of a labelset, at most; inf: no bound.'),
+      above=0,
+      most=1e15,
+      infinite=True,
     ),
     Setting('image_cost', 1e-4, 'Price of an added image, in f.', least=0),
     Setting(

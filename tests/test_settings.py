@@ -22,7 +22,10 @@ def bad_values(setting):
   """Yields values that are none of the setting's."""
   kind = setting.kind
   if not isinstance(setting.default, tuple):
-    yield from (*NOBODYS, (), [], *OF_TYPE[kind])
+    of_type = (
+      v for v in OF_TYPE[kind] if not (setting.infinite and v == math.inf)
+    )
+    yield from (*NOBODYS, (), [], *of_type)
     if setting.choices:
       yield 'nothing of the kind' if kind is str else 10**6
     if kind in (int, float):
@@ -74,6 +77,25 @@ def test_a_bad_value_is_one_message_that_names_the_setting():
       if holds(config, name, value):
         with pytest.raises(errors.UserError, match=rf'^{name} must be .*it is'):
           settings.check(config)
+
+
+def test_inf_is_pinned_as_json_and_known_again(tmp_path):
+  for name, setting in settings.SETTINGS.items():
+    if not setting.infinite:
+      continue
+    config = settings.default()
+    section, _, key = name.rpartition('.')
+    for text in ('inf', 'Infinity', str(setting.default)):
+      config[section][key] = setting.parse(text)
+      settings.check(config)
+      flat = settings.flatten(config.to_dict())
+      pinned = {stage: {name: flat[name]} for stage in workdir.WRITES}
+      workdir.finish(tmp_path, 'inspect', pinned, config)
+      assert 'Infinity' not in (tmp_path / 'config.json').read_text()
+      workdir.refuse_other(tmp_path, pinned)
+      for other in (2.5, -math.inf):
+        with pytest.raises(errors.UserError, match=name):
+          workdir.refuse_other(tmp_path, {'inspect': {name: other}})
 
 
 def test_good_values_are_good():

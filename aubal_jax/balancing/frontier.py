@@ -201,11 +201,16 @@ def solve_frontier(
   """
   rules, search = iterations.split(settings | {'optimizer': optimizer})
   patterns = binary_table.as_binary(patterns, 'patterns')
-  given = instance_lib.make_instance(patterns, counts, rules)
+  counts = rules_lib.checked_counts(counts, patterns.shape[0])
+  rules_lib.check_choice('over', over, WAYS)
+  along = {'any_budget': True}
+  if over == 'lam':
+    along = {'lam_factors': (_LEAST_FACTOR, _LARGEST_FACTOR)}
+  given = instance_lib.make_instance(patterns, counts, rules, **along)
   search.check(given.penalty)
-  _check_way(given, over, num_points)
+  _check_way(given, over, num_points, on_progress)
   solve_one = functools.partial(iterations.run, search=search)
-  num_images = int(np.sum(counts))
+  num_images = int(counts.sum())
   points = []
   with jax.enable_x64(True):
     for found in WAYS[over](given, int(num_points), solve_one):
@@ -224,10 +229,10 @@ def solve_frontier(
   )
 
 
-def _check_way(given, over, num_points) -> None:
+def _check_way(given, over, num_points, on_progress) -> None:
   """Raises UserError where there is no way to go from these settings."""
-  rules_lib.check_choice('over', over, WAYS)
-  rules_lib.check_whole('num_points', num_points, least=2)
+  rules_lib.check_whole('num_points', num_points, least=2, most=100_000)
+  rules_lib.check_function('on_progress', on_progress)
   if not len(given):
     raise errors.UserError('patterns must have a label that occurs; none does.')
   if over == 'lam' and not given.lam:

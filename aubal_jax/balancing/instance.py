@@ -10,6 +10,7 @@ import numpy as np
 from jax import Array
 from scipy import sparse
 
+from aubal_jax.balancing import box
 from aubal_jax.balancing import incidence as incidence_lib
 from aubal_jax.balancing import rules as rules_lib
 from aubal_jax.balancing.objective import Problem
@@ -231,13 +232,23 @@ class Instance:
     return Placed(problem, place)
 
 
-def make_instance(patterns, counts, rules: rules_lib.Rules) -> Instance:
+def make_instance(
+  patterns,
+  counts,
+  rules: rules_lib.Rules,
+  *,
+  lam_factors=(1.0, 1.0),
+  any_budget: bool = False,
+) -> Instance:
   """Leaves out empty labelsets, absent ones and classes without a positive.
 
   Args:
     patterns: 0/1 [S, L], dense or scipy sparse, each labelset once.
     counts: whole numbers [S].
     rules: of the problem.
+    lam_factors: `most` shall be large enough for lam from one to the other, as
+      multiples of the one given, where `upper` is no bound.
+    any_budget: likewise for all budgets to the one given, and for none.
 
   Raises:
     BudgetError: no counts inside the bounds meet the budget.
@@ -257,14 +268,14 @@ def make_instance(patterns, counts, rules: rules_lib.Rules) -> Instance:
   taken.sort_indices()
   start = counts[rows].astype(np.float64)
   others = int(counts.sum()) - int(start.sum())
-  least, most, empty_boxes = integer_box(
+  least, most, empty_boxes = box.integer_box(
     counts[rows], rules.lower[rows], rules.upper[rows]
   )
   shares = _shares(rules.target, present, kind)
   mean = class_counts.mean() if len(present) else 1.0
   is_log = kind.penalty == 'log'
   ones = np.ones(len(present))
-  return Instance(
+  instance = Instance(
     rows=rows,
     patterns=taken,
     start=start,
@@ -282,6 +293,13 @@ def make_instance(patterns, counts, rules: rules_lib.Rules) -> Instance:
     empty_boxes=empty_boxes,
     num_sets=len(rows),
   )
+  is_free = most >= rules_lib.COUNTABLE
+  if not is_free.any():
+    return instance
+  bound = box.largest_counts(instance, is_free, lam_factors, any_budget)
+  return dataclasses.replace(
+    instance, most=box.bounded(most, bound, rules.upper[rows])
+  )
 
 
 def _shares(target, present, kind) -> np.ndarray:
@@ -296,35 +314,10 @@ def _budget(rules, least, most, others: int) -> Budget:
   """Returns the budget of the labelsets that take part."""
   if rules.budget is None:
     return Budget()
-  fewest, largest = int(least.sum()) + others, int(most.sum()) + others
+  fewest, largest = int(least.sum()) + others, sum(most.tolist()) + others
   exactly = bool(rules.budget_exactly)
   if rules.budget < fewest or (exactly and rules.budget > largest):
     raise rules_lib.BudgetError(
       rules.budget, fewest, largest if exactly else None
     )
   return Budget(float(rules.budget - others), exactly)
-
-
-def integer_box(start, lower, upper):
-  """Returns the whole counts allowed: int64[S] least, most, and empty boxes.
-
-  A box without a whole number becomes the whole number nearest to it.
-
-  Args:
-    start: int[S], n_o.
-    lower: float[S], least growth.
-    upper: float[S], largest growth.
-
-  Returns:
-    int64[S] least count, int64[S] most, and how many boxes were empty.
-  """
-  allowed = 1e-9 + 1e-14 * upper * start  # Of rounding in the products.
-  least = np.ceil(lower * start - allowed).astype(np.int64)
-  most = np.floor(upper * start + allowed).astype(np.int64)
-  empty = least > most
-  nearest = np.rint((lower + upper) / 2 * start).astype(np.int64)
-  return (
-    np.where(empty, nearest, least),
-    np.where(empty, nearest, most),
-    int(empty.sum()),
-  )

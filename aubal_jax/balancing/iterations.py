@@ -59,11 +59,25 @@ class Search:
     rules.check_choice('optimizer', self.optimizer, VARIANTS)
     rules.check_choice('relaxation', self.relaxation, objective.RELAXATIONS)
     rules.check_number('tol', self.tol, least=0, above=True)
-    rules.check_number('max_steps', self.max_steps, least=0)
+    rules.check_whole('max_steps', self.max_steps, least=0, most=2**31 - 1)
+    rules.check_flag('polish', self.polish)
+    rules.check_function('on_progress', self.on_progress)
+    self._check_devices()
     if self.optimizer in PRIMAL_DUAL and penalty != 'absolute':
       raise errors.UserError(
         f'optimizer must not be {self.optimizer!r} for penalty {penalty!r}: '
         "it takes sums of absolute values only; take 'adam', 'ipm' or 'newton'."
+      )
+
+  def _check_devices(self) -> None:
+    devices = self.devices
+    if devices is None:
+      return
+    good = isinstance(devices, Sequence) and len(devices) > 0
+    if not good or not all(isinstance(one, jax.Device) for one in devices):
+      raise errors.UserError(
+        'devices must be a list of JAX devices, such as jax.devices(), or None '
+        f'for one; it is {devices!r}.'
       )
 
 

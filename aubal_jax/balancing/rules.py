@@ -13,6 +13,9 @@ import numpy.typing as npt
 
 from aubal_jax.runs import errors
 
+COUNTABLE = 2**53  # Up to here float64 tells whole numbers apart.
+LARGEST = 1e30  # Whose square is finite as well.
+
 
 class Objective(NamedTuple):
   """What is evened out.
@@ -96,7 +99,8 @@ class Rules:
     lam = self.lam
     if self.lam_images is not None:
       check_number('lam_images', self.lam_images, least=0, above=True)
-      lam = lam * num_images / self.lam_images
+      lam = float(lam) * num_images / self.lam_images
+      check_number('lam x images / lam_images', lam, least=0)
     return Rules(
       lam=float(lam),
       lam_images=None,
@@ -111,10 +115,7 @@ class Rules:
 
   def _budget(self, num_images: int) -> int | None:
     """Returns the budget in whole images, or None; raises UserError."""
-    if not isinstance(self.budget_exactly, bool | np.bool_):
-      raise errors.UserError(
-        f'budget_exactly must be True or False, not {self.budget_exactly!r}.'
-      )
+    check_flag('budget_exactly', self.budget_exactly)
     if self.budget is not None and self.budget_growth is not None:
       raise errors.UserError(
         f'budget and budget_growth must not both be given; they are '
@@ -122,7 +123,9 @@ class Rules:
       )
     if self.budget_growth is not None:
       check_number('budget_growth', self.budget_growth, least=0, above=True)
-      return round(self.budget_growth * num_images)
+      images = float(self.budget_growth) * num_images
+      check_countable('budget_growth', images)
+      return round(images)
     if self.budget is None:
       if self.budget_exactly:
         raise errors.UserError(
@@ -131,38 +134,61 @@ class Rules:
         )
       return None
     check_whole('budget', self.budget, least=0, kind='whole images')
+    check_countable('budget', self.budget)
     return int(self.budget)
 
 
 def check_number(name, number, *, least, above=False) -> None:
-  """Raises UserError unless `number` is finite and at least `least`."""
-  if not _is_finite(number) or number < least:
+  """Raises UserError unless `number` is at least `least`, at most 1e30."""
+  if not _is_finite(number) or not least <= number <= LARGEST:
     raise errors.UserError(
-      f'{name} must be a finite number, at least {least}; it is {number}.'
+      f'{name} must be a finite number, at least {least} and at most '
+      f'{LARGEST:g}; it is {number!r}.'
     )
   if above and number <= least:
     raise errors.UserError(f'{name} must be above {least}; it is {number}.')
 
 
 def _is_finite(number) -> bool:
+  """Whether it is a real number, no truth value, that a float can hold."""
   try:
-    return isinstance(number, numbers.Real | np.number) and math.isfinite(
-      number
+    return (
+      isinstance(number, numbers.Real)
+      and not isinstance(number, bool)
+      and math.isfinite(number)
     )
   except OverflowError:  # A whole number that no float can hold.
     return False
 
 
-def check_whole(name, number, *, least, kind: str = 'whole') -> None:
-  """Raises UserError unless `number` is whole and at least `least`."""
+def check_whole(
+  name, number, *, least, most: float = LARGEST, kind: str = 'whole'
+) -> None:
+  """Raises UserError unless `number` is whole, from `least` to `most`."""
   check_number(name, number, least=least)
   if number != int(number):
     raise errors.UserError(f'{name} must be {kind}; it is {number}.')
+  if number > most:
+    raise errors.UserError(f'{name} must be at most {most}; it is {number}.')
+
+
+def check_flag(name, value) -> None:
+  """Raises UserError unless `value` is True or False."""
+  if not isinstance(value, bool | np.bool_):
+    raise errors.UserError(f'{name} must be True or False, not {value!r}.')
+
+
+def check_function(name, given) -> None:
+  """Raises UserError unless it can be called, or is None."""
+  if given is not None and not callable(given):
+    raise errors.UserError(
+      f'{name} must be a function of a dict, or None; it is {given!r}.'
+    )
 
 
 def check_choice(name, choice, choices) -> None:
-  """Raises UserError unless `choice` is one of `choices`."""
-  if choice not in choices:
+  """Raises UserError unless `choice` is one of `choices`, which are texts."""
+  if not isinstance(choice, str) or choice not in choices:
     raise errors.UserError(
       f'{name} must be one of {sorted(choices)}; it is {choice!r}.'
     )
@@ -170,7 +196,7 @@ def check_choice(name, choice, choices) -> None:
 
 def checked_counts(counts, num_sets: int) -> np.ndarray:
   """Returns counts as int64[S]; raises UserError if they cannot be that."""
-  counts = np.asarray(counts)
+  counts = numbers_of('counts', counts)
   if counts.shape != (num_sets,):
     raise errors.UserError(
       f'counts must have one entry for each of {num_sets} labelsets; its '
@@ -182,23 +208,36 @@ def checked_counts(counts, num_sets: int) -> np.ndarray:
     )
   if (counts != np.floor(counts)).any():
     raise errors.UserError('counts must be whole numbers of images.')
+  check_countable('counts', counts.sum())
   return counts.astype(np.int64)
+
+
+def check_countable(name, images: float) -> None:
+  """Raises UserError where that many images are not counted exactly."""
+  if images >= COUNTABLE:
+    raise errors.UserError(
+      f'{name} must make fewer than 2^53 images in all, which is as far as '
+      f'they are counted exactly; it makes {images:.3g}.'
+    )
 
 
 def _bounds(lower, upper, num_sets: int) -> list[np.ndarray]:
   """Returns both bounds as float64[S]; raises UserError if they clash."""
   bounds = []
   for name, bound in (('lower', lower), ('upper', upper)):
-    bound = _numbers(name, bound)
+    bound = numbers_of(name, bound)
     if bound.shape not in ((), (num_sets,)):
       raise errors.UserError(
         f'{name} must be a number or one for each of {num_sets} labelsets; '
         f'its shape is {bound.shape}.'
       )
-    if not np.isfinite(bound).all() or (bound < 0).any():
-      worst = bound.flat[np.argmin(np.where(np.isfinite(bound), bound, -1))]
+    good = bound >= 0
+    if name == 'lower':
+      good &= bound < np.inf
+    if not good.all():
+      rule = 'finite and not' if name == 'lower' else 'inf or a number, not'
       raise errors.UserError(
-        f'{name} must be finite and not negative; it is {worst} somewhere.'
+        f'{name} must be {rule} negative; it is {bound[~good][0]} somewhere.'
       )
     bounds.append(np.broadcast_to(bound, num_sets))
   lower, upper = bounds
@@ -215,25 +254,45 @@ def _target(target, num_labels: int) -> np.ndarray | None:
   """Returns the target shares as float64[L]; raises UserError if they fail."""
   if target is None:
     return None
-  shares = _numbers('target', target)
+  shares = numbers_of('target', target)
   if shares.shape != (num_labels,):
     raise errors.UserError(
       f'target must have one share for each of {num_labels} labels; its shape '
       f'is {shares.shape}.'
     )
-  if not np.isfinite(shares).all() or (shares <= 0).any():
-    worst = shares[np.argmin(np.where(np.isfinite(shares), shares, -np.inf))]
+  good = (shares > 0) & (shares <= LARGEST)
+  if not good.all():
     raise errors.UserError(
-      f'target must be finite and above 0 for every label; it is {worst} '
-      'somewhere.'
+      'target must be above 0 for every label, and finite (at most '
+      f'{LARGEST:g}); it is {shares[~good][0]} somewhere.'
     )
   return shares
 
 
-def _numbers(name, given) -> np.ndarray:
+def numbers_of(name, given) -> np.ndarray:
+  """Returns what was given as float64 of its shape.
+
+  Raises:
+    UserError: an entry is no real number: a text, a truth value, None, a
+      missing one.
+  """
   try:
-    return np.asarray(given, np.float64)
-  except (TypeError, ValueError) as error:
+    with np.errstate(all='ignore'):
+      found = np.ma.asanyarray(given)
+      if np.ma.is_masked(found):
+        raise TypeError
+      found = np.asarray(found)
+      if found.dtype == object:
+        if not all(_is_number(entry) for entry in found.flat):
+          raise TypeError
+      elif found.dtype.kind not in 'iuf' and found.size:
+        raise TypeError
+      return found.astype(np.float64)
+  except (TypeError, ValueError, OverflowError) as error:
     raise errors.UserError(
-      f'{name} must be numbers; it is {given!r}.'
+      f'{name} must be numbers, none missing; it is {given!r}.'
     ) from error
+
+
+def _is_number(entry) -> bool:
+  return isinstance(entry, numbers.Real) and not isinstance(entry, bool)

@@ -16,6 +16,7 @@ from aubal_jax.balancing import instance as instance_lib
 from aubal_jax.balancing import iterations
 from aubal_jax.balancing import objective as objective_lib
 from aubal_jax.balancing import rounding
+from aubal_jax.balancing import rules as rules_lib
 from aubal_jax.balancing.iterations import Search
 from aubal_jax.balancing.rules import Rules
 from aubal_jax.tables import binary_table
@@ -155,7 +156,9 @@ def solve(
     lam_images: lam is multiplied by sum(counts) / lam_images, so that copying
       a data set changes no growth; None takes lam raw.
     lower: least growth, a scalar or float[S]; below 1 is undersampling.
-    upper: largest growth, a scalar or float[S].
+    upper: largest growth, a scalar or float[S]. inf, where something else
+      bounds the growth at the optimum: a budget, a price, or with lam above 0
+      any objective but 'log'; the certificate is that of no bound then.
     objective: a name of `balancing.rules.OBJECTIVES`.
     target: float[L], the share of the positives that each class should have
       (divided by their sum), or for 'prevalence' its share of the images; None
@@ -203,6 +206,7 @@ def solve(
     on_progress=on_progress,
   )
   patterns = sparse.csr_array(binary_table.as_binary(patterns, 'patterns'))
+  counts = rules_lib.checked_counts(counts, patterns.shape[0])
   with iterations.Clock() as clock, jax.enable_x64(True):
     instance = instance_lib.make_instance(patterns, counts, rules)
     search.check(instance.penalty)
@@ -219,7 +223,7 @@ def solve(
     seconds=seconds,
     seconds_compile=seconds_compile,
     **{name: getattr(found, name) for name in _FOUND},
-    **_counted(patterns, np.asarray(counts, np.int64), instance, found, whole),
+    **_counted(patterns, counts, instance, found, whole),
   )
 
 

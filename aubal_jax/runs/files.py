@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import pathlib
 import socket
@@ -129,6 +130,21 @@ def _lock(path, busy) -> int:
       handle, f'process {os.getpid()} on {socket.gethostname()}'.encode()
     )
   return handle
+
+
+def plain(content):
+  """Returns the content with infinite numbers as the texts 'inf' and '-inf'.
+
+  JSON has no such numbers. What is read back is told apart from a text by who
+  knows which settings are numbers, so both sides of a comparison are plain.
+  """
+  if isinstance(content, dict):
+    return {name: plain(entry) for name, entry in content.items()}
+  if isinstance(content, (list, tuple)):
+    return [plain(entry) for entry in content]
+  if isinstance(content, float) and math.isinf(content):
+    return str(content)
+  return content
 
 
 def write_json(path, content) -> None:

@@ -37,6 +37,7 @@ class Setting:
       it takes libraries that not everybody has.
     least: the value is at least that; None: no bound. Likewise `above` (and
       not equal), `most` (a number, or what returns one) and `below`.
+    infinite: inf is a value as well, above `most`: no bound.
     each: type of the values of a tuple: str, int or float.
     listed: the text 'a,b' in a tuple is two values.
     pair: the tuple is (low, high), 0 <= low <= high.
@@ -56,6 +57,7 @@ class Setting:
   above: float | None = None
   most: float | Callable[[], float] | None = None
   below: float | None = None
+  infinite: bool = False
   each: type = str
   listed: bool = False
   pair: bool = False
@@ -79,6 +81,7 @@ class Setting:
       words = f'one of {[*choices]}'
     else:
       words = _KINDS[self.kind] + self._range()
+      words += ', or inf' if self.infinite else ''
     if self.pair:
       return f'two numbers (low, high), low at most high, each {words}'
     if isinstance(self.default, tuple):
@@ -197,6 +200,8 @@ class Setting:
     if choices:
       if value not in choices:
         raise self.refuse(value, choices)
+    elif self.infinite and value == math.inf:
+      pass
     elif self.kind in (int, float) and not self._in_range(value):
       raise self.refuse(value)
 

@@ -134,7 +134,7 @@ def refuse_other(
     pinned: stage -> setting -> value.
     may_grow: settings of which a larger value goes on from a smaller one.
   """
-  differ = {}
+  differ, pinned = {}, files.plain(pinned)
   for stage, entry in _stages(path).items():
     old = entry['settings']
     for name in {*old, *pinned[stage]}:
@@ -192,7 +192,7 @@ def is_done(path: pathlib.Path, stage: str, pinned: dict) -> bool:
     raise errors.UserError(
       f'stage must be one of {[*WRITES]}; it is {stage!r}.'
     )
-  stages = _stages(path)
+  stages, pinned = _stages(path), files.plain(pinned)
   wanted = LINE[: LINE.index(stage) + 1] if stage in LINE else (stage,)
   for name in wanted:
     entry = stages.get(name, {'done': False})
@@ -244,7 +244,7 @@ def _write(path, stages, config) -> None:
     'revision': _revision(),
     'stages': stages,
   }
-  files.write_json(path / 'config.json', record)
+  files.write_json(path / 'config.json', files.plain(record))
 
 
 def _devices() -> list[str]:

@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from scipy import optimize
 
+from aubal_jax.balancing import box
 from aubal_jax.balancing import instance as instance_lib
 from aubal_jax.balancing import rounding
 from aubal_jax.balancing.instance import Budget
@@ -550,7 +551,7 @@ def test_counts_are_moved_into_the_budget(budget, exactly, growth, counts):
 def test_integer_boxes():
   # Growth 1 to 1.5 of 3 images: 3 or 4. 1.1 to 1.4 of one: none, so 1, the
   # nearest to the middle.
-  least, most, empty = instance_lib.integer_box(
+  least, most, empty = box.integer_box(
     np.array([3, 1]), np.array([1.0, 1.1]), np.array([1.5, 1.4])
   )
   assert least.tolist() == [3, 1] and most.tolist() == [4, 1] and empty == 1

@@ -10,8 +10,8 @@ from aubal_jax.balancing import descent
 from aubal_jax.balancing import incidence
 from aubal_jax.balancing import newton
 from aubal_jax.balancing import solve as solve_lib
+from aubal_jax.balancing.box import integer_box
 from aubal_jax.balancing.instance import Instance
-from aubal_jax.balancing.instance import integer_box
 from aubal_jax.balancing.instance import make_instance
 from aubal_jax.balancing.rules import OBJECTIVES
 from aubal_jax.balancing.rules import Rules
@@ -378,7 +378,12 @@ def test_an_empty_integer_box_takes_the_nearest_whole_number():
     ({'tol': 0}, ['tol', 'above 0']),
     ({'lam': 'a'}, ['lam', 'number', 'a']),
     ({'upper': 'x'}, ['upper', 'numbers', 'x']),
-    ({'upper': np.inf}, ['upper', 'finite', 'inf']),
+    ({'upper': -np.inf}, ['upper', 'negative', '-inf']),
+    ({'lower': np.inf, 'upper': np.inf}, ['lower', 'finite', 'inf']),
+    (
+      {'upper': np.inf, 'image_cost': 0, 'lam': 0},
+      ['upper', 'inf', 'price', 'budget'],
+    ),
     ({'lower': -1}, ['lower', 'not negative', '-1']),
     ({'lower': 3, 'upper': 2}, ['lower', 'upper', '3.0', '2.0']),
     ({'upper': [1, 2, 3]}, ['upper', '2 labelsets', '(3,)']),

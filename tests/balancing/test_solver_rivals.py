@@ -8,6 +8,7 @@ import pytest
 from scipy import optimize
 from scipy import sparse
 
+from aubal_jax.balancing import box
 from aubal_jax.balancing import instance as instance_lib
 from aubal_jax.balancing.rules import OBJECTIVES
 from aubal_jax.balancing.rules import Rules
@@ -35,7 +36,7 @@ def make(name, *, lam, budget=None, exactly=False, seed=0, target=None):
   lower, upper = np.full(9, 0.4), np.full(9, 3.0)
   lower[4] = upper[4] = 1.0
   if budget is not None:  # A share of the way from the fewest to the most.
-    least, most, _ = instance_lib.integer_box(counts[1:], lower[1:], upper[1:])
+    least, most, _ = box.integer_box(counts[1:], lower[1:], upper[1:])
     budget = least.sum() + np.rint(budget * (most - least).sum()) + _EMPTY
   rules = Rules(
     lam=lam, lam_images=None, lower=lower, upper=upper, objective=name,
