@@ -31,9 +31,14 @@ if _CACHE.name.startswith('aubal_jax_tests_') and not IS_WORKER:
   atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
 
 # Examples are drawn anew on a developer's machine, the same ones in CI.
-settings.register_profile('default', deadline=None, print_blob=True)
-settings.register_profile('ci', deadline=None, derandomize=True)
-settings.load_profile('ci' if os.environ.get('CI') else 'default')
+for _name, _num_examples in (('short', 40), ('long', 200)):
+  settings.register_profile(
+    _name,
+    deadline=None,
+    print_blob=True,
+    derandomize=bool(os.environ.get('CI')),
+    max_examples=_num_examples,
+  )
 
 _NUM_LEFT_OUT = pytest.StashKey()
 
@@ -44,6 +49,10 @@ def pytest_addoption(parser):
     action='store_true',
     help='run the tests marked long as well, which cost minutes',
   )
+
+
+def pytest_configure(config):
+  settings.load_profile('long' if config.getoption('long') else 'short')
 
 
 def pytest_collection_modifyitems(config, items):

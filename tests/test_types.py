@@ -59,6 +59,7 @@ follow_imports = skip
 """
 
 
+@pytest.mark.long
 def test_a_script_with_every_public_name_passes_mypy(tmp_path):
   for name in aubal.__all__:
     assert f'aubal.{name}' in SCRIPT

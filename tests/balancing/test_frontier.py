@@ -45,8 +45,15 @@ def slack_of(found):
   return found.gap * unit + 1e-9 * np.abs(found.value)
 
 
-@pytest.mark.parametrize('lower', [0.4, 1.0])
-@pytest.mark.parametrize('name', OBJECTIVES)
+@pytest.mark.parametrize(
+  ('name', 'lower'),
+  [
+    pytest.param(name, lower, marks=() if is_short else pytest.mark.long)
+    for name in OBJECTIVES
+    for lower in (0.4, 1.0)
+    for is_short in [(name, lower) in (('l1', 1.0), ('prevalence', 0.4))]
+  ],
+)
 def test_more_images_buy_evenness_at_a_falling_price(name, lower):
   target = HALF if name == 'prevalence' else None
   found = frontier(objective=name, lower=lower, target=target)

@@ -152,6 +152,7 @@ def sorted_cells(path, rows):
   return [found[next(k for k in found if f'-{n}-' in k)] for n in names]
 
 
+@pytest.mark.long
 def test_a_kill_loses_no_cell_and_no_step(config, tmp_path, monkeypatch):
   straight = run(config, tmp_path / 'straight')
   for cell in cells_of(straight).values():

@@ -131,6 +131,7 @@ def test_a_grid_is_compared_and_its_best_evaluated(
   assert files.read_json(best / 'report.json')['step'] == rows[0]['step']
 
 
+@pytest.mark.long
 def test_it_goes_on_within_a_cell_to_the_same_end(
   config, tmp_path, monkeypatch
 ):

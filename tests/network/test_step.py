@@ -55,6 +55,7 @@ def test_1_2_4_and_8_devices_have_one_curve(curves, dtype, tolerance):
   assert np.ptp(one) > 1e-2  # Of steps that do something.
 
 
+@pytest.mark.long
 def test_one_device_is_four_in_float32():
   _, one = tiny_steps.run(1, 10)
   _, four = tiny_steps.run(4, 10)

@@ -108,9 +108,9 @@ def fixture_whole(tmp_path_factory):
 @pytest.mark.parametrize(
   ('moment', 'how'),
   [
-    ('plan.npz', signal.SIGKILL),
+    pytest.param('plan.npz', signal.SIGKILL, marks=pytest.mark.long),
     ('metrics.jsonl', signal.SIGKILL),
-    ('checkpoints/3', signal.SIGTERM),
+    pytest.param('checkpoints/3', signal.SIGTERM, marks=pytest.mark.long),
   ],
 )
 def test_a_stop_and_the_same_settings_end_in_the_same(

@@ -18,7 +18,7 @@ from aubal_jax.runs import hosts
 from tests.runs import test_faults
 
 ROOT = pathlib.Path(__file__).parents[2]
-NUM_STEPS = 40
+NUM_STEPS = 16
 
 
 def free_port():

@@ -33,6 +33,7 @@ def total(rows, word, field):
   return sum(row[field] for name, row in rows.items() if word in name)
 
 
+@pytest.mark.long
 def test_a_small_step_on_two_devices(tmp_path):
   done = run(*SMALL, '--devices=2', f'--json={tmp_path / "step.json"}')
   assert done.returncode == 0, done.stderr

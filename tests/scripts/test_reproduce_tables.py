@@ -112,6 +112,7 @@ def runs(tmp_path):
   return aug, non_aug
 
 
+@pytest.mark.long
 def test_without_arguments_table1_is_the_papers_and_its_best(
   script, tmp_path, capsys
 ):

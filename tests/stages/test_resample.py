@@ -42,6 +42,7 @@ def run(config, path, task):
   return path
 
 
+@pytest.mark.long
 def test_mlsmote_trains_on_images_end_to_end(config, tmp_path):
   config.balance.method = 'mlsmote'
   path = run(config, tmp_path / 'run', 'run')

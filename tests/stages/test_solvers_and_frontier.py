@@ -313,6 +313,7 @@ def test_a_frontier_is_written_and_marks_the_settings(
   assert before == {p: p.stat().st_mtime_ns for p in path.iterdir()}
 
 
+@pytest.mark.long
 def test_a_frontier_stands_beside_the_plan(config, tmp_path):
   config.task = 'balance'
   path = run(config, tmp_path / 'run')
