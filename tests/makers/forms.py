@@ -6,6 +6,7 @@ differ, as nobody decodes them.
 
 import dataclasses
 import json
+import os
 import pathlib
 import zlib
 from xml.sax import saxutils
@@ -36,7 +37,7 @@ class Set:
 def write_image(path: pathlib.Path, decodable: bool = False) -> None:
   """Writes an image of its own bytes: those of its path, or a PNG."""
   path.parent.mkdir(parents=True, exist_ok=True)
-  contents = str(path).encode()
+  contents = os.fsencode(path)
   if decodable:
     rng = np.random.default_rng(zlib.crc32(contents))
     pixels = rng.integers(0, 256, (16, 16, 3), np.uint8)

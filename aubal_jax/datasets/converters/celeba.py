@@ -23,7 +23,11 @@ from aubal_jax.runs import text
 
 _SPLITS = {'0': 'train', '1': 'validation', '2': 'test'}
 _VALUES = {'-1': 0, '1': 1}
-_PAIR = 'A line is the name of an image and {}. Correct it.'
+# Column -> the file without suffix, and what a line says of an image.
+_OTHERS = {
+  'split': ('list_eval_partition', 'its partition: 0, 1 or 2'),
+  'subject': ('identity_CelebA', 'the number of a person'),
+}
 
 
 def convert(
@@ -51,12 +55,8 @@ def convert(
     folder, ('list_attr_celeba.txt', 'list_attr_celeba.csv')
   )
   lines, label_names, labels = _read_attributes(path)
-  split, split_note = _read_list(
-    folder, 'list_eval_partition', 'its partition: 0, 1 or 2', lines, path
-  )
-  subjects, subject_note = _read_list(
-    folder, 'identity_CelebA', 'the number of a person', lines, path
-  )
+  split, split_note = _read_list(folder, 'split', lines, path)
+  subjects, subject_note = _read_list(folder, 'subject', lines, path)
   found = folders.list_names(folders.find_folder(folder, (images,)))
   files = [found.get(os.path.splitext(name)[0], '') for name in lines]
   there = np.array(files, str) != ''
@@ -117,25 +117,25 @@ def _check_header(path, line, names):
     )
 
 
-def _read_list(folder, stem, what, lines, source):
+def _read_list(folder, column, lines, source):
   """Returns N values, None without the list, and notes.
 
   Args:
     folder: of the data set.
-    stem: of the file.
-    what: a line says of an image.
+    column: of the manifest, one of _OTHERS.
     lines: image -> line of the list of attributes.
     source: that list.
 
   Raises:
     UserError: a line is wrong, or an image has none.
   """
+  stem, what = _OTHERS[column]
   names = (f'{stem}.txt', f'{stem}.csv')
   try:
     path = folders.find_file(folder, names)
   except FileNotFoundError:
-    return None, (f'There is no {names[0]}.',)
-  rule = _PAIR.format(what)
+    return None, (f'There is no {names[0]}, so the manifest has no {column}.',)
+  rule = f'A line is the name of an image and {what}. Correct it.'
   pairs = lists.read_pairs(path, rule)
   values = []
   for name, line in lines.items():
@@ -144,7 +144,7 @@ def _read_list(folder, stem, what, lines, source):
         f'{path}: {text.quote(name)} ({source}:{line}) has no line. {rule}'
       )
     values.append(pairs[name][0])
-  if stem == 'list_eval_partition':
+  if column == 'split':
     for name, (value, line) in pairs.items():
       if value not in _SPLITS:
         raise errors.UserError(

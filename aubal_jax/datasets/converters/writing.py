@@ -206,22 +206,21 @@ def _is_outside(base):
 def _below(base, images):
   """Returns the paths of images from a folder on; UserError on a bad one."""
   is_outside, start = _is_outside(base), len(os.path.join(base, ''))
-  paths = [
-    os.path.relpath(image, base) if is_outside(image) else image[start:]
-    for image in images
-  ]
-  seen = set()
-  for image, path in zip(images, paths, strict=True):
+  paths, seen = [], set()
+  for image in images:
+    path = os.path.relpath(image, base) if is_outside(image) else image[start:]
+    path = path.replace(os.sep, '/')
     if path in seen:
       raise errors.UserError(
         f'{image} has two rows. Every image has one: remove the other where '
         'the data set names it, in another spelling of its name, perhaps.'
       )
-    seen.add(path)
-    if path != path.strip() or _has_controls(path):
+    if path != path.strip() or '\\' in path or _has_controls(path):
       raise errors.UserError(
-        f'{image!r}: the path {path!r} begins or ends with a blank, holds '
-        'control characters, or is not UTF-8, and a table cannot hold it. '
-        'Rename the file or folder, also where the data set names it.'
+        f'{image!r}: a table cannot hold the path {path!r}: it begins or ends '
+        "with a blank, has '\\' or control characters, or is not UTF-8. Rename "
+        'the file or folder, also where the data set names it.'
       )
-  return [path.replace(os.sep, '/') for path in paths]
+    seen.add(path)
+    paths.append(path)
+  return paths
