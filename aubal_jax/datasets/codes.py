@@ -141,7 +141,8 @@ class Codes:
       column = rows.columns[name]
       found = np.bincount(column.codes, minlength=len(column.values))
       for cell, count in zip(column.values, found.tolist(), strict=True):
-        counts[normal(cell)] += count
+        if count:  # A column need not hold all of its values.
+          counts[normal(cell)] += count
     named = collections.Counter()
     for cell, count in counts.items():
       meaning = read(cell)
@@ -153,7 +154,6 @@ class Codes:
     return {
       code: (MEANINGS[meaning], count)
       for (meaning, code), count in sorted(named.items())
-      if count
     }
 
   def _check_numbers(self, rows, names):
@@ -195,9 +195,9 @@ def _number(cell: str) -> float | None:
 
 
 def describe(counts: Counts) -> str:
-  """Returns the counts in words: "0 absent (12), 1 present (8)"."""
+  """Returns the counts in words: '0 = absent (12), 1 = present (8)'."""
   return text.listing(
-    f'{code or "blank"} {meaning} ({count:,})'
+    f'{code or "blank"} = {meaning} ({count:,})'
     for code, (meaning, count) in counts.items()
   )
 

@@ -226,7 +226,9 @@ def check_sizes(
     )
   return (
     f'{dataset.WARNING}{lacking}'
-    "Name some so in data.split_column, or set data.split_column='' to split "
+    'Name some so in data.split_column, or their table '
+    f'({" or ".join(f"data.{name}_path" for name in empty)}), or set '
+    "data.split_column='' to split "
     f'automatically ({", ".join(f"data.{name}_fraction" for name in empty)}).',
   )
 

@@ -257,12 +257,12 @@ def need_varied(config, dataset, where: str = '') -> None:
   found = {k: v for k, v in dataset.constant_labels().items() if v}
   if not found or config.data.allow_constant:
     return
-  told = '; '.join(
-    f'never {what}: {text.listing(names, text.SHOWN)}'
+  told = ' '.join(
+    f'Never {what}: {text.listing(names, text.SHOWN)}.'
     for what, names in found.items()
   )
   raise errors.UserError(
-    f'{where}Labels of one value alone cannot be learnt or scored. {told}. '
+    f'{where}Labels of one value alone cannot be learnt or scored. {told} '
     f'The cells are {codes.describe(dataset.counts)}. Say what they mean '
     '(data.absent_codes, data.unknown_codes), leave labels out '
     '(data.exclude_columns), or set data.allow_constant=True.'

@@ -21,7 +21,10 @@ from aubal_jax.runs import text
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-  """One column: row n holds `values[codes[n]]`; `values` are distinct."""
+  """One column: row n holds `values[codes[n]]`.
+
+  `values` are distinct; some may be held by no row.
+  """
 
   values: tuple[str, ...]
   codes: np.ndarray  # int32[N]
@@ -131,11 +134,11 @@ class Table:
       column = self.column(name, key)
       meanings = [meaning(cell) for cell in column.values]
       wrong = [c for c, value in enumerate(meanings) if value is None]
-      if wrong:
-        rows = column.rows_of(wrong)
-        bad.append(np.stack([rows, np.full(len(rows), k)], axis=1))
-      else:
-        parsed[:, k] = np.array(meanings, dtype)[column.codes]
+      rows = column.rows_of(wrong)  # None has a value that no row holds.
+      bad.append(np.stack([rows, np.full(len(rows), k)], axis=1))
+      if not len(rows):
+        known = [0 if value is None else value for value in meanings]
+        parsed[:, k] = np.array(known, dtype)[column.codes]
     bad = np.concatenate(bad)
     if len(bad):
       bad = bad[np.lexsort(bad.T[::-1])]
