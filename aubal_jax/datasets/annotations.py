@@ -344,6 +344,9 @@ def _add_counts(parts) -> codes_lib.Counts | None:
   for part in parts:
     for code, (meaning, count) in (part.counts or {}).items():
       total[code] = meaning, total.get(code, (meaning, 0))[1] + count
+  if 'named' in total:  # Of names that a part lacks, too.
+    size = sum(part.labels.size for part in parts)
+    total['not named'] = 'absent', size - total['named'][1]
   return total or None
 
 

@@ -185,7 +185,11 @@ def _with_suffix(rows, path_column, files, missing) -> dict[int, str]:
   Raises:
     UserError: several images are called so.
   """
-  bare = [c for c in missing.tolist() if not os.path.splitext(files[c])[1]]
+  bare = [
+    code
+    for code in missing.tolist()
+    if os.path.splitext(files[code])[1].lower() not in folders.SUFFIXES
+  ]
   listed, found = {}, {}
   for code in bare:
     folder, name = os.path.split(files[code])
