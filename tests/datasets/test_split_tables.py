@@ -68,10 +68,7 @@ def test_names_that_one_table_lacks_are_absent_there(tmp_path):
   assert data.label_names == ('x', 'z')
   assert data.labels.tolist() == [[1, 0], [0, 0], [0, 1]]
   assert data.known.all()
-  assert data.counts == {
-    'not named': ('absent', 1),
-    'named': ('present', 2),
-  } | {'not named': ('absent', 4)}
+  assert data.counts == {'not named': ('absent', 4), 'named': ('present', 2)}
 
 
 @pytest.mark.parametrize(
@@ -219,10 +216,9 @@ def test_a_table_lacks_an_image_or_holds_a_bad_one(tmp_path):
 def test_names_without_a_suffix_are_looked_for(tmp_path):
   path = write(tmp_path / 't.csv', 'path,x', 'a.png,1', 'b.c.png,0')
   path.write_text('path,x\na,1\nb.c,0\n')
-  with pytest.raises(ValueError, match=r"t\.csv:3: no image file 'b\.c'"):
-    manifest.read(path)  # For '.c' is a suffix.
+  found = manifest.read(path).files.tolist()
+  assert found == [str(tmp_path / 'a.png'), str(tmp_path / 'b.c.png')]
   path.write_text('path,x\na,1\n')
-  assert manifest.read(path).files.tolist() == [str(tmp_path / 'a.png')]
   (tmp_path / 'a.txt').write_text('')
   assert manifest.read(path).files.tolist() == [str(tmp_path / 'a.png')]
   cv2.imwrite(str(tmp_path / 'a.jpg'), np.zeros((9, 9), np.uint8))
