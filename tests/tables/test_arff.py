@@ -172,7 +172,7 @@ def test_dense_files_agree_with_scipy(tmp_path):
       {},
       r'set\.arff:7: not ARFF \(',
     ),
-    (DENSE.replace('happy', 'calm'), {}, r'set\.arff:8: not ARFF \('),
+    (DENSE.replace('happy', 'calm'), {}, r"4 and 5 are both called 'calm'"),
     (DENSE.split('0.5')[0], {'label_columns': ('calm',)}, 'no row after @data'),
     (DENSE.split('@DATA')[0], {}, r'set\.arff:\d+: not ARFF'),
     ('', {}, r'set\.arff:\d+: not ARFF'),
@@ -218,3 +218,103 @@ def test_without_the_package(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'arff', None)
   with pytest.raises(ValueError, match='pip install liac-arff'):
     labels.load(write(tmp_path, DENSE))
+
+
+ROWS = '@data\n1,0,1,0\n0,1,1,1\n'
+
+
+def make(relation, attribute='@attribute {} {{0,1}}'):
+  lines = [attribute.format(name) for name in ('w1', 'w2', 'A', 'B')]
+  return '\n'.join([f'@relation {relation}', *lines, ROWS])
+
+
+@pytest.mark.parametrize(
+  'relation',
+  [
+    "'demo: -C 2-weka.filters.unsupervised.attribute.Remove-R1-2'",
+    "'demo: -C 2 -I 0-weka.filters.supervised.attribute.AddClassification'",
+    "'demo: -C 2_demo: -C 2'",
+    "'demo: -C 2 -C 3'",
+    "'demo: -C 2-Remove-R3,4'",
+  ],
+)
+def test_a_relation_that_filters_changed_is_not_believed(tmp_path, relation):
+  path = write(tmp_path, make(relation))
+  with pytest.raises(ValueError, match=r'filters of WEKA have changed is not'):
+    labels.load(path)
+  data = labels.load(path, label_columns=('A', 'B'))
+  assert data.labels.tolist() == [[1, 0], [1, 1]]
+
+
+@pytest.mark.parametrize('relation', ["'demo: -C -2'", '"demo:-C=-2"'])
+def test_a_relation_with_one_c_is_believed(tmp_path, relation):
+  data = labels.load(write(tmp_path, make(relation)))
+  assert data.label_names == ('A', 'B')
+
+
+@pytest.mark.parametrize('relation', ['', ' ', "''", '""'])
+def test_a_relation_may_have_no_name(tmp_path, relation):
+  data = labels.load(write(tmp_path, make(relation)), label_columns=('A',))
+  assert data.labels.tolist() == [[1], [1]]
+
+
+@pytest.mark.parametrize(
+  'form',
+  [
+    '@attribute {}{{0,1}}',
+    "@ATTRIBUTE '{}'{{0, 1}}",
+    '@attribute\t{}\t{{0,1}}',
+  ],
+)
+def test_blanks_between_name_and_values_are_free(tmp_path, form):
+  path = write(tmp_path, make("'demo: -C 4'", form))
+  assert labels.load(path).label_names == ('w1', 'w2', 'A', 'B')
+
+
+@pytest.mark.parametrize(
+  'kind',
+  ['date', 'DATE "yyyy-MM-dd"', "date 'yyyy-MM-dd HH:mm:ss'", 'Date yyyy'],
+)
+def test_dates_are_no_features(tmp_path, kind):
+  lines = [
+    "@relation 'demo: -C 1'",
+    '@attribute x {0,1}',
+    f'@attribute d {kind}',
+  ]
+  lines += ['@attribute f numeric', '@data', '1,"2020-01-01 00:00:00",.5']
+  data = labels.load(write(tmp_path, '\n'.join(lines)))
+  assert data.label_names == ('x',)
+  assert data.features.tolist() == [[0.5]]
+
+
+@pytest.mark.parametrize(
+  ('written', 'name'),
+  [
+    (r"'Anna\'s smile'", "Anna's smile"),
+    (r"'\'\''", "''"),
+    (r'"a \"b\""', 'a "b"'),
+    (r"'back\\slash'", 'back\\slash'),
+    (r"'50\% of {x, y}'", '50% of {x, y}'),
+  ],
+)
+def test_names_lose_what_escapes_them(tmp_path, written, name):
+  lines = [
+    "@relation 'demo: -C 2'",
+    f'@attribute {written} {{0,1}}',
+    '@attribute plain {0,1}',
+    '@data',
+    '1,0',
+  ]
+  data = labels.load(write(tmp_path, '\n'.join(lines)))
+  assert data.label_names == (name, 'plain')
+  assert data.labels.tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize(
+  'name',
+  ['s.arff', 's-train.arff', 's-train-sparse.arff', 's_test_sparse.arff'],
+)
+def test_the_xml_of_a_set_serves_all_its_files(tmp_path, name):
+  text = make('demo')
+  path = write(tmp_path, text, ['A', 'B', 'w2'], name=name, xml_name='s.xml')
+  assert labels.load(path).label_names == ('w2', 'A', 'B')

@@ -99,18 +99,17 @@ def _decode(path):
   except UnicodeDecodeError:
     raise table.encoding_error(path) from None
   form = arff.LOD if _is_sparse(lines) else arff.DENSE
-  plain = '\n'.join(_plain_header(lines))
+  names, plain = _plain_header(lines)
   try:
     with foreign.parsing(path, 'ARFF', 'Save it again.'):
-      decoded = arff.loads(plain, return_type=form)
+      decoded = arff.loads('\n'.join(plain), return_type=form)
   except errors.UserError as error:
     if isinstance(error.__cause__, arff.ArffException):
       raise _line_error(path, lines, error.__cause__) from None
     raise
-  decoded['attributes'] = [
-    (_unescape(name), kind) for name, kind in decoded['attributes']
-  ]
-  table.check_names(str(path), [name for name, _ in decoded['attributes']])
+  kinds = [kind for _, kind in decoded['attributes']]
+  table.check_names(str(path), names)
+  decoded['attributes'] = [*zip(names, kinds, strict=True)]
   return decoded
 
 
@@ -124,27 +123,33 @@ def _line_error(path, lines, error) -> errors.UserError:
   )
 
 
-def _plain_header(lines):
-  """Yields the lines, those of the header as liac-arff wants them.
+def _plain_header(lines) -> tuple[list[str], list[str]]:
+  """Returns the names of attributes, and the lines as liac-arff wants them.
 
-  It knows no date, no `L1{0,1}`, and no relation without a name.
+  It knows no date, no `L1{0,1}`, no relation without a name, and of a name in
+  quotes no quote in it: in the lines attributes are called by their number.
   """
-  lines = iter(lines)
-  for line in lines:
+  names, plain = [], []
+  for number, line in enumerate(lines):
+    start = line.strip().lower()
     found = _ATTRIBUTE.fullmatch(line.rstrip())
+    if start.startswith('@data'):
+      return names, plain + lines[number:]
     if found:
       kind = _DATE.sub('STRING', found[2])
-      line = f'@ATTRIBUTE {found[1]} {kind}'
-    elif line.strip().lower() == '@relation':
+      line = f'@ATTRIBUTE a{len(names)} {kind}'
+      names.append(_unquote(found[1]))
+    elif start == '@relation':
       line = "@RELATION ''"
-    yield line
-    if line.strip().lower().startswith('@data'):
-      yield from lines
+    plain.append(line)
+  return names, plain
 
 
-def _unescape(name: str) -> str:
-  r"""Returns the name with \' as ', which liac-arff leaves."""
-  return re.sub(r'\\(.)', r'\1', name)
+def _unquote(name: str) -> str:
+  """Returns what a name says, without quotes and what escapes them."""
+  if name[0] in '\'"':
+    name = re.sub(r'\\(.)', r'\1', name[1:-1])
+  return name
 
 
 def _is_sparse(lines):
