@@ -126,7 +126,8 @@ def voc(folder: pathlib.Path, rng, decodable=False) -> Set:
   there[0] = True
   there[labels.all(1)] = True  # Or a name would be in no annotation read.
   split[int(np.argmax(labels.all(1)))] = 'train'
-  for part in ('Annotations', 'JPEGImages', 'ImageSets/Main'):
+  images = ('JPEGImages', 'images')[rng.integers(2)]
+  for part in ('Annotations', images, 'ImageSets/Main'):
     (folder / part).mkdir(parents=True, exist_ok=True)
   rows, in_list = {}, {}
   for n in range(num_rows):
@@ -144,9 +145,9 @@ def voc(folder: pathlib.Path, rng, decodable=False) -> Set:
     )
     in_list.setdefault(split[n], []).append(f'{n:03d}')
     if there[n]:
-      write_image(folder / f'JPEGImages/{n:03d}.png', decodable)
+      write_image(folder / f'{images}/{n:03d}.png', decodable)
     if there[n] and split[n] != 'none':
-      rows[f'JPEGImages/{n:03d}.png'] = (
+      rows[f'{images}/{n:03d}.png'] = (
         cells_of(names, labels[n], known[n]),
         split[n],
         None,
@@ -167,7 +168,7 @@ def _write_voc(path, objects, rng):
   for name, mark in objects:
     name = saxutils.escape(name)
     # A part of an object is no object.
-    part = '<part><name>head</name></part>' * int(rng.integers(2))
+    part = '<part><object/><name>head</name></part>' * int(rng.integers(2))
     said = f'<difficult>{mark}</difficult>'
     if not mark and rng.random() < 0.5:
       said = ''

@@ -56,7 +56,8 @@ def convert(
       else:
         images.append((os.path.join(part, path), split, name))
   label_names = _label_names(folder, images)
-  numbers = [label_names.index(writing.clean_name(c)) for _, _, c in images]
+  column = {name: k for k, name in enumerate(label_names)}
+  numbers = [column[writing.clean_name(name)] for *_, name in images]
   rows = writing.Rows(
     [file for file, *_ in images],
     label_names,
@@ -77,7 +78,8 @@ def _find_splits(folder):
     raise errors.UserError(
       f'{folder}: {inner[said.index("")].name!r} is no split, and other '
       f'folders beside it are. It must hold folders of classes alone, or of '
-      f'splits alone ({", ".join(splits.SPLIT_NAMES)}): move others elsewhere.'
+      f'splits alone ({", ".join(splits.SPLIT_NAMES)}): move others elsewhere, '
+      'and rename a class that is called like a split.'
     )
   return [(e.path, split) for e, split in zip(inner, said, strict=True)]
 

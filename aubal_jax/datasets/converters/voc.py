@@ -1,7 +1,7 @@
 """Pascal VOC: objects in images, as one XML file an image.
 
   Annotations/2007_000027.xml
-  JPEGImages/2007_000027.jpg
+  JPEGImages/2007_000027.jpg              or in a folder images
   ImageSets/Main/train.txt, val.txt, trainval.txt, test.txt   names, one a line
 
 A label is the name of an object. It is present in an image with such an
@@ -28,6 +28,7 @@ from aubal_jax.runs import errors
 from aubal_jax.runs import progress
 from aubal_jax.runs import text
 
+_IMAGES = ('JPEGImages', 'images')
 _SPLITS = ('train', 'val', 'test')
 _LINE = 'line'  # The attribute of an element that holds its line.
 _DIFFICULT = {'': False, '0': False, '1': True}
@@ -52,7 +53,7 @@ def convert(
   out = writing.check_out(out)
   annotations = folders.find_folder(folder, ('Annotations',))
   root = os.path.dirname(annotations)
-  images = folders.list_names(folders.find_folder(root, ('JPEGImages',)))
+  images = folders.list_names(folders.find_folder(root, _IMAGES))
   split, notes = _read_lists(root)
   files = folders.list_files(annotations, ('.xml',))
   reasons = {

@@ -49,6 +49,15 @@ def check_out(out: os.PathLike | str) -> pathlib.Path:
   out = pathlib.Path(out)
   if out.suffix.lower() != '.csv' or out.is_dir():
     raise errors.UserError(f'{out}: name the .csv file to write, not a folder.')
+  if out.is_file():
+    with open(out, 'rb') as file:
+      first = file.read(len(COLUMNS[0]) + 1)
+    if first not in (b'', f'{COLUMNS[0]},'.encode()):
+      raise errors.UserError(
+        f'{out}: this file is there, and is no manifest (which begins with '
+        f'{COLUMNS[0]!r}), so it is not overwritten. Name another, or remove '
+        'it.'
+      )
   return out
 
 

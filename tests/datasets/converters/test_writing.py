@@ -1,5 +1,6 @@
 """Whatever is written is read back, or refused with the name that is wrong."""
 
+import importlib
 import os
 
 import numpy as np
@@ -90,6 +91,24 @@ def test_an_image_has_one_row(tmp_path):
   rows = writing.Rows([file, file], ['a'], np.ones((2, 1), bool))
   with pytest.raises(errors.UserError, match=r'a\.png has two rows'):
     writing.write_rows(tmp_path / 'm.csv', rows, {}, 'list', tmp_path)
+
+
+def test_what_is_no_manifest_is_not_overwritten(tmp_path):
+  rng = np.random.default_rng(0)
+  names = sorted({*forms.FORMS} - {'class_folders'})
+  for n in range(20):
+    folder = tmp_path / str(n)
+    folder.mkdir()
+    name = names[n % len(names)]
+    made = forms.FORMS[name](folder, rng)
+    module = importlib.import_module(f'aubal_jax.datasets.converters.{name}')
+    for file in made.files:
+      out = (folder / file).rename((folder / file).with_suffix('.csv'))
+      contents = out.read_bytes()
+      if contents:
+        with pytest.raises(errors.UserError, match='is no manifest'):
+          module.convert(folder, out)
+      assert out.read_bytes() == contents
 
 
 def test_a_split_without_training_is_drawn(tmp_path):
