@@ -102,6 +102,7 @@ _DECLARED = (
     least=0,
     read_by=(*_TABLE, 'compare'),
   ),
+  Setting('raw_cells', False, "CSV: texts such as =1 stay, for '=1."),
   *_section(
     *('data', _TABLE),
     Setting(

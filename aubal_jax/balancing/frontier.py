@@ -12,7 +12,6 @@ compiled for one serves all.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
 import os
@@ -29,8 +28,8 @@ from aubal_jax.balancing import instance as instance_lib
 from aubal_jax.balancing import iterations
 from aubal_jax.balancing import rules as rules_lib
 from aubal_jax.balancing.instance import Budget
+from aubal_jax.runs import csv_files
 from aubal_jax.runs import errors
-from aubal_jax.runs import files
 from aubal_jax.tables import binary_table
 from aubal_jax.tables import labelsets as labelsets_lib
 
@@ -115,11 +114,8 @@ class Frontier:
     in all others. Numbers are written with all their digits; no budget is inf.
     """
     columns = self.columns()
-    with files.write_atomically(path) as file:
-      writer = csv.writer(file, lineterminator='\n')
-      writer.writerow(columns)
-      lists = (column.tolist() for column in columns.values())
-      writer.writerows(zip(*lists, strict=True))
+    lists = (column.tolist() for column in columns.values())
+    csv_files.write(path, columns, zip(*lists, strict=True))
 
 
 def frontier(

@@ -28,7 +28,22 @@ MAX_BYTES = 1_000_000_000  # Of a file; more are not read into memory.
 ZERO_RUN = 32  # Bytes: more than a block of numbers of the code 00...0.
 
 # What Pillow decodes. None of these starts another program, as EPS does.
-FORMATS = ('AVIF', 'BMP', 'GIF', 'JPEG2000', 'PPM', 'TIFF', 'WEBP')
+FORMATS = ('AVIF', 'BMP', 'GIF', 'JPEG2000', 'PPM', 'SUN', 'TIFF', 'WEBP')
+
+# What files of these, JPEG and PNG are called.
+SUFFIXES = (
+  *('.jpg', '.jpeg', '.jpe', '.jfif', '.mpo', '.png', '.apng', '.webp'),
+  *('.bmp', '.dib', '.tif', '.tiff', '.gif', '.avif', '.avifs'),
+  *('.jp2', '.j2k', '.j2c', '.jpc', '.jpf', '.jpx'),
+  *('.ppm', '.pgm', '.pbm', '.pnm', '.ras', '.sr'),
+)
+# And what pictures are called that are not decoded.
+OTHER_SUFFIXES = (
+  *('.heic', '.heif', '.hif', '.jxl', '.jxr', '.wdp', '.psd', '.svg'),
+  *('.ico', '.icns', '.tga', '.pcx', '.sgi', '.dds', '.qoi', '.xbm', '.xpm'),
+  *('.pam', '.pfm', '.hdr', '.exr', '.fits'),
+  *('.dng', '.cr2', '.cr3', '.nef', '.arw', '.orf', '.rw2', '.raf', '.pef'),
+)
 
 _CUT = 'the file is cut short'
 _JPEG, _PNG = b'\xff\xd8', b'\x89PNG\r\n\x1a\n'

@@ -11,6 +11,7 @@ import numpy as np
 
 from aubal_jax.runs import errors
 from aubal_jax.runs import preemption
+from aubal_jax.runs import text
 from aubal_jax.runs import workdir
 
 _NAME = 'predictions.csv'
@@ -73,6 +74,7 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
         'checkpoint': {'step': trained.step, 'weights': _digest(trained)},
         'pixels': dataclasses.asdict(description.pixels),
       },
+      raw=config.raw_cells,
       should_stop=preemption.requested,
     )
   watch.lap('prediction')
@@ -80,7 +82,11 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
   _tell(path / _NAME, description.label_names)
   if kind:
     written = predict_lib.write_submission(
-      path / _NAME, path / 'submission', description.label_names, kind
+      path / _NAME,
+      path / 'submission',
+      description.label_names,
+      kind,
+      raw=config.raw_cells,
     )
     print(
       f'predict: a submission of {len(written):,} files is in '
@@ -98,7 +104,8 @@ def _source(config, description):
   if not given:
     return _split(config, description)
   if os.path.isdir(given):
-    names, paths = sources.list_folder(given)
+    names, paths, others = sources.list_folder(given)
+    _tell_others(others)
   elif os.path.exists(given):
     names, paths = sources.list_table(
       given,
@@ -113,6 +120,19 @@ def _source(config, description):
     names, paths, description.pixels, **_options(config)
   )
   return source, given
+
+
+def _tell_others(others):
+  """Says how many files have no row, as they are called no image."""
+  if others:
+    kinds = [
+      f'{n:,} {suffix or "without"}' for suffix, n in others.most_common()
+    ]
+    print(
+      f'Note: {others.total():,} other files have no row, as none is called '
+      f'like an image: {text.listing(kinds)}.',
+      flush=True,
+    )
 
 
 def _options(config):

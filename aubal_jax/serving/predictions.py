@@ -16,13 +16,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from aubal_jax.media import crop
+from aubal_jax.runs import csv_files
+from aubal_jax.runs import errors
 from aubal_jax.runs import files as files_lib
 from aubal_jax.runs import progress
+from aubal_jax.runs import text
 from aubal_jax.serving import sources
 from aubal_jax.serving import submission
 
 OK = 'ok'
-_END = b'\r\n'  # Of a row, as RFC 4180 has it.
+_END = '\r\n'  # Of a row, as RFC 4180 has it.
 
 
 def write_predictions(
@@ -34,14 +37,18 @@ def write_predictions(
   thresholds: np.ndarray,
   batch_size: int,
   about: dict,
+  raw: bool = False,
   should_stop: Callable[[], bool] = lambda: False,
 ) -> bool:
   """Predicts every image of `source` into a CSV file.
 
   Columns are path and status, then, for each label, its probability under its
-  name, NAME_decision (0 or 1) and NAME_threshold. A probability is written
-  with all its digits: it is at least the threshold if and only if the decision
-  is 1. A row whose status is not 'ok' is blank there.
+  name, NAME_decision (0 or 1) and NAME_threshold. Where two columns would be
+  called alike (a label `path`, or `a_decision` beside `a`), those of all labels
+  are `probability:NAME`, `decision:NAME` and `threshold:NAME` instead. A
+  probability is written with all its digits: it is at least the threshold if
+  and only if the decision is 1. A row whose status is not 'ok' is blank there.
+  Texts that a spreadsheet would compute are made harmless, see `csv_files`.
 
   Until all are done the rows are in `path`.partial. Beside it a JSON file says
   what they are of; rows of anything else are deleted, and it begins anew.
@@ -54,10 +61,15 @@ def write_predictions(
     thresholds: float64[L].
     batch_size: B.
     about: what else the predictions depend on, for the JSON file.
+    raw: leave texts as they are.
     should_stop: polled after every batch.
 
   Returns:
     Whether all are done; False where `should_stop` said so.
+
+  Raises:
+    UserError: there are predictions of anything else, which this would
+      replace; or a probability is no number from 0 to 1.
   """
   path = pathlib.Path(path)
   partial = path.with_name(f'{path.name}.partial')
@@ -66,6 +78,7 @@ def write_predictions(
     'label_names': list(label_names),
     'thresholds': [float(t) for t in thresholds],
     'batch_size': batch_size,
+    'raw_cells': raw,
     **about,
   }
   done = _go_on(path, partial, about, len(source.names), batch_size)
@@ -74,19 +87,12 @@ def write_predictions(
   with open(
     partial, 'a', encoding='utf-8', errors='surrogateescape', newline=''
   ) as file:
-    whole = _append(
-      csv.writer(file),
-      file,
-      source,
-      run,
-      thresholds,
-      batch_size,
-      done,
-      should_stop,
-    )
+    rows = _Rows(file, np.asarray(thresholds, np.float64), raw)
+    whole = _append(rows, source, run, batch_size, done, should_stop)
     os.fsync(file.fileno())
   if whole:
     partial.replace(path)
+    files_lib.sync_folder(path.parent)
   return whole
 
 
@@ -94,13 +100,16 @@ def _go_on(path, partial, about, count, batch_size):
   """Returns how many rows are done; None: all, and the file is in its place."""
   beside = path.with_suffix('.json')
   try:
-    same = files_lib.read_json(beside) == about
+    held = files_lib.read_json(beside)
   except (FileNotFoundError, ValueError):
-    same = False
-  if same and path.exists():
+    held = None
+  same = held == about
+  if not same and (path.exists() or partial.exists()):
+    raise _would_replace(path if path.exists() else partial, held, about)
+  if path.exists():
     print(f'predict: {path} was done before.', flush=True)
     return None
-  if same and partial.exists():
+  if partial.exists():
     ends = _row_ends(partial)
     done = max(len(ends) - 1, 0)  # The first is the header.
     done -= done % batch_size if done < count else 0
@@ -108,24 +117,35 @@ def _go_on(path, partial, about, count, batch_size):
       os.truncate(partial, ends[done])
       print(f'predict: goes on after {done:,} of {count:,} rows', flush=True)
       return done
-  elif path.exists() or partial.exists():
-    print(
-      f'predict: begins anew: what {path.parent} holds is of other images, '
-      'another checkpoint or other settings.',
-      flush=True,
-    )
-  path.unlink(missing_ok=True)
-  partial.unlink(missing_ok=True)
   files_lib.write_json(beside, about)
   with open(partial, 'w', encoding='utf-8', newline='') as file:
-    csv.writer(file).writerow(_header(about['label_names']))
+    header = _header(about['label_names'])
+    csv_files.write_rows(file, [header], raw=about['raw_cells'], end=_END)
   return 0
+
+
+def _would_replace(path, held, about):
+  """Returns the UserError that tells in what the predictions differ."""
+  held = held if isinstance(held, dict) else {}
+  differ = [k for k in about if k not in held or held[k] != about[k]]
+  of_others = f'of other {text.listing(differ)}'
+  return errors.UserError(
+    f'{path} holds predictions {of_others if held else "of nobody knows what"} '
+    'than are asked for now, and would be replaced. Move it away to keep it, '
+    'or replace it with --overwrite.'
+  )
 
 
 def _header(label_names):
   columns = ['path', 'status']
   for name in label_names:
     columns += [name, f'{name}_decision', f'{name}_threshold']
+  if len({*columns}) < len(columns):
+    columns[2:] = [
+      f'{kind}:{name}'
+      for name in label_names
+      for kind in ('probability', 'decision', 'threshold')
+    ]
   return columns
 
 
@@ -136,14 +156,12 @@ def _row_ends(path) -> list[int]:
     for line in file:
       position += len(line)
       quotes += line.count(b'"')
-      if line.endswith(_END) and quotes % 2 == 0:  # Not inside a cell.
+      if line.endswith(_END.encode()) and quotes % 2 == 0:  # Not inside a cell.
         ends.append(position)
   return ends
 
 
-def _append(
-  writer, file, source, run, thresholds, batch_size, done, should_stop
-):
+def _append(rows, source, run, batch_size, done, should_stop):
   """Writes the rows from `done` on; returns whether it got to the end."""
   total = len(source.names)
   report = progress.Progress(total - done, 'predict, images')
@@ -163,38 +181,60 @@ def _append(
       padding = ((0, batch_size - len(images)), (0, 0), (0, 0), (0, 0))
       probability = np.asarray(run(np.pad(images, padding)))
       names = source.names[start : start + batch_size]
-      writer.writerows(_rows(names, failures, probability, thresholds))
-      file.flush()
+      rows.write(names, failures, probability[: len(names)])
       report.update(len(images))
   return True
 
 
-def _rows(names, failures, probability, thresholds):
-  """Yields the rows of one batch; float64 holds float32 exactly."""
-  probability = probability.astype(np.float64)
-  decision = probability >= thresholds
-  for k, name in enumerate(names):
-    if k in failures:
-      yield [name, _status(failures[k]), *[''] * 3 * len(thresholds)]
-      continue
-    cells = zip(
-      map(repr, probability[k].tolist()),
-      decision[k].astype(int).tolist(),
-      map(repr, np.asarray(thresholds).tolist()),
-      strict=True,
+class _Rows:
+  """Writes rows; what all rows have in common is made text once.
+
+  Of 20,000 labels a row has 60,000 cells, of which nobody but the probability
+  is new: numbers need no quotes, and are joined here and not by `csv`.
+  """
+
+  def __init__(self, file, thresholds, raw):
+    self._file, self._raw, self._thresholds = file, raw, thresholds
+    self._blank = ',' * (3 * len(thresholds)) + _END
+    ends = [f',{t!r}' for t in thresholds.tolist()]
+    # Behind a probability: its decision and threshold; [2, L].
+    self._behind = np.array(
+      [[f',{decision}{end}' for end in ends] for decision in (0, 1)], object
     )
-    yield [name, OK, *(cell for three in cells for cell in three)]
+
+  def write(self, names, failures, probability):
+    """Writes the rows of one batch; float64 holds float32 exactly."""
+    probability = probability.astype(np.float64)
+    for k, name in enumerate(names):
+      status = _status(failures[k]) if k in failures else OK
+      csv_files.write_rows(self._file, [[name, status]], raw=self._raw, end='')
+      if k in failures:
+        self._file.write(self._blank)
+        continue
+      row = probability[k]
+      if not ((row >= 0) & (row <= 1)).all():
+        raise errors.UserError(
+          f'Of {name} the network says {row[~((row >= 0) & (row <= 1))][0]}, '
+          'which is no probability: its numbers overflow. Train anew, with a '
+          'smaller learning rate or train.dtype=float32.'
+        )
+      behind = np.where(row >= self._thresholds, *self._behind[::-1])
+      numbers = repr(row.tolist())[1:-1].split(', ')  # Each as repr has it.
+      cells = map(str.__add__, numbers, behind.tolist())
+      self._file.write(f',{",".join(cells)}{_END}')
+    self._file.flush()
 
 
 def _status(reason):
   return reason if reason == crop.NO_FACE else f'unreadable: {reason}'
 
 
-def read_predictions(path: os.PathLike | str):
+def read_predictions(path: os.PathLike | str, *, raw: bool = False):
   """Yields (name, status, decisions) of every row; None where there are none.
 
   Args:
     path: of `write_predictions`.
+    raw: as it was then.
   """
   with open(
     path, encoding='utf-8', errors='surrogateescape', newline=''
@@ -203,7 +243,7 @@ def read_predictions(path: os.PathLike | str):
     next(rows)
     for name, status, *cells in rows:
       decisions = np.array(cells[1::3], np.uint8) if status == OK else None
-      yield name, status, decisions
+      yield name if raw else csv_files.as_given(name), status, decisions
 
 
 def write_submission(
@@ -211,13 +251,15 @@ def write_submission(
   folder: os.PathLike | str,
   label_names: Sequence[str],
   kind: str,
+  *,
+  raw: bool = False,
 ) -> list[pathlib.Path]:
   """Writes the decisions as a competition wants them, see `submission.write`.
 
   Images without a prediction are left out, so a frame among them repeats the
   one before it; of a video all frames up to the last image are there.
   """
-  rows = list(read_predictions(path))
+  rows = list(read_predictions(path, raw=raw))
   good = [(name, row) for name, _, row in rows if row is not None]
   decisions = np.array([row for _, row in good], np.uint8)
   return submission.write(

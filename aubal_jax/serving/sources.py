@@ -1,5 +1,6 @@
 """Images without labels, as they are predicted: a few at a time, in order."""
 
+import collections
 import dataclasses
 import functools
 import hashlib
@@ -10,14 +11,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from aubal_jax.datasets import dataset as dataset_lib
-from aubal_jax.datasets import folders
 from aubal_jax.datasets import manifest
 from aubal_jax.media import crop
+from aubal_jax.media import decode
 from aubal_jax.media import images as images_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import workers
 from aubal_jax.tables.files import any_table
 
+_IMAGES = {*decode.SUFFIXES, *decode.OTHER_SUFFIXES}
 _FACES = 256  # Images in which a process looks for faces at a time.
 
 
@@ -98,15 +100,19 @@ def of_dataset(data: dataset_lib.Dataset, rows: np.ndarray) -> Source:
   )
 
 
-def list_folder(folder: os.PathLike | str) -> tuple[list[str], list[str]]:
+def list_folder(
+  folder: os.PathLike | str,
+) -> tuple[list[str], list[str], collections.Counter]:
   """Lists every image below a folder, at any depth, sorted by path.
 
-  An image is a file with one of `folders.SUFFIXES`, in any case. A folder is
-  entered once, so links that go in circles end; hidden files and folders are
-  passed over.
+  An image is a file that is called one, in any case: by `decode.SUFFIXES`, or
+  by `decode.OTHER_SUFFIXES`, of which reading says that they are not decoded.
+  A folder is entered once, so links that go in circles end; hidden files and
+  folders are passed over.
 
   Returns:
-    The paths below `folder`, with '/' between folders; and the files.
+    The paths below `folder`, with '/' between folders; the files; and suffix
+    -> how many other files there are.
 
   Raises:
     FileNotFoundError: there is no such folder, or no image below it.
@@ -118,7 +124,7 @@ def list_folder(folder: os.PathLike | str) -> tuple[list[str], list[str]]:
       f'{folder}: there is no such folder. Set predict.path to a folder or a '
       'table of images.'
     )
-  names, seen = [], set()
+  names, seen, others = [], set(), collections.Counter()
   for where, inner, held in os.walk(
     folder, followlinks=True, onerror=_raise_error
   ):
@@ -130,18 +136,20 @@ def list_folder(folder: os.PathLike | str) -> tuple[list[str], list[str]]:
     # Links last: a folder is called by its own name, if it has one here.
     inner[:] = [name for name in inner if not name.startswith('.')]
     inner.sort(key=lambda name: (os.path.islink(f'{where}/{name}'), name))
-    names += [
-      os.path.relpath(os.path.join(where, name), folder).replace(os.sep, '/')
-      for name in held
-      if name.lower().endswith(folders.SUFFIXES) and not name.startswith('.')
-    ]
+    for name in (name for name in held if not name.startswith('.')):
+      suffix = os.path.splitext(name)[1].lower()
+      if suffix in _IMAGES:
+        inside = os.path.relpath(os.path.join(where, name), folder)
+        names.append(inside.replace(os.sep, '/'))
+      else:
+        others[suffix] += 1
   if not names:
     raise FileNotFoundError(
       f'{folder}: there is no image in this folder or below it; images are '
-      f'files called *{", *".join(folders.SUFFIXES)}.'
+      f'files called *{", *".join(decode.SUFFIXES)}.'
     )
   names.sort()
-  return names, [os.path.join(folder, name) for name in names]
+  return names, [os.path.join(folder, name) for name in names], others
 
 
 def list_table(

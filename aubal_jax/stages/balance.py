@@ -58,7 +58,7 @@ def run(run) -> None:
     (path / 'solution.json').unlink(missing_ok=True)
   else:
     files.write_json(path / 'solution.json', solved)
-  rows_lib.write(path / 'rows.csv', dataset)
+  rows_lib.write(path / 'rows.csv', dataset, raw=run.config.raw_cells)
   plan.save(path / 'plan.npz')
   run.finish('balance')
   run.watch.lap('balance')

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-
 import numpy as np
 
-from aubal_jax.runs import files
+from aubal_jax.runs import csv_files
 
 
 def tell_sources(dataset) -> dict:
@@ -29,8 +27,14 @@ def tell_sources(dataset) -> dict:
   return found
 
 
-def write(path, dataset) -> None:
-  """Writes rows.csv: the split of every row, and why it was dropped."""
+def write(path, dataset, *, raw: bool = False) -> None:
+  """Writes rows.csv: the split of every row, and why it was dropped.
+
+  Args:
+    path: of the file.
+    dataset: whose rows it is of.
+    raw: see `csv_files`.
+  """
   columns = {'row': np.arange(len(dataset)).astype(str), 'id': dataset.ids}
   for name in ('sources', 'groups'):
     if getattr(dataset, name) is not None:
@@ -38,9 +42,5 @@ def write(path, dataset) -> None:
   columns['split'] = dataset.split
   if dataset.reasons is not None:
     columns['reason'] = dataset.reasons
-  with files.write_atomically(path) as file:
-    writer = csv.writer(file, lineterminator='\n')
-    writer.writerow(columns)
-    writer.writerows(
-      zip(*(values.tolist() for values in columns.values()), strict=True)
-    )
+  rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+  csv_files.write(path, columns, rows, raw=raw)

@@ -11,6 +11,7 @@ import simplejpeg
 from PIL import Image
 from PIL import ImageOps
 
+from aubal_jax.datasets import folders
 from aubal_jax.media import decode
 from tests.makers import fake_data
 
@@ -438,3 +439,43 @@ def test_zeros_that_are_a_flat_picture():
 def test_zeros_in_a_header_are_no_damage():
   body = b'Exif\0\0' + bytes(500) + b'x'
   assert told(behind_start(jpeg(), 0xE1, body)) == ('', [])
+
+
+def encode(image, suffix):
+  """Returns the contents of a file of such a name, by OpenCV or by Pillow."""
+  if suffix in ('.jfif', '.mpo', '.avifs') or suffix.startswith('.j2'):
+    kind = {'.jfif': 'JPEG', '.mpo': 'MPO', '.avifs': 'AVIF'}
+    file = io.BytesIO()
+    picture = Image.fromarray(image)
+    picture.save(file, kind.get(suffix, 'JPEG2000'), quality=95)
+    return file.getvalue()
+  if suffix.startswith('.jp') and suffix not in ('.jpg', '.jpeg', '.jpe'):
+    return encode(image, '.j2k')
+  if suffix == '.pbm':
+    return cv2.imencode(suffix, 255 * (image[..., 0] > 127).astype(np.uint8))[1]
+  channels = image[..., 0] if suffix == '.pgm' else image[..., ::-1]
+  return cv2.imencode(suffix, channels)[1]
+
+
+@pytest.mark.parametrize('suffix', decode.SUFFIXES)
+def test_what_is_called_an_image_is_decoded(suffix):
+  rng = np.random.default_rng(0)
+  for _ in range(3):
+    height, width = rng.integers(20, 50, 2)
+    small = rng.integers(0, 256, (3, 4, 3), np.uint8)
+    image = cv2.resize(small, (int(width), int(height)))
+    contents = bytes(encode(image, suffix))
+    found = decode.image(contents, 3)
+    assert found.shape == image.shape
+    if suffix == '.pbm':
+      image = np.repeat(255 * (image[..., :1] > 127), 3, axis=2)
+    elif suffix == '.pgm':
+      image = np.repeat(image[..., :1], 3, axis=2)
+    assert np.abs(found.astype(int) - image).mean() < 25  # GIF: 252 colours
+    if suffix in ('.ras', '.sr', '.ppm', '.bmp', '.png', '.tif'):
+      np.testing.assert_array_equal(found, image)
+
+
+def test_no_suffix_is_said_to_be_both():
+  assert not {*decode.SUFFIXES} & {*decode.OTHER_SUFFIXES}
+  assert {*folders.SUFFIXES} <= {*decode.SUFFIXES}

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import subprocess
@@ -183,6 +184,7 @@ def write_zoo(folder):
   write('text.jpeg', b'Not an image.\n', not_one)
   os.symlink('nowhere.png', folder / 'link.png')
   made['link.png'] = 'unreadable: there is no such file'
+  write('phone.HEIC', b'....ftypheic....', not_one)
   write('notes.txt', b'No image, and not called one.')
   write('.hidden.png', png)
   del made['notes.txt'], made['.hidden.png']
@@ -215,6 +217,7 @@ def test_a_folder_of_anything(config, home, tmp_path, capsys):
   printed = capsys.readouterr().out
   assert f'{len(made)} images, 10 of them ok' in printed
   assert '1 unreadable: the file is empty' in printed
+  assert '1 other files have no row' in printed and '1 .txt' in printed
   assert 'positive in' in printed and str(home / 'predictions.csv') in printed
   assert not (home / 'predictions.csv.partial').exists()
   # Only predict's own files are there.
@@ -273,8 +276,11 @@ def test_the_same_command_goes_on_after_a_signal(
   assert (home / 'predictions.csv').read_bytes() == straight
   # Of other settings nothing is gone on from.
   config.predict.thresholds = 'half'
-  run(config, home, 'predict')
-  assert 'begins anew' in capsys.readouterr().out
+  with pytest.raises(ValueError, match='of other thresholds than') as caught:
+    run(config, home, 'predict')
+  assert '--overwrite' in str(caught.value)
+  assert (home / 'predictions.csv').read_bytes() == straight
+  run(config, home, 'predict', overwrite=True)
   rows = read_rows(home / 'predictions.csv')
   assert (columns(rows, '_threshold') == 0.5).all()
 
@@ -290,7 +296,9 @@ SCRIPT = """
 NAMES = [f'{n}\r\n"{n}", {n}.png' for n in range(23)]
 
 
-def predict_fakes(path, die_at=None, names=NAMES, **options):
+def predict_fakes(
+  path, die_at=None, names=NAMES, outputs=2, spoilt=None, **options
+):
   """Predicts made-up images in batches of 4; kills itself in batch die_at."""
   calls = []
 
@@ -306,7 +314,9 @@ def predict_fakes(path, die_at=None, names=NAMES, **options):
       os.kill(os.getpid(), signal.SIGKILL)
     calls.append(None)
     value = images.reshape(-1, 1).astype(np.float32) / np.float32(23)
-    return np.concatenate([value, 1 - value], axis=1)
+    for number, odd in (spoilt or {}).items():
+      value[images.reshape(-1) == number] = odd
+    return np.concatenate([value, 1 - value, value][:outputs], axis=1)
 
   options = {
     'label_names': LABELS,
@@ -321,7 +331,10 @@ def predict_fakes(path, die_at=None, names=NAMES, **options):
   return whole, len(calls)
 
 
-def test_after_a_kill_at_any_byte_the_result_is_the_straight_one(tmp_path):
+def test_after_a_kill_at_any_byte_the_result_is_the_straight_one(
+  tmp_path, monkeypatch
+):
+  monkeypatch.setattr(os, 'fsync', lambda _: None)  # It is the kernel's, here.
   path = tmp_path / 'predictions.csv'
   partial = tmp_path / 'predictions.csv.partial'
   assert predict_fakes(path) == (True, 6)
@@ -364,19 +377,78 @@ def test_a_kill_loses_one_batch_at_most(tmp_path, capsys):
     {'names': NAMES[:-1]},
   ],
 )
-def test_nothing_is_gone_on_from_of_anything_else(tmp_path, other, capsys):
+def test_what_is_of_anything_else_is_neither_gone_on_from_nor_replaced(
+  tmp_path, other
+):
   path = tmp_path / 'predictions.csv'
-  assert not predict_fakes(path, should_stop=lambda: True)[0]
+  partial = tmp_path / 'predictions.csv.partial'
+  differs = 'images' if 'names' in other else next(iter(other))
+  differs = 'weights' if differs == 'about' else differs
   predict_fakes(path, should_stop=iter([False, False, True]).__next__)
+  for held in (partial, path):
+    content = held.read_bytes()
+    with pytest.raises(
+      ValueError, match=f'predictions of other {differs}'
+    ) as e:
+      predict_fakes(path, **other)
+    assert str(held) in str(e.value) and '--overwrite' in str(e.value)
+    assert held.read_bytes() == content
+    predict_fakes(path)
+  path.with_suffix('.json').write_text('{')
+  with pytest.raises(ValueError, match='holds predictions of nobody knows'):
+    predict_fakes(path)
+  path.unlink()
   assert predict_fakes(path, **other) == (True, 6)
-  # What is done of the one is not of the other, which is not half done.
-  assert not predict_fakes(path, should_stop=lambda: True)[0]
-  assert predict_fakes(path) == (True, 6)
-  assert predict_fakes(path, **other) == (True, 6)
-  assert 'begins anew' in capsys.readouterr().out
-  predict_fakes(tmp_path / 'straight.csv', **other)
-  assert path.read_bytes() == (tmp_path / 'straight.csv').read_bytes()
-  assert predict_fakes(path) == (True, 6)  # And back.
+
+
+@pytest.mark.parametrize('raw', [False, True])
+def test_whatever_labels_and_images_are_called_columns_differ(tmp_path, raw):
+  rng = random.Random(0)
+  parts = ('path', 'status', 'a', '_decision', '_threshold', '=', 'decision:')
+  rows = []
+  for trial in range(40):
+    path = tmp_path / f'{trial}.csv'
+    labels = {''.join(rng.choices(parts, k=rng.randrange(1, 3))) for _ in '123'}
+    names = [f'{rng.choice("=+-@a")}{k}.png' for k in range(6)]
+    predict_fakes(
+      path,
+      names=names,
+      label_names=tuple(labels),
+      thresholds=np.full(len(labels), 0.5),
+      outputs=len(labels),
+      raw=raw,
+    )
+    with open(path, newline='') as file:
+      header, *rows = csv.reader(file)
+    assert header[:2] == ['path', 'status']
+    assert len({*header}) == len(header) == 2 + 3 * len(labels)
+    computed = [
+      cell for row in (header, *rows) for cell in row if cell[:1] in {*'=+-@'}
+    ]
+    assert raw or not computed
+    found = predictions.read_predictions(path, raw=raw)
+    assert [name for name, *_ in found] == names
+    plain = {
+      f'{n}{end}' for n in labels for end in ('', '_decision', '_threshold')
+    } - {'path', 'status'}
+    if raw:
+      assert (len(plain) == 3 * len(labels)) == (header[2] in labels)
+
+
+def test_what_is_no_probability_is_not_written(tmp_path):
+  rng = random.Random(0)
+  for trial in range(20):
+    path, bad = tmp_path / f'{trial}.csv', rng.randrange(23)
+    spoilt = {bad: rng.choice([np.nan, np.inf, -np.inf, 1.5])}
+    if bad % 5 == 2:  # Of an image that could not be read.
+      assert predict_fakes(path, spoilt=spoilt)[0]
+      continue
+    with pytest.raises(ValueError, match='which is no probability') as caught:
+      predict_fakes(path, spoilt=spoilt)
+    assert f', {bad}.png' in str(caught.value)
+    assert not path.exists()
+    held = path.with_name(f'{path.name}.partial').read_text().lower()
+    assert 'nan' not in held and 'inf' not in held
 
 
 def test_a_file_that_changes_is_noticed(tmp_path):
@@ -583,7 +655,10 @@ def test_a_folder_is_called_by_its_own_name_and_entered_once(tmp_path):
     (tmp_path / name).touch()
   os.symlink('b', tmp_path / 'a')
   os.symlink('../..', tmp_path / 'b/deep/up')
-  names, paths = sources.list_folder(tmp_path)
+  (tmp_path / 'b/notes.TXT').touch()
+  (tmp_path / 'Makefile').touch()
+  names, paths, others = sources.list_folder(tmp_path)
+  assert others == {'.txt': 1, '': 1}
   wanted = ['10.tif', '9.webp', 'b/1.jpg', 'b/deep/2.PNG', 'x.jpg/3.bmp']
   assert names == wanted
   assert paths == [str(tmp_path / name) for name in wanted]

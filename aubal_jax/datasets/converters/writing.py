@@ -5,7 +5,6 @@ the folder of the data set. Rows without an image, or that the authors leave
 out, are left out and counted. A note of what was done is for people.
 """
 
-import csv
 import dataclasses
 import os
 import pathlib
@@ -16,8 +15,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aubal_jax.runs import csv_files
 from aubal_jax.runs import errors
-from aubal_jax.runs import files
 from aubal_jax.runs import text
 
 COLUMNS = ('path', 'split', 'subject')  # Of a manifest, beside the labels.
@@ -190,12 +189,11 @@ def write(
   if outside:
     base = os.path.abspath(folder)
   paths = _below(base, images)
-  with files.write_atomically(out) as file:
-    writer = csv.writer(file, lineterminator='\n')
-    writer.writerow(names)
-    writer.writerows(
-      (path, *cells) for path, (_, *cells) in zip(paths, rows, strict=True)
-    )
+  csv_files.write(
+    out,
+    names,
+    ((path, *cells) for path, (_, *cells) in zip(paths, rows, strict=True)),
+  )
   notes = [f'{out}: {len(rows):,} images of {total:,} rows in {source}.']
   if told:
     notes.append(f'Rows left out: {", ".join(told)}.')
@@ -232,4 +230,5 @@ def _below(base, images):
       )
     seen.add(path)
     paths.append(path)
-  return paths
+  # The same file by a name that no spreadsheet computes.
+  return [p if csv_files.harmless(p) == p else f'./{p}' for p in paths]

@@ -151,7 +151,9 @@ def _conclude(run, runs, failures) -> None:
       results.append(files.read_json(own.path / 'result.json'))
   record = comparison.make_record(cells_lib.merge(results))
   files.write_json(run.path / 'compare.json', record)
-  comparison.write_csv(run.path / 'compare.csv', record)
+  comparison.write_csv(
+    run.path / 'compare.csv', record, raw=run.config.raw_cells
+  )
   report.write_page(run.path / 'compare.html', record)
   for line in report.lines(record):
     print(line)

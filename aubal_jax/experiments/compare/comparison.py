@@ -7,7 +7,6 @@ fraction, or no rows to augment, belongs to every context.
 
 from __future__ import annotations
 
-import csv
 import itertools
 
 import numpy as np
@@ -16,7 +15,7 @@ from aubal_jax.experiments.compare import effects
 from aubal_jax.experiments.compare import paired
 from aubal_jax.experiments.compare import significance
 from aubal_jax.experiments.compare import trials as trials_lib
-from aubal_jax.runs import files
+from aubal_jax.runs import csv_files
 
 REFERENCES = ('none', 'random')
 _CONTEXT = ('model', 'fraction', 'augment_rows')
@@ -45,21 +44,31 @@ def make_record(rows) -> dict:
   return {'rows': rows, 'statistics': summarise(rows)}
 
 
-def write_csv(path, record) -> None:
-  """Writes a row for each trial, and one for each cell that failed."""
-  with files.write_atomically(path) as file:
-    writer = csv.DictWriter(
-      file, FIELDS, extrasaction='ignore', lineterminator='\n'
-    )
-    writer.writeheader()
-    for row in record['rows']:
-      cell = {key: row.get(key) for key in (*_CELL, 'status')}
-      for trial in row.get('trials') or [{}]:
-        seconds = trial.get('seconds', {})
-        writer.writerow(
-          {**cell, **trial, **trial.get('scores', {}), **trial.get('plan', {})}
-          | {f'{name}_seconds': value for name, value in seconds.items()}
-        )
+def write_csv(path, record, *, raw: bool = False) -> None:
+  """Writes a row for each trial, and one for each cell that failed.
+
+  Args:
+    path: of the file.
+    record: from `make_record`.
+    raw: see `csv_files`.
+  """
+  rows = ([row.get(name) for name in FIELDS] for row in _csv_rows(record))
+  csv_files.write(path, FIELDS, rows, raw=raw)
+
+
+def _csv_rows(record):
+  """Yields the rows of compare.csv, and more entries with them."""
+  for row in record['rows']:
+    cell = {key: row.get(key) for key in (*_CELL, 'status')}
+    for trial in row.get('trials') or [{}]:
+      seconds = trial.get('seconds', {})
+      yield {
+        **cell,
+        **trial,
+        **trial.get('scores', {}),
+        **trial.get('plan', {}),
+        **{f'{name}_seconds': value for name, value in seconds.items()},
+      }
 
 
 def summarise(results) -> dict:

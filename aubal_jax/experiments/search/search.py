@@ -9,7 +9,6 @@ is known when the best is chosen.
 
 from __future__ import annotations
 
-import csv
 import shlex
 import sys
 
@@ -17,6 +16,7 @@ from aubal_jax.experiments import cells as cells_lib
 from aubal_jax.experiments.search import grid as grid_lib
 from aubal_jax.experiments.search import search_plot as report
 from aubal_jax.network import log as log_lib
+from aubal_jax.runs import csv_files
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import hosts
@@ -147,12 +147,12 @@ def _conclude(run, rows, metric) -> None:
   for row in rows:
     print(report.line(row, train.SCORES))
   print('\n' + report.wrapped(report.notes(record)))
-  with files.write_atomically(run.path / 'search.csv') as file:
-    writer = csv.DictWriter(
-      file, _FIELDS, extrasaction='ignore', lineterminator='\n'
-    )
-    writer.writeheader()
-    writer.writerows(rows)
+  csv_files.write(
+    run.path / 'search.csv',
+    _FIELDS,
+    ([row.get(name) for name in _FIELDS] for row in rows),
+    raw=run.config.raw_cells,
+  )
   files.write_json(run.path / 'search.json', record)
   with files.write_atomically(run.path / 'search.png', 'wb') as file:
     report.draw(file, rows, metric=metric)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
 import sys
 import tempfile
@@ -11,6 +10,7 @@ import time
 from aubal_jax import settings
 from aubal_jax.experiments.solvers import optimizers_plot as report
 from aubal_jax.experiments.solvers import timing
+from aubal_jax.runs import csv_files
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import progress
@@ -254,12 +254,12 @@ class _Watch:
 def _write(run, record) -> None:
   """Writes optimizers.csv, optimizers.json and optimizers.png."""
   run.begin('optimizers')
-  with files.write_atomically(run.path / 'optimizers.csv') as file:
-    writer = csv.DictWriter(
-      file, _FIELDS, extrasaction='ignore', lineterminator='\n'
-    )
-    writer.writeheader()
-    writer.writerows(record['rows'])
+  csv_files.write(
+    run.path / 'optimizers.csv',
+    _FIELDS,
+    ([row.get(name) for name in _FIELDS] for row in record['rows']),
+    raw=run.config.raw_cells,
+  )
   files.write_json(run.path / 'optimizers.json', record)
   with files.write_atomically(run.path / 'optimizers.png', 'wb') as file:
     report.draw(
