@@ -83,3 +83,20 @@ def test_a_folder_linked_in_is_entered_once(tmp_path):
   (tmp_path / 'set/b/again').symlink_to(tmp_path / 'set')
   found, _ = convert(tmp_path / 'set')
   assert sorted(found.ids) == ['a/1.png', 'b/1.png']
+
+
+def test_a_path_that_a_spreadsheet_would_compute_is_the_same_file(tmp_path):
+  rng = np.random.default_rng(0)
+  for n in range(10):
+    folder, wanted = tmp_path / str(n), {}
+    for k in range(6):
+      part = rng.choice([*"=+-@a'"]) + rng.choice(['', '=', '1+1'])
+      path = folder / f'{part}x/{k}.png'
+      path.parent.mkdir(parents=True, exist_ok=True)
+      path.write_text(f'{k}')
+      wanted[str(path)] = f'{k}'
+    found, _ = convert(folder)
+    with open(folder / 'm.csv', encoding='utf-8') as file:
+      assert not [line for line in file if line[:1] in {*'=+-@'}]
+    files = [folder / str(name) for name in found.ids]
+    assert sorted(file.read_text() for file in files) == sorted(wanted.values())
