@@ -89,6 +89,7 @@ def find(content: dict) -> list[dict]:
   """
   found = [
     *_images(content),
+    *_cache(content.get('cache')),
     *_duplicates(content['duplicates']),
     *_groups(content['groups']),
     *_labels(content['labels'], content['rows']),
@@ -180,6 +181,28 @@ def _images(content):
         f'No row is in the split {split}.',
         f'Name some in data.split_column, or set data.{split}_fraction.',
       )
+
+
+def _cache(found):
+  """Yields what is said of the cache of decoded images."""
+  if not found:
+    return
+  if found['damaged']:
+    count = len(found['damaged'])
+    yield _finding(
+      'wrong',
+      f'{_count(count, "file")} damaged of the '
+      f'{html.number(found["shards"])} that hold decoded images.',
+      'Delete them in data.cache_dir, and they are made again.',
+      [message.partition(' is damaged')[0] for message in found['damaged']],
+    )
+  if found['unchecked']:
+    yield _finding(
+      'note',
+      f'{_count(found["unchecked"], "file", _HAS)} no checksum of the images '
+      'in it: of an earlier version.',
+      'Delete the folders in data.cache_dir to have them made anew.',
+    )
 
 
 def _duplicates(found):

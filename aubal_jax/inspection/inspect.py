@@ -41,6 +41,7 @@ def _content(config, data, seen) -> dict:
   from aubal_jax.inspection import image_survey
   from aubal_jax.inspection import label_survey
   from aubal_jax.inspection import survey
+  from aubal_jax.media import store
 
   num_labels = len(data.label_names)
   has_images = data.load_images is not None
@@ -62,8 +63,11 @@ def _content(config, data, seen) -> dict:
     'groups': label_survey.groups(data),
     'labelsets': label_survey.labelsets(data, config.inspect.near_empty),
     'examples': [],
+    'cache': None,
   }
   if has_images:
+    if config.data.cache_dir:
+      content['cache'] = store.check(config.data.cache_dir)
     content['images'] = image_survey.describe_failures(data, seen)
     content['duplicates'] = image_survey.duplicates(data, seen)
     content['statistics'] = image_survey.statistics(

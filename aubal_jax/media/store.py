@@ -4,14 +4,18 @@ A cache is a folder of shards, each `SHARD_IMAGES` images in one .npy file that
 is written whole or not at all, named by the state of the image files. So it is
 built by several processes or runs at once, goes on after a kill where it was,
 makes anew what a changed file is in, and is shared by every run that wants the
-same pixels of the same files.
+same pixels of the same files. Beside it is a checksum, which is compared where
+the shard was changed or copied since; `check` compares all.
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
 import os
 import pathlib
+import time
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -149,7 +153,7 @@ class _Shard:
 
   @property
   def told(self) -> pathlib.Path:
-    """The file beside it: failures and remarks, if there are any."""
+    """The file beside it: failures, remarks and sums."""
     return self.file.with_suffix('.json')
 
   def make(self, num_threads=None, on_progress=None):
@@ -195,12 +199,16 @@ def _open_cache(folder, whole, num_processes):
     _make, missing, num_processes=1 if whole.paths is None else num_processes
   ):
     report.update(len(shard.rows))
-  told = {}, {}
+  told, maps = ({}, {}), []
   for start, shard in zip(starts, shards, strict=True):
-    if shard.told.exists():
-      for all_, some in zip(told, files_lib.read_json(shard.told), strict=True):
-        all_ |= {start + int(k): text for k, text in some.items()}
-  maps = [_map(shard) for shard in shards]
+    *some, sums = _read_told(shard.told)
+    for all_, of_shard in zip(told, some, strict=True):
+      all_ |= {start + int(k): text for k, text in of_shard.items()}
+    shape = (len(shard.rows), *shard.pixels.shape)
+    maps.append(_map(shard.file, shape))
+    if sums and sums['mtime_ns'] != shard.file.stat().st_mtime_ns:
+      _compare(shard.file, maps[-1], sums)
+      _note_time(shard, some, sums)
   read = functools.partial(_read_maps, maps, whole.pixels.shape)
   return read, *told, num_missing
 
@@ -210,23 +218,103 @@ def _make(shard):
   if shard.file.exists():  # By another run.
     return
   made, *told = shard.make(num_threads=1)
-  if any(told):
-    caches.write(shard.told, lambda file: file.write(json.dumps(told).encode()))
-  caches.write(shard.file, lambda file: np.save(file, made))
+  now = time.time_ns()
+  sums = {'images': _sum(made), 'mtime_ns': now}
+  _write_told(shard, told, sums)
+
+  def save(file):
+    np.save(file, made)
+    file.flush()
+    os.utime(file.fileno(), ns=(now, now))
+
+  caches.write(shard.file, save)
 
 
-def _map(shard):
-  """Returns uint8[n, H, W, C], mapped into memory."""
-  shape = (len(shard.rows), *shard.pixels.shape)
+def _sum(images: np.ndarray) -> int:
+  """Returns the CRC-32 of images: 12 ms for 45 MB."""
+  return zlib.crc32(np.ascontiguousarray(images).reshape(-1))
+
+
+def _write_told(shard, told, sums):
+  """Writes failures, remarks, and the sums of images and of these two."""
+  plain = json.dumps(told).encode()
+  content = [*told, sums | {'told': zlib.crc32(plain)}]
+  text = json.dumps(content).encode()
+  caches.write(shard.told, lambda file: file.write(text))
+
+
+def _note_time(shard, told, sums):
+  """Notes that a shard of that time was found whole, where that can be."""
+  with contextlib.suppress(OSError):
+    found = shard.file.stat().st_mtime_ns
+    _write_told(shard, told, {**sums, 'mtime_ns': found})
+
+
+def _read_told(path):
+  """Returns failures, remarks and sums; {} of a release that took none."""
   try:
-    mapped = np.load(shard.file, mmap_mode='r')
-    if mapped.shape != shape or mapped.dtype != np.uint8:
-      raise errors.UserError(f'it holds {mapped.dtype}{list(mapped.shape)}')
-  except (ValueError, EOFError, OSError) as error:
+    failures, remarks, *sums = files_lib.read_json(path)
+    if sums:
+      plain = json.dumps([failures, remarks]).encode()
+      if sums[0]['told'] != zlib.crc32(plain):
+        raise ValueError('its checksum is wrong')
+      return failures, remarks, {k: sums[0][k] for k in ('images', 'mtime_ns')}
+  except FileNotFoundError:
+    return {}, {}, {}
+  except (KeyError, TypeError, ValueError) as error:
     raise errors.UserError(
-      f'{shard.file} is damaged ({error}); delete it, and it is made again.'
+      f'{path} is damaged ({error}); delete it and '
+      f'{path.with_suffix(".npy").name} beside it, and they are made again.'
     ) from error
+  return failures, remarks, {}
+
+
+def _map(path, shape=None):
+  """Returns uint8[n, H, W, C], mapped into memory."""
+  try:
+    mapped = np.load(path, mmap_mode='r')
+    if mapped.dtype != np.uint8 or (shape or mapped.shape) != mapped.shape:
+      raise errors.UserError(f'it holds {mapped.dtype}{[*mapped.shape]}')
+    if path.stat().st_size != mapped.offset + mapped.nbytes:
+      raise errors.UserError('there is more in it')
+  except Exception as error:  # The parser of headers raises what comes.
+    raise _damaged(path, error) from error
   return np.asarray(mapped)  # A memmap is slow to index.
+
+
+def _damaged(path, why):
+  return errors.UserError(
+    f'{path} is damaged ({why}); delete it, and it is made again.'
+  )
+
+
+def _compare(path, images, sums):
+  """Raises UserError where the images are not those that were written."""
+  if _sum(images) != sums['images']:
+    raise _damaged(path, 'its checksum is wrong')
+
+
+def check(cache_dir: str | os.PathLike[str]) -> dict:
+  """Compares every shard of every cache in a folder with its checksum.
+
+  Returns:
+    `shards`, how many there are; `unchecked`, those of them that were written
+    by a release that took no checksums; `damaged`, messages that name one each.
+  """
+  paths = sorted(pathlib.Path(cache_dir).glob('images-*/*.npy'))
+  unchecked, damaged = 0, []
+  report = progress.Progress(len(paths), 'Checking the cache, shards')
+  for path in paths:
+    try:
+      *_, sums = _read_told(path.with_suffix('.json'))
+      images = _map(path)
+      if sums:
+        _compare(path, images, sums)
+      unchecked += not sums
+    except errors.UserError as error:
+      damaged.append(str(error))
+    report.update(1)
+  return {'shards': len(paths), 'unchecked': unchecked, 'damaged': damaged}
 
 
 def _read_maps(maps, shape, positions):

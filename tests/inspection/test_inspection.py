@@ -1,6 +1,8 @@
 """The task inspect: what it finds, says and draws, and what it leaves alone."""
 
 import base64
+import os
+import random
 import re
 import time
 
@@ -12,8 +14,12 @@ from aubal_jax import commands
 from aubal_jax import settings
 from aubal_jax.inspection import findings
 from aubal_jax.inspection import page as page_lib
+from aubal_jax.media import images
+from aubal_jax.media import store
 from aubal_jax.runs import files
 from aubal_jax.runs import workdir
+from tests.makers import damage
+from tests.makers import fake_data
 from tests.report import test_report
 
 SPLITS = ('train', 'train', 'validation', 'test')
@@ -81,6 +87,37 @@ def test_nothing_wrong_is_said(config, tmp_path, capsys):
     *workdir.WRITES['inspect'],
     'config.json',
   }
+
+
+def test_damaged_files_of_the_cache_are_found(config, tmp_path):
+  write_set(tmp_path / 'data')
+  config.data.cache_dir = str(tmp_path / 'cache')
+  data = fake_data.load_manifest(config.data.path)
+  pixels = images.Pixels(image_size=16)
+  store.open_images(
+    data, np.arange(20), pixels, cache_dir=config.data.cache_dir
+  )
+  content = run(config, tmp_path / 'run')
+  assert content['cache'] == {'shards': 1, 'unchecked': 0, 'damaged': []}
+  assert content['findings'] == []
+  (shard,) = (tmp_path / 'cache').rglob('*.npy')
+  rng = random.Random(0)
+  for _ in range(3):
+    time_ns = shard.stat().st_mtime_ns
+    place = 8 * shard.stat().st_size - 1 - rng.randrange(4000)
+    held = damage.flip_bit(shard, place)
+    os.utime(shard, ns=(time_ns, time_ns))
+    content = run(config, tmp_path / 'run')
+    (entry,) = content['findings']
+    assert (
+      entry['what'] == '1 file is damaged of the 1 that hold decoded images.'
+    )
+    assert entry['names'] == [str(shard)] and entry['level'] == 'wrong'
+    shard.write_bytes(held)
+  (shard.with_suffix('.json')).unlink()
+  assert words(run(config, tmp_path / 'run'), 'note') == [
+    '1 file has no checksum of the images in it: of an earlier version.'
+  ]
 
 
 def spoil(folder, lines):

@@ -1,5 +1,8 @@
 import errno
+import json
 import os
+import random
+import shutil
 import threading
 
 import cv2
@@ -10,6 +13,7 @@ from aubal_jax.datasets import dataset
 from aubal_jax.media import crop
 from aubal_jax.media import images
 from aubal_jax.media import store
+from tests.makers import damage
 
 PIXELS = images.Pixels(image_size=8, channels=1)
 COUNT = 22
@@ -327,3 +331,87 @@ def test_spare_bytes_are_counted_and_told(tmp_path, data, cached):
     assert len(told) == 1 + cached
     assert told[-1].startswith('2 of 22 images have bytes to spare and were ')
     assert f'(first {data.files[2]}: ' in told[-1]
+
+
+def test_no_flipped_bit_makes_another_image(tmp_path, data):
+  cache = tmp_path / 'cache'
+  whole = open_all(data, cache)[0](np.arange(COUNT))
+  rng, told = random.Random(0), 0
+  paths = [*shards(cache), *shards(cache, 'json')]
+  for _ in range(80):
+    path = rng.choice(paths)
+    held = damage.flip_bit(path, damage.draw_bit(path, rng))
+    try:
+      read, failures, _ = open_all(data, cache)
+    except ValueError as error:
+      assert f'{path} is damaged' in str(error) and 'delete it' in str(error)
+      assert [*map(str, paths)].count(str(error).split(' is damaged')[0]) == 1
+      told += 1
+    else:
+      np.testing.assert_array_equal(read(np.arange(COUNT)), whole)
+      assert [*failures] == [BAD]
+    path.write_bytes(held)
+  assert told > 50
+
+
+def test_a_copied_cache_is_compared_once(tmp_path, data, monkeypatch):
+  cache, compared = tmp_path / 'cache', []
+  compare = store._compare
+  monkeypatch.setattr(
+    store, '_compare', lambda *a: (compared.append(a[0]), compare(*a))
+  )
+  open_all(data, cache)
+  open_all(data, cache)
+  assert not compared
+  rng = random.Random(0)
+  for _ in range(5):
+    touched = rng.sample(shards(cache), rng.randrange(1, 5))
+    for path in touched:
+      shutil.copyfile(path, tmp_path / 'aside')
+      os.replace(tmp_path / 'aside', path)
+    compared.clear()
+    read, failures, _ = open_all(data, cache)
+    assert sorted(compared) == sorted(touched)
+    assert [*failures] == [BAD]
+    assert read(np.array([21]))[0, 0, 0, 0] == 21
+    compared.clear()
+    open_all(data, cache)
+    assert not compared
+
+
+def test_all_shards_are_checked_whatever_their_time(tmp_path, data):
+  cache = tmp_path / 'cache'
+  open_all(data, cache)
+  open_all(data, cache, pixels=images.Pixels(image_size=9))
+  paths, rng = shards(cache), random.Random(0)
+  assert store.check(cache) == {'shards': 10, 'unchecked': 0, 'damaged': []}
+  for _ in range(10):
+    spoilt = rng.sample(paths, rng.randrange(1, 4))
+    held = {}
+    for path in spoilt:
+      time = path.stat().st_mtime_ns
+      last = 8 * path.stat().st_size - 1
+      held[path] = time, damage.flip_bit(path, last - rng.randrange(2000))
+      os.utime(path, ns=(time, time))
+    found = store.check(cache)['damaged']
+    assert [x.split(' is damaged')[0] for x in found] == sorted(
+      map(str, spoilt)
+    )
+    for path, (time, content) in held.items():
+      path.write_bytes(content)
+      os.utime(path, ns=(time, time))
+
+
+def test_a_cache_of_a_release_without_sums_is_used(tmp_path, data):
+  cache = tmp_path / 'cache'
+  open_all(data, cache)
+  for told in shards(cache, 'json'):
+    failures, remarks, _ = json.loads(told.read_text())
+    told.unlink()  # Of those with nothing to tell there was none.
+    if failures or remarks:
+      told.write_text(json.dumps([failures, remarks]))
+  assert store.check(cache) == {'shards': 5, 'unchecked': 5, 'damaged': []}
+  before = states(cache)
+  read, failures, _ = open_all(data, cache)
+  assert [*failures] == [BAD] and states(cache) == before
+  assert read(np.array([21]))[0, 0, 0, 0] == 21
