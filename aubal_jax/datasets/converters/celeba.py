@@ -108,13 +108,13 @@ def _read_attributes(path):
 
 def _check_header(path, line, names):
   """Raises UserError on names of attributes that cannot be labels."""
-  writing.check_labels(dict.fromkeys(names, f'{path}:{line}'))
   if not names or len({*names}) < len(names) or {*names} & {*_VALUES}:
     raise errors.UserError(
       f'{path}:{line}: the names of the attributes are '
       f'{text.listing(map(text.quote, names)) or "not there"}. Each has a name '
       'of its own. Take the list as its authors hand it out.'
     )
+  writing.check_labels(dict.fromkeys(names, f'{path}:{line}'))
 
 
 def _read_list(folder, column, lines, source):

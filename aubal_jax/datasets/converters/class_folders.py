@@ -90,6 +90,13 @@ def _label_names(folder, images):
   for file, _, name in images:
     places.setdefault(writing.clean_name(name), file)
   writing.check_labels(places)
+  if images and all(map(image_files.splits_in, places)):
+    raise errors.UserError(
+      f'{folder}: the folders with images are called like splits: '
+      f'{text.listing(map(text.quote, places))}. If the classes are in them, '
+      'call them train, val and test; a set with lists or JSON files beside '
+      'such folders is another form, see --help.'
+    )
   if images and len(places) < 2:
     raise errors.UserError(
       f'{folder}: the only folder with images is {text.quote(*places)}, and '

@@ -89,11 +89,6 @@ def convert(
   split = [part.split for part in parts for _ in part.names]
   files = _find_images(parts, folder)
   there = np.array(files, str) != ''
-  left_out = {}
-  if not there.all():
-    names = [name for part in parts for name in part.names]
-    example = text.quote(names[int(np.argmin(there))])
-    left_out[f'no image, such as {example}'] = int(np.sum(~there))
   rows = writing.Rows(
     [file for file in files if file],
     label_names,
@@ -102,7 +97,17 @@ def convert(
     np.array(split)[there].tolist() if parts[0].split else None,
   )
   source = ', '.join(part.path for part in parts)
+  left_out = _count_missing(parts, there)
   return writing.write_rows(out, rows, left_out, source, folder)
+
+
+def _count_missing(parts, there):
+  """Returns reason -> number of the images that are not there."""
+  if there.all():
+    return {}
+  names = [name for part in parts for name in part.names]
+  example = text.quote(names[int(np.argmin(there))])
+  return {f'no image, such as {example}': int(np.sum(~there))}
 
 
 def _find_files(folder, annotations):

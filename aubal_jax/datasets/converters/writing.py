@@ -9,16 +9,17 @@ import dataclasses
 import os
 import pathlib
 import unicodedata
-from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
 
+from aubal_jax.datasets import folders
 from aubal_jax.runs import csv_files
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 
+_IMAGES = (*folders.SUFFIXES, '.gif', '.ppm', '.avif', '.jp2')
 COLUMNS = ('path', 'split', 'subject')  # Of a manifest, beside the labels.
 
 
@@ -79,6 +80,7 @@ def check_labels(places: Mapping[str, str]) -> None:
       not name,
       _has_controls(name),
       alike in COLUMNS,
+      alike.endswith(_IMAGES),
       other != name,
     )
     if any(wrong):
@@ -86,6 +88,7 @@ def check_labels(places: Mapping[str, str]) -> None:
         'is blank',
         'holds control characters',
         'is the name of another column of the manifest',
+        'is called like an image, which no header of a table is',
         f'and {text.quote(other)} ({places[other]}) differ in case only',
       )[wrong.index(True)]
       raise errors.UserError(
@@ -120,9 +123,9 @@ def write_rows(
       'training: no split is written, and it is drawn when the manifest is '
       'read.'
     )
-  cells = np.where(rows.labels, '1', '0')
-  if rows.known is not None:
-    cells = np.where(rows.known, cells, '')
+  cells = rows.labels.astype(int)
+  if rows.known is not None and not rows.known.all():
+    cells = np.where(rows.known, cells.astype(object), None)
   given = dict(zip(COLUMNS, (rows.files, split, rows.subjects), strict=True))
   given = {name: values for name, values in given.items() if values is not None}
   table = [
@@ -159,7 +162,7 @@ def _label_notes(rows):
 def write(
   out: pathlib.Path,
   names: Sequence[str],
-  rows: Iterable[tuple],
+  rows: Sequence[tuple],
   left_out: Mapping[str, int],
   source: os.PathLike | str,
   folder: os.PathLike | str,
@@ -185,7 +188,8 @@ def write(
     raise FileNotFoundError(f'{source}: of {total:,} rows none is left: {why}.')
   images = [os.path.abspath(image) for image, *_ in rows]
   base = os.path.abspath(out.parent)
-  outside = any(map(_is_outside(base), images))
+  prefix = os.path.join(base, '')
+  outside = not all(image.startswith(prefix) for image in images)
   if outside:
     base = os.path.abspath(folder)
   paths = _below(base, images)
@@ -204,18 +208,13 @@ def write(
   return tuple(notes)
 
 
-def _is_outside(base):
-  """Returns what says whether an absolute path is outside a folder."""
-  prefix = os.path.join(base, '')
-  return lambda path: not path.startswith(prefix)
-
-
 def _below(base, images):
   """Returns the paths of images from a folder on; UserError on a bad one."""
-  is_outside, start = _is_outside(base), len(os.path.join(base, ''))
+  prefix = os.path.join(base, '')
   paths, seen = [], set()
   for image in images:
-    path = os.path.relpath(image, base) if is_outside(image) else image[start:]
+    is_below = image.startswith(prefix)
+    path = image[len(prefix) :] if is_below else os.path.relpath(image, base)
     path = path.replace(os.sep, '/')
     if path in seen:
       raise errors.UserError(

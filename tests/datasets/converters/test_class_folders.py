@@ -46,6 +46,7 @@ def test_copies_are_told_and_stay(tmp_path):
   ('paths', 'message'),
   [
     (['train/a/1.png', 'b/2.png'], r"'b' is no split, and other folders"),
+    (['train2017/1.png', 'val2017/1.png'], r"like splits: 'train2017', 'val2"),
     (['images/a/1.png', 'images/b/2.png'], r"with images is 'images', and"),
     (['a/1.png', 'A/2.png'], r"/a/1\.png: the label 'a' and 'A' "),
     (['train/a/1.png', 'val/A/2.png'], r"'A' and 'a' .* differ in case only"),

@@ -17,6 +17,8 @@ from tests.makers import forms
 
 ODD_NAMES = st.text(' aAbÄß,"\'\n\r\t|\x00\u200c\u2028\ud800-', max_size=4)
 
+LIKE_IMAGES = st.from_regex(r'[ab]\.(JPE?G|png|gif|b)', fullmatch=True)
+
 
 @pytest.fixture(scope='module')
 def image(tmp_path_factory):
@@ -26,7 +28,11 @@ def image(tmp_path_factory):
 
 
 @settings(max_examples=150)
-@given(st.lists(st.text(max_size=3) | ODD_NAMES, min_size=1, max_size=4))
+@given(
+  st.lists(
+    st.text(max_size=3) | ODD_NAMES | LIKE_IMAGES, min_size=1, max_size=4
+  )
+)
 def test_any_labels_are_columns_or_refused(image, names):
   names = [*dict.fromkeys(map(writing.clean_name, names))]
   places = {name: f'list:{n}' for n, name in enumerate(names)}
@@ -49,6 +55,7 @@ def test_any_labels_are_columns_or_refused(image, names):
   [
     (['a', ''], r"^1: the label '' is blank"),
     (['a', 'Split'], r"^1: .*'Split' is the name of another column"),
+    (['a.b', 'x.JPG'], r"^1: the label 'x\.JPG' is called like an image"),
     (['Dog', 'dog'], r"^1: .*'dog' and 'Dog' \(0\) differ in case only"),
     (['Straße', 'STRASSE'], r'differ in case only'),
     (['\u00e9', 'e\u0301'], r'differ in case only'),
