@@ -293,7 +293,6 @@ def test_what_is_missing_is_named(config, tmp_path, task, words):
     ('data.label_columns', ('brigth',), ['brigth', 'bright']),
     ('balance.method', 'magic', ['balance.method', 'magic']),
     ('balance.optimizer', 'adm', ['optimizer', 'adam', 'adm']),
-    ('train.batch_size', 6, ['batch_size', '6', '4 devices']),
     ('augment.flip', 2.0, ['flip', '2.0']),
     ('augment.rows', 'some', ['augment.rows', 'some']),
     ('model.name', 'resnet9', ['resnet9', 'resnet18_112']),
@@ -312,6 +311,16 @@ def test_bad_settings_are_named_and_nothing_is_pinned(
     assert word in str(caught.value)
   # The mended settings are not refused because of the bad ones.
   assert not (tmp_path / 'run').exists()
+
+
+def test_a_batch_that_devices_cannot_share_is_named_and_mended(
+  config, tmp_path
+):
+  config.train.batch_size = 6
+  with pytest.raises(ValueError, match=r'batch_size .*4 devices, got 6'):
+    run(config, tmp_path / 'run')
+  config.train.batch_size = 8
+  run(config, tmp_path / 'run')
 
 
 @pytest.mark.parametrize(
@@ -409,6 +418,10 @@ def test_a_label_without_a_positive_is_said(config, tmp_path, capsys):
   lines = table.read_text().splitlines()
   lines = [f'{line},{"never" if not i else 0}' for i, line in enumerate(lines)]
   table.write_text('\n'.join(lines))
+  with pytest.raises(ValueError, match=r'Never known to be 1: never\. .*codes'):
+    run(config, tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()
+  config.data.allow_constant = True
   path = run(config, tmp_path / 'run')
   assert 'never' in capsys.readouterr().err
   report = files.read_json(path / 'report.json')
