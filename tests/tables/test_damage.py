@@ -14,7 +14,7 @@ from aubal_jax.runs import errors
 
 ROWS, LABELS = 40, 3
 TABLE = (np.random.default_rng(0).random((ROWS, LABELS)) < 0.4).astype(np.uint8)
-NAMES = [f'l{k}' for k in range(LABELS)]
+NAMES = ['ä', 'β', 'c']  # Damage to them is no UTF-8.
 CELLS = [NAMES, *TABLE.tolist()]
 
 
@@ -48,7 +48,8 @@ def xlsx(path):
 
 
 def csv(path):
-  path.write_text('\n'.join(','.join(map(str, row)) for row in CELLS) + '\n')
+  lines = [','.join(map(str, row)) for row in CELLS]
+  path.write_text('\n'.join(lines) + '\n', encoding='utf-8')
 
 
 def csv_gz(path):
@@ -62,7 +63,7 @@ def arff(path):
   header = [f'@attribute {name} {{0,1}}' for name in NAMES]
   lines = ["@relation 'demo: -C 3'", *header, '@attribute f numeric', '@data']
   rows = [','.join(map(str, [*row, 0.5])) for row in TABLE.tolist()]
-  path.write_text('\n'.join([*lines, *rows]) + '\n')
+  path.write_text('\n'.join([*lines, *rows]) + '\n', encoding='utf-8')
 
 
 KINDS = {

@@ -48,10 +48,11 @@ def read(path: pathlib.Path) -> table.Table:
       than the header.
   """
   try:
-    with open_text(path) as file:
-      return _read_rows(path, _numbered_rows(path, file))
-  except UnicodeDecodeError:
-    raise table.encoding_error(path, 'the table as CSV') from None
+    try:
+      with open_text(path) as file:
+        return _read_rows(path, _numbered_rows(path, file))
+    except UnicodeDecodeError:
+      raise table.encoding_error(path, 'the table as CSV') from None
   except (gzip.BadGzipFile, EOFError, zlib.error) as error:
     raise errors.UserError(
       f'{path}: not readable as gzip ({text.first_line(error)}). Pack the '
