@@ -188,6 +188,7 @@ def _open_cache(folder, whole, num_processes):
   Returns:
     A reader, failures, remarks, and the number of images made now.
   """
+  files_lib.remove_left(folder)
   starts = range(0, len(whole.rows), SHARD_IMAGES)
   shards = [whole.part(start, folder) for start in starts]
   missing = [shard for shard in shards if not shard.file.exists()]

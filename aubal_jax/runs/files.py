@@ -33,9 +33,7 @@ def write_atomically(path, mode: str = 'w') -> Iterator[IO]:
   """
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
-  handle, temporary = tempfile.mkstemp(
-    dir=path.parent, prefix=f'.{path.name}.', suffix='.tmp'
-  )
+  handle, temporary = _make_temporary(path)
   try:
     encoding = None if 'b' in mode else 'utf-8'
     with naming(path), os.fdopen(handle, mode, encoding=encoding) as file:
@@ -51,6 +49,34 @@ def write_atomically(path, mode: str = 'w') -> Iterator[IO]:
     with contextlib.suppress(FileNotFoundError):
       os.unlink(temporary)
     raise
+
+
+def _make_temporary(path) -> tuple[int, str]:
+  """Returns handle and name of a new file, locked: see `remove_left`."""
+  while True:
+    handle, temporary = tempfile.mkstemp(
+      dir=path.parent, prefix=f'.{path.name}.', suffix='.tmp'
+    )
+    with contextlib.suppress(OSError):  # A file system without locks.
+      fcntl.flock(handle, fcntl.LOCK_EX)
+    if os.path.exists(temporary):
+      return handle, temporary
+    os.close(handle)  # It was taken for one that is left.
+
+
+def remove_left(folder) -> None:
+  """Removes what writers left in a folder that died over it.
+
+  Those that are at work hold their temporary files, and keep them.
+  """
+  for left in pathlib.Path(folder).glob('.*.tmp'):
+    with contextlib.suppress(OSError):
+      handle = os.open(left, os.O_RDWR)
+      try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        left.unlink(missing_ok=True)
+      finally:
+        os.close(handle)
 
 
 def sync_folder(path) -> None:

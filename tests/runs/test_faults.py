@@ -2,7 +2,9 @@
 
 import contextlib
 import errno
+import glob
 import itertools
+import json
 import os
 import pathlib
 import random
@@ -12,6 +14,8 @@ import subprocess
 import sys
 import time
 
+import cv2
+import numpy as np
 import pytest
 
 from aubal_jax import commands
@@ -69,10 +73,10 @@ def fixture_straight(tmp_path_factory):
   return report_of(run(make_config(), tmp_path_factory.mktemp('straight')))
 
 
-def start(folder, name):
+def start(folder, name, settings=SETTINGS):
   """Starts the command; returns the process."""
   file = folder / 'settings.py'
-  file.write_text(SETTINGS)
+  file.write_text(settings)
   return subprocess.Popen(
     [
       *(sys.executable, '-m', 'aubal_jax.main'),
@@ -93,7 +97,7 @@ def end(process):
 
 def wait_for(path, process):
   """Returns the clock when `path` is there, or the process has ended."""
-  while not path.exists() and process.poll() is None:
+  while not glob.glob(str(path)) and process.poll() is None:
     time.sleep(0.01)
   return time.monotonic()
 
@@ -163,6 +167,147 @@ def test_killed_at_any_of_twenty_moments_the_same_command_ends_in_the_same(
     end(start(tmp_path, path.name))
     assert_ends_in(wanted, path)
   assert len(fell_in) > 1
+
+
+def without_seconds(content):
+  """Returns what JSON holds but for what is measured by a clock."""
+  if isinstance(content, dict):
+    return {
+      name: without_seconds(value)
+      for name, value in content.items()
+      if 'seconds' not in name
+    }
+  if isinstance(content, list):
+    return [without_seconds(value) for value in content]
+  return content
+
+
+def results_of(path):
+  """Returns name -> what a task of many runs has written, clocks aside."""
+  found = {'names': sorted(p.name for p in path.iterdir())}
+  for file in path.glob('*.json'):
+    if file.name != 'config.json':
+      found[file.name] = without_seconds(files.read_json(file))
+  for inner in ('search', 'cells'):
+    for file in path.glob(f'{inner}/*/plan.npz'):
+      found[str(file.relative_to(path))] = file.read_bytes()
+  return found
+
+
+# Task -> its settings, and what is there when it may be killed.
+TASKS_OF_MANY = {
+  'search': (
+    """
+  c.search.losses, c.search.optimizers = ('bce',), ('adam',)
+  c.search.learning_rates, c.search.batch_sizes = (1e-3, 1e-4), (8,)
+""",
+    ('.lock', 'search/*/metrics.jsonl', 'search/*/checkpoints/6'),
+  ),
+  'compare': (
+    """
+  c.compare.methods, c.compare.seeds = ('none', 'lp_ros'), 1
+  c.compare.models = ('resnet8_16',)
+""",
+    ('.lock', 'cells/*/plan.npz', 'cells/*/result.json'),
+  ),
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize('task', TASKS_OF_MANY)
+def test_killed_a_task_of_many_runs_ends_in_the_same(tmp_path, task):
+  more, moments = TASKS_OF_MANY[task]
+  more = f'{more}\n  c.task = {task!r}\n  c.train.num_steps = 6\n  return c'
+  settings = SETTINGS.replace('\n  return c', more)
+  end(start(tmp_path, 'straight', settings))
+  wanted = results_of(tmp_path / 'straight')
+  draw = random.Random(0)
+  for i, moment in enumerate(moments):
+    path = tmp_path / f'killed_{i}'
+    process = start(tmp_path, path.name, settings)
+    wait_for(path / moment, process)
+    time.sleep(draw.random() * 2)
+    process.kill()
+    process.communicate()
+    assert not (path / f'{task}.json').exists(), moment
+    end(start(tmp_path, path.name, settings))
+    assert results_of(path) == wanted
+    assert_no_remains(path)
+
+
+def assert_no_remains(path):
+  assert not [p for p in path.rglob('*') if p.name.endswith('.tmp')]
+  assert not [p for p in path.rglob('checkpoints/*') if 'tmp' in p.name]
+
+
+# Builds a cache of the images in a folder, by two processes.
+BUILD = """
+import pathlib, sys
+import numpy as np
+from aubal_jax.datasets import dataset
+from aubal_jax.media import images, store
+if __name__ == '__main__':
+  paths = sorted(map(str, pathlib.Path(sys.argv[1]).iterdir()))
+  ones = np.ones((len(paths), 1), np.uint8)
+  data = dataset.Dataset(
+    labels=ones, known=ones == 1, label_names=('a',),
+    split=np.full(len(paths), 'train'), ids=np.array(paths),
+    load_images=None, files=np.array(paths),
+  )
+  store.open_images(
+    data, np.arange(len(paths)), images.Pixels(64, 3),
+    cache_dir=sys.argv[2], num_processes=2,
+  )
+"""
+
+
+def shards_of(cache):
+  """Returns name -> bytes of shards, and what is told of them but the time."""
+  found = {p.name: p.read_bytes() for p in cache.rglob('*.npy')}
+  for path in cache.rglob('*.json'):
+    failures, remarks, sums = json.loads(path.read_text())
+    del sums['mtime_ns']
+    found[path.name] = failures, remarks, sums
+  return found
+
+
+@pytest.mark.long
+def test_killed_the_building_of_a_cache_ends_in_the_same(tmp_path):
+  rng = np.random.default_rng(0)
+  (tmp_path / 'images').mkdir()
+  for k in range(3000):
+    picture = rng.integers(0, 256, (64, 64, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / f'images/{k}.png'), picture)
+  (tmp_path / 'images/13.png').write_bytes(b'no image')
+  script = tmp_path / 'build.py'
+  script.write_text(BUILD)
+
+  def build(name):
+    return subprocess.Popen(
+      [sys.executable, script, tmp_path / 'images', tmp_path / name],
+      env={**os.environ, 'PYTHONPATH': str(ROOT)},
+      stdout=subprocess.DEVNULL,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+
+  end(build('straight'))
+  wanted = shards_of(tmp_path / 'straight')
+  assert len(wanted) == 2 * 12
+  draw, cut_short = random.Random(0), 0
+  for i in range(8):
+    cache = tmp_path / f'killed_{i}'
+    process = build(cache.name)
+    wait_for(cache / ('*/*.json', '*/*.npy')[i % 2], process)
+    time.sleep(draw.random() / 5)
+    process.kill()
+    process.communicate()
+    time.sleep(0.5)  # Its workers end when it has.
+    cut_short += len([*cache.rglob('*.npy')]) < 12
+    end(build(cache.name))
+    assert shards_of(cache) == wanted
+    assert not [*cache.rglob('.*')]
+  assert cut_short
 
 
 def test_a_second_run_in_a_folder_is_refused_and_a_kill_frees_it(

@@ -76,3 +76,15 @@ def test_bytes_that_are_no_text_are_a_damaged_file(tmp_path):
       files.read_json(path)  # 'ü' may become another letter.
     except ValueError as error:
       assert 'x.json is damaged' in str(error)
+
+
+def test_what_the_dead_left_goes_and_what_is_being_written_stays(tmp_path):
+  rng = random.Random(0)
+  for _ in range(10):
+    for k in range(rng.randrange(4)):
+      (tmp_path / f'.x.json.{k}.tmp').write_text('half')
+    with files.write_atomically(tmp_path / 'x.json') as file:
+      file.write('1')
+      files.remove_left(tmp_path)
+      assert len([*tmp_path.glob('.*.tmp')]) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ['x.json']
