@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import math
 import os
-import zipfile
-import zlib
-from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from aubal_jax.runs import errors
-from aubal_jax.runs import files
+from aubal_jax.tables import plan_file
 
-_FORMAT = 1  # Of the file; those of the last release bear no number.
-_NEEDED = {'source', 'augment', 'partner', 'label_names'}
-_MORE = {'labels', 'share', 'format'}
 # Array, kinds of its dtype, axes, least and largest entry.
 _RULES = (
   ('source', 'iu', 1, 0, np.inf),
@@ -116,11 +108,7 @@ class Plan:
     for name in ('labels', 'share'):
       if getattr(self, name) is not None:
         arrays[name] = getattr(self, name)
-    arrays = {name: np.asarray(value) for name, value in arrays.items()}
-    # The first: damage to the list of members can hide those that follow.
-    arrays = {'format': np.array([_FORMAT, _sum(arrays)], np.int64), **arrays}
-    with files.write_atomically(path, 'wb') as file:
-      np.savez_compressed(file, **arrays)
+    plan_file.write(path, arrays)
 
 
 def load(
@@ -141,72 +129,15 @@ def load(
     UserError: the file is not a whole plan, is of a later version, or of
       another table.
   """
-  with open(path, 'rb') as file:
-    content = file.read()
+  arrays = plan_file.read(path)
+  names = arrays.pop('label_names')
   try:
-    arrays = _read_arrays(content)
-    number, kept = arrays.pop('format', (0, 0))
-    if number <= _FORMAT:
-      if number and int(kept) != _sum(arrays):
-        raise ValueError('its checksum is wrong')
-      plan = Plan(
-        **arrays | {'label_names': tuple(arrays['label_names'].tolist())}
-      )
-      _check(plan)
-  except Exception as error:  # Parsers raise what comes.
-    raise errors.UserError(
-      f'{path} is not a whole plan ({error}); delete it and run the balance '
-      'task again.'
-    ) from error
-  if number > _FORMAT:
-    raise errors.UserError(
-      f'{path} is a plan of format {number}, and formats up to {_FORMAT} are '
-      'read here: a newer version of aubal_jax wrote it. Go on with that '
-      'version, or delete the file and run the balance task again.'
-    )
+    plan = Plan(**arrays, label_names=tuple(names.tolist()))
+    _check(plan)
+  except (TypeError, ValueError) as error:
+    raise plan_file.not_whole(path, error) from error
   _check_table(path, plan, num_rows, label_names)
   return plan
-
-
-def _read_arrays(content: bytes) -> dict[str, np.ndarray]:
-  """Returns name -> array of an .npz file, of the names a plan has.
-
-  Of a header no more is believed than the bytes behind it bear out: `np.load`
-  makes room for a shape before it reads.
-  """
-  with zipfile.ZipFile(io.BytesIO(content)) as archive:
-    names = sorted(archive.namelist())
-    found = {name.removesuffix('.npy') for name in names}
-    if len(names) > len(found) or not _NEEDED <= found <= _NEEDED | _MORE:
-      raise ValueError(f'it holds {names}')
-    return {
-      name.removesuffix('.npy'): _parse_npy(archive.read(name))
-      for name in names
-    }
-
-
-def _parse_npy(content: bytes) -> np.ndarray:
-  """Returns the array of an .npy file, whose header tells all of its bytes."""
-  stream = io.BytesIO(content)
-  read_header = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-  }[np.lib.format.read_magic(stream)]
-  shape, fortran, dtype = read_header(stream)
-  start, count = stream.tell(), math.prod(shape)
-  if dtype.hasobject or count * dtype.itemsize != len(content) - start:
-    raise ValueError(f'{len(content)} bytes are not {dtype}{[*shape]}')
-  flat = np.frombuffer(content, dtype, count, start).copy()
-  return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
-
-
-def _sum(arrays: Mapping[str, np.ndarray]) -> int:
-  """Returns the CRC-32 of names, dtypes, shapes and numbers."""
-  total = 0
-  for name, array in sorted(arrays.items()):
-    told = f'{name} {array.dtype.str} {array.shape}'.encode()
-    total = zlib.crc32(np.ascontiguousarray(array), zlib.crc32(told, total))
-  return total
 
 
 def _check(plan: Plan) -> None:
