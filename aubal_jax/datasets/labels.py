@@ -33,7 +33,7 @@ RESERVED = ('path', 'split', 'subject')  # No labels unless asked for.
 # Names of columns that seldom are labels.
 _ODD = re.compile(
   r'(.*[_ -])?(id|ids|idx|index|uid|uuid|k?folds?|is_?valid|valid|is_?train|'
-  r'is_?test|group|patient|person|age|sex|gender|male|female|year|date|time|'
+  r'is_?test|group|patient|age|sex|gender|male|female|year|date|time|'
   r'timestamp|frame|width|height|view|site|source|quality|weight|score|count|'
   r'unnamed: ?\d+)',
   re.I,

@@ -120,6 +120,7 @@ def _quality(metrics: Mapping[str, Any]) -> float:
 def _silence_orbax() -> None:
   """Keeps Orbax off the screen: what goes wrong with it, it also raises."""
   logging.getLogger('absl').addFilter(_is_worth_seeing)
+  logging.getLogger('asyncio').addFilter(_is_of_others)
   sys.unraisablehook = _drop_closed_loops
 
 
@@ -131,6 +132,11 @@ def _drop_closed_loops(unraisable) -> None:
 
 def _is_worth_seeing(record: logging.LogRecord) -> bool:
   return 'orbax' not in pathlib.PurePath(record.pathname).parts
+
+
+def _is_of_others(record: logging.LogRecord) -> bool:
+  """Leaves out arrays that were not written, of which one failure is raised."""
+  return 'orbax' not in record.getMessage()
 
 
 def read_structure(path):

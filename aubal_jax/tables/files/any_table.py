@@ -51,7 +51,9 @@ def check_exists(
 def _hint(path: pathlib.Path) -> str:
   """Returns what may be meant by a path that is no file, or ''."""
   if path.is_dir():
-    return ' scripts/to_manifest.py folders makes a table of class folders.'
+    return (
+      ' scripts/to_manifest.py class_folders makes a table of class folders.'
+    )
   parts = [part.strip() for part in str(path).split(',')]
   if len(parts) > 1 and all(map(os.path.isfile, parts)):
     return (
