@@ -230,7 +230,9 @@ def _check_way(given, over, num_points, on_progress) -> None:
   rules_lib.check_whole('num_points', num_points, least=2, most=100_000)
   rules_lib.check_function('on_progress', on_progress)
   if not len(given):
-    raise errors.UserError('patterns must have a label that occurs; none does.')
+    raise errors.UserError(
+      'labels must have a positive somewhere; they have none.'
+    )
   if over == 'lam' and not given.lam:
     raise errors.UserError("lam must be above 0 to go over 'lam'; it is 0.")
 

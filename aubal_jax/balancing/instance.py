@@ -320,4 +320,5 @@ def _budget(rules, least, most, others: int) -> Budget:
     raise rules_lib.BudgetError(
       rules.budget, fewest, largest if exactly else None
     )
+  rules_lib.check_countable('budget', rules.budget)
   return Budget(float(rules.budget - others), exactly)

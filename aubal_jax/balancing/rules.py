@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aubal_jax.runs import errors
+from aubal_jax.tables import arguments
 
 COUNTABLE = 2**53  # Up to here float64 tells whole numbers apart.
 LARGEST = 1e30  # Whose square is finite as well.
@@ -133,17 +134,21 @@ class Rules:
           'budget_growth.'
         )
       return None
-    check_whole('budget', self.budget, least=0, kind='whole images')
-    check_countable('budget', self.budget)
+    check_whole(
+      'budget', self.budget, least=0, most=np.inf, kind='whole images'
+    )
     return int(self.budget)
 
 
-def check_number(name, number, *, least, above=False) -> None:
-  """Raises UserError unless `number` is at least `least`, at most 1e30."""
-  if not _is_finite(number) or not least <= number <= LARGEST:
+def check_number(
+  name, number, *, least, above=False, most: float = LARGEST
+) -> None:
+  """Raises UserError unless `number` is finite, from `least` to `most`."""
+  if not _is_finite(number) or not least <= float(number) <= most:
+    highest = f' and at most {most:g}' if math.isfinite(most) else ''
     raise errors.UserError(
-      f'{name} must be a finite number, at least {least} and at most '
-      f'{LARGEST:g}; it is {number!r}.'
+      f'{name} must be a finite number, at least {least}{highest}; it is '
+      f'{number!r}.'
     )
   if above and number <= least:
     raise errors.UserError(f'{name} must be above {least}; it is {number}.')
@@ -165,11 +170,9 @@ def check_whole(
   name, number, *, least, most: float = LARGEST, kind: str = 'whole'
 ) -> None:
   """Raises UserError unless `number` is whole, from `least` to `most`."""
-  check_number(name, number, least=least)
+  check_number(name, number, least=least, most=most)
   if number != int(number):
     raise errors.UserError(f'{name} must be {kind}; it is {number}.')
-  if number > most:
-    raise errors.UserError(f'{name} must be at most {most}; it is {number}.')
 
 
 def check_flag(name, value) -> None:
@@ -196,7 +199,7 @@ def check_choice(name, choice, choices) -> None:
 
 def checked_counts(counts, num_sets: int) -> np.ndarray:
   """Returns counts as int64[S]; raises UserError if they cannot be that."""
-  counts = numbers_of('counts', counts)
+  counts = arguments.numbers_of('counts', counts)
   if counts.shape != (num_sets,):
     raise errors.UserError(
       f'counts must have one entry for each of {num_sets} labelsets; its '
@@ -225,7 +228,7 @@ def _bounds(lower, upper, num_sets: int) -> list[np.ndarray]:
   """Returns both bounds as float64[S]; raises UserError if they clash."""
   bounds = []
   for name, bound in (('lower', lower), ('upper', upper)):
-    bound = numbers_of(name, bound)
+    bound = arguments.numbers_of(name, bound)
     if bound.shape not in ((), (num_sets,)):
       raise errors.UserError(
         f'{name} must be a number or one for each of {num_sets} labelsets; '
@@ -254,7 +257,7 @@ def _target(target, num_labels: int) -> np.ndarray | None:
   """Returns the target shares as float64[L]; raises UserError if they fail."""
   if target is None:
     return None
-  shares = numbers_of('target', target)
+  shares = arguments.numbers_of('target', target)
   if shares.shape != (num_labels,):
     raise errors.UserError(
       f'target must have one share for each of {num_labels} labels; its shape '
@@ -267,32 +270,3 @@ def _target(target, num_labels: int) -> np.ndarray | None:
       f'{LARGEST:g}); it is {shares[~good][0]} somewhere.'
     )
   return shares
-
-
-def numbers_of(name, given) -> np.ndarray:
-  """Returns what was given as float64 of its shape.
-
-  Raises:
-    UserError: an entry is no real number: a text, a truth value, None, a
-      missing one.
-  """
-  try:
-    with np.errstate(all='ignore'):
-      found = np.ma.asanyarray(given)
-      if np.ma.is_masked(found):
-        raise TypeError
-      found = np.asarray(found)
-      if found.dtype == object:
-        if not all(_is_number(entry) for entry in found.flat):
-          raise TypeError
-      elif found.dtype.kind not in 'iuf' and found.size:
-        raise TypeError
-      return found.astype(np.float64)
-  except (TypeError, ValueError, OverflowError) as error:
-    raise errors.UserError(
-      f'{name} must be numbers, none missing; it is {given!r}.'
-    ) from error
-
-
-def _is_number(entry) -> bool:
-  return isinstance(entry, numbers.Real) and not isinstance(entry, bool)

@@ -19,6 +19,7 @@ from aubal_jax.balancing import rounding
 from aubal_jax.balancing import rules as rules_lib
 from aubal_jax.balancing.iterations import Search
 from aubal_jax.balancing.rules import Rules
+from aubal_jax.tables import arguments
 from aubal_jax.tables import binary_table
 from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import plan as plan_lib
@@ -275,9 +276,10 @@ def balance(
   """Finds the labelsets of a table, solves, and makes the plan of rows.
 
   Args:
-    labels: 0/1 [N, L], dense or scipy sparse.
+    labels: 0/1 [N, L], as `find_labelsets` takes it.
     seed: of the draw of which images are repeated once more.
-    label_names: names of the L labels, kept with the plan.
+    label_names: names of the L labels, kept with the plan; (): those that the
+      table has.
     rows: int[N], the rows' numbers in a larger table; None: 0 ... N - 1.
     **settings: of `solve`.
 
@@ -287,12 +289,19 @@ def balance(
   Raises:
     UserError: as `find_labelsets` and `solve` do.
   """
+  names = ()
+  if not labelsets_lib.is_chunked(labels):
+    labels, names = binary_table.as_named_table(labels, 'labels', label_names)
   labelsets = labelsets_lib.find_labelsets(labels)
+  num_rows, num_labels = len(labelsets.index), labelsets.patterns.shape[1]
+  names = arguments.checked_names(label_names, num_labels) or names
+  rows = arguments.checked_rows(rows, num_rows)
+  arguments.check_seed(seed)
   solution = solve(labelsets.patterns, labelsets.counts, **settings)
   plan = plan_lib.spread(
     labelsets.index,
     solution.counts,
-    label_names=label_names,
+    label_names=names,
     rows=rows,
     seed=seed,
   )

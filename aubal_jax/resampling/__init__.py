@@ -21,10 +21,9 @@ from scipy import sparse
 from aubal_jax import settings as settings_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
+from aubal_jax.tables import arguments
 from aubal_jax.tables import binary_table
 from aubal_jax.tables import plan as plan_lib
-
-_MOST = np.iinfo(np.int64).max
 
 RESAMPLERS = settings_lib.METHODS
 
@@ -86,7 +85,8 @@ def resample(
   """Chooses the rows to train on by the method of that name.
 
   Args:
-    labels: 0/1 [N, L], dense or scipy sparse; it is not changed.
+    labels: 0/1 [N, L], as `find_labelsets` takes it, not in chunks; it is not
+      changed.
     method: a name of `RESAMPLERS`.
     fraction: how much, as a share of the N rows: over-samplers add
       round(fraction N) rows, under-samplers delete so many, samplers by weight
@@ -94,7 +94,8 @@ def resample(
     seed: of everything that is drawn.
     features: float [N, F], for the methods that look for neighbours.
     rows: int[N], the rows' numbers in a larger table; None: 0 ... N - 1.
-    label_names: names of the L labels, kept with the plan.
+    label_names: names of the L labels, kept with the plan; (): those that the
+      table has.
     **settings: of the method's own `options`.
 
   Returns:
@@ -110,15 +111,11 @@ def resample(
     [0, 1, 2, 3, 3]
   """
   make_plan = _method(method)
-  labels = _as_csr(labels)
+  labels, names = _as_csr(labels, label_names)
   num_rows = labels.shape[0]
-  rows = _checked_rows(rows, num_rows)
-  whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
-  if not whole or seed < 0:
-    raise errors.UserError(
-      f'seed must be a whole number, at least 0; it is {seed}.'
-    )
-  _check_names(label_names, labels.shape[1])
+  rows = arguments.checked_rows(rows, num_rows)
+  arguments.check_seed(seed)
+  label_names = arguments.checked_names(label_names, labels.shape[1]) or names
   _check_fraction(method, fraction)
   _check_options(method, settings)
   given = {
@@ -140,7 +137,7 @@ def resample(
     plan,
     source=rows[plan.source].astype(np.int64),
     partner=partner.astype(np.int64),
-    label_names=tuple(label_names),
+    label_names=label_names,
   )
 
 
@@ -154,40 +151,16 @@ def _method(name: str):
   return importlib.import_module(f'{__name__}.{name}').make_plan
 
 
-def _as_csr(labels) -> sparse.csr_array:
-  """Returns uint8[N, L], canonical and without zeros, that may be shared."""
-  table = sparse.csr_array(binary_table.as_binary(labels))
+def _as_csr(labels, label_names) -> tuple:
+  """Returns uint8[N, L], canonical and without zeros, that may be shared.
+
+  And the names that it has of its labels, or ().
+  """
+  table, names = binary_table.as_named_table(labels, 'labels', label_names)
+  table = sparse.csr_array(binary_table.as_checked(table, 'labels'))
   if not table.shape[0]:
     raise errors.UserError('labels must have at least one row; it has none.')
-  return table
-
-
-def _checked_rows(rows, num_rows: int) -> np.ndarray:
-  rows = np.arange(num_rows) if rows is None else np.asarray(rows)
-  if rows.shape != (num_rows,) or rows.dtype.kind not in 'iu':
-    raise errors.UserError(
-      f'rows must be whole numbers, one for each row of labels: {num_rows}; it '
-      f'is {rows.dtype}{list(rows.shape)}.'
-    )
-  if rows.min() < 0 or rows.max() > _MOST:
-    raise errors.UserError(
-      f'rows must be from 0 to {_MOST}; they are from {rows.min()} to '
-      f'{rows.max()}.'
-    )
-  return rows
-
-
-def _check_names(names, num_labels: int) -> None:
-  try:
-    good = not isinstance(names, str) and len(names) in (0, num_labels)
-    good = good and all(isinstance(name, str) for name in names)
-  except TypeError:
-    good = False
-  if not good:
-    raise errors.UserError(
-      f'label_names must be the names of all {num_labels} labels, or (); it is '
-      f'{names!r}.'
-    )
+  return table, names
 
 
 def _check_fraction(method, fraction) -> None:

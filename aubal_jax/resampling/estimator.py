@@ -13,6 +13,7 @@ from sklearn.utils import validation
 
 from aubal_jax import resampling
 from aubal_jax.runs import errors
+from aubal_jax.tables import held
 from aubal_jax.tables import plan as plan_lib
 
 # What `resample` is given from elsewhere.
@@ -156,7 +157,7 @@ class Resampler(base.BaseEstimator):
     validation.check_consistent_length(X, y)
     options, seed = self._options(), self._seed()
     self.plan_ = resampling.resample(
-      y.to_numpy() if _is_frame(y) else y,
+      y,
       self.method,
       fraction=self.fraction,
       seed=seed,
@@ -198,10 +199,7 @@ def _label_table(y):
   if sparse.issparse(y):
     return y.tocsr()
   if not _is_frame(y):
-    try:
-      y = np.asarray(y)
-    except ValueError:  # Rows of different lengths.
-      y = np.asarray(y, object)
+    y, _ = held.as_array(y, 'y')
   if y.ndim != 2:
     raise errors.UserError(
       f'y must be a 0/1 table [rows, labels]; it has shape {y.shape}. Sets of '

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import numbers
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 from aubal_jax.runs import errors
+from aubal_jax.tables import held
 
 # What a table of 0 and 1 may be given as.
-Table = npt.ArrayLike | sparse.sparray | sparse.spmatrix
+Table = (
+  npt.ArrayLike | sparse.sparray | sparse.spmatrix | Mapping[str, npt.ArrayLike]
+)
 
 
 def as_binary(table, name: str = 'labels') -> np.ndarray | sparse.csr_array:
@@ -31,20 +37,25 @@ def as_table(table, name: str) -> np.ndarray | sparse.csr_array:
   Raises:
     UserError: not two axes.
   """
-  if not sparse.issparse(table):
-    try:
-      table = np.asarray(table)
-    except ValueError as error:
-      raise errors.UserError(
-        f'{name} must be a table with two axes [rows, labels]; its rows differ '
-        'in length.'
-      ) from error
+  return as_named_table(table, name)[0]
+
+
+def as_named_table(table, name: str, names=()) -> tuple:
+  """Returns what `as_table` does, and the names of the labels, or ().
+
+  Args:
+    table: of any kind that `held` knows.
+    name: of the argument.
+    names: of all labels, in order, where rows list theirs by name.
+  """
+  table, columns = held.as_array(table, name, names)
   if table.ndim != 2:
     raise errors.UserError(
       f'{name} must be a table with two axes [rows, labels]; it has shape '
       f'{table.shape}.'
     )
-  return sparse.csr_array(table) if sparse.issparse(table) else table
+  table = sparse.csr_array(table) if sparse.issparse(table) else table
+  return table, columns
 
 
 def rows_of(table, start: int, stop: int) -> np.ndarray | sparse.csr_array:
@@ -67,9 +78,11 @@ def as_checked(
   values = table.data[: table.indptr[-1]] if is_sparse else table
   bits = _bits(values)
   if bits is None:
-    bad = np.flatnonzero(~((values == 0) | (values == 1)))[0]
+    bad = np.flatnonzero(~_are_bits(values))[0]
     (found,) = values.flat[bad : bad + 1].tolist()
     row, column = _position(table, bad)
+    if held.is_missing(found):
+      raise held.missing_error(name, found, first_row + row, column)
     raise errors.UserError(
       f'{name} must hold 0 and 1 only; found {found!r} at row '
       f'{first_row + row}, column {column}. Turn unknown entries into 0, or '
@@ -102,9 +115,24 @@ def _bits(values: np.ndarray) -> np.ndarray | None:
   if values.dtype.kind in 'iu' and values.itemsize == 1:
     bits = values.view(np.uint8)  # Below 0 is above 1 then.
     return bits if bits.max(initial=0) <= 1 else None
+  if values.dtype.kind not in 'biufc':
+    if not _are_bits(values).all():
+      return None
+    values = values.astype(np.float64)
   ones = values == 1
   num_valid = np.count_nonzero(ones) + np.count_nonzero(values == 0)
   return ones.view(np.uint8) if num_valid == values.size else None
+
+
+def _are_bits(values: np.ndarray) -> np.ndarray:
+  """Returns bool, of the shape of values, whether each is the number 0 or 1."""
+  if values.dtype.kind in 'biufc':
+    return (values == 0) | (values == 1)
+  are = [
+    isinstance(cell, numbers.Real | np.bool_) and cell in (0, 1)
+    for cell in values.flat
+  ]
+  return np.array(are, bool).reshape(values.shape)
 
 
 def _position(table, entry: int) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import itertools
+import os
 from typing import Any
 
 import numpy as np
@@ -75,8 +76,9 @@ def find_labelsets(
   that of the whole table.
 
   Args:
-    labels: 0/1 [N, L]; bool, integer or float, dense or scipy sparse; or
-      chunks of its rows.
+    labels: 0/1 [N, L]; bool, integer or float, dense or scipy sparse; a data
+      frame, a dict of columns, or a list with the names of each row's labels
+      (the columns are then the names that occur, sorted); or chunks of rows.
     known: bool [N, L], False where a label is unknown (and 0 in `labels`):
       "unknown" is then a third value that tells labelsets apart. None: an
       unknown label counts as absent. Dense, for a dense table.
@@ -104,8 +106,11 @@ def find_labelsets(
     [0, 1]
   """
   if known is not None:
-    return _find_with_unknown(np.asarray(labels), np.asarray(known, bool))
-  if _is_chunked(labels):
+    return _find_with_unknown(
+      binary_table.as_binary(labels, 'labels'),
+      binary_table.as_binary(known, 'known'),
+    )
+  if is_chunked(labels):
     return Labelsets(*_group_chunks(iter(labels)).result())
   table = binary_table.as_table(labels, 'labels')
   groups = grouping.make_groups(
@@ -119,6 +124,11 @@ def find_labelsets(
 
 def _find_with_unknown(labels, known) -> Labelsets:
   """As `find_labelsets`, of tables in which unknown is a third value."""
+  if sparse.issparse(labels) or sparse.issparse(known):
+    raise errors.UserError(
+      'known must be a dense table beside dense labels; one of them is sparse.'
+    )
+  known = known.astype(bool)
   if labels.shape != known.shape or labels.ndim != 2:
     raise errors.UserError(
       'known must be a table like labels, [N, L]; they have the shapes '
@@ -135,8 +145,12 @@ def _find_with_unknown(labels, known) -> Labelsets:
   )
 
 
-def _is_chunked(labels) -> bool:
-  if sparse.issparse(labels) or hasattr(labels, '__array__'):
+def is_chunked(labels) -> bool:
+  """Whether a table is given in chunks; see `find_labelsets`."""
+  whole = (str, bytes, os.PathLike, collections.abc.Mapping)
+  if sparse.issparse(labels) or isinstance(labels, whole):
+    return False
+  if hasattr(labels, '__array__') or hasattr(labels, 'columns'):
     return False
   if isinstance(labels, (list, tuple)):
     return bool(labels) and getattr(labels[0], 'ndim', None) == 2
@@ -145,19 +159,24 @@ def _is_chunked(labels) -> bool:
 
 def _group_chunks(chunks):
   """Groups the rows of all chunks; lets go of each before the next is made."""
-  groups = None
+  groups, names = None, ()
   for number in itertools.count():  # `enumerate` would hold on to the last one.
     name = f'chunk {number} of labels'
     try:
-      table = binary_table.as_table(next(chunks), name)
+      table, columns = binary_table.as_named_table(next(chunks), name)
     except StopIteration:
       break
     if groups is None:
+      names = columns
       groups = grouping.make_groups(table.shape[1], sparse.issparse(table))
     if table.shape[1] != groups.num_labels:
       raise errors.UserError(
         f'{name} must have as many labels as chunk 0, {groups.num_labels}; it '
         f'has {table.shape[1]}.'
+      )
+    if columns != names:
+      raise errors.UserError(
+        f'{name} must have the labels {names} of chunk 0; it has {columns}.'
       )
     _add(groups, table, name)
     del table

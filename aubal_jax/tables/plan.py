@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aubal_jax.runs import errors
+from aubal_jax.tables import arguments
 from aubal_jax.tables import plan_file
 
 # Array, kinds of its dtype, axes, least and largest entry.
@@ -213,19 +214,11 @@ def spread(index, counts, *, label_names=(), rows=None, seed: int = 0) -> Plan:
     >>> plan.augment.tolist()
     [False, False, False, True, True]
   """
-  index = np.asarray(index, np.int64)
-  counts = np.asarray(counts)
-  rows = np.arange(len(index)) if rows is None else np.asarray(rows)
-  if not isinstance(seed, (int, np.integer, np.random.Generator)) or (
-    not isinstance(seed, np.random.Generator) and seed < 0
-  ):
-    raise errors.UserError(
-      f'seed must be a whole number, at least 0; it is {seed}.'
-    )
-  if (counts < 0).any():
-    raise errors.UserError(
-      f'counts must not be negative; found {counts.min()}.'
-    )
+  counts = arguments.whole_numbers('counts', counts, least=0, below=2**53)
+  index = arguments.whole_numbers('index', index, least=0, below=len(counts))
+  rows = arguments.checked_rows(rows, len(index))
+  arguments.check_seed(seed)
+  label_names = arguments.checked_names(label_names)
   sizes = np.bincount(index, minlength=len(counts))
   if ((sizes == 0) & (counts > 0)).any():
     raise errors.UserError(
@@ -242,9 +235,7 @@ def spread(index, counts, *, label_names=(), rows=None, seed: int = 0) -> Plan:
   source = rows[np.concatenate([kept, added])].astype(np.int64)
   augment = np.zeros(len(source), bool)
   augment[len(kept) :] = True
-  return Plan(
-    source, augment, np.full(len(source), -1, np.int64), tuple(label_names)
-  )
+  return Plan(source, augment, np.full(len(source), -1, np.int64), label_names)
 
 
 def _drawn_ranks(index: np.ndarray, sizes: np.ndarray, seed: int):

@@ -322,7 +322,7 @@ def test_bad_arguments_are_named():
     plan_lib.spread([0], [1], seed=-1)
   with pytest.raises(ValueError, match='has 1, and the plan names row 1'):
     plan_lib.unchanged([0, 1]).take([5], np.random.default_rng(0))
-  with pytest.raises(ValueError, match='negative'):
+  with pytest.raises(ValueError, match='counts must be whole numbers from 0'):
     plan_lib.spread([0], [-1])
   with pytest.raises(ValueError, match='group 1'):
     plan_lib.spread([0], [1, 1])
