@@ -3,6 +3,7 @@ import pathlib
 import pty
 import random
 import signal
+import subprocess
 import sys
 import time
 
@@ -56,8 +57,9 @@ def test_a_second_signal_does_not_wait():
 
 # Works on when its terminal is gone, saves, and ends with the status of SIGHUP.
 CODE = """
-import pathlib, sys, time
+import os, pathlib, sys, time
 from aubal_jax.runs import preemption
+os.close(os.open(os.ttyname(0), os.O_RDWR))  # It is the session's terminal.
 preemption.install()
 with preemption.deferred():
   print('begun', flush=True)
@@ -74,15 +76,18 @@ def test_a_terminal_that_hangs_up_costs_nothing(tmp_path):
   rng = random.Random(0)
   for trial in range(3):
     saved = tmp_path / f'{trial}'
-    process, terminal = pty.fork()
-    if not process:
-      os.chdir(pathlib.Path(__file__).parents[2])
-      os.execv(sys.executable, [sys.executable, '-c', CODE, str(saved)])
+    terminal, inner = pty.openpty()
+    process = subprocess.Popen(
+      [sys.executable, '-c', CODE, saved],
+      cwd=pathlib.Path(__file__).parents[2],
+      **dict.fromkeys(('stdin', 'stdout', 'stderr'), inner),
+      start_new_session=True,
+    )
+    os.close(inner)
     assert os.read(terminal, 100).startswith(b'begun')
     time.sleep(rng.random() / 10)
     os.close(terminal)
-    _, status = os.waitpid(process, 0)
-    assert os.waitstatus_to_exitcode(status) == 129
+    assert process.wait() == 129
     assert saved.read_text() == 'saved'
 
 
