@@ -99,7 +99,9 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
       preemption.stop_if_requested()
       if whole_line and run.is_done(name):
         print(f'{name}: done before.', flush=True)
-      elif stage.by_all:
+        continue
+      hosts.from_first(lambda name=name: workdir.check_before(run.path, name))
+      if stage.by_all:
         stage.run(run)
       else:
         hosts.from_first(lambda stage=stage: stage.run(run))

@@ -22,6 +22,7 @@ from aubal_jax.runs.progress import Progress
 if TYPE_CHECKING:  # It imports flax, which who only reads lines need not.
   from aubal_jax.network.step import TrainStep
 
+_SCORE = 'f1_macro'  # That every look at validation has.
 _UNTRACED = 3  # First steps: compilation, and caches that fill.
 
 
@@ -138,8 +139,9 @@ class TrainLog:
 def read_lines(path: str | pathlib.Path) -> list[dict]:
   """Returns the lines of metrics.jsonl, in order; [] where there is no file.
 
-  Left out is what is no JSON object with a whole number `step`: a line that a
-  kill cut off, or one that a disk damaged.
+  Left out is what is no JSON object with a whole number `step`, numbers beside
+  it and scores of validation: a line that a kill cut off, or one that a disk
+  damaged.
 
   Args:
     path: the file.
@@ -153,10 +155,22 @@ def read_lines(path: str | pathlib.Path) -> list[dict]:
       line = json.loads(text)
     except json.JSONDecodeError:
       continue
-    # Of an object alone, and True is an int to Python.
-    if isinstance(line, dict) and type(line.get('step')) is int:
+    if _is_line(line):
       lines.append(line)
   return lines
+
+
+def _is_line(line) -> bool:
+  """Whether JSON is a line as it was written, as far as that can be told."""
+  # Of an object alone, and True is an int to Python.
+  if not isinstance(line, dict) or type(line.get('step')) is not int:
+    return False
+  numbers = {k: v for k, v in line.items() if k != 'validation'}
+  scores = line.get('validation', {_SCORE: None})
+  if not isinstance(scores, dict) or _SCORE not in scores:
+    return False
+  values = [*numbers.values(), scores[_SCORE]]
+  return all(value is None or type(value) in (int, float) for value in values)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ runs; what later stages made of files that change is no longer done.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.metadata
 import os
 import pathlib
@@ -36,6 +37,14 @@ WRITES = {
   'inspect': ('inspect.json', 'inspect.html'),
   'optimizers': ('optimizers.csv', 'optimizers.json', 'optimizers.png'),
   'frontier': ('frontier.csv', 'frontier.png'),
+  'compare': ('result.json',),
+}
+
+# Of these, the files that later stages read, or people; a checkpoint has sums
+# of its own.
+SUMMED = {
+  'balance': ('labelsets.json', 'solution.json', 'rows.csv', 'plan.npz'),
+  'evaluate': ('report.json',),
   'compare': ('result.json',),
 }
 
@@ -175,10 +184,44 @@ def begin(path: pathlib.Path, stage: str, pinned: dict, config) -> None:
 
 
 def finish(path: pathlib.Path, stage: str, pinned: dict, config) -> None:
-  """Pins a stage's settings, and marks it as done."""
+  """Pins a stage's settings and what it wrote, and marks it as done."""
   stages = _stages(path)
-  stages[stage] = {'done': True, 'settings': pinned[stage]}
+  stages[stage] = {
+    'done': True,
+    'settings': pinned[stage],
+    'sums': _sums(path, stage),
+  }
   _write(path, stages, config)
+
+
+def _sums(path: pathlib.Path, stage: str) -> dict[str, str]:
+  """Returns file -> SHA-256 of what `SUMMED` says of a stage."""
+  found = [path / name for name in SUMMED.get(stage, ())]
+  return {
+    file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+    for file in found
+    if file.exists()
+  }
+
+
+def changed(path: pathlib.Path, stage: str) -> list[str]:
+  """Returns the files that are there, and not as `stage` wrote them.
+
+  The last release kept no sums: nothing is known of its files.
+  """
+  wrote = _stages(path).get(stage, {}).get('sums', {})
+  now = _sums(path, stage)
+  return [name for name in now if now[name] != wrote.get(name, now[name])]
+
+
+def check_before(path: pathlib.Path, stage: str) -> None:
+  """Raises UserError where an earlier stage's file is not as it wrote it."""
+  for earlier in LINE[: LINE.index(stage)] if stage in LINE else ():
+    for name in changed(path, earlier):
+      raise errors.UserError(
+        f'{path / name} is not as the task {earlier} wrote it: it is damaged, '
+        'or was changed. Run that task again.'
+      )
 
 
 def has_begun(path: pathlib.Path, stage: str) -> bool:
@@ -199,6 +242,13 @@ def is_done(path: pathlib.Path, stage: str, pinned: dict) -> bool:
     if not entry['done'] or entry['settings'] != pinned[name]:
       return False
     if not all((path / file).exists() for file in WRITES[name]):
+      return False
+    if damaged := changed(path, name):
+      print(
+        f'Warning: {path / damaged[0]} is not as the task {name} wrote it: it '
+        'is made again.',
+        file=sys.stderr,
+      )
       return False
   return True
 

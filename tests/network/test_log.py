@@ -28,10 +28,15 @@ def test_metrics_file_goes_on_where_the_checkpoint_is(tmp_path):
 def test_damaged_lines_of_the_metrics_file_are_left_out(tmp_path):
   path = tmp_path / 'metrics.jsonl'
   assert log_lib.read_lines(path) == []
-  good = [{'step': 1, 'loss': 0.1}, {'step': 2, 'validation': {'f1': 1e-17}}]
+  good = [
+    {'step': 1, 'loss': 0.1},
+    {'step': 2, 'validation': {'f1_macro': 1e-17}},
+  ]
   first, second = (json.dumps(line).encode() for line in good)
   broken = (
     *(b'{"step": 1, "lo', b'\0\0\0', b'\xff\xfe', b'', b'null', b'[1]', b'7'),
+    *(b'{"step": 1, "validation": []}', b'{"step": 1, "loss": "0.1"}'),
+    b'{"step": 1, "validation": {"f1_m4cro": 0.5}}',
     *(b'{"loss": 1.0}', b'{"step": "1"}', b'{"step": 1.5}', b'{"step": true}'),
   )
   path.write_bytes(b'\n'.join([first, *broken, second, b'{"step": 3, "l']))

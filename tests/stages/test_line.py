@@ -16,6 +16,7 @@ from aubal_jax import settings as settings_lib
 from aubal_jax.network import loop as loop_lib
 from aubal_jax.network import losses
 from aubal_jax.network import step as step_lib
+from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import preemption
 from aubal_jax.runs import workdir
@@ -381,6 +382,39 @@ def test_a_file_that_is_gone_is_made_again(config, tmp_path):
   (path / 'report.json').unlink()
   run(config, path)
   assert (path / 'report.json').read_bytes() == kept
+
+
+@pytest.mark.parametrize(
+  'count', [60, pytest.param(1500, marks=pytest.mark.long)]
+)
+def test_damage_to_a_stages_files_is_told(config, tmp_path, count):
+  config.train.num_steps = 2
+  path = run(config, tmp_path / 'run')
+  page = (path / 'report.html').read_bytes()
+  rng = np.random.default_rng(count)
+  summed = ('labelsets.json', 'solution.json', 'rows.csv', 'plan.npz')
+  for number in range(count):
+    name = [*summed, 'report.json', 'config.json'][number % 6]
+    content = (path / name).read_bytes()
+    damaged = bytearray(content)
+    place = int(rng.integers(len(damaged)))
+    damaged[place] ^= 1 << int(rng.integers(8))
+    (path / name).write_bytes(damaged[: place if number % 5 == 4 else None])
+    try:
+      workdir.check_folder(path)
+      workdir.refuse_other(path, {stage: {} for stage in workdir.WRITES})
+      workdir.check_before(path, 'report')
+      assert name == 'config.json'
+    except errors.UserError as error:
+      assert str(path) in str(error)
+    (path / name).write_bytes(content)
+  (path / 'labelsets.json').write_text('{}')
+  with pytest.raises(
+    ValueError, match=r'labelsets\.json is not as the task bal'
+  ):
+    run(config, path, 'report')
+  run(config, path)  # Made again.
+  assert (path / 'report.html').read_bytes() == page
 
 
 def test_all_plans_train_equally_long(config, tmp_path):
