@@ -273,6 +273,7 @@ def test_the_metric_orders_the_rows(metric, tmp_path, capsys):
   class Inputs:
     path = tmp_path
     num_steps = 1
+    config = settings_lib.default()
 
   search._conclude(Inputs, rows, metric)
   assert [row['cell'] for row in read(tmp_path)['rows']] == [
