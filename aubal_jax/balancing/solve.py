@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import warnings
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from aubal_jax.balancing import advice
 from aubal_jax.balancing import instance as instance_lib
 from aubal_jax.balancing import iterations
 from aubal_jax.balancing import objective as objective_lib
@@ -284,7 +287,8 @@ def balance(
     **settings: of `solve`.
 
   Returns:
-    The `Plan` and the `Solution`.
+    The `Plan` and the `Solution`. A UserWarning says why, where nothing of an
+    uneven table changes and another objective would change some.
 
   Raises:
     UserError: as `find_labelsets` and `solve` do.
@@ -297,7 +301,11 @@ def balance(
   names = arguments.checked_names(label_names, num_labels) or names
   rows = arguments.checked_rows(rows, num_rows)
   arguments.check_seed(seed)
-  solution = solve(labelsets.patterns, labelsets.counts, **settings)
+  solve_one = functools.partial(solve, labelsets.patterns, labelsets.counts)
+  solution = solve_one(**settings)
+  why = advice.why_unchanged(solve_one, labelsets.counts, solution, settings)
+  if why:
+    warnings.warn(why, UserWarning, stacklevel=2)
   plan = plan_lib.spread(
     labelsets.index,
     solution.counts,

@@ -117,6 +117,7 @@ def resample(
   arguments.check_seed(seed)
   label_names = arguments.checked_names(label_names, labels.shape[1]) or names
   _check_fraction(method, fraction)
+  _check_amount(method, fraction, num_rows)
   _check_options(method, settings)
   given = {
     'fraction': fraction,
@@ -180,10 +181,30 @@ def _check_fraction(method, fraction) -> None:
     )
 
 
+def _check_amount(method, fraction, num_rows: int) -> None:
+  """Raises UserError where so many rows cannot be counted."""
+  amount = 0.0 if fraction is None else float(fraction) * num_rows
+  if method != 'aubal' and 2.0**53 <= amount < np.inf:
+    raise errors.UserError(
+      f'fraction must make fewer than 2^53 rows; {fraction} makes '
+      f'{amount:.3g}, which no memory holds. Take a smaller one for {method}.'
+    )
+
+
 def _check_options(method, settings) -> None:
   known = options(method) if settings else {}
-  for name in settings:
+  for name, value in settings.items():
+    if name in known and isinstance(known[name], str | bool):
+      _check_kind(name, value, type(known[name]))
     if name not in known:
       raise errors.UserError(
         f'{method} has no option {name!r}; it has {[*known]}.'
       )
+
+
+def _check_kind(name, value, kind: type) -> None:
+  """Raises UserError unless an option is a text or a truth value."""
+  if isinstance(value, kind | np.bool_ if kind is bool else kind):
+    return
+  words = 'True or False' if kind is bool else 'a text'
+  raise errors.UserError(f'{name} must be {words}; it is {value!r}.')

@@ -77,11 +77,11 @@ def find_weights(labels, *, cap: float = CAP) -> tuple[np.ndarray, bool]:
   rare, *others = np.argsort(before, kind='stable')
   ones = np.ones((1, len(others)))
   differences = patterns[:, others] - sparse.kron(patterns[:, [rare]], ones)
-  weights = _rake(differences, 0.0, before[others], share, cap)
+  weights = _rake(differences, 0.0, before[others], share, float(cap))
   after = patterns.T @ (share * weights)
   is_equal = bool(np.ptp(after) <= _EQUAL * after.mean())
   if not is_equal:
-    weights = _rake(patterns, before.mean(), before, share, cap)
+    weights = _rake(patterns, before.mean(), before, share, float(cap))
   return weights[found.index], is_equal
 
 

@@ -40,7 +40,10 @@ def check(features, num_rows: int) -> np.ndarray:
       'features must be dense, float[N, F]; they are sparse. Pass '
       'features.toarray().'
     )
-  features = np.asarray(features)
+  try:
+    features = np.asarray(features)
+  except ValueError:  # Rows of different lengths.
+    features = np.asarray(features, object)
   if features.ndim != 2 or len(features) != num_rows:
     raise errors.UserError(
       f'features must have shape [{num_rows}, F], a row for each row of '

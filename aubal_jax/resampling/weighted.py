@@ -41,9 +41,11 @@ def epochs(repeats: Callable[[], np.ndarray], num_epochs: int) -> plan_lib.Plan:
     UserError: num_epochs is not a whole number above 0.
   """
   whole = isinstance(num_epochs, (int, np.integer))
-  if isinstance(num_epochs, bool) or not whole or num_epochs < 1:
+  whole = whole and not isinstance(num_epochs, bool)
+  if not whole or not 1 <= num_epochs < 2**31:
     raise errors.UserError(
-      f'num_epochs must be a whole number, at least 1; it is {num_epochs!r}.'
+      f'num_epochs must be a whole number from 1 to below 2^31; it is '
+      f'{num_epochs!r}.'
     )
   plans = []
   for _ in range(num_epochs):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import sys
 
@@ -110,6 +111,7 @@ def _make_plan(run, rows, labelsets):
     method == 'random' and config.balance.fraction
   ):
     return problem.make_plan(run, rows), None
+  from aubal_jax.balancing import advice
   from aubal_jax.balancing import solve as solve_lib
 
   arguments = problem.solve_arguments(config)
@@ -128,6 +130,12 @@ def _make_plan(run, rows, labelsets):
       'more be added.'
     ) from error
   _print_solution(solution)
+  why = advice.why_unchanged(
+    functools.partial(solve_lib.solve, labelsets.patterns, labelsets.counts),
+    *(labelsets.counts, solution, arguments),
+  )
+  if why:
+    print(f'Note: {why}', flush=True)
   plan = plan_lib.spread(
     labelsets.index,
     solution.counts,
