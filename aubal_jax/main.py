@@ -1,6 +1,8 @@
 """The command: runs one task of a configuration in a folder of its own.
 
 python -m aubal_jax.main --config=configs/quickstart.py --workdir=runs/quick
+
+`aubal_jax run` is short for it, see `short_form`.
 """
 
 import errno
@@ -19,6 +21,7 @@ from absl import flags  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
 from aubal_jax import settings  # noqa: E402
+from aubal_jax import short_form  # noqa: E402
 from aubal_jax.runs import errors  # noqa: E402
 from aubal_jax.runs import preemption  # noqa: E402
 
@@ -98,6 +101,8 @@ def _parse_flags(argv: list[str]) -> list[str]:
   """Parses flags; what is wrong with them is one message, exit status 2."""
   flags.FLAGS.set_default('verbosity', -1)  # Warnings, and what is worse.
   try:
+    argv = [argv[0], *_written_out(argv[1:])]
+    sys.argv[:] = argv  # Where the flags of --config look for settings.
     argv = [argv[0], *_read_settings(argv[1:])]
     return app.parse_flags_with_usage(argv)
   except errors.UserError as error:
@@ -109,6 +114,25 @@ def _parse_flags(argv: list[str]) -> list[str]:
     raise SystemExit(2 if wrong else 0) from None
   except BrokenPipeError:
     raise SystemExit(0) from None
+
+
+def _written_out(arguments: list[str]) -> list[str]:
+  """Returns the arguments in the long form; tells it, or the help.
+
+  Raises:
+    SystemExit: help was asked for.
+    UserError: the short form is wrong.
+  """
+  task = arguments[0] if arguments[:1] and arguments[0][:1] != '-' else ''
+  if {*arguments} & {'--help', '-h', '-help'} or arguments == ['help']:
+    known = task if task in short_form.TASKS else ''
+    print(short_form.help_text(known))
+    raise SystemExit(0)
+  if not task:
+    return arguments
+  arguments = short_form.expand(arguments)
+  print(f'Stands for: {short_form.in_words(arguments)}', flush=True)
+  return arguments
 
 
 def _read_settings(arguments: list[str]) -> list[str]:
@@ -123,7 +147,7 @@ def _read_settings(arguments: list[str]) -> list[str]:
     flag, equals, text = argument.partition('=')
     flag = '--' + flag.lstrip('-')
     if flag == '--config':
-      text = text if equals else next(given, '')
+      text = short_form.find_config(text if equals else next(given, ''))
       _try_config(text.split(':')[0])
       argument = f'--config={text}'
     elif flag.startswith('--config.'):

@@ -123,8 +123,12 @@ _DECLARED = (
     Setting('split_column', 'split', 'train, validation or test, if any.'),
     Setting('group_column', 'subject', 'Whose images stay together, if any.'),
     Setting(
-      *('unknown', 'absent', 'In balancing. separate: a third value; drop: of'),
-      choices=('absent', 'separate', 'drop'),  # training.
+      *(
+        'unknown',
+        'absent',
+        'To balancing: as that, a third value, or no row.',
+      ),
+      choices=('absent', 'separate', 'drop'),
     ),
     Setting(
       *('validation_fraction', 0.15, 'Of groups, where no split is given.'),

@@ -1,0 +1,165 @@
+"""The short form of the command, and its help."""
+
+import contextlib
+import io
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from aubal_jax import commands
+from aubal_jax import settings
+from aubal_jax import short_form
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def command(*arguments, folder):
+  """Runs the command; returns its status, and what it wrote where."""
+  done = subprocess.run(
+    [sys.executable, '-m', 'aubal_jax', *map(str, arguments)],
+    cwd=folder,
+    env=os.environ | {'PYTHONPATH': str(ROOT)},
+    capture_output=True,
+    text=True,
+    timeout=600,
+    check=False,
+  )
+  return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+  ('short', 'long'),
+  [
+    (
+      ['run'],
+      [
+        '--config=quickstart',
+        '--config.task=run',
+        '--workdir=runs/run-quickstart',
+      ],
+    ),
+    (
+      ['run', 'a/my table.csv', '--seed', '3'],
+      [
+        *('--config=manifest', '--config.task=run'),
+        *('--config.data.path=a/my table.csv', '--config.seed=3'),
+        '--workdir=runs/run-my-table',
+      ],
+    ),
+    (
+      ['inspect', 'x.npz', '--workdir=w', '--overwrite'],
+      [
+        *('--config=manifest', '--config.task=inspect'),
+        *('--config.data.name=labels', '--config.data.path=x.npz'),
+        *('--workdir=w', '--overwrite'),
+      ],
+    ),
+    (
+      ['compare', 'a.npz', 'b.arff', '--compare.folds=3'],
+      [
+        *('--config=compare', '--config.task=compare'),
+        *('--config.compare.data=a.npz,b.arff', '--config.compare.folds=3'),
+        '--workdir=runs/compare-a',
+      ],
+    ),
+    (
+      ['predict', 'runs/mine', 'new/', '--data.channels=3'],
+      [
+        *('--config=manifest', '--config.task=predict'),
+        *('--config.predict.path=new/', '--config.data.channels=3'),
+        '--workdir=runs/mine',
+      ],
+    ),
+    (
+      ['balance', '--config=own.py', '--config.balance.upper=3', 't.csv'],
+      [
+        *('--config.task=balance', '--config.data.path=t.csv'),
+        *('--config=own.py', '--config.balance.upper=3'),
+        '--workdir=runs/balance-t',
+      ],
+    ),
+    (
+      ['train', '--train.tensorboard', 't.csv'],
+      [
+        *('--config=manifest', '--config.task=train'),
+        *('--config.data.path=t.csv', '--config.train.tensorboard'),
+        '--workdir=runs/train-t',
+      ],
+    ),
+  ],
+)
+def test_the_long_form_of_a_short_one(short, long):
+  assert short_form.expand(short) == long
+
+
+@pytest.mark.parametrize(
+  ('short', 'words'),
+  [
+    (['balanc'], ["'balanc'", "mean 'balance'", 'inspect']),
+    (['run', 'a.csv', 'b.csv'], ['one table', 'a.csv, b.csv', 'test_path']),
+    (['predict'], ['predict RUN IMAGES']),
+    (['predict', 'a', 'b', 'c'], ['here are 3']),
+    (['run', '--balance.uper=3'], ["mean 'balance.upper'"]),
+    (['run', '--seed'], ['--seed has no value']),
+  ],
+)
+def test_what_is_wrong_is_named(short, words):
+  with pytest.raises(ValueError) as caught:
+    short_form.expand(short)
+  for word in words:
+    assert word in str(caught.value)
+
+
+def test_every_task_and_every_setting_has_help():
+  assert {*short_form.TASKS} == {*settings.TASKS}
+  assert {*commands.STAGES} < {*short_form.TASKS}
+  whole = short_form.help_text()
+  seen = set()
+  for name, task in short_form.TASKS.items():
+    assert f'\n  {name} ' in whole and task.meaning in whole
+    assert task.config in short_form.packaged()
+    helped = short_form.help_text(name)
+    for setting in settings.SETTINGS.values():
+      if f'  --{setting.name}=' in helped:
+        assert setting.meaning in helped
+        seen.add(setting.name)
+  assert {*settings.SETTINGS} - seen == {'task'}
+  assert '--balance.upper=10.0' in short_form.help_text('balance')
+  assert '--train.batch_size' not in short_form.help_text('balance')
+
+
+def test_configurations_go_by_name():
+  for name in short_form.packaged():
+    assert pathlib.Path(short_form.find_config(name)).is_file()
+  assert short_form.find_config('own/file.py') == 'own/file.py'
+  with pytest.raises(ValueError, match="mean 'quickstart'"):
+    short_form.find_config('quikstart')
+
+
+def test_the_command_from_any_folder(tmp_path):
+  table = tmp_path / 'my labels.csv'
+  table.write_text('cat,dog\n1,0\n1,0\n1,1\n0,1\n0,0\n')
+  status, out, err = command('balance', table.name, folder=tmp_path)
+  assert status == 0, err
+  first, second, *_ = out.splitlines()
+  assert first.startswith('Stands for: python -m aubal_jax.main --config=bal')
+  assert "'--config.data.path=my labels.csv'" in first
+  assert second.startswith('Labels: cat, dog')
+  assert (tmp_path / 'runs/balance-my-labels/plan.npz').exists()
+  status, out, err = command('balance', 'no.csv', folder=tmp_path)
+  assert (status, err.count('\n')) == (2, 1)
+  assert not (tmp_path / 'runs/balance-no').exists()
+
+
+@pytest.mark.parametrize('arguments', [['--help'], ['-h'], ['run', '--help']])
+def test_help_is_on_stdout(arguments, monkeypatch):
+  from aubal_jax import main
+
+  out = io.StringIO()
+  with contextlib.redirect_stdout(out), pytest.raises(SystemExit) as end:
+    main._written_out(arguments)
+  assert end.value.code == 0
+  assert out.getvalue().startswith(('Usage: ', 'aubal_jax run [TABLE]'))
