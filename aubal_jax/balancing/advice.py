@@ -37,7 +37,11 @@ def why_unchanged(solve_one: Callable, counts, solution, settings) -> str:
   other = _changes(solve_one, counts, settings | {'objective': 'relative'})
   if not other:
     return ''
+  lower = settings.get('lower', Rules.lower)
+  # By convexity a smaller box tells as well whether any count would change.
+  upper = np.minimum(settings.get('upper', Rules.upper), Rules.upper)
   free = settings | {'lam': 0.0, 'image_cost': 0.0}
+  free['upper'] = np.maximum(upper, lower)
   if _changes(solve_one, counts, free):
     why = (
       f'At lam={solution.lam:g} the variance of growth, or the price of '
@@ -51,7 +55,7 @@ def why_unchanged(solve_one: Callable, counts, solution, settings) -> str:
   return (
     f'aubal finds nothing to change: objective={solution.objective!r} is at '
     f'its optimum within the bounds on growth {_bounds(settings)}, certified '
-    f"to {max(solution.gap, 0.0):.1g}.{why} objective='relative', which "
+    f"to {max(solution.gap, 0.0):.1g}. {why} objective='relative', which "
     f'weighs classes by how rare they are, would change {other:,} images.'
   )
 
