@@ -37,7 +37,8 @@ MAY_IMPORT = {
   'commands': {
     *('runs', 'settings', 'stages', 'serving', 'inspection', 'experiments'),
   },
-  'main': {'runs', 'settings', 'commands'},
+  'short_form': {'runs', 'settings'},
+  'main': {'runs', 'settings', 'commands', 'short_form'},
   '__main__': {'main'},
   '__init__': set(),  # Its names are imported when they are first used.
 }
