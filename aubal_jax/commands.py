@@ -51,7 +51,7 @@ STAGES = {
   'report': Stage(report.run),
   'inspect': Stage(inspect.run, load=run_lib.load_unread),
   'optimizers': Stage(optimizers.run, optimizers.check),
-  'frontier': Stage(frontier.run, frontier.check),
+  'frontier': Stage(frontier.run),
   'search': Stage(search.run, grid.check, by_all=True, learns=True),
   'compare': Stage(
     compare.run, compare.check, compare.load, by_all=True, learns=True

@@ -23,6 +23,7 @@ from ml_collections import config_flags  # noqa: E402
 from aubal_jax import settings  # noqa: E402
 from aubal_jax import short_form  # noqa: E402
 from aubal_jax.runs import errors  # noqa: E402
+from aubal_jax.runs import extras  # noqa: E402
 from aubal_jax.runs import preemption  # noqa: E402
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -62,6 +63,11 @@ def main(argv) -> None:
       _fail(_describe(error))
     except errors.UserError as error:
       _fail(str(error))
+    except ModuleNotFoundError as error:
+      package = (error.name or '').partition('.')[0]
+      if package not in extras.PACKAGES:
+        raise
+      _fail(str(extras.missing(package, f'config.task={_CONFIG.value.task}')))
 
 
 def _describe(error: OSError) -> str:

@@ -95,7 +95,7 @@ def test_balancing_a_table_from_another_folder(tmp_path):
 
 
 def test_a_light_install_makes_plans(tmp_path):
-  # What requirements/light.txt leaves out cannot be imported here.
+  # What an install without extras lacks cannot be imported here.
   (tmp_path / 'labels.csv').write_text('a,b\n' + '1,0\n' * 20 + '0,1\n' * 5)
   absent = (
     'tensorflow tensorflow_datasets albumentations flax orbax cv2 sklearn '

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aubal_jax.runs import errors
+from aubal_jax.runs import extras
 
 STARTS = 8  # Draws that exchanges begin with; the evenest result is taken.
 CANDIDATES = 1000  # Groups at most that one is compared with, at random.
@@ -42,10 +42,7 @@ def part_rows(
   try:
     from iterstrat import ml_stratifiers
   except ImportError:
-    raise errors.UserError(
-      'data.stratify=True needs the package iterative-stratification: pip '
-      'install iterative-stratification. Or set data.stratify=False.'
-    ) from None
+    raise extras.missing('iterstrat', 'data.stratify=True') from None
   sizes = np.asarray(sizes)
   used = np.flatnonzero(sizes)
   order = rng.permutation(len(labels))

@@ -7,7 +7,6 @@ goes on where it was. The template and the warp need OpenCV alone.
 
 import dataclasses
 import functools
-import importlib.util
 import os
 import pathlib
 import types
@@ -20,6 +19,7 @@ import numpy as np
 from aubal_jax.media import caches
 from aubal_jax.media import decode
 from aubal_jax.runs import errors
+from aubal_jax.runs import extras
 from aubal_jax.runs import progress
 from aubal_jax.runs import workers
 
@@ -249,12 +249,7 @@ def _largest_face(find, image):
 def _check_installed(detector):
   """Raises UserError where a package of the extra is not there."""
   for package in DETECTORS[detector].packages:
-    if importlib.util.find_spec(package) is None:
-      raise errors.UserError(
-        f'data.crop={detector!r} needs the package {package}, which is not '
-        'installed: set AUBAL_EXTRAS=crop before scripts/run, or run '
-        "pip install -c requirements/constraints.txt -e '.[crop]'."
-      )
+    extras.need(package, f'data.crop={detector!r}')
 
 
 @functools.cache

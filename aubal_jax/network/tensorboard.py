@@ -8,7 +8,6 @@ is written, and files are numbered.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import pathlib
 import time
 from collections.abc import Iterator
@@ -16,10 +15,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aubal_jax.runs import errors
+from aubal_jax.runs import extras
 from aubal_jax.runs import files
-
-INSTALL = "pip install 'aubal_jax[tensorboard]'"
 
 # Of a curve, evenly over [0, 1]: the most that tensorboardX takes.
 _NUM_THRESHOLDS = 127
@@ -28,11 +25,7 @@ _COLUMNS = 4  # Of pairs on a contact sheet.
 
 def check_installed() -> None:
   """Raises UserError where the package that knows the format is absent."""
-  if not importlib.util.find_spec('tensorboardX'):
-    raise errors.UserError(
-      f'train.tensorboard=True needs tensorboardX, which is not installed: '
-      f'{INSTALL}'
-    )
+  extras.need('tensorboardX', 'train.tensorboard=True')
 
 
 class EventLog:

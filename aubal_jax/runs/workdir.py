@@ -28,7 +28,8 @@ _FORMAT = 1
 # The stages in their order; every other one stands beside this line.
 LINE = ('balance', 'train', 'evaluate', 'report')
 
-# What each stage writes. solution.json is there for some plans only.
+# What each stage writes. solution.json is there for some plans only, and
+# frontier.png where matplotlib is.
 WRITES = {
   'balance': ('labelsets.json', 'rows.csv', 'plan.npz'),
   'train': ('checkpoints', 'metrics.jsonl'),
@@ -36,7 +37,7 @@ WRITES = {
   'report': ('report.html',),
   'inspect': ('inspect.json', 'inspect.html'),
   'optimizers': ('optimizers.csv', 'optimizers.json', 'optimizers.png'),
-  'frontier': ('frontier.csv', 'frontier.png'),
+  'frontier': ('frontier.csv',),
   'compare': ('result.json',),
 }
 
@@ -74,6 +75,7 @@ COMPARISON = ('compare.json', 'compare.csv', 'compare.html', 'cells')
 CONTENTS = (
   *(name for names in WRITES.values() for name in names),
   'solution.json',
+  'frontier.png',
   *LOGS,
   *SEARCH,
   *COMPARISON,

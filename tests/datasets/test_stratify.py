@@ -139,5 +139,5 @@ def test_few_visits_end_the_exchanges(monkeypatch):
 
 def test_without_the_package(monkeypatch):
   monkeypatch.setitem(sys.modules, 'iterstrat', None)
-  with pytest.raises(ValueError, match=r'pip install iterative.*fy=False'):
+  with pytest.raises(ValueError, match=r'stratification, which is not i'):
     stratify.part_rows(np.eye(3, dtype=np.uint8), [1, 2], rng())

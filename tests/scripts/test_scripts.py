@@ -2,10 +2,14 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
+
+from aubal_jax.runs import extras
 
 ROOT = pathlib.Path(__file__).parents[2]
 SHELL = sorted(
@@ -52,9 +56,20 @@ def test_python_scripts_explain_themselves():
   assert [text for text in told if 'usage' not in text] == []
 
 
-def test_light_requirements_are_pinned():
+def test_what_an_install_takes_is_pinned():
   pinned = (ROOT / 'requirements/constraints.txt').read_text()
-  for line in (ROOT / 'requirements/light.txt').read_text().splitlines():
-    if line and not line.startswith('#'):
-      assert f'\n{line.replace("_", "-")}==' in f'\n{pinned}', line
+  project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
+  held = project['optional-dependencies']
+  for name in ('', 'train', 'tables', 'frames', 'sklearn', 'plot', 'crop'):
+    for line in held[name] if name else project['dependencies']:
+      package = re.split(r'[><=;\[ ]', line)[0].replace('_', '-')
+      if package not in ('aubal-jax', 'tensorflow'):
+        assert f'\n{package}==' in f'\n{pinned}', line
   assert '://' not in pinned
+
+
+def test_packages_are_in_the_extra_that_errors_name():
+  project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
+  for package, extra in extras.PACKAGES.values():
+    held = project['optional-dependencies'][extra]
+    assert any(line.startswith(package) for line in held), package

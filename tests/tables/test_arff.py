@@ -216,7 +216,7 @@ def test_not_utf_8(tmp_path):
 
 def test_without_the_package(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'arff', None)
-  with pytest.raises(ValueError, match='pip install liac-arff'):
+  with pytest.raises(ValueError, match='package liac-arff, which is'):
     labels.load(write(tmp_path, DENSE))
 
 

@@ -171,7 +171,7 @@ def test_damaged_files(tmp_path):
 def test_without_pyarrow(tmp_path, monkeypatch):
   path = write(tmp_path, {'x': [1]})
   monkeypatch.setitem(sys.modules, 'pyarrow', None)
-  with pytest.raises(ValueError, match='pip install pyarrow'):
+  with pytest.raises(ValueError, match='package pyarrow, which is'):
     labels.load(path)
 
 

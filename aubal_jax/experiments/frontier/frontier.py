@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 
 import numpy as np
 
-from aubal_jax.runs import errors
+from aubal_jax.runs import extras
 from aubal_jax.runs import progress
 from aubal_jax.stages import problem
 
@@ -24,23 +23,13 @@ _COLUMNS = (
 )
 
 
-def check(_) -> None:
-  """Raises UserError for what is wrong whatever the settings."""
-  if not importlib.util.find_spec('matplotlib'):
-    raise errors.UserError(
-      'config.task=frontier needs matplotlib for its plot, which is not '
-      'installed: pip install matplotlib'
-    )
-
-
 def run(run) -> None:
   """Solves point after point, and writes them as a table and as a picture."""
   config, path = run.config, run.path
   if run.is_done('frontier'):
-    print(f'frontier: already done, see {path / "frontier.png"}', flush=True)
+    print(f'frontier: already done, see {path / "frontier.csv"}', flush=True)
     return
   from aubal_jax.balancing import frontier as frontier_lib
-  from aubal_jax.experiments.frontier import frontier_plot as report
 
   labelsets = problem.find_labelsets(run)
   watch = progress.Progress(config.frontier.num_points, 'frontier: points')
@@ -54,10 +43,21 @@ def run(run) -> None:
   _print_points(found, config.balance.tol)
   run.begin('frontier')
   found.save_csv(path / 'frontier.csv')
-  report.plot(found, path / 'frontier.png')
   run.finish('frontier')
-  print(f'frontier: {path / "frontier.png"}', flush=True)
+  print(f'frontier: {path / "frontier.csv"}', flush=True)
+  _draw(found, path / 'frontier.png')
   run.watch.lap('frontier')
+
+
+def _draw(found, path) -> None:
+  """Draws the picture, or says why there is none."""
+  if not extras.is_there('matplotlib'):
+    print(f'Note: {extras.missing("matplotlib", "The picture")}', flush=True)
+    return
+  from aubal_jax.experiments.frontier import frontier_plot
+
+  frontier_plot.plot(found, path)
+  print(f'frontier: {path}', flush=True)
 
 
 def _print_points(found, tol) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import typing
 
 from aubal_jax import settings
 from aubal_jax.runs import errors
+from aubal_jax.runs import extras
 from aubal_jax.stages import balance
 from aubal_jax.stages import train
 
@@ -49,11 +49,7 @@ def check(config) -> None:
       raise errors.UserError(
         f'search.{key} must hold at least one value; it is empty.'
       )
-  if not importlib.util.find_spec('matplotlib'):
-    raise errors.UserError(
-      'config.task=search needs matplotlib for its plot, which is not '
-      'installed: pip install matplotlib'
-    )
+  extras.need('matplotlib', 'config.task=search')
 
 
 def make_grid(config) -> list[Cell]:

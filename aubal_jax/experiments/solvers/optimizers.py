@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import tempfile
 import time
@@ -12,6 +11,7 @@ from aubal_jax.experiments.solvers import optimizers_plot as report
 from aubal_jax.experiments.solvers import timing
 from aubal_jax.runs import csv_files
 from aubal_jax.runs import errors
+from aubal_jax.runs import extras
 from aubal_jax.runs import files
 from aubal_jax.runs import progress
 from aubal_jax.stages import problem
@@ -38,13 +38,9 @@ def check(config) -> None:
     if name != 'none' and not rivals.available(name):
       raise errors.UserError(
         f'optimizers.rivals must hold what is installed; {name!r} is not: '
-        f'{report.INSTALL}'
+        f'{extras.command("bench")}'
       )
-  if not importlib.util.find_spec('matplotlib'):
-    raise errors.UserError(
-      'config.task=optimizers needs matplotlib for its plot, which is not '
-      'installed: pip install matplotlib'
-    )
+  extras.need('matplotlib', 'config.task=optimizers')
 
 
 def run(run) -> None:

@@ -6,8 +6,7 @@ import math
 import textwrap
 
 from aubal_jax.report import style
-
-INSTALL = "pip install 'aubal_jax[bench]'"
+from aubal_jax.runs import extras
 
 _WIDTH = 88
 _NUM_FASTEST = 3
@@ -85,7 +84,7 @@ def notes(record) -> list[str]:
     )
   if record['not_installed']:
     absent = ', '.join(record['not_installed'])
-    lines.append(f'not installed: {absent} ({INSTALL})')
+    lines.append(f'not installed: {absent} ({extras.command("bench")})')
   met = [row for row in rows if row['converged']]
   met = sorted(met, key=lambda row: row['seconds'])[:_NUM_FASTEST]
   fastest = [f'{row["variant"]} {_short(row["seconds"])} s' for row in met]

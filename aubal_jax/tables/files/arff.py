@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from aubal_jax.runs import errors
+from aubal_jax.runs import extras
 from aubal_jax.runs import foreign
 from aubal_jax.runs import text
 from aubal_jax.tables.files import table
@@ -90,10 +91,7 @@ def _decode(path):
   try:
     import arff
   except ImportError:
-    raise errors.UserError(
-      f'{path}: ARFF needs the package liac-arff: pip install liac-arff. Or '
-      'save the labels as CSV.'
-    ) from None
+    raise extras.missing('arff', f'{path}: ARFF') from None
   try:
     lines = path.read_text(encoding='utf-8-sig').splitlines()
   except UnicodeDecodeError:

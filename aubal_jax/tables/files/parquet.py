@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from aubal_jax.runs import errors
+from aubal_jax.runs import extras
 from aubal_jax.runs import foreign
 from aubal_jax.tables.files import table
 
@@ -98,10 +99,7 @@ def _import(path):
     import pyarrow as pa
     from pyarrow import parquet
   except ImportError:
-    raise errors.UserError(
-      f'{path}: Parquet needs the package pyarrow: pip install pyarrow. Or '
-      'save the table as CSV.'
-    ) from None
+    raise extras.missing('pyarrow', f'{path}: Parquet') from None
   return pa, parquet
 
 

@@ -5,6 +5,7 @@ import os
 import numpy as np
 
 from aubal_jax.runs import errors
+from aubal_jax.runs import extras
 from aubal_jax.runs import foreign
 from aubal_jax.runs import text
 from aubal_jax.tables.files import table
@@ -23,10 +24,7 @@ def read(path: os.PathLike | str) -> table.Table:
   try:
     import openpyxl
   except ImportError:
-    raise errors.UserError(
-      f'{path}: .xlsx files are read by openpyxl. Install it (pip install '
-      "'aubal_jax[xlsx]'), or save the table as CSV."
-    ) from None
+    raise extras.missing('openpyxl', f'{path}: XLSX') from None
   mend = (
     'If a spreadsheet programme can open it (it may want a password), save the '
     'table there as CSV.'
