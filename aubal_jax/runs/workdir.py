@@ -41,10 +41,10 @@ WRITES = {
   'compare': ('result.json',),
 }
 
-# Of these, the files that later stages read, or people; a checkpoint has sums
-# of its own.
+# Of these, the files that later stages read, or people; plans and checkpoints
+# have sums of their own.
 SUMMED = {
-  'balance': ('labelsets.json', 'solution.json', 'rows.csv', 'plan.npz'),
+  'balance': ('labelsets.json', 'solution.json', 'rows.csv'),
   'evaluate': ('report.json',),
   'compare': ('result.json',),
 }

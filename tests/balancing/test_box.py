@@ -76,6 +76,7 @@ def test_a_least_growth_of_1_keeps_every_image(counts, upper):
   assert (most >= counts).all() and not empty
 
 
+@pytest.mark.long
 def test_a_huge_upper_takes_no_image():
   rng = np.random.default_rng(0)
   for upper in (1e9, 1e12, 1e15, np.inf):

@@ -144,6 +144,7 @@ def test_four_devices_give_the_answer_of_one(name, monkeypatch):
   np.testing.assert_allclose(four.growth, one.growth, atol=2e-3)
 
 
+@pytest.mark.long
 def test_settled_labelsets_drop_out_and_the_answer_stays(monkeypatch):
   monkeypatch.setattr(incidence, 'MOST_DENSE', 0)
   patterns, counts = problems.patterns_and_counts(6, 600, 12)

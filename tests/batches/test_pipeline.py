@@ -486,6 +486,7 @@ def test_images_are_let_go_of_with_the_iterator(end):
   assert gone() is None
 
 
+@pytest.mark.long
 def test_a_programme_ends_though_its_iterator_is_open():
   code = """
     import time, types

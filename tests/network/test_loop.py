@@ -76,6 +76,7 @@ def test_stop_and_resume_is_the_straight_run_bit_for_bit(tmp_path):
   )
 
 
+@pytest.mark.long
 def test_the_state_handed_in_is_not_given_away():
   """A step donates its state; `train` must not donate the caller's."""
   host, step, _ = tiny_steps.make_tiny(1)

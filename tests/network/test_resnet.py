@@ -225,6 +225,7 @@ def test_auto_is_narrow_on_accelerators_alone(monkeypatch):
     models.compute_dtype('half')
 
 
+@pytest.mark.long
 def test_remat_gives_the_same_gradients_in_less_memory():
   _, variables = tiny()
   x = images(batch=32)

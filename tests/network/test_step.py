@@ -233,6 +233,7 @@ def test_averages_are_those_of_optax_and_are_what_is_evaluated():
   assert step_lib.evaluated(plain) is plain
 
 
+@pytest.mark.long
 def test_bfloat16_keeps_float32_states():
   model = models.make_model(
     'resnet8_16',

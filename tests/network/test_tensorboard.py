@@ -248,6 +248,7 @@ def test_training_may_end_before_the_trace(tmp_path, capsys, calls, traces):
   assert ('nothing was traced' in said.err) == (not traces)
 
 
+@pytest.mark.long
 def test_a_traced_run_comes_out_the_same(config, tmp_path):
   plain = test_line.run(config, tmp_path / 'plain', 'balance')
   test_line.run(config, plain, 'train')

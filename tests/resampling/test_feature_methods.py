@@ -226,7 +226,9 @@ def test_remedial_has_nothing_to_split(labels):
 
 
 def test_how_far_labels_differ():
-  labels = resampling._as_csr([[1, 1, 0], [0, 1, 1], [1, 0, 0], [0, 0, 0]])
+  labels = resampling._as_csr([[1, 1, 0], [0, 1, 1], [1, 0, 0], [0, 0, 0]], ())[
+    0
+  ]
   # ab and bc: 2 of 4; ab and a: 1 of 3; bc and a: all; none: nothing differs.
   rows, others = np.array([0, 0, 1, 3, 3]), np.array([1, 2, 2, 3, 0])
   found = neighbours_lib.adjusted_hamming(labels, rows, others)
@@ -307,7 +309,7 @@ def test_mltl_judges_labels_below_the_mean_alone():
   ],
 )
 def test_mltl_has_a_threshold_of_its_own(labels, expected):
-  labels = resampling._as_csr(labels)
+  labels, _ = resampling._as_csr(labels, ())
   assert mltl._threshold(labels, bags.class_counts(labels)) == expected
 
 
