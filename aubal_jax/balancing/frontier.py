@@ -32,12 +32,13 @@ from aubal_jax.runs import csv_files
 from aubal_jax.runs import errors
 from aubal_jax.tables import binary_table
 from aubal_jax.tables import labelsets as labelsets_lib
+from aubal_jax.tables import shown
 
 _LEAST_FACTOR, _LARGEST_FACTOR = 1e-3, 1e4  # Of the lam given.
 
 
-@dataclasses.dataclass(frozen=True)
-class Frontier:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Frontier(shown.Shown):
   """Points from the fewest images on, or from the largest lam to the smallest.
 
   Growth is continuous; `solve` with the `lam` and the `budget` of a point makes
@@ -97,6 +98,34 @@ class Frontier:
   def __len__(self) -> int:
     """Returns K, the number of points."""
     return len(self.images)
+
+  def _heading(self) -> str:
+    return (
+      f'Frontier of {len(self)} points over {self.over} ({self.objective}), '
+      f'from {self.images_start:,} images with f {self.value_start:,.1f}'
+    )
+
+  def _num_rows(self) -> int:
+    return len(self)
+
+  def _columns(self, most: int | None = None) -> dict[str, list]:
+    columns = self.columns().items()
+    return {name: column[:most].tolist() for name, column in columns}
+
+  def plot(self) -> Any:
+    """Returns matplotlib's axes: f against images; the settings' own marked.
+
+    Raises:
+      UserError: matplotlib is not installed (extra `plot`).
+    """
+    axes = shown.axes('How even, for how many images', figsize=(7, 5))
+    axes.plot(self.images, self.value, 'o-')
+    chosen = self.images[self.chosen], self.value[self.chosen]
+    axes.plot(*chosen, 'D', label='these settings')
+    axes.set_xlabel('images')
+    axes.set_ylabel('f')
+    axes.legend()
+    return axes
 
   def columns(self) -> dict[str, np.ndarray]:
     """Returns the columns by name; the last is `chosen`, int[K]: 1 there."""

@@ -26,6 +26,7 @@ from aubal_jax.tables import arguments
 from aubal_jax.tables import binary_table
 from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import plan as plan_lib
+from aubal_jax.tables import shown
 
 VARIANTS = iterations.VARIANTS
 RELAXATIONS = tuple(objective_lib.RELAXATIONS)
@@ -43,8 +44,8 @@ _FOUND = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Solution:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Solution(shown.Shown):
   """How often each labelset shall occur, and the proof.
 
   Attributes:
@@ -81,6 +82,7 @@ class Solution:
       the nearest one.
     trace: dict of equally long lists: step, seconds, value, cost, lower_bound
       (priced, the best so far), gap.
+    label_names: L names, where the table had some; else ().
   """
 
   growth: np.ndarray
@@ -112,6 +114,46 @@ class Solution:
   absent: np.ndarray
   empty_boxes: int
   trace: dict[str, list[Any]]
+  label_names: tuple[str, ...] = ()
+
+  def _heading(self) -> str:
+    added = self.images_after - self.images_before
+    return (
+      f'Solution ({self.objective}, by {self.optimizer}): f from '
+      f'{self.value_start:,.1f} to {self.rounded_value:,.1f} with {added:+,} '
+      f'images ({self.images_after:,}); certified gap {self.rounded_gap:.2g}'
+      + ('' if self.converged else ', not converged')
+    )
+
+  def _num_rows(self) -> int:
+    return len(self.class_counts_before)
+
+  def _columns(self, most: int | None = None) -> dict[str, list]:
+    before, after = self.class_counts_before, self.class_counts_after
+    names = self.label_names or [*map(str, range(len(before)))]
+    return {
+      'label': [*names[:most]],
+      'before': before[:most].tolist(),
+      'after': after[:most].tolist(),
+    }
+
+  def plot(self) -> Any:
+    """Returns matplotlib's axes: images with each label, before and after.
+
+    Raises:
+      UserError: matplotlib is not installed (extra `plot`).
+    """
+    columns = self._columns()
+    places = np.arange(len(columns['label']))
+    height = 1 + 0.3 * len(places)
+    axes = shown.axes('Images with each label', figsize=(7, height))
+    axes.barh(places - 0.2, columns['before'], 0.4, label='before')
+    axes.barh(places + 0.2, columns['after'], 0.4, label='after')
+    axes.set_yticks(places, columns['label'])
+    axes.invert_yaxis()
+    axes.set_xlabel('images')
+    axes.legend()
+    return axes
 
 
 def solve(
@@ -302,7 +344,7 @@ def balance(
   rows = arguments.checked_rows(rows, num_rows)
   arguments.check_seed(seed)
   solve_one = functools.partial(solve, labelsets.patterns, labelsets.counts)
-  solution = solve_one(**settings)
+  solution = dataclasses.replace(solve_one(**settings), label_names=names)
   why = advice.why_unchanged(solve_one, labelsets.counts, solution, settings)
   if why:
     warnings.warn(why, UserWarning, stacklevel=2)

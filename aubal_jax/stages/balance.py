@@ -73,10 +73,7 @@ def _is_same(plan, path) -> bool:
     old = plan_lib.load(path)
   except ValueError:
     return False
-  names = ('source', 'augment', 'partner', 'labels', 'share')
-  return old.label_names == plan.label_names and all(
-    np.array_equal(getattr(old, name), getattr(plan, name)) for name in names
-  )
+  return old == plan
 
 
 def _counts_after(plan, rows, labelsets) -> np.ndarray:
@@ -270,7 +267,7 @@ def _solution_json(solution) -> dict:
   content = {
     name: _plain(value)
     for name, value in vars(solution).items()
-    if name not in ('growth', 'counts')
+    if name not in ('growth', 'counts', 'label_names')
   }
   for name in ('min', 'mean', 'max'):
     content[f'growth_{name}'] = _plain(getattr(np, name)(solution.growth))

@@ -19,13 +19,14 @@ from scipy import sparse
 from aubal_jax.runs import errors
 from aubal_jax.tables import binary_table
 from aubal_jax.tables import grouping
+from aubal_jax.tables import shown
 
 _BLOCK_ENTRIES = 1 << 20  # Grouped at a time: they stay in the cache.
 _MIN_BLOCK_ROWS = 256
 
 
-@dataclasses.dataclass(frozen=True)
-class Labelsets:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Labelsets(shown.Shown):
   """The distinct rows of a label table.
 
   Attributes:
@@ -49,6 +50,25 @@ class Labelsets:
     """int64[L], rows with each label: z = P^T n, (1b) of the paper."""
     patterns = sparse.csr_array(self.patterns)
     return patterns.T.astype(np.int64) @ self.counts
+
+  def _heading(self) -> str:
+    num_labelsets, num_labels = self.patterns.shape
+    return (
+      f'Labelsets: {num_labelsets:,} of {num_labels:,} labels, in '
+      f'{len(self.index):,} rows'
+    )
+
+  def _num_rows(self) -> int:
+    return len(self.counts)
+
+  def _columns(self, most: int | None = None) -> dict[str, list]:
+    patterns = sparse.csr_array(self.patterns[:most])
+    ends = zip(patterns.indptr, patterns.indptr[1:], strict=False)
+    held = [patterns.indices[a:b].tolist() for a, b in ends]
+    return {
+      'labels': [' '.join(map(str, sorted(one))) or '-' for one in held],
+      'rows': self.counts[:most].tolist(),
+    }
 
   @property
   def sizes(self) -> np.ndarray:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from aubal_jax.runs import errors
+from aubal_jax.runs import text
 from aubal_jax.tables import arguments
 from aubal_jax.tables import plan_file
+from aubal_jax.tables import shown
 
 # Array, kinds of its dtype, axes, least and largest entry.
 _RULES = (
@@ -23,9 +26,12 @@ _RULES = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Plan:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Plan(shown.Shown):
   """M training rows, each made of a row of the table.
+
+  It has a length, M; it goes over pairs (source, augment); two are equal where
+  all their arrays are.
 
   Attributes:
     source: int64[M], row of the table as given (before drops and splits).
@@ -56,6 +62,55 @@ class Plan:
   def __len__(self) -> int:
     """Returns M, the number of rows."""
     return len(self.source)
+
+  def __iter__(self) -> Iterator[tuple[int, bool]]:
+    """Yields (row of the table, whether it is to be augmented) of each row."""
+    return zip(self.source.tolist(), self.augment.tolist(), strict=True)
+
+  def __eq__(self, other: object) -> bool:
+    """Whether the other is a plan of the same rows, for the same labels."""
+    if not isinstance(other, Plan):
+      return NotImplemented
+    return self.label_names == other.label_names and all(
+      np.array_equal(a, b)
+      for name in ('source', 'augment', 'partner', 'labels', 'share')
+      for a, b in [(getattr(self, name), getattr(other, name))]
+    )
+
+  __hash__ = None  # type: ignore[assignment]
+
+  @property
+  def weights(self) -> np.ndarray:
+    """float64[N], how often each row of the table is in the plan.
+
+    N is the last row that is named, plus 1. For samplers by weight, such as
+    torch.utils.data.WeightedRandomSampler(plan.weights, len(plan)); rows of
+    `partner` are not counted.
+    """
+    return np.bincount(self.source).astype(np.float64)
+
+  def _heading(self) -> str:
+    added, mixed = int(self.augment.sum()), int((self.partner >= 0).sum())
+    rows = len(np.unique(self.source))
+    words = [
+      f'Plan of {len(self):,} rows, made of {rows:,}',
+      f'{added:,} are added, to be augmented',
+    ]
+    words += [f'{mixed:,} are mixed of two'] if mixed else []
+    if self.label_names:
+      words.append(f'labels: {text.listing(self.label_names, text.SHOWN)}')
+    return '; '.join(words)
+
+  def _num_rows(self) -> int:
+    return len(self)
+
+  def _columns(self, most: int | None = None) -> dict[str, list]:
+    columns = {'source': self.source, 'augment': self.augment}
+    if (self.partner >= 0).any():
+      columns['partner'] = self.partner
+    if self.share is not None:
+      columns['share'] = self.share
+    return {name: column[:most].tolist() for name, column in columns.items()}
 
   def take(
     self, features: npt.ArrayLike, rng: np.random.Generator
