@@ -134,6 +134,19 @@ def write_page(path, content: Content) -> None:
   Raises:
     UserError: an image is not uint8 with 1 or 3 channels.
   """
+  _write(path, content, _SECTIONS)
+
+
+def write_balance_page(path, content: Content) -> None:
+  """Writes balance.html: as `write_page`, of the labelsets and the plan alone.
+
+  It needs neither images nor matplotlib.
+  """
+  _write(path, content, [x for x in _SECTIONS if x[1] == 'labelsets'])
+
+
+def _write(path, content, shown) -> None:
+  """Writes the page with some of `_SECTIONS`."""
   parts = [f'<h1>{html.text(content.title)}</h1>']
   if content.labelsets is not None:
     parts.append(html.lead(_describe_balance(content)))
@@ -143,7 +156,7 @@ def write_page(path, content: Content) -> None:
   if content.labelsets is not None and content.labelsets.get('sources'):
     inner = sections.sources(content.labelsets)
     parts.append(html.section('Where the images come from', inner))
-  for title, field, task, make in _SECTIONS:
+  for title, field, task, make in shown:
     if getattr(content, field):
       inner = make(content)
     elif field in _NEVER and content.plan is not None:

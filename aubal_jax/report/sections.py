@@ -2,6 +2,7 @@
 
 from aubal_jax.report import html
 from aubal_jax.report import plots
+from aubal_jax.runs import extras
 from aubal_jax.tables import labelsets as labelsets_lib
 
 _FOLD_ABOVE = 30  # Labels; a longer picture waits folded.
@@ -14,6 +15,9 @@ def class_counts(found, after, images) -> str:
     found: content of labelsets.json.
     after: L counts in the plan, or None where there is none.
     images: (before, after) images.
+
+  Returns:
+    HTML; without the bars where matplotlib is not installed.
   """
   names, before = found['label_names'], found['class_counts']
   after = before if after is None else after
@@ -39,6 +43,9 @@ def class_counts(found, after, images) -> str:
     f' Bars:{html.key("before", "before")}{html.key("after", "after")}.'
   )
   columns = ('label', 'before', 'after', 'growth', 'IRLbl before', 'after', '')
+  table = html.table(caption, columns, rows, foot=foot)
+  if not extras.is_there('matplotlib'):
+    return table
   picture = html.plot(
     plots.class_counts(names, before, after),
     alt=f'Bars of the images of {html.count(len(names), "label")}, before and '
@@ -47,7 +54,7 @@ def class_counts(found, after, images) -> str:
   )
   is_open = len(names) <= _FOLD_ABOVE
   picture = html.fold('As a picture', picture, is_open=is_open)
-  return f'{html.table(caption, columns, rows, foot=foot)}\n{picture}'
+  return f'{table}\n{picture}'
 
 
 def _growth(before, after) -> str:

@@ -28,8 +28,8 @@ _FORMAT = 1
 # The stages in their order; every other one stands beside this line.
 LINE = ('balance', 'train', 'evaluate', 'report')
 
-# What each stage writes. solution.json is there for some plans only, and
-# frontier.png where matplotlib is.
+# What each stage writes. solution.json is there for some plans only,
+# frontier.png where matplotlib is; the last release wrote no plan.csv.
 WRITES = {
   'balance': ('labelsets.json', 'rows.csv', 'plan.npz'),
   'train': ('checkpoints', 'metrics.jsonl'),
@@ -44,7 +44,7 @@ WRITES = {
 # Of these, the files that later stages read, or people; plans and checkpoints
 # have sums of their own.
 SUMMED = {
-  'balance': ('labelsets.json', 'solution.json', 'rows.csv'),
+  'balance': ('labelsets.json', 'solution.json', 'rows.csv', 'plan.csv'),
   'evaluate': ('report.json',),
   'compare': ('result.json',),
 }
@@ -75,6 +75,8 @@ COMPARISON = ('compare.json', 'compare.csv', 'compare.html', 'cells')
 CONTENTS = (
   *(name for names in WRITES.values() for name in names),
   'solution.json',
+  'plan.csv',
+  'balance.html',
   'frontier.png',
   *LOGS,
   *SEARCH,

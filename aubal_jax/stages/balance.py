@@ -1,10 +1,11 @@
-"""labels -> labelsets.json, solution.json, plan.npz."""
+"""labels -> labelsets.json, solution.json, plan.npz, plan.csv, balance.html."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import math
+import pathlib
 import sys
 
 import numpy as np
@@ -60,9 +61,27 @@ def run(run) -> None:
   else:
     files.write_json(path / 'solution.json', solved)
   rows_lib.write(path / 'rows.csv', dataset, raw=run.config.raw_cells)
+  rows_lib.write_plan(
+    path / 'plan.csv', plan, dataset, raw=run.config.raw_cells
+  )
   plan.save(path / 'plan.npz')
+  _write_page(run, content, solved, plan)
   run.finish('balance')
+  print(f'balance: {path / "plan.csv"}, {path / "balance.html"}', flush=True)
   run.watch.lap('balance')
+
+
+def _write_page(run, content, solved, plan) -> None:
+  from aubal_jax.report import page
+
+  name = pathlib.PurePath(run.config.data.path).name or run.config.data.name
+  shown = page.Content(
+    labelsets=content,
+    solution=solved,
+    plan=page.describe_plan(plan, run.dataset.labels),
+    title=f'Balance: {name}',
+  )
+  page.write_balance_page(run.path / 'balance.html', shown)
 
 
 def _is_same(plan, path) -> bool:

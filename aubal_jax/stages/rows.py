@@ -1,4 +1,4 @@
-"""What became of every row: rows.csv, and counts of each merged set."""
+"""What became of every row: rows.csv, plan.csv, counts of each merged set."""
 
 from __future__ import annotations
 
@@ -42,5 +42,25 @@ def write(path, dataset, *, raw: bool = False) -> None:
   columns['split'] = dataset.split
   if dataset.reasons is not None:
     columns['reason'] = dataset.reasons
+  rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+  csv_files.write(path, columns, rows, raw=raw)
+
+
+def write_plan(path, plan, dataset, *, raw: bool = False) -> None:
+  """Writes plan.csv: the rows to train on, in the plan's order, by name.
+
+  Args:
+    path: of the file.
+    plan: the `Plan`.
+    dataset: whose rows it names.
+    raw: see `csv_files`.
+  """
+  columns = {
+    'row': plan.source,
+    'id': dataset.ids[plan.source],
+    'augment': plan.augment.astype(int),
+  }
+  if (plan.partner >= 0).any():
+    columns['partner'] = plan.partner
   rows = zip(*(values.tolist() for values in columns.values()), strict=True)
   csv_files.write(path, columns, rows, raw=raw)

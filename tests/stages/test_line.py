@@ -75,7 +75,7 @@ def test_run_makes_every_file_and_then_nothing_more(config, tmp_path, capsys):
   path = run(config, tmp_path / 'run')
   made = {name for stage in workdir.LINE for name in workdir.WRITES[stage]}
   assert {p.name for p in path.iterdir()} == made | {
-    *('config.json', 'solution.json')
+    *('config.json', 'solution.json', 'plan.csv', 'balance.html')
   }
   solution = files.read_json(path / 'solution.json')
   plan = plan_lib.load(path / 'plan.npz')
