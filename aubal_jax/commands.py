@@ -147,4 +147,9 @@ def _prepare(run, overwrite) -> None:
   if overwrite:
     workdir.clear(run.path)
   else:
-    workdir.refuse_other(run.path, run.pinned, may_grow=settings.MAY_GROW)
+    workdir.refuse_other(
+      run.path,
+      run.pinned,
+      may_grow=settings.MAY_GROW,
+      defaults=settings.DEFAULTS,
+    )

@@ -551,6 +551,7 @@ _DECLARED = (
 # Name -> setting, in their order.
 SETTINGS = types.MappingProxyType({s.name: s for s in _DECLARED})
 MAY_GROW = tuple(name for name, s in SETTINGS.items() if s.may_grow)
+DEFAULTS = types.MappingProxyType({n: s.default for n, s in SETTINGS.items()})
 
 
 def default() -> ml_collections.ConfigDict:

@@ -197,7 +197,8 @@ def _number(cell: str) -> float | None:
 def describe(counts: Counts) -> str:
   """Returns the counts in words: '0 = absent (12), 1 = present (8)'."""
   return text.listing(
-    f'{code or "blank"} = {meaning} ({count:,})'
+    f'{meaning if code == meaning else f"{code or 'blank'} = {meaning}"} '
+    f'({count:,})'
     for code, (meaning, count) in counts.items()
   )
 

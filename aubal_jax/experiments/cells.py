@@ -30,7 +30,12 @@ def refuse_others(runs: Iterable) -> None:
   """
   for own in runs:
     workdir.check_folder(own.path)
-    workdir.refuse_other(own.path, own.pinned, may_grow=settings.MAY_GROW)
+    workdir.refuse_other(
+      own.path,
+      own.pinned,
+      may_grow=settings.MAY_GROW,
+      defaults=settings.DEFAULTS,
+    )
 
 
 def with_images(run, runs: Mapping) -> dict:

@@ -153,7 +153,7 @@ def read_lines(path: str | pathlib.Path) -> list[dict]:
   for text in path.read_text('utf-8', errors='replace').split('\n'):
     try:
       line = json.loads(text)
-    except json.JSONDecodeError:
+    except (RecursionError, ValueError):
       continue
     if _is_line(line):
       lines.append(line)

@@ -16,8 +16,10 @@ import platform
 import shutil
 import subprocess
 import sys
+import types
 from collections.abc import Container
 from collections.abc import Iterator
+from collections.abc import Mapping
 
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
@@ -48,6 +50,8 @@ SUMMED = {
   'evaluate': ('report.json',),
   'compare': ('result.json',),
 }
+
+_NO_DEFAULTS: Mapping[str, object] = types.MappingProxyType({})
 
 # Stands for a setting of a stage that the task at hand cannot tell.
 NOT_KNOWN = object()
@@ -138,7 +142,11 @@ def locked(path: pathlib.Path, *, name: str = '.lock') -> Iterator[None]:
 
 
 def refuse_other(
-  path: pathlib.Path, pinned: dict[str, dict], *, may_grow: Container[str] = ()
+  path: pathlib.Path,
+  pinned: dict[str, dict],
+  *,
+  may_grow: Container[str] = (),
+  defaults: Mapping[str, object] = _NO_DEFAULTS,
 ) -> None:
   """Raises UserError with the settings that differ from the folder's.
 
@@ -146,10 +154,11 @@ def refuse_other(
     path: the folder.
     pinned: stage -> setting -> value.
     may_grow: settings of which a larger value goes on from a smaller one.
+    defaults: setting -> what it was before there was such a setting.
   """
   differ, pinned = {}, files.plain(pinned)
   for stage, entry in _stages(path).items():
-    old = entry['settings']
+    old = _with_new(entry['settings'], pinned[stage], defaults)
     for name in {*old, *pinned[stage]}:
       was, now = old.get(name), pinned[stage].get(name)
       if now is NOT_KNOWN or was == now:
@@ -233,8 +242,27 @@ def has_begun(path: pathlib.Path, stage: str) -> bool:
   return stage in _stages(path)
 
 
-def is_done(path: pathlib.Path, stage: str, pinned: dict) -> bool:
-  """Whether `stage` and those before it are done, their files included."""
+def _with_new(old: dict, now: dict, defaults) -> dict:
+  """Returns the settings of a folder, with those that it did not know."""
+  new = {name: defaults[name] for name in now if name in defaults}
+  return files.plain(new) | old
+
+
+def is_done(
+  path: pathlib.Path,
+  stage: str,
+  pinned: dict,
+  *,
+  defaults: Mapping[str, object] = _NO_DEFAULTS,
+) -> bool:
+  """Whether `stage` and those before it are done, their files included.
+
+  Args:
+    path: the folder.
+    stage: one of WRITES.
+    pinned: as of `refuse_other`.
+    defaults: as of `refuse_other`.
+  """
   if stage not in WRITES:
     raise errors.UserError(
       f'stage must be one of {[*WRITES]}; it is {stage!r}.'
@@ -243,7 +271,9 @@ def is_done(path: pathlib.Path, stage: str, pinned: dict) -> bool:
   wanted = LINE[: LINE.index(stage) + 1] if stage in LINE else (stage,)
   for name in wanted:
     entry = stages.get(name, {'done': False})
-    if not entry['done'] or entry['settings'] != pinned[name]:
+    if not entry['done']:
+      return False
+    if _with_new(entry['settings'], pinned[name], defaults) != pinned[name]:
       return False
     if not all((path / file).exists() for file in WRITES[name]):
       return False

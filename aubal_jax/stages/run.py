@@ -84,7 +84,9 @@ class Run:
   def is_done(self, stage: str) -> bool:
     """Whether `stage` and those before it are done for these settings."""
     return hosts.from_first(
-      lambda: workdir.is_done(self.path, stage, self.pinned)
+      lambda: workdir.is_done(
+        self.path, stage, self.pinned, defaults=settings_lib.DEFAULTS
+      )
     )
 
   def need_images(self) -> None:

@@ -1,6 +1,7 @@
 import errno
 import functools
 import os
+import random
 
 import pytest
 
@@ -251,3 +252,29 @@ def test_a_file_system_without_locks_is_told_of(tmp_path, monkeypatch, capsys):
   monkeypatch.setattr(files.fcntl, 'flock', no_locks)
   with workdir.locked(tmp_path / 'run'):
     assert 'cannot be locked (No locks available)' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('seed', range(10))
+def test_a_folder_from_before_a_setting_was_there_goes_on(
+  tmp_path, config, seed
+):
+  finish(tmp_path, config)
+  record = files.read_json(tmp_path / 'config.json')
+  rng = random.Random(seed)
+  gone = rng.sample([*settings_lib.SETTINGS], 15)
+  for entry in record['stages'].values():
+    for name in gone:
+      entry['settings'].pop(name, None)
+  files.write_json(tmp_path / 'config.json', record)
+  defaults = {'defaults': settings_lib.DEFAULTS}
+  refuse_other(tmp_path, pin(config), **defaults)
+  assert workdir.is_done(tmp_path, 'report', pin(config), **defaults)
+  pinned = {n for n in gone if n in settings_lib.read_by('balance')}
+  if pinned:
+    assert not workdir.is_done(tmp_path, 'balance', pin(config))
+  name = rng.choice(sorted(pinned)) if pinned else 'seed'
+  changed = {k: dict(v) for k, v in pin(config).items()}
+  changed['balance'][name] = 'another'
+  with pytest.raises(ValueError, match='under other settings'):
+    refuse_other(tmp_path, changed, **defaults)
+  assert not workdir.is_done(tmp_path, 'balance', changed, **defaults)
