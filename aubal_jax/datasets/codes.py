@@ -197,10 +197,14 @@ def _number(cell: str) -> float | None:
 def describe(counts: Counts) -> str:
   """Returns the counts in words: '0 = absent (12), 1 = present (8)'."""
   return text.listing(
-    f'{meaning if code == meaning else f"{code or 'blank'} = {meaning}"} '
-    f'({count:,})'
+    f'{_said(code, meaning)} ({count:,})'
     for code, (meaning, count) in counts.items()
   )
+
+
+def _said(code: str, meaning: str) -> str:
+  """Returns '0 = absent'; of labels that are no cells the meaning alone."""
+  return meaning if code == meaning else f'{code or "blank"} = {meaning}'
 
 
 def as_json(counts: Counts) -> dict[str, dict]:
