@@ -109,8 +109,11 @@ def expand(arguments: Sequence[str]) -> list[str]:
   config, flags, workdir = _of_inputs(name, inputs)
   long = [_long(flag) for flag in given]
   own = {flag.partition('=')[0] for flag in long}
-  out = [] if '--config' in own else [f'--config={config}']
-  out += [f'--config.task={name}', *flags, *long]
+  # The configuration comes first: the settings after it are of it.
+  files = [flag for flag in long if flag.startswith('--config=')]
+  out = files or [f'--config={config}']
+  out += [f'--config.task={name}', *flags]
+  out += [flag for flag in long if flag not in files]
   if '--workdir' not in own:
     out.append(f'--workdir={workdir}')
   return out

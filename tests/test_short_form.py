@@ -76,8 +76,8 @@ def command(*arguments, folder):
     (
       ['balance', '--config=own.py', '--config.balance.upper=3', 't.csv'],
       [
-        *('--config.task=balance', '--config.data.path=t.csv'),
-        *('--config=own.py', '--config.balance.upper=3'),
+        *('--config=own.py', '--config.task=balance'),
+        *('--config.data.path=t.csv', '--config.balance.upper=3'),
         '--workdir=runs/balance-t',
       ],
     ),
