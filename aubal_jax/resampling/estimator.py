@@ -13,8 +13,12 @@ from sklearn.utils import validation
 
 from aubal_jax import resampling
 from aubal_jax.runs import errors
+from aubal_jax.runs import text
 from aubal_jax.tables import held
 from aubal_jax.tables import plan as plan_lib
+
+# Options of methods that are parameters, so that grids reach them.
+_NAMED = ('neighbours', 'objective', 'lam', 'lower', 'upper')
 
 # What `resample` is given from elsewhere.
 _OWN = (
@@ -32,7 +36,13 @@ class Resampler(base.BaseEstimator):
   Args:
     method: a name of `aubal_jax.resampling.RESAMPLERS`.
     fraction: how much, as a share of the rows; None: the method's own amount.
-      See `aubal.resample`.
+      See `aubal.resample`. The method 'none' passes over it and over the next
+      five, so that a grid may hold it beside others.
+    neighbours: of the methods that look for some; None: as they have it.
+    objective: of 'aubal', as the next three; None: as it has it.
+    lam: weight of Var(growth).
+    lower: growth of a labelset, at least.
+    upper: growth of a labelset, at most.
     random_state: int, RandomState or None, as everywhere in scikit-learn. With
       an int the rows are those of `aubal.resample(..., seed=random_state)`.
     options: dict of further arguments of the method, such as
@@ -63,11 +73,21 @@ class Resampler(base.BaseEstimator):
     method: str = 'aubal',
     *,
     fraction: float | None = None,
+    neighbours: int | None = None,
+    objective: str | None = None,
+    lam: float | None = None,
+    lower: float | None = None,
+    upper: float | None = None,
     random_state: int | np.random.RandomState | None = 0,
     options: dict[str, Any] | None = None,
   ) -> None:
     self.method = method
     self.fraction = fraction
+    self.neighbours = neighbours
+    self.objective = objective
+    self.lam = lam
+    self.lower = lower
+    self.upper = upper
     self.random_state = random_state
     self.options = options
 
@@ -135,7 +155,19 @@ class Resampler(base.BaseEstimator):
         raise errors.UserError(
           f'options must name further arguments of the method, not {name!r}.'
         )
-    return options
+    named = self._named()
+    both = [name for name in options if getattr(self, name, None) is not None]
+    if both:
+      raise errors.UserError(
+        f'options and the parameter {both[0]} both say what it is. Leave it '
+        'out of options.'
+      )
+    return {**named, **options}
+
+  def _named(self) -> dict:
+    """Returns the options that are parameters, and given."""
+    given = {name: getattr(self, name) for name in _NAMED}
+    return {name: value for name, value in given.items() if value is not None}
 
   def _seed(self) -> int:
     seed = self.random_state
@@ -156,10 +188,13 @@ class Resampler(base.BaseEstimator):
     y = _label_table(y)
     validation.check_consistent_length(X, y)
     options, seed = self._options(), self._seed()
+    fraction = self.fraction
+    if isinstance(self.method, str) and self.method == 'none':
+      fraction, options = None, {}
     self.plan_ = resampling.resample(
       y,
       self.method,
-      fraction=self.fraction,
+      fraction=fraction,
       seed=seed,
       features=_dense(X) if self._needs_features() else None,
       label_names=[str(name) for name in y.columns] if _is_frame(y) else (),
@@ -171,6 +206,8 @@ class Resampler(base.BaseEstimator):
   def _validated(self, X):
     """Returns X as a data frame, array or CSR; notes its columns."""
     needs = self._needs_features()
+    if _is_frame(X) and needs:
+      self._check_numbers(X)
     if _is_frame(X) and not needs:
       validation.validate_data(self, X, skip_check_array=True)
       return X
@@ -183,6 +220,33 @@ class Resampler(base.BaseEstimator):
       allow_nd=not needs,
     )
     return X if _is_frame(X) else table
+
+  def _check_numbers(self, frame) -> None:
+    """Raises UserError on columns that have no neighbours: texts, categories.
+
+    Those of numbers alone, as text or objects, are left to scikit-learn.
+    """
+    odd = [str(name) for name in frame.columns if _is_odd(frame[name])]
+    if odd:
+      raise errors.UserError(
+        f'{self.method} mixes rows, so columns must be numbers; '
+        f'{text.listing(map(repr, odd), text.SHOWN)} '
+        f'{"is" if len(odd) == 1 else "are"} not. Encode categories first '
+        '(sklearn.preprocessing.OneHotEncoder), or take a method that repeats '
+        'rows.'
+      )
+
+  def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+    """Returns str[F], the names of the columns: those that went in.
+
+    Args:
+      input_features: names to use where X had none.
+    """
+    validation.check_is_fitted(self, 'n_features_in_')
+    names = getattr(self, 'feature_names_in_', input_features)
+    if names is None:
+      names = [f'x{k}' for k in range(self.n_features_in_)]
+    return np.asarray(names, dtype=object)
 
 
 def _label_table(y):
@@ -206,6 +270,14 @@ def _label_table(y):
       'labels become one with sklearn.preprocessing.MultiLabelBinarizer.'
     )
   return y
+
+
+def _is_odd(column) -> bool:
+  """Whether a column of a data frame holds categories, or texts."""
+  if str(column.dtype) == 'category':
+    return True
+  is_number = getattr(column.dtype, 'kind', 'O') in 'biufc'
+  return not is_number and any(isinstance(cell, str) for cell in column)
 
 
 def _is_frame(table) -> bool:

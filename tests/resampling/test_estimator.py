@@ -173,7 +173,8 @@ def test_parameters_hold():
   resampler = aubal.Resampler(
     'mlsmote', fraction=0.5, options={'neighbours': 3}
   )
-  assert resampler.get_params() == {
+  unsaid = dict.fromkeys(['neighbours', 'objective', 'lam', 'lower', 'upper'])
+  assert resampler.get_params() == unsaid | {
     'method': 'mlsmote',
     'fraction': 0.5,
     'random_state': 0,
@@ -284,3 +285,71 @@ def test_what_is_wrong_is_told(settings, change, message):
   X, y = table()
   with pytest.raises(ValueError, match=message):
     aubal.Resampler(**settings).fit_resample(**{'X': X, 'y': y, **change})
+
+
+@pytest.mark.parametrize('method', resampling.RESAMPLERS)
+def test_parameters_are_options_of_the_method(method):
+  rng = np.random.default_rng(0)
+  X, y = rng.random((40, 3)), (rng.random((40, 3)) < 0.4).astype(int)
+  taken = resampling.options(method)
+  neighbours = 3 if method == 'mltl' else 2
+  given = {
+    'neighbours': neighbours,
+    'objective': 'l2',
+    'lam': 1.0,
+    'upper': 2.0,
+  }
+  given = {name: value for name, value in given.items() if name in taken}
+  resampler = estimator.Resampler(method, **given).fit(X, y)
+  needs = resampling.takes(method, 'features')
+  wanted = resampling.resample(
+    y, method, features=X if needs else None, **given
+  )
+  assert resampler.plan_ == wanted
+  others = {'neighbours', 'upper'} - {*taken}
+  if others and method != 'none':
+    name = min(others)
+    with pytest.raises(ValueError, match=f"no option '{name}'"):
+      estimator.Resampler(method, **{name: 3}).fit(X, y)
+
+
+def test_grids_reach_parameters_and_hold_none_beside_a_fraction():
+  resampler = estimator.Resampler('lp_ros')
+  for method in ('none', 'mlsmote', 'aubal'):
+    clone = base.clone(resampler).set_params(
+      method=method, fraction=0.25, neighbours=3, upper=4.0
+    )
+    assert clone.get_params()['neighbours'] == 3
+  same = base.clone(resampler).set_params(
+    method='none', fraction=0.25, neighbours=3, options={'k': 1}
+  )
+  X, y = table()
+  assert len(same.fit_resample(X, y)[0]) == len(X)
+  with pytest.raises(ValueError, match='options and the parameter upper both'):
+    estimator.Resampler('aubal', upper=2, options={'upper': 3}).fit(
+      [[0.1], [0.2]], [[1, 0], [0, 1]]
+    )
+
+
+def test_categories_are_named_where_rows_are_mixed():
+  pandas = pytest.importorskip('pandas')
+  frame = pandas.DataFrame(
+    {'a': [0.1, 0.2, 0.3, 0.4], 'colour': [*'rgbr'], 'size': [1, 2, 1, 2]}
+  )
+  frame['size'] = frame['size'].astype('category')
+  y = [[1, 0], [1, 0], [1, 0], [1, 1]]
+  with pytest.raises(ValueError, match=r"'colour', 'size' are not\. Encode"):
+    estimator.Resampler('mlsmote').fit_resample(frame, y)
+  new, _ = estimator.Resampler('lp_ros', fraction=0.5).fit_resample(frame, y)
+  assert [*new.columns] == ['a', 'colour', 'size']
+
+
+def test_names_of_columns_come_out_as_they_went_in():
+  pandas = pytest.importorskip('pandas')
+  y = [[1, 0], [0, 1]]
+  plain = estimator.Resampler('none').fit([[0.1, 0.2], [0.3, 0.4]], y)
+  assert plain.get_feature_names_out().tolist() == ['x0', 'x1']
+  assert plain.get_feature_names_out(['a', 'b']).tolist() == ['a', 'b']
+  frame = pandas.DataFrame({'u': [0.1, 0.2], 'v': [0.3, 0.4]})
+  named = estimator.Resampler('none').fit(frame, y)
+  assert named.get_feature_names_out().tolist() == ['u', 'v']
