@@ -22,14 +22,17 @@ from aubal_jax.balancing import rounding
 from aubal_jax.balancing import rules as rules_lib
 from aubal_jax.balancing.iterations import Search
 from aubal_jax.balancing.rules import Rules
+from aubal_jax.runs import errors
 from aubal_jax.tables import arguments
 from aubal_jax.tables import binary_table
+from aubal_jax.tables import held
 from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import plan as plan_lib
 from aubal_jax.tables import shown
 
 VARIANTS = iterations.VARIANTS
 RELAXATIONS = tuple(objective_lib.RELAXATIONS)
+UNKNOWN = ('absent', 'separate', 'drop')  # Ways to read a missing cell.
 
 # What a `Solution` takes over from an `iterations.Run` as it is.
 _FOUND = (
@@ -310,12 +313,34 @@ def _counted(patterns, counts, instance, found, whole) -> dict:
   }
 
 
+def _read_unknown(labels, unknown, rows) -> tuple:
+  """Returns labels and what is known of them, as `balance` reads missing cells.
+
+  Returns:
+    0/1 [N, L], bool [N, L] or None, and the rows' numbers.
+  """
+  if unknown not in UNKNOWN:
+    raise errors.UserError(
+      f'unknown must be one of {[*UNKNOWN]}, or None; it is {unknown!r}.'
+    )
+  labels, known = held.without_missing(labels, 'labels')
+  labels, _ = binary_table.as_named_table(labels, 'labels')
+  if unknown == 'separate':
+    return labels, known, rows
+  if unknown == 'drop':
+    whole = np.flatnonzero(known.all(axis=1))
+    rows = arguments.checked_rows(rows, len(labels))[whole]
+    labels = labels[whole]
+  return labels, None, rows
+
+
 def balance(
   labels: binary_table.Table,
   *,
   seed: int = 0,
   label_names: Sequence[str] = (),
   rows: npt.ArrayLike | None = None,
+  unknown: str | None = None,
   **settings: Any,
 ) -> tuple[plan_lib.Plan, Solution]:
   """Finds the labelsets of a table, solves, and makes the plan of rows.
@@ -326,6 +351,9 @@ def balance(
     label_names: names of the L labels, kept with the plan; (): those that the
       table has.
     rows: int[N], the rows' numbers in a larger table; None: 0 ... N - 1.
+    unknown: what a missing cell (NaN, None, NA, masked) is: 'absent';
+      'separate', a third value that tells labelsets apart; 'drop': its row is
+      left out; None: an error.
     **settings: of `solve`.
 
   Returns:
@@ -335,10 +363,13 @@ def balance(
   Raises:
     UserError: as `find_labelsets` and `solve` do.
   """
-  names = ()
-  if not labelsets_lib.is_chunked(labels):
+  names, known = (), None
+  if unknown is not None:
+    names = held.column_names(labels)
+    labels, known, rows = _read_unknown(labels, unknown, rows)
+  elif not labelsets_lib.is_chunked(labels):
     labels, names = binary_table.as_named_table(labels, 'labels', label_names)
-  labelsets = labelsets_lib.find_labelsets(labels)
+  labelsets = labelsets_lib.find_labelsets(labels, known)
   num_rows, num_labels = len(labelsets.index), labelsets.patterns.shape[1]
   names = arguments.checked_names(label_names, num_labels) or names
   rows = arguments.checked_rows(rows, num_rows)

@@ -60,6 +60,49 @@ def as_array(table, name: str, names: Sequence[str] = ()):
   return _as_numpy(table, name), ()
 
 
+def without_missing(table, name: str) -> tuple[np.ndarray, np.ndarray]:
+  """Returns a dense table with 0 where a cell is missing, and bool: where not.
+
+  Args:
+    table: of any kind but sparse tables and rows of names, which miss nothing.
+    name: of the argument, for messages.
+
+  Raises:
+    UserError: it is a path, or no table with two axes.
+  """
+  if isinstance(table, np.ma.MaskedArray):
+    missing = np.ma.getmaskarray(table)
+    cells = np.asarray(table)
+  else:
+    cells = _objects(table, name)
+    missing = np.frompyfunc(is_missing, 1, 1)(cells).astype(bool)
+  if cells.ndim != 2:
+    raise errors.UserError(
+      f'{name} must be a table with two axes [rows, labels]; it has shape '
+      f'{cells.shape}.'
+    )
+  return np.where(missing, 0, cells), ~missing
+
+
+def _objects(table, name: str) -> np.ndarray:
+  """Returns the cells of a table as Python has them."""
+  if isinstance(table, str | bytes | os.PathLike):
+    return as_array(table, name)[0]
+  if isinstance(table, Mapping):
+    columns = [*table.values()]
+  elif hasattr(table, 'iloc'):
+    columns = [_place_of(table, place) for place in range(table.shape[1])]
+  elif _is_frame(table):
+    at = getattr(table, 'to_series', getattr(table, 'column', None))
+    columns = [at(place) for place in range(table.shape[1])]
+  else:
+    return _as_numpy(table, name).astype(object)
+  cells = [np.array([*column], object) for column in columns]
+  if len({*map(len, cells)}) != 1:
+    raise errors.UserError(f'{name} must be columns of one length.')
+  return np.stack(cells, axis=1)
+
+
 def column_names(table) -> tuple[str, ...]:
   """Returns the names of a data frame's or a dict's columns; () else."""
   columns = table if isinstance(table, Mapping) else ()

@@ -193,3 +193,39 @@ def test_what_is_no_table_is_told(labels, words):
   for function in (aubal.find_labelsets, aubal.balance, aubal.imbalance):
     with pytest.raises(errors.UserError, match=f'labels must .*{words}'):
       function(labels)
+
+
+@pytest.mark.parametrize('unknown', ['absent', 'separate', 'drop'])
+@pytest.mark.parametrize(
+  'form', ['floats', 'objects', 'masked', 'frame', 'dict']
+)
+def test_balance_reads_missing_cells_in_three_ways(unknown, form):
+  rng = np.random.default_rng(0)
+  for _ in range(2):
+    labels = (rng.random((30, 3)) < 0.5).astype(float)
+    known = rng.random((30, 3)) < 0.85
+    missing = np.where(known, labels, np.nan)
+    table = {
+      'floats': lambda m=missing: m,
+      'objects': lambda m=missing, k=known: np.where(k, m, None),
+      'masked': lambda m=missing: np.ma.masked_invalid(m),
+      'frame': lambda m=missing: pd.DataFrame(m, columns=[*'abc']),
+      'dict': lambda m=missing: dict(zip('abc', m.T, strict=True)),
+    }[form]()
+    with pytest.raises(aubal.UserError, match='missing'):
+      aubal.balance(table, optimizer='ipm')
+    plan, solution = aubal.balance(table, unknown=unknown, optimizer='ipm')
+    assert plan.label_names == (
+      ('a', 'b', 'c') if form in ('frame', 'dict') else ()
+    )
+    filled = np.where(known, labels, 0).astype(int)
+    whole = np.flatnonzero(known.all(axis=1))
+    if unknown == 'drop':
+      wanted, _ = aubal.balance(filled[whole], rows=whole, optimizer='ipm')
+    elif unknown == 'absent':
+      wanted, _ = aubal.balance(filled, optimizer='ipm')
+    else:
+      found = aubal.find_labelsets(filled, known)
+      assert len(solution.growth) == len(found.counts)
+      continue
+    np.testing.assert_array_equal(plan.source, wanted.source)
