@@ -13,11 +13,12 @@ from aubal_jax.runs import errors
 STYLE = """
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1b1f24;
   --soft: #59636e; --panel: #f5f6f8; --grid: #cfd5dc; --before: #d98c00;
-  --after: #0068a8; --mark: #b0005a;
+  --after: #0068a8; --mark: #b0005a; --shade: #00000038;
   --font: system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 @media (prefers-color-scheme: dark) { :root { --paper: #14171c;
   --ink: #e6e9ee; --soft: #a3adb9; --panel: #1e232b; --grid: #3d4652;
-  --before: #f0b23e; --after: #5fb4ee; --mark: #ff7dbb; } }
+  --before: #f0b23e; --after: #5fb4ee; --mark: #ff7dbb;
+  --shade: #ffffff40; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 68rem; padding: 1.5rem 1rem 4rem;
   background: var(--paper); color: var(--ink);
@@ -35,6 +36,16 @@ p { margin: .5rem 0; } p, li { max-width: 46rem; }
   font-variant-numeric: tabular-nums; }
 .tile span { display: block; font-size: .84rem; color: var(--soft); }
 .scroll { overflow: auto; max-height: 36rem; margin: .4rem 0; }
+/* A shade at the side behind which there is more. */
+.scroll, .plot { background:
+  linear-gradient(to right, var(--paper), transparent) left / 2rem 100%
+    no-repeat local,
+  linear-gradient(to left, var(--paper), transparent) right / 2rem 100%
+    no-repeat local,
+  linear-gradient(to right, var(--shade), transparent) left / .7rem 100%
+    no-repeat scroll,
+  linear-gradient(to left, var(--shade), transparent) right / .7rem 100%
+    no-repeat scroll; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem;
   font-variant-numeric: tabular-nums; }
 code { white-space: nowrap; }

@@ -90,12 +90,12 @@ def describe_plan(plan, labels) -> dict:
 # Title; field that is needed, and the task that makes it; the section.
 _SECTIONS = (
   (
-    'Images that show each label', 'labelsets', 'balance',
-    lambda c: sections.class_counts(c.labelsets, c.after, c.images),
+    'F1 of each label', 'report', 'evaluate',
+    lambda c: scores.scores(c.report),
   ),
   (
-    'Convergence of the balance', 'solution', 'balance',
-    lambda c: sections.convergence(c.solution),
+    'Images that show each label', 'labelsets', 'balance',
+    lambda c: sections.class_counts(c.labelsets, c.after, c.images),
   ),
   (
     'Originals and what training sees of them', 'contact', 'balance',
@@ -106,8 +106,8 @@ _SECTIONS = (
     lambda c: scores.learning(c.metrics, c.report),
   ),
   (
-    'F1 of each label', 'report', 'evaluate',
-    lambda c: scores.scores(c.report),
+    'Convergence of the balance', 'solution', 'balance',
+    lambda c: sections.convergence(c.solution),
   ),
   (
     'Labelsets', 'labelsets', 'balance',
@@ -148,10 +148,10 @@ def write_balance_page(path, content: Content) -> None:
 def _write(path, content, shown) -> None:
   """Writes the page with some of `_SECTIONS`."""
   parts = [f'<h1>{html.text(content.title)}</h1>']
-  if content.labelsets is not None:
-    parts.append(html.lead(_describe_balance(content)))
   if content.report is not None:
     parts.append(html.lead(scores.describe(content.report)))
+  if content.labelsets is not None:
+    parts.append(html.lead(_describe_balance(content)))
   parts.append(html.tiles(_tiles(content)))
   if content.labelsets is not None and content.labelsets.get('sources'):
     inner = sections.sources(content.labelsets)

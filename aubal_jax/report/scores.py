@@ -142,6 +142,13 @@ def _beside_f1():
   return [score for score in scores if score.name != 'f1']
 
 
+def _threshold(value) -> str:
+  """Returns a threshold with three digits; HTML."""
+  if value < 0.0005:
+    return '&lt; 0.001'
+  return f'{value:.3f}' if value < 0.9995 else '&gt; 0.999'
+
+
 def _f1_row(name, entry):
   """Returns the cells of one label in the table of F1."""
   tuned = entry['tuned']
@@ -152,7 +159,7 @@ def _f1_row(name, entry):
     html.number(entry['positives']),
     *_f1_cells(entry['f1'], interval, entry['f1_all_positive']),
     html.number(tuned['f1'], 3),
-    f'{tuned["threshold"]:.3g}',
+    _threshold(tuned['threshold']),
     *(html.number(entry[score.name], 3) for score in _beside_f1()),
   ]
 
