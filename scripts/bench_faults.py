@@ -22,7 +22,6 @@ import json
 import os
 import pathlib
 import random
-import resource
 import shutil
 import subprocess
 import sys
@@ -41,6 +40,14 @@ from aubal_jax.tables import plan as plan_lib
 
 JOBS = ('forms', 'damage', 'kills', 'disks')
 NAMES = ('round', 'red', 'blue')
+
+# Limits the bytes of a file, and becomes another program.
+_LIMITED = """
+import os, resource, sys
+limit = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 # What each form has for present, absent and unknown, and the settings.
 CODES = types.MappingProxyType(
@@ -251,17 +258,11 @@ def run(path, timeout=None, limit=None):
     timeout: seconds after which it is killed; None: never.
     limit: bytes that a file may have; None: any.
   """
-
-  def set_limit():
-    if limit:
-      resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
+  words = command(path)
+  if limit:
+    words = [sys.executable, '-c', _LIMITED, str(limit), *words]
   process = subprocess.Popen(
-    command(path),
-    stdout=subprocess.DEVNULL,
-    stderr=subprocess.PIPE,
-    text=True,
-    preexec_fn=set_limit,
+    words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
   )
   try:
     _, said = process.communicate(timeout=timeout)

@@ -319,7 +319,7 @@ def _read_unknown(labels, unknown, rows) -> tuple:
   Returns:
     0/1 [N, L], bool [N, L] or None, and the rows' numbers.
   """
-  if unknown not in UNKNOWN:
+  if not isinstance(unknown, str) or unknown not in UNKNOWN:
     raise errors.UserError(
       f'unknown must be one of {[*UNKNOWN]}, or None; it is {unknown!r}.'
     )

@@ -293,24 +293,42 @@ def _read(path: pathlib.Path) -> dict:
   Raises:
     UserError: it is damaged, or of a later version.
   """
+  damaged = errors.UserError(
+    f'{path}/config.json is damaged; name another --workdir, or delete the '
+    'folder.'
+  )
   try:
     record = files.read_json(path / 'config.json')
   except FileNotFoundError:
     return {}
   except ValueError as error:
-    raise errors.UserError(
-      f'{path}/config.json is damaged; name another --workdir, or delete the '
-      'folder.'
-    ) from error
+    raise damaged from error
   if not isinstance(record, dict):
     return {}
-  if record.get('format', 0) > _FORMAT:
+  number = record.get('format', 0)
+  if type(number) is not int:
+    raise damaged
+  if number > _FORMAT:
     raise errors.UserError(
-      f'{path}/config.json has the format {record["format"]}, which a later '
+      f'{path}/config.json has the format {number}, which a later '
       f'version has written; this one reads formats up to {_FORMAT}. Go on '
       'with that version, or name another --workdir.'
     )
+  if not _are_stages(record.get('stages', {})):
+    raise damaged
   return record
+
+
+def _are_stages(stages) -> bool:
+  """Whether these are entries of stages, as `begin` and `finish` write them."""
+  return isinstance(stages, dict) and all(
+    name in WRITES
+    and isinstance(entry, dict)
+    and isinstance(entry.get('settings'), dict)
+    and isinstance(entry.get('done'), bool)
+    and isinstance(entry.get('sums', {}), dict)
+    for name, entry in stages.items()
+  )
 
 
 def _stages(path: pathlib.Path) -> dict:
