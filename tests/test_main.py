@@ -32,7 +32,7 @@ def test_help_ends_well():
     (['--config=configs/balance.py'], ['--workdir is missing']),
     (['--config=configs/nowhere.py', '--workdir=x'], ['nowhere.py']),
     (['--confg=configs/balance.py'], ['confg']),
-    (['stray'], ['stray', '--config.KEY=VALUE']),
+    (['stray'], ["no task 'stray'", '--help']),
     (['--config=README.md', '--workdir=x'], ['README.md', 'SyntaxError']),
     (['--config=configs/balance.py', '--workdir='], ['--workdir']),
     (['--config=configs/balance.py', '--config.seed=-1'], ['seed', '-1']),

@@ -43,9 +43,9 @@ def run(run) -> None:
   _print_points(found, config.balance.tol)
   run.begin('frontier')
   found.save_csv(path / 'frontier.csv')
+  _draw(found, path / 'frontier.png')
   run.finish('frontier')
   print(f'frontier: {path / "frontier.csv"}', flush=True)
-  _draw(found, path / 'frontier.png')
   run.watch.lap('frontier')
 
 
