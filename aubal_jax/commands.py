@@ -8,6 +8,7 @@ import typing
 from collections.abc import Callable
 
 from aubal_jax import settings
+from aubal_jax.datasets import telling
 from aubal_jax.experiments.compare import compare
 from aubal_jax.experiments.frontier import frontier
 from aubal_jax.experiments.search import grid
@@ -89,7 +90,7 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
     run = STAGES[names[0]].load(config, path, watch)
     hosts.check_same(_settings_of_all(run))
     hosts.from_first(lambda: _prepare(run, overwrite))
-    run_lib.tell_notes(run.dataset)
+    telling.tell(run.dataset)
     if whole_line:
       run.need_images()
     if any(STAGES[name].learns for name in names):

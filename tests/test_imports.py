@@ -35,7 +35,8 @@ MAY_IMPORT = {
     *('scoring', 'network', 'report', 'settings', 'stages'),
   },
   'commands': {
-    *('runs', 'settings', 'stages', 'serving', 'inspection', 'experiments'),
+    *('runs', 'settings', 'datasets', 'stages', 'serving', 'inspection'),
+    'experiments',
   },
   'short_form': {'runs', 'settings'},
   'main': {'runs', 'settings', 'commands', 'short_form'},

@@ -146,11 +146,13 @@ def _options(config):
 def _split(config, description):
   """Returns the images of a split of the data set that `config` names."""
   from aubal_jax.datasets import loading
+  from aubal_jax.datasets import telling
   from aubal_jax.serving import sources
 
   config = config.copy_and_resolve_references()
   config.data.update(dataclasses.asdict(description.pixels))
   dataset = loading.load(config)
+  telling.tell(dataset)
   split = config.predict.split
   if dataset.load_images is None:
     raise errors.UserError(

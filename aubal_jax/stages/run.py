@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import math
 import pathlib
-import sys
 import typing
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -269,23 +268,3 @@ def need_varied(config, dataset, where: str = '') -> None:
     '(data.absent_codes, data.unknown_codes), leave labels out '
     '(data.exclude_columns), or set data.allow_constant=True.'
   )
-
-
-def tell_labels(dataset) -> None:
-  """Prints which columns are labels, if that was inferred, and their cells."""
-  if dataset.origin:
-    names = text.listing(dataset.label_names)
-    print(f'Labels: {names} ({dataset.origin}).')
-  print(f'Cells of labels: {codes.describe(dataset.counts)}.', flush=True)
-
-
-def tell_notes(dataset) -> None:
-  """Prints what the reader has to say; warnings on stderr."""
-  tell_labels(dataset)
-  for note in dataset.notes:
-    serious = note.startswith('Warning: ')
-    print(
-      note if serious else f'Note: {note}',
-      file=sys.stderr if serious else sys.stdout,
-      flush=True,
-    )

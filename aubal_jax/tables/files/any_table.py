@@ -18,6 +18,7 @@ LABEL_SUFFIXES = (*SUFFIXES, '.npz', '.npy', '.arff')  # Of all with labels.
 _CONVERTED = {
   '.json': ('annotations of COCO', 'coco'),
   '.xml': ('annotations of VOC', 'voc'),
+  '.txt': ('the list of CelebA', 'celeba'),
 }
 
 
