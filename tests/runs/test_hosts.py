@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -107,7 +108,8 @@ def test_two_processes_are_one(start, tmp_path):
   assert statuses == [0, 0], said
   assert 'on 4 cpu devices' in said[0][0]
   lines = ''.join(said[1]).splitlines()
-  assert [line for line in lines if '[Gloo]' not in line] == []
+  # Threads of Gloo write at once, and break each other's lines.
+  assert [x for x in lines if not re.search('Gloo|peer ranks|^$', x)] == []
   for a, b in zip(numbers(one), numbers(two), strict=True):
     np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
   for a, b in zip(weights(one), weights(two), strict=True):
