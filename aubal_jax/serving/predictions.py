@@ -26,6 +26,7 @@ from aubal_jax.serving import submission
 
 OK = 'ok'
 _END = '\r\n'  # Of a row, as RFC 4180 has it.
+_NEAR = 1e-8  # Above what nine digits of a probability may be off.
 
 
 def write_predictions(
@@ -46,8 +47,9 @@ def write_predictions(
   name, NAME_decision (0 or 1) and NAME_threshold. Where two columns would be
   called alike (a label `path`, or `a_decision` beside `a`), those of all labels
   are `probability:NAME`, `decision:NAME` and `threshold:NAME` instead. A
-  probability is written with all its digits: it is at least the threshold if
-  and only if the decision is 1. A row whose status is not 'ok' is blank there.
+  probability is written with nine digits, in which any two float32 differ, and
+  with all near its threshold: it is at least that if and only if the decision
+  is 1. A row whose status is not 'ok' is blank there.
   Texts that a spreadsheet would compute are made harmless, see `csv_files`.
 
   Until all are done the rows are in `path`.partial. Beside it a JSON file says
@@ -197,9 +199,10 @@ class _Rows:
     self._file, self._raw, self._thresholds = file, raw, thresholds
     self._blank = ',' * (3 * len(thresholds)) + _END
     ends = [f',{t!r}' for t in thresholds.tolist()]
-    # Behind a probability: its decision and threshold; [2, L].
-    self._behind = np.array(
-      [[f',{decision}{end}' for end in ends] for decision in (0, 1)], object
+    # A probability to be filled in, its decision and threshold; [2, L].
+    self._forms = np.array(
+      [[f',%.9g,{decision}{end}' for end in ends] for decision in (0, 1)],
+      object,
     )
 
   def write(self, names, failures, probability):
@@ -218,10 +221,10 @@ class _Rows:
           'which is no probability: its numbers overflow. Train anew, with a '
           'smaller learning rate or train.dtype=float32.'
         )
-      behind = np.where(row >= self._thresholds, *self._behind[::-1])
-      numbers = repr(row.tolist())[1:-1].split(', ')  # Each as repr has it.
-      cells = map(str.__add__, numbers, behind.tolist())
-      self._file.write(f',{",".join(cells)}{_END}')
+      forms = np.where(row >= self._thresholds, *self._forms[::-1])
+      near = np.flatnonzero(abs(row - self._thresholds) < _NEAR)
+      forms[near] = [form.replace('%.9g', '%r') for form in forms[near]]
+      self._file.write(''.join(forms.tolist()) % tuple(row.tolist()) + _END)
     self._file.flush()
 
 
