@@ -53,7 +53,6 @@ _OPTIMIZERS = 'aubal_jax.network.optimizer:OPTIMIZERS'
 _SCORES = 'aubal_jax.stages.train:SCORES'
 _OBJECTIVES = 'aubal_jax.balancing.rules:OBJECTIVES'
 _VARIANTS = 'aubal_jax.balancing.solve:VARIANTS'
-_RIVALS = 'aubal_jax.experiments.solvers.rivals:RIVALS'
 _MODELS = 'aubal_jax.network.models:MODELS'
 
 _DATASETS = ('synthetic', 'synthetic_table', 'manifest', 'labels', 'tfds')

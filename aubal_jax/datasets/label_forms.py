@@ -82,9 +82,9 @@ def _split_cells(rows, name, cells, separator) -> list[list[str]]:
   lists = [_list_of(cell) for cell in cells]
   damaged = [c for c, found in enumerate(lists) if found is None]
   if damaged:
-    raise rows.error(
-      rows.columns[name].rows_of(damaged),
-      lambda row: rows.tell(row, name),
+    raise rows.cell_error(
+      name,
+      damaged,
       "A list is written as in Python or JSON, ['a', 'b'] or [0, 1]. Correct "
       'it.',
     )
@@ -92,9 +92,9 @@ def _split_cells(rows, name, cells, separator) -> list[list[str]]:
   marks = [m for m in _SEPARATORS if any(m in cells[c] for c in plain)]
   if marks and not separator:
     several = [c for c in plain if marks[0] in cells[c]]
-    raise rows.error(
-      rows.columns[name].rows_of(several),
-      lambda row: rows.tell(row, name),
+    raise rows.cell_error(
+      name,
+      several,
       f'Are these several names? Set data.separator={marks[0]!r}, or '
       f'data.separator={WHOLE} if a cell is one name.',
     )
@@ -139,9 +139,9 @@ def _check_nothing(rows, name, lists, nothing):
     and {n.casefold() for n in cell} - nothing
   ]
   if wrong:
-    raise rows.error(
-      rows.columns[name].rows_of(wrong),
-      lambda row: rows.tell(row, name),
+    raise rows.cell_error(
+      name,
+      wrong,
       'A word of data.none_names says that there is no label, and others '
       'stand beside it. Correct the cell, or data.none_names.',
     )

@@ -197,9 +197,9 @@ def _with_suffix(rows, path_column, files, missing) -> dict[int, str]:
       listed[folder] = _by_stem(folder)
     names = listed[folder].get(name, ())
     if len(names) > 1:
-      raise rows.error(
-        rows.columns[path_column].rows_of([code]),
-        lambda row: rows.tell(row, path_column),
+      raise rows.cell_error(
+        path_column,
+        [code],
         f'There are {text.listing(names)}. Name one of them.',
       )
     if names:

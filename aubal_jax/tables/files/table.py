@@ -164,6 +164,14 @@ class Table:
       self.path, bad, self.lines.__getitem__, tell, rule, self.unit
     )
 
+  def cell_error(
+    self, name: str, codes: Sequence[int], rule: str
+  ) -> errors.UserError:
+    """Returns the error about cells of a column, by `Column.codes`."""
+    return self.error(
+      self.columns[name].rows_of(codes), lambda row: self.tell(row, name), rule
+    )
+
 
 def position(where: str, names: Sequence[str], name: str) -> int:
   """Returns where a label stands among those of a file; UserError if not."""
