@@ -21,6 +21,7 @@ from aubal_jax.runs import progress
 from aubal_jax.runs import workdir
 from aubal_jax.serving import predict
 from aubal_jax.stages import balance
+from aubal_jax.stages import controls
 from aubal_jax.stages import evaluate
 from aubal_jax.stages import report
 from aubal_jax.stages import run as run_lib
@@ -36,6 +37,7 @@ class Stage(typing.NamedTuple):
     load: settings, folder, watch -> `Run`.
     by_all: whether it is the work of all hosts, or of one.
     learns: whether it trains on the labels, or scores them.
+    wanted: whether a run of the whole line has it.
   """
 
   run: Callable
@@ -43,12 +45,19 @@ class Stage(typing.NamedTuple):
   load: Callable = run_lib.load
   by_all: bool = False
   learns: bool = False
+  wanted: Callable = lambda config: True
 
 
 STAGES = {
   'balance': Stage(balance.run, balance.check),
   'train': Stage(train.run, train.check, by_all=True, learns=True),
   'evaluate': Stage(evaluate.run, by_all=True, learns=True),
+  'controls': Stage(
+    *(controls.run, controls.check),
+    by_all=True,
+    learns=True,
+    wanted=controls.wanted,
+  ),
   'report': Stage(report.run),
   'inspect': Stage(inspect.run, load=run_lib.load_unread),
   'optimizers': Stage(optimizers.run, optimizers.check),
@@ -77,7 +86,9 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
   """
   settings.check(config)
   whole_line = config.task == 'run'
-  names = workdir.LINE if whole_line else (config.task,)
+  names = (config.task,)
+  if whole_line:
+    names = [name for name in workdir.LINE if STAGES[name].wanted(config)]
   for stage in (STAGES[name] for name in names if name in STAGES):
     stage.check(config)
   _start_hosts(config.distributed)

@@ -28,6 +28,7 @@ TASKS = types.MappingProxyType(
     'balance': ('balance',),
     'train': ('train',),
     'evaluate': ('evaluate',),
+    'controls': ('controls', 'balance', 'train', 'evaluate'),
     'report': ('report',),
     'predict': ('predict',),
     'inspect': ('inspect',),
@@ -413,6 +414,15 @@ _DECLARED = (
   *_section(
     *('evaluate', ()),
     Setting('batch_size', 64, 'Images a step, over all devices.', least=1),
+  ),
+  *_section(
+    *('controls', ('controls',)),
+    Setting(
+      *('methods', (), 'Trained beside it, at equal steps: none,random.'),
+      choices=METHODS,
+      listed=True,
+      may_grow=True,
+    ),
   ),
   *_section(
     *('distributed', ()),

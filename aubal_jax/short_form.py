@@ -40,7 +40,9 @@ class Task(typing.NamedTuple):
 
 TASKS = types.MappingProxyType(
   {
-    'run': Task('Every stage not done yet: balance, train, evaluate, report.'),
+    'run': Task(
+      'Every stage not done yet: balance, train, evaluate, ... report.'
+    ),
     'balance': Task(
       'The plan: which rows to train on, how often. Certified.',
       config='balance',
@@ -49,6 +51,7 @@ TASKS = types.MappingProxyType(
     'inspect': Task('A page on the data: what is odd, rare, damaged, doubled.'),
     'train': Task('The network, on the plan of balance.'),
     'evaluate': Task('Scores of the best checkpoint, with intervals.'),
+    'controls': Task('The same training on other plans, to compare with.'),
     'report': Task('The page on a run.'),
     'predict': Task('New images, by the network of a run.', 'RUN [IMAGES]'),
     'compare': Task(

@@ -56,6 +56,8 @@ thead th { position: sticky; top: 0; z-index: 1; background: var(--paper);
 th:first-child, td.left { text-align: left; }
 tbody th, tfoot th { position: sticky; left: 0; background: var(--paper); }
 thead th:first-child { left: 0; z-index: 2; }
+thead th[colspan] { text-align: center; border-bottom: 0; }
+thead:has(th[colspan]) th { position: static; }
 tbody th { font-weight: 500; white-space: normal; min-width: 6rem;
   max-width: 18rem; }
 td.left { white-space: normal; }
@@ -185,12 +187,17 @@ def soft(content):
   return f'<p class="soft">{content}</p>'
 
 
+def soft_text(content):
+  """Returns words within a line that are beside the point; HTML."""
+  return f'<span class="soft">{content}</span>'
+
+
 def section(title, content):
   """Returns HTML under a heading, which is text."""
   return f'<h2>{text(title)}</h2>\n{content}'
 
 
-def table(caption, columns, rows, *, foot=()):
+def table(caption, columns, rows, *, foot=(), over=()):
   """Returns a table that scrolls within itself; its first column heads rows.
 
   Args:
@@ -198,6 +205,7 @@ def table(caption, columns, rows, *, foot=()):
     columns: C headings, text.
     rows: lists of C cells, HTML; a cell (class, HTML) has a class.
     foot: rows of the same kind, set off at the end.
+    over: (heading, how many columns it is over), in order.
   """
 
   def line(cells):
@@ -209,6 +217,11 @@ def table(caption, columns, rows, *, foot=()):
     return out + '</tr>'
 
   heads = ''.join(f'<th scope="col">{text(c)}</th>' for c in columns)
+  above = ''.join(
+    f'<th scope="colgroup" colspan="{wide}">{text(c)}</th>' for c, wide in over
+  )
+  if above:
+    heads = f'{above}</tr><tr>{heads}'
   body = '\n'.join(line(row) for row in rows)
   feet = ''.join(line(row) for row in foot)
   return (

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aubal_jax.report import beside
 from aubal_jax.report import html
 from aubal_jax.report import scores
 from aubal_jax.report import sections
@@ -27,6 +28,7 @@ class Content:
       3), `augmented` (a list of the same), `labels` (names) and `name`.
     metrics: the lines of metrics.jsonl, dicts.
     report: content of report.json; see `summary.summarise`.
+    controls: content of controls.json.
     title: of the page.
     settings: names and values to list at the end, such as the configuration.
   """
@@ -37,6 +39,7 @@ class Content:
   contact: Sequence[Mapping] = ()
   metrics: Sequence[Mapping] = ()
   report: Mapping | None = None
+  controls: Mapping | None = None
   title: str = 'Balance, augment, train'
   settings: Mapping | None = None
 
@@ -148,6 +151,13 @@ def write_balance_page(path, content: Content) -> None:
 def _write(path, content, shown) -> None:
   """Writes the page with some of `_SECTIONS`."""
   parts = [f'<h1>{html.text(content.title)}</h1>']
+  if content.controls is not None:
+    parts += [
+      html.lead(beside.describe(content.controls)),
+      beside.side_by_side(content.controls),
+      beside.of_each_label(content.controls),
+      '<h2>This run</h2>',
+    ]
   if content.report is not None:
     parts.append(html.lead(scores.describe(content.report)))
   if content.labelsets is not None:

@@ -37,6 +37,46 @@ def class_counts(names, before, after) -> str:
   return style.inline('counts', make, height=1.0 + 0.32 * len(names))
 
 
+def beside(names, networks) -> str:
+  """F1 of each label at threshold 0.5 under each plan; grows with L.
+
+  Args:
+    names: L label names.
+    networks: name of plan -> entry of controls.json, with its `report`.
+  """
+  colours = (style.SOFT, style.BEFORE, style.AFTER, *style.CYCLE[2:])
+  step = 0.7 / max(len(networks), 1)
+
+  def make(figure, axes):
+    (ax,) = axes
+    for i, (name, network) in enumerate(networks.items()):
+      found = [network['report']['per_label'][label] for label in names]
+      places = [
+        place + (i - (len(networks) - 1) / 2) * step
+        for place in range(len(names))
+      ]
+      color = colours[i % len(colours)]
+      for place, entry in zip(places, found, strict=True):
+        if entry['positives'] and entry.get('f1_interval'):
+          ax.plot(entry['f1_interval'], [place] * 2, color=color, linewidth=1)
+      f1 = [entry['f1'] for entry in found]
+      marker = style.MARKERS[i % len(style.MARKERS)]
+      ax.plot(f1, places, marker, color=color, markersize=5, label=name)
+    floors = [entry['f1_all_positive'] for entry in found]
+    for place, floor in enumerate(floors):
+      ax.plot([floor] * 2, [place - 0.4, place + 0.4], color=style.INK)
+    ax.set_yticks(range(len(names)), [style.shorten(n) for n in names])
+    ax.tick_params(axis='y', length=0)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.set_xlim(0, 1)
+    ax.grid(axis='y', visible=False)
+    ax.set_xlabel('F1 at threshold 0.5')
+    figure.legend(loc='outside upper right', ncols=len(networks))
+
+  height = 1.0 + (0.16 + 0.1 * len(networks)) * len(names)
+  return style.inline('beside', make, height=height)
+
+
 def convergence(trace) -> str:
   """The objective coming down on the bound below it, and the gap between.
 

@@ -28,7 +28,10 @@ from aubal_jax.runs import files
 _FORMAT = 1
 
 # The stages in their order; every other one stands beside this line.
-LINE = ('balance', 'train', 'evaluate', 'report')
+LINE = ('balance', 'train', 'evaluate', 'controls', 'report')
+
+# Of these, what not every run has.
+OPTIONAL = ('controls',)
 
 # What each stage writes. solution.json is there for some plans only,
 # frontier.png where matplotlib is; the last release wrote no plan.csv.
@@ -36,6 +39,7 @@ WRITES = {
   'balance': ('labelsets.json', 'rows.csv', 'plan.npz'),
   'train': ('checkpoints', 'metrics.jsonl'),
   'evaluate': ('report.json',),
+  'controls': (),
   'report': ('report.html',),
   'inspect': ('inspect.json', 'inspect.html'),
   'optimizers': ('optimizers.csv', 'optimizers.json', 'optimizers.png'),
@@ -48,6 +52,7 @@ WRITES = {
 SUMMED = {
   'balance': ('labelsets.json', 'solution.json', 'rows.csv', 'plan.csv'),
   'evaluate': ('report.json',),
+  'controls': ('controls.json',),
   'compare': ('result.json',),
 }
 
@@ -68,6 +73,9 @@ PREDICTIONS = (
 # What training writes beside that, where it is asked to.
 LOGS = ('tensorboard', 'profile')
 
+# What the stage controls writes: its controls are folders of runs, too.
+CONTROLS = ('controls.json', 'controls')
+
 # What the task search writes: its cells are folders of runs of their own.
 SEARCH = ('search.csv', 'search.json', 'search.png', 'search')
 
@@ -81,6 +89,7 @@ CONTENTS = (
   'solution.json',
   'plan.csv',
   'balance.html',
+  *CONTROLS,
   'frontier.png',
   *LOGS,
   *SEARCH,
@@ -153,7 +162,8 @@ def refuse_other(
   Args:
     path: the folder.
     pinned: stage -> setting -> value.
-    may_grow: settings of which a larger value goes on from a smaller one.
+    may_grow: settings of which a larger value goes on from a smaller one; of
+      several values, one that has more of them.
     defaults: setting -> what it was before there was such a setting.
   """
   differ, pinned = {}, files.plain(pinned)
@@ -166,7 +176,7 @@ def refuse_other(
       # A cosine is drawn over all steps: more of them change every one.
       cosine = old.get('train.schedule') == 'cosine'
       grows = name in may_grow and not (cosine and name == 'train.num_steps')
-      if not grows or None in (was, now) or now < was:
+      if not grows or None in (was, now) or not _has_grown(was, now):
         differ[name] = f'  {name}: {was!r} there, {now!r} now'
   if differ:
     raise errors.UserError(
@@ -174,6 +184,11 @@ def refuse_other(
       + '\n'.join(differ[name] for name in sorted(differ))
       + '\nName another --workdir, or start anew with --overwrite.'
     )
+
+
+def _has_grown(was, now) -> bool:
+  """Whether a value is at least what it was, or holds all that it held."""
+  return {*was} <= {*now} if isinstance(now, list) else now >= was
 
 
 def clear(path: pathlib.Path, names=CONTENTS) -> None:
@@ -270,12 +285,15 @@ def is_done(
   stages, pinned = _stages(path), files.plain(pinned)
   wanted = LINE[: LINE.index(stage) + 1] if stage in LINE else (stage,)
   for name in wanted:
+    if name in OPTIONAL and name not in stages and name != stage:
+      continue
     entry = stages.get(name, {'done': False})
     if not entry['done']:
       return False
     if _with_new(entry['settings'], pinned[name], defaults) != pinned[name]:
       return False
-    if not all((path / file).exists() for file in WRITES[name]):
+    wrote = {*WRITES[name], *entry.get('sums', ())}
+    if not all((path / file).exists() for file in wrote):
       return False
     if damaged := changed(path, name):
       print(

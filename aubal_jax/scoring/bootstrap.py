@@ -35,6 +35,27 @@ def halves(unit, seed):
   return half[unit]
 
 
+def draw(num_units, num_resamples, seed):
+  """Yields how often each unit is drawn, the same for the same arguments.
+
+  Args:
+    num_units: U.
+    num_resamples: R.
+    seed: int.
+
+  Yields:
+    int64[r, U], rows of R resamples of U units each.
+  """
+  rng = np.random.default_rng((seed, 0))
+  chunk = max(1, 2**21 // num_units)
+  for start in range(0, num_resamples, chunk):
+    size = min(chunk, num_resamples - start)
+    drawn = rng.integers(num_units, size=(size, num_units))
+    drawn += np.arange(size)[:, None] * num_units
+    times = np.bincount(drawn.ravel(), minlength=size * num_units)
+    yield times.reshape(size, num_units)
+
+
 def resample(decided, unit, num_resamples, seed):
   """Counts of resampled units, the same resamples for every set of decisions.
 
@@ -58,16 +79,10 @@ def resample(decided, unit, num_resamples, seed):
   # of a matrix product nor its threads can change a bit.
   exact = num_units * int(counts.max(initial=0)) < 2**24
   counts = counts.astype(np.float32 if exact else np.float64)
-  rng = np.random.default_rng((seed, 0))
-  parts = []
-  chunk = max(1, 2**21 // num_units)
-  for start in range(0, num_resamples, chunk):
-    size = min(chunk, num_resamples - start)
-    drawn = rng.integers(num_units, size=(size, num_units))
-    drawn += np.arange(size)[:, None] * num_units
-    times = np.bincount(drawn.ravel(), minlength=size * num_units)
-    times = times.reshape(size, num_units).astype(counts.dtype)
-    parts.append((times @ counts).astype(np.int64))
+  parts = [
+    (times.astype(counts.dtype) @ counts).astype(np.int64)
+    for times in draw(num_units, num_resamples, seed)
+  ]
   sums = np.split(np.concatenate(parts), 4 * len(decided), axis=1)
   return [
     metrics.Confusion(*sums[4 * d : 4 * d + 4]) for d in range(len(decided))

@@ -170,6 +170,22 @@ def _check_summary(label, names, groups):
     )
 
 
+def used_thresholds(probability, label, known, thresholds, unit, seed):
+  """Returns the thresholds that tuned scores are at.
+
+  Args:
+    probability, label, known: as of `summarise`.
+    thresholds: float[L] tuned on other images; None: fitted to halves of these.
+    unit: int64[N], of what is halved as a whole; see `bootstrap.units`.
+    seed: int, of the halves.
+
+  Returns:
+    float[L], or float[N, L] where each half has those of the other.
+  """
+  entries = metrics.check_entries(probability, label, known)
+  return _thresholds(entries, thresholds, unit, seed)[0]
+
+
 def _thresholds(entries, thresholds, unit, seed):
   """Returns the thresholds of the tuned scores, and what is told of them.
 

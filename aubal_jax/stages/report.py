@@ -38,6 +38,7 @@ def run(run) -> None:
     contact=contact,
     metrics=metrics,
     report=_read(path / 'report.json'),
+    controls=_read(path / 'controls.json'),
     title=_title(config),
     settings=settings.flatten(config.to_dict()),
   )

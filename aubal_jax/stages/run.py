@@ -209,6 +209,8 @@ def pin(config, fingerprint: str, num_steps: int) -> dict[str, dict]:
   if flat['balance.redraw_each_epoch']:  # The plan is as long as training.
     pinned['balance']['rows drawn'] = num_steps * flat['train.batch_size']
   pinned['train']['train.num_steps'] = num_steps
+  if flat['controls.methods']:  # Each is such a plan, and such a training.
+    pinned['controls'] |= pinned['balance'] | pinned['train']
   return pinned
 
 

@@ -1,0 +1,195 @@
+"""The answer: the run beside the same training on other plans."""
+
+from __future__ import annotations
+
+from aubal_jax.report import html
+from aubal_jax.report import plots
+from aubal_jax.runs import extras
+
+_TITLES = {
+  'f1_macro': 'F1 at 0.5',
+  'f1_macro_tuned': 'F1 with tuned thresholds',
+  'map': 'mAP',
+}
+_NAMES = {
+  'none': 'every image once',
+  'random': 'as many random rows',
+  'aubal': 'balanced by aubal',
+}
+
+
+def describe(record) -> str:
+  """Returns which differences are more than chance over subjects, HTML.
+
+  Args:
+    record: content of controls.json.
+  """
+  found = record['differences']
+  beyond = [d for d in found if d['beyond_chance']]
+  over = _units(record)
+  others = ' and '.join(_code(n) for n in [*record['networks']][:-1])
+  opening = (
+    f'The same network was trained for {html.number(record["num_steps"])} '
+    f'steps on each of {len(record["networks"])} plans.'
+  )
+  ending = ' One seed of each: what another seed would give, this does not say.'
+  if all(d['interval'] is None for d in found):
+    return (
+      f'{opening} With {over} alone, no difference can be told from chance.'
+      f'{ending}'
+    )
+  if not beyond:
+    return (
+      f'{opening} <b>No difference between {_code(record["method"])} and '
+      f'{others} is more than chance over {over}</b>, in F1 at 0.5, in F1 with '
+      f'tuned thresholds or in mAP.{ending}'
+    )
+  told = '; '.join(_tell(record['method'], d) for d in beyond)
+  rest = len(found) - len(beyond)
+  kept = (
+    f' The other {html.count(rest, "difference")} '
+    f'{"is" if rest == 1 else "are"} not.'
+    if rest
+    else ''
+  )
+  return f'{opening} More than chance over {over}: {told}.{kept}{ending}'
+
+
+def _tell(method, found) -> str:
+  verb = 'above' if found['difference'] > 0 else 'below'
+  low, high = found['interval']
+  return (
+    f'<b>{_code(method)} is {abs(found["difference"]):.3f} {verb} '
+    f'{_code(found["less"])} in {_TITLES[found["score"]]}</b> '
+    f'({low:+.3f} to {high:+.3f})'
+  )
+
+
+def _code(name) -> str:
+  return f'<code>{html.text(name)}</code>'
+
+
+def _units(record) -> str:
+  """Returns what is resampled: '20 test subjects'."""
+  report = record['networks'][record['method']]['report']
+  boot, split = report['bootstrap'], html.text(report['split'])
+  if boot['unit'] == 'group':
+    return html.count(boot['num_units'], f'{split} subject')
+  return html.count(boot['num_units'], f'{split} image')
+
+
+def side_by_side(record) -> str:
+  """The networks, the floors, and what lies between the networks."""
+  networks = record['networks']
+  report = networks[record['method']]['report']
+  floor = report['floors']['all_positive']['f1_macro']
+  rows = [_network(name, entry, floor) for name, entry in networks.items()]
+  rows += [
+    [
+      html.soft_text(f'floor: {words} to every image'),
+      *(html.NONE for _ in range(3)),
+      html.number(report['floors'][key]['f1_macro'], 3),
+      *(html.NONE, html.bar(('floor', floor, None)), html.NONE, html.NONE),
+    ]
+    for words, key in (('yes', 'all_positive'), ('no', 'all_negative'))
+  ]
+  level = f'{100 * report["bootstrap"]["confidence"]:.0f} %'
+  columns = ('trained on', 'rows', 'added', 'MeanIR', 'F1 macro')
+  columns += (f'{level} interval', '0 to 1', 'F1 tuned', 'mAP')
+  caption = (
+    f'{report["split"].capitalize()} split, '
+    f'{html.count(report["num_images"], "image")}; F1 at threshold 0.5, and '
+    f'with tuned ones. Intervals are over {_units(record)}. Bar: F1, its '
+    f'interval as a line; {html.key("before", "the floor")}.'
+  )
+  return '\n'.join(
+    [html.table(caption, columns, rows), _differences(record, level)]
+  )
+
+
+def _network(name, entry, floor) -> list[str]:
+  """Returns the row of a network."""
+  report = entry['report']
+  interval = report.get('f1_macro_interval')
+  line = [('range', interval[0], interval[1] - interval[0])] if interval else []
+  words = _NAMES.get(name)
+  return [
+    _code(name) + (f' {html.soft_text(words)}' if words else ''),
+    html.number(entry['rows']),
+    html.number(entry['added']),
+    html.number(entry['mean_ir'], 2),
+    f'<b>{report["f1_macro"]:.3f}</b>',
+    f'{interval[0]:.3f} to {interval[1]:.3f}' if interval else html.NONE,
+    html.bar(('', 0, report['f1_macro']), *line, ('floor', floor, None)),
+    html.number(report['tuned']['f1_macro'], 3),
+    html.number(entry['map'], 3),
+  ]
+
+
+def _differences(record, level) -> str:
+  """Returns the table of differences, each with its interval."""
+  by_other = {}
+  for found in record['differences']:
+    by_other.setdefault(found['less'], []).append(found)
+  rows = [
+    [
+      f'{_code(record["method"])} less {_code(name)}',
+      *map(_difference, found),
+    ]
+    for name, found in by_other.items()
+  ]
+  caption = (
+    f'Differences with {level} intervals, over the same resamples of '
+    f'{_units(record)} for both. Bold: zero is outside, more than chance over '
+    'them; each interval stands by itself, and nothing is said of seeds.'
+  )
+  return html.snug(caption, ('', *_TITLES.values()), rows)
+
+
+def _difference(found) -> str:
+  if found['interval'] is None:
+    return f'{found["difference"]:+.3f}'
+  low, high = found['interval']
+  words = f'{found["difference"]:+.3f} ({low:+.3f} to {high:+.3f})'
+  return f'<b>{words}</b>' if found['beyond_chance'] else words
+
+
+def of_each_label(record) -> str:
+  """Rows, F1 and AP of each label under each plan, and F1 as a picture."""
+  networks = record['networks']
+  names = networks[record['method']]['report']['label_names']
+  rows = [_label_row(networks, i, name) for i, name in enumerate(names)]
+  columns = ('label', *networks, 'positives', 'floor')
+  columns += ('F1 .5', 'tuned', 'AP') * len(networks)
+  split = networks[record['method']]['report']['split']
+  over = [('', 1), ('rows that show it', len(networks)), (split, 2)]
+  over += [(name, 3) for name in networks]
+  caption = (
+    'What each network was trained on, and what it scores. Floor: F1 of saying '
+    'yes to every image.'
+  )
+  table = html.table(caption, columns, rows, over=over)
+  if not extras.is_there('matplotlib'):
+    return table
+  picture = html.plot(
+    plots.beside(names, networks),
+    alt=f'F1 of {html.count(len(names), "label")} at threshold 0.5 under each '
+    'plan, with intervals; the numbers are in the table.',
+    caption='F1 at threshold 0.5 with its interval; the bar across is the '
+    'floor, saying yes to every image.',
+  )
+  return f'{picture}\n{table}'
+
+
+def _label_row(networks, i, name) -> list[str]:
+  entries = [x['report']['per_label'][name] for x in networks.values()]
+  row = [html.text(name)]
+  row += [html.number(x['class_counts'][i]) for x in networks.values()]
+  row += [
+    html.number(entries[0]['positives']),
+    html.number(entries[0]['f1_all_positive'], 3),
+  ]
+  for entry in entries:
+    scores = entry['f1'], entry['tuned']['f1'], entry['ap']
+    row += [html.number(score, 3) for score in scores]
+  return row
