@@ -44,7 +44,10 @@ def describe(record) -> str:
       f'{others} is more than chance over {over}</b>, in F1 at 0.5, in F1 with '
       f'tuned thresholds or in mAP.{ending}'
     )
-  told = '; '.join(_tell(record['method'], d) for d in beyond)
+  told = '; '.join(
+    _tell(record['method'], name, [d for d in beyond if d['less'] == name])
+    for name in dict.fromkeys(d['less'] for d in beyond)
+  )
   rest = len(found) - len(beyond)
   kept = (
     f' The other {html.count(rest, "difference")} '
@@ -55,14 +58,14 @@ def describe(record) -> str:
   return f'{opening} More than chance over {over}: {told}.{kept}{ending}'
 
 
-def _tell(method, found) -> str:
-  verb = 'above' if found['difference'] > 0 else 'below'
-  low, high = found['interval']
-  return (
-    f'<b>{_code(method)} is {abs(found["difference"]):.3f} {verb} '
-    f'{_code(found["less"])} in {_TITLES[found["score"]]}</b> '
-    f'({low:+.3f} to {high:+.3f})'
-  )
+def _tell(method, other, found) -> str:
+  """Returns by how much, and in what, a network is above or below another."""
+  words = [
+    f'{abs(d["difference"]):.3f} {"above" if d["difference"] > 0 else "below"} '
+    f'in {_TITLES[d["score"]]}'
+    for d in found
+  ]
+  return f'<b>{_code(method)} beside {_code(other)}</b> is {", ".join(words)}'
 
 
 def _code(name) -> str:

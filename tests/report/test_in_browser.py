@@ -13,6 +13,7 @@ from aubal_jax.experiments.compare import page as compare_page
 from aubal_jax.report import html as html_lib
 from aubal_jax.report import page as page_lib
 from tests.makers import comparison_results
+from tests.makers import control_results
 from tests.report import test_report
 
 BROWSER = next(
@@ -42,7 +43,9 @@ document.title = JSON.stringify({
 
 
 def report(path):
-  page_lib.write_page(path, page_lib.Content(**test_report.arguments()))
+  content = test_report.arguments()
+  content['controls'] = control_results.record(test_report.NAMES)
+  page_lib.write_page(path, page_lib.Content(**content))
 
 
 def balance(path):
