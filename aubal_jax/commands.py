@@ -94,7 +94,9 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
   _start_hosts(config.distributed)
   watch = progress.Watch(started)
   if config.task == 'predict':  # A copy of checkpoints/ is all it needs.
-    hosts.from_first(lambda: _predict(config, path, watch, overwrite))
+    hosts.from_first(
+      lambda: predict.run(config, path, watch, overwrite=overwrite)
+    )
     watch.report()
     return
   with _folder(path) as path:
@@ -128,12 +130,6 @@ def _start_hosts(distributed) -> None:
     num_processes=distributed.num_processes,
     process_id=distributed.process_id,
   )
-
-
-def _predict(config, path, watch, overwrite) -> None:
-  path = pathlib.Path(path)
-  with workdir.locked(path, name='.predict.lock'):
-    predict.run(config, path, watch, overwrite=overwrite)
 
 
 @contextlib.contextmanager

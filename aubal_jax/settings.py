@@ -511,9 +511,10 @@ _DECLARED = (
     *('predict', ('predict',)),
     Setting('path', '', "Folder or table of images; '': the split below."),
     Setting(
-      *('split', 'test', 'Of the data set, where there is no path.'),
+      *('split', 'test', "Of data.path, or the run's; where no path is given."),
       choices=('train', 'validation', 'test', 'dropped'),
     ),
+    Setting('out', '', "The .csv to write; '': predictions.csv of the run."),
     Setting('batch_size', 64, 'Images a step, over all devices.', least=1),
     Setting(
       *('thresholds', 'tuned', 'On validation; half: .5 for all.'),
@@ -727,6 +728,30 @@ def arguments(section, names: Iterable[str]) -> dict:
 def read_by(stage: str) -> tuple[str, ...]:
   """Returns the names of the settings that a stage's result depends on."""
   return tuple(n for n, s in SETTINGS.items() if stage in s.read_by)
+
+
+def take_data(config, held: dict) -> None:
+  """Sets what of its data set, and `seed`, `config` leaves as by default.
+
+  Args:
+    config: the configuration; its data.name is replaced in any case.
+    held: setting -> value, of a configuration that was written as JSON.
+
+  Raises:
+    UserError: a value is none of its setting.
+  """
+  now = flatten(config.to_dict())
+  defaults = flatten(default().to_dict())
+  for name, value in held.items():
+    section, _, key = name.rpartition('.')
+    is_of_data = name == 'seed' or section in ('data', *SETS)
+    is_given = name != 'data.name' and now.get(name) != defaults.get(name)
+    if not is_of_data or is_given or name not in now:
+      continue
+    is_several = isinstance(SETTINGS[name].default, tuple)
+    value = tuple(value) if is_several and isinstance(value, list) else value
+    SETTINGS[name].check(value)
+    (config[section] if section else config)[key] = value
 
 
 def flatten(tree: dict, prefix: str = '') -> dict:

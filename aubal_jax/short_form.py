@@ -108,9 +108,9 @@ def expand(arguments: Sequence[str]) -> list[str]:
       f'There is no task {name!r}.{text.suggest(name, TASKS)} The tasks are '
       f'{", ".join(TASKS)}; --help tells what they do.'
     )
-  inputs, given = _parted(rest)
+  inputs, given = _parted(name, rest)
   config, flags, workdir = _of_inputs(name, inputs)
-  long = [_long(flag) for flag in given]
+  long = [_long(name, flag) for flag in given]
   own = {flag.partition('=')[0] for flag in long}
   # The configuration comes first: the settings after it are of it.
   files = [flag for flag in long if flag.startswith('--config=')]
@@ -122,7 +122,7 @@ def expand(arguments: Sequence[str]) -> list[str]:
   return out
 
 
-def _parted(arguments) -> tuple[list[str], list[str]]:
+def _parted(task, arguments) -> tuple[list[str], list[str]]:
   """Returns the inputs and the flags; `--key value` becomes one."""
   inputs, flags = [], []
   rest = iter(arguments)
@@ -131,7 +131,7 @@ def _parted(arguments) -> tuple[list[str], list[str]]:
       inputs.append(argument)
       continue
     name = argument.lstrip('-').partition('=')[0]
-    is_switch = name in ('overwrite', 'nooverwrite') or _is_bool(name)
+    is_switch = name in ('overwrite', 'nooverwrite') or _is_bool(task, name)
     if '=' not in argument and not is_switch:
       value = next(rest, None)
       if value is None:
@@ -141,18 +141,24 @@ def _parted(arguments) -> tuple[list[str], list[str]]:
   return inputs, flags
 
 
-def _is_bool(name: str) -> bool:
-  name = name.removeprefix('config.')
+def _is_bool(task: str, name: str) -> bool:
+  name = _whole(task, name.removeprefix('config.'))
   return name in settings.SETTINGS and settings.SETTINGS[name].kind is bool
 
 
-def _long(flag: str) -> str:
+def _whole(task: str, name: str) -> str:
+  """Returns the name of a setting; of the task's own the key alone will do."""
+  own = f'{task}.{name}'
+  return own if own in settings.SETTINGS else name
+
+
+def _long(task: str, flag: str) -> str:
   """Returns a flag of the short form as the long one has it."""
   name, equals, value = flag.partition('=')
   name = f'--{name.lstrip("-")}'
   if name in _OWN or name.startswith('--config.'):
     return f'{name}{equals}{value}'
-  found = settings.find(name.removeprefix('--'))
+  found = settings.find(_whole(task, name.removeprefix('--')))
   return f'--config.{found.name}{equals}{value}'
 
 
@@ -221,6 +227,8 @@ def help_text(task: str = '') -> str:
         '',
         '--workdir=DIR   where it writes; else runs/TASK-NAME',
         '--overwrite     delete what an earlier run wrote there',
+        '--KEY=VALUE     a setting; of a section called like the task, its key '
+        'alone will do',
         '--config=NAME   a packaged configuration, or a file of your own:',
         f'                {", ".join(packaged())}',
         '',

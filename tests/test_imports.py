@@ -28,7 +28,9 @@ MAY_IMPORT = {
     *('runs', 'tables', 'balancing', 'resampling', 'media', 'datasets'),
     *('batches', 'scoring', 'network', 'report', 'settings'),
   },
-  'serving': {'runs', 'tables', 'media', 'datasets', 'network'},
+  'serving': {
+    *('runs', 'settings', 'tables', 'media', 'datasets', 'network'),
+  },
   'inspection': {'runs', 'tables', 'media', 'datasets', 'report'},
   'experiments': {
     *('runs', 'tables', 'balancing', 'resampling', 'datasets', 'batches'),

@@ -1,6 +1,8 @@
 """Every setting keeps to its declaration: all keys times bad values."""
 
+import json
 import math
+import random
 
 import pytest
 
@@ -141,6 +143,48 @@ def test_texts_of_the_command_line():
   ):
     with pytest.raises(errors.UserError, match=f'{name} must be'):
       parse[name](text)
+
+
+def test_the_data_of_a_run_are_taken_where_nothing_else_is_said():
+  sections = ('data', *settings.SETS)
+  rng = random.Random(0)
+  for _ in range(30):
+    config, held = settings.default(), settings.default()
+    given, wanted = {}, {}
+    for name, setting in settings.SETTINGS.items():
+      section, _, key = name.rpartition('.')
+      for owner, told in ((config, given), (held, wanted)):
+        if setting.kind in (str, int) and rng.random() < 0.3:
+          other = another(setting, rng)
+          (owner[section] if section else owner)[key] = told[name] = other
+    expected = {
+      name: given.get(name, setting.default)
+      for name, setting in settings.SETTINGS.items()
+    }
+    for name, other in wanted.items():
+      is_data = name == 'seed' or name.rpartition('.')[0] in sections
+      is_left = expected[name] == settings.DEFAULTS[name]
+      if is_data and (is_left or name == 'data.name'):
+        expected[name] = other
+    expected['data.name'] = wanted.get('data.name', 'synthetic')
+    written = json.loads(json.dumps(held.to_dict()))
+    settings.take_data(config, settings.flatten(written))
+    for name, value in settings.flatten(config.to_dict()).items():
+      value = tuple(value) if isinstance(value, list) else value
+      assert value == expected[name], name
+
+
+def another(setting, rng):
+  """A value of a setting, as far as its type and choices go."""
+  number = (setting.least or 0) + rng.randrange(5)
+  one = rng.choice([*setting.choices] or [setting.kind(number)])
+  return (one,) if isinstance(setting.default, tuple) else one
+
+
+def test_damaged_data_of_a_run_are_named():
+  for name, value in (('data.image_size', '1'), ('data.label_columns', 3)):
+    with pytest.raises(errors.UserError, match=f'{name} must be'):
+      settings.take_data(settings.default(), {name: value, 'no.such': 1})
 
 
 def test_names_are_looked_up_where_they_are_read():

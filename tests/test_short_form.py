@@ -82,6 +82,26 @@ def command(*arguments, folder):
       ],
     ),
     (
+      ['predict', 'runs/mine', 'new/', '--out=x.csv', '--split', 'train'],
+      [
+        *('--config=manifest', '--config.task=predict'),
+        *('--config.predict.path=new/', '--config.predict.out=x.csv'),
+        *('--config.predict.split=train', '--workdir=runs/mine'),
+      ],
+    ),
+    (
+      ['predict', 'runs/mine'],
+      ['--config=manifest', '--config.task=predict', '--workdir=runs/mine'],
+    ),
+    (
+      ['train', '--tensorboard', 't.csv'],
+      [
+        *('--config=manifest', '--config.task=train'),
+        *('--config.data.path=t.csv', '--config.train.tensorboard'),
+        '--workdir=runs/train-t',
+      ],
+    ),
+    (
       ['train', '--train.tensorboard', 't.csv'],
       [
         *('--config=manifest', '--config.task=train'),
@@ -129,6 +149,21 @@ def test_every_task_and_every_setting_has_help():
   assert {*settings.SETTINGS} - seen == {'task'}
   assert '--balance.upper=10.0' in short_form.help_text('balance')
   assert '--train.batch_size' not in short_form.help_text('balance')
+
+
+def test_a_key_of_the_section_of_the_task_stands_alone():
+  for name, setting in settings.SETTINGS.items():
+    section, _, key = name.rpartition('.')
+    for task in short_form.TASKS:
+      if section != task and f'{task}.{key}' not in settings.SETTINGS:
+        if section:
+          with pytest.raises(ValueError, match=f'{key} is no setting'):
+            short_form.expand([task, f'--{key}=1', 'input'])
+      elif section == task:
+        assert key not in settings.SETTINGS  # It would be that one.
+        alone = [] if setting.kind is bool else ['1']
+        whole = short_form.expand([task, 'input', f'--{name}', *alone])
+        assert short_form.expand([task, 'input', f'--{key}', *alone]) == whole
 
 
 def test_configurations_go_by_name():

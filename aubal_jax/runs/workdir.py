@@ -305,6 +305,16 @@ def is_done(
   return True
 
 
+def read_settings(path: pathlib.Path) -> dict:
+  """Returns the configuration that made the folder; {} where nobody says.
+
+  Raises:
+    UserError: config.json is damaged, or of a later version.
+  """
+  held = _read(path).get('config', {})
+  return held if isinstance(held, dict) else {}
+
+
 def _read(path: pathlib.Path) -> dict:
   """Returns config.json; {} where there is none, or it is no record of a run.
 

@@ -9,12 +9,12 @@ import pathlib
 
 import numpy as np
 
+from aubal_jax import settings
 from aubal_jax.runs import errors
 from aubal_jax.runs import preemption
 from aubal_jax.runs import text
 from aubal_jax.runs import workdir
-
-_NAME = 'predictions.csv'
+from aubal_jax.serving import outputs as outputs_lib
 
 
 def run(config, path, watch, *, overwrite: bool = False) -> None:
@@ -22,9 +22,10 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
 
   What the network is and how images are prepared, the checkpoint says; of the
   configuration only `predict`, and where images and caches are, has a say.
+  Where it names no images, a split of the run's own data set is predicted.
 
   Args:
-    config: any configuration; that of the run, where a split is predicted.
+    config: any configuration.
     path: the folder of the run, with its checkpoints/.
     watch: books the time.
     overwrite: predict anew what was predicted before.
@@ -33,11 +34,15 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
     UserError, OSError: the user has to mend something.
     SystemExit: a signal came; the rows so far are kept.
   """
+  path = pathlib.Path(path)
+  with outputs_lib.locked(outputs := outputs_lib.find(config, path), path):
+    _predict(config, path, outputs, watch, overwrite)
+
+
+def _predict(config, path, outputs, watch, overwrite) -> None:
   from aubal_jax.network import bundle
-  from aubal_jax.serving import predictions as predict_lib
   from aubal_jax.serving import submission
 
-  path = pathlib.Path(path)
   description = bundle.read(path / 'checkpoints')
   if description.streams:
     raise errors.UserError(
@@ -45,7 +50,7 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
       'and what is predicted are images alone. The evaluate task scores it on '
       'its data set (--config.task=evaluate).'
     )
-  source, inputs = _source(config, description)
+  source, inputs = _source(config, path, description)
   kind = config.predict.submission
   if kind:
     submission.check(source.names, description.label_names)
@@ -54,16 +59,31 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
   thresholds = _thresholds(config, trained)
   watch.lap('reading the checkpoint')
   if overwrite:
-    workdir.clear(path, workdir.PREDICTIONS)
+    outputs_lib.clear(outputs, path)
   print(
     f'predict: {len(source.names):,} images of {inputs}, with the '
     f'{trained.which} checkpoint, of step {trained.step:,}',
     flush=True,
   )
+  _write(config, outputs, source, inputs, trained, thresholds)
+  watch.lap('prediction')
+  preemption.stop_if_requested()
+  _tell(outputs.rows, description.label_names)
+  if kind:
+    _write_submission(config, outputs, description.label_names)
+  watch.lap('summary')
+
+
+def _write(config, outputs, source, inputs, trained, thresholds) -> None:
+  """Predicts, into the rows of `outputs`."""
+  from aubal_jax.network import bundle
+  from aubal_jax.serving import predictions as predict_lib
+
+  description = trained.description
   run = trained.make_predict()
   with preemption.deferred():
     predict_lib.write_predictions(
-      path / _NAME,
+      outputs.rows,
       source,
       lambda images: run({'image': images})[bundle.LABELS],
       label_names=description.label_names,
@@ -74,35 +94,36 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
         'checkpoint': {'step': trained.step, 'weights': _digest(trained)},
         'pixels': dataclasses.asdict(description.pixels),
       },
+      record=outputs.record,
       raw=config.raw_cells,
       should_stop=preemption.requested,
     )
-  watch.lap('prediction')
-  preemption.stop_if_requested()
-  _tell(path / _NAME, description.label_names)
-  if kind:
-    written = predict_lib.write_submission(
-      path / _NAME,
-      path / 'submission',
-      description.label_names,
-      kind,
-      raw=config.raw_cells,
-    )
-    print(
-      f'predict: a submission of {len(written):,} files is in '
-      f'{path / "submission"}',
-      flush=True,
-    )
-  watch.lap('summary')
 
 
-def _source(config, description):
+def _write_submission(config, outputs, label_names) -> None:
+  from aubal_jax.serving import predictions as predict_lib
+
+  written = predict_lib.write_submission(
+    outputs.rows,
+    outputs.submission,
+    label_names,
+    config.predict.submission,
+    raw=config.raw_cells,
+  )
+  print(
+    f'predict: a submission of {len(written):,} files is in '
+    f'{outputs.submission}',
+    flush=True,
+  )
+
+
+def _source(config, path, description):
   """Returns the images, and what they are called."""
   from aubal_jax.serving import sources
 
   given = config.predict.path
   if not given:
-    return _split(config, description)
+    return _split(_with_data(config, path), description)
   if os.path.isdir(given):
     names, paths, others = sources.list_folder(given)
     _tell_others(others)
@@ -143,13 +164,32 @@ def _options(config):
   }
 
 
+def _with_data(config, path):
+  """Returns a copy that names a data set: else that of the run in `path`.
+
+  Raises:
+    UserError: neither does.
+  """
+  config = config.copy_and_resolve_references()
+  if config.data.name != 'manifest' or config.data.path:
+    return config
+  held = settings.flatten(workdir.read_settings(path))
+  if 'data.name' not in held:
+    raise errors.UserError(
+      f'Predict which images? aubal_jax predict {path} IMAGES, a folder or a '
+      f'table (predict.path). Without, it is the {config.predict.split} split '
+      f'of the data set of the run, of which no {path}/config.json tells.'
+    )
+  settings.take_data(config, held)
+  return config
+
+
 def _split(config, description):
   """Returns the images of a split of the data set that `config` names."""
   from aubal_jax.datasets import loading
   from aubal_jax.datasets import telling
   from aubal_jax.serving import sources
 
-  config = config.copy_and_resolve_references()
   config.data.update(dataclasses.asdict(description.pixels))
   dataset = loading.load(config)
   telling.tell(dataset)

@@ -38,6 +38,7 @@ def write_predictions(
   thresholds: np.ndarray,
   batch_size: int,
   about: dict,
+  record: os.PathLike | str | None = None,
   raw: bool = False,
   should_stop: Callable[[], bool] = lambda: False,
 ) -> bool:
@@ -63,6 +64,7 @@ def write_predictions(
     thresholds: float64[L].
     batch_size: B.
     about: what else the predictions depend on, for the JSON file.
+    record: that file; None: called as the .csv is.
     raw: leave texts as they are.
     should_stop: polled after every batch.
 
@@ -74,6 +76,7 @@ def write_predictions(
       replace; or a probability is no number from 0 to 1.
   """
   path = pathlib.Path(path)
+  record = pathlib.Path(record or path.with_suffix('.json'))
   partial = path.with_name(f'{path.name}.partial')
   about = {
     'images': {'count': len(source.names), 'fingerprint': source.fingerprint},
@@ -83,7 +86,7 @@ def write_predictions(
     'raw_cells': raw,
     **about,
   }
-  done = _go_on(path, partial, about, len(source.names), batch_size)
+  done = _go_on(path, partial, record, about, len(source.names), batch_size)
   if done is None:
     return True
   with open(
@@ -98,11 +101,10 @@ def write_predictions(
   return whole
 
 
-def _go_on(path, partial, about, count, batch_size):
+def _go_on(path, partial, record, about, count, batch_size):
   """Returns how many rows are done; None: all, and the file is in its place."""
-  beside = path.with_suffix('.json')
   try:
-    held = files_lib.read_json(beside)
+    held = files_lib.read_json(record)
   except (FileNotFoundError, ValueError):
     held = None
   same = held == about
@@ -119,7 +121,7 @@ def _go_on(path, partial, about, count, batch_size):
       os.truncate(partial, ends[done])
       print(f'predict: goes on after {done:,} of {count:,} rows', flush=True)
       return done
-  files_lib.write_json(beside, about)
+  files_lib.write_json(record, about)
   with open(partial, 'w', encoding='utf-8', newline='') as file:
     header = _header(about['label_names'])
     csv_files.write_rows(file, [header], raw=about['raw_cells'], end=_END)

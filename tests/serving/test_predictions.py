@@ -125,6 +125,107 @@ def test_a_split_scores_as_the_report_says(trained, home):
     assert kept == float(f'{threshold:.9g}')
 
 
+def test_without_images_it_is_a_split_of_the_data_set_of_the_run(trained, home):
+  shutil.copy(trained[1] / 'config.json', home)
+  for split in ('train', 'validation', 'test'):
+    named = trained[0].copy_and_resolve_references()
+    unnamed = settings_lib.default()
+    unnamed.data.name = 'manifest'  # As of `aubal_jax predict RUN`.
+    unnamed.predict.batch_size = named.predict.batch_size
+    named.predict.split = unnamed.predict.split = split
+    run(unnamed, home, 'predict', overwrite=True)
+    content = (home / 'predictions.csv').read_bytes()
+    run(named, home, 'predict', overwrite=True)
+    assert (home / 'predictions.csv').read_bytes() == content
+    assert content.count(b'ok,') == 16
+  (home / 'config.json').unlink()
+  with pytest.raises(ValueError, match=r'predict .*home IMAGES, a folder or'):
+    run(unnamed, home, 'predict')
+
+
+def test_predictions_go_to_the_file_that_is_named(
+  config, home, tmp_path, monkeypatch, capsys
+):
+  config.predict.path = str(write_table(tmp_path / 'new', 30).parent)
+  run(config, home, 'predict')
+  straight = (home / 'predictions.csv').read_bytes()
+  workdir.clear(home, workdir.PREDICTIONS)
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'to').mkdir()
+  for n, name in enumerate(('x.csv', 'to/a b.CSV', 'to/x.y.csv')):
+    out = tmp_path / name
+    beside = out.with_suffix('.json')
+    beside.write_text('of somebody else')
+    config.predict.out = name if n else str(out)
+    stops = iter([*[False] * n, *[True] * 9]).__next__
+    with monkeypatch.context() as patch:
+      patch.setattr(preemption, 'requested', stops)
+      patch.setattr(preemption, '_received', signal.SIGTERM)
+      with pytest.raises(SystemExit):
+        run(config, home, 'predict')
+    assert not out.exists()
+    run(config, home, 'predict')
+    assert out.read_bytes() == straight
+    assert beside.read_text() == 'of somebody else'
+    assert f'written to {config.predict.out}' in capsys.readouterr().out
+    out.write_text('mine')
+    record = out.with_name(f'{out.name}.json')
+    record.unlink()
+    with pytest.raises(ValueError, match='holds predictions of nobody knows'):
+      run(config, home, 'predict')
+    assert out.read_text() == 'mine'
+    run(config, home, 'predict', overwrite=True)
+    assert out.read_bytes() == straight
+  assert [p.name for p in home.iterdir()] == ['checkpoints']
+  held = {p.name for p in (tmp_path / 'to').iterdir()}
+  assert held == {
+    *('a b.CSV', 'a b.CSV.json', 'a b.json'),
+    *('x.y.csv', 'x.y.csv.json', 'x.y.json'),
+  }
+
+
+@pytest.mark.parametrize(
+  ('out', 'words'),
+  [
+    ('x.txt', ['predict.out=x.txt', 'x.csv']),
+    ('csv', ['a .csv']),
+    ('.', ['a .csv']),
+    ('no/x.csv', ['there is no folder no']),
+    ('folder.csv', ['that is a folder']),
+    ('new/table.csv', ['that is predict.path']),
+    ('new/../new/table.csv', ['that is predict.path']),
+    ('new/table.csv/x.csv', ['there is no folder new/table.csv']),
+    ('closed/x.csv', ['closed cannot be written to']),
+  ],
+)
+def test_what_is_no_file_for_predictions_is_told(
+  config, home, tmp_path, monkeypatch, out, words
+):
+  monkeypatch.chdir(tmp_path)
+  config.predict.path = str(write_table(tmp_path / 'new', 2))
+  table = (tmp_path / 'new/table.csv').read_bytes()
+  (tmp_path / 'folder.csv').mkdir()
+  (tmp_path / 'closed').mkdir()
+  monkeypatch.setattr(os, 'access', lambda path, _: path.name != 'closed')
+  before = sorted(tmp_path.rglob('*'))
+  config.predict.out = out
+  with pytest.raises(ValueError) as caught:
+    run(config, home, 'predict', overwrite=True)
+  for word in words:
+    assert word in str(caught.value)
+  assert sorted(tmp_path.rglob('*')) == before
+  assert (tmp_path / 'new/table.csv').read_bytes() == table
+
+
+def test_the_usual_file_may_be_named(config, home, tmp_path):
+  config.predict.path = str(write_table(tmp_path / 'new', 2).parent)
+  config.predict.out = str(home / '../home/predictions.csv')
+  run(config, home, 'predict')
+  assert {p.name for p in home.iterdir()} == {
+    *('checkpoints', 'predictions.csv', 'predictions.json')
+  }
+
+
 def test_thresholds_live_with_their_checkpoint_not_in_the_log(trained):
   path = trained[1]
   assert 'thresholds' not in (path / 'metrics.jsonl').read_text()
