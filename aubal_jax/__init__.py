@@ -10,6 +10,7 @@ TensorFlow, albumentations or flax.
 """
 
 import importlib
+import importlib.util
 
 _HOMES = {
   'Labelsets': 'aubal_jax.tables.labelsets',
@@ -25,7 +26,10 @@ _HOMES = {
   'solve': 'aubal_jax.balancing.solve',
 }
 
-__all__ = sorted(_HOMES)
+# Without scikit-learn a star takes the rest; asked for, it tells what to do.
+_LACKING = set() if importlib.util.find_spec('sklearn') else {'Resampler'}
+
+__all__ = sorted({*_HOMES} - _LACKING)
 __version__ = '0.1.0'
 
 
@@ -36,4 +40,4 @@ def __getattr__(name: str):
 
 
 def __dir__():
-  return [*globals(), *_HOMES]
+  return [*globals(), *__all__]

@@ -137,6 +137,48 @@ def test_the_package_and_the_command_start_light():
   assert not found & (HEAVY | {'jax', 'numpy', 'scipy', 'matplotlib'})
 
 
+def test_import_and_help_load_nothing_heavy():
+  heavy = HEAVY | {
+    *('jax', 'jaxlib', 'numpy', 'optax', 'scipy', 'matplotlib', 'pandas'),
+    *('imblearn', 'tensorflow_datasets', 'pyarrow', 'ml_dtypes'),
+  }
+  alone = loaded('import aubal_jax; dir(aubal_jax)')
+  assert not alone & (heavy | {'absl', 'ml_collections', 'yaml', 'argparse'})
+  helped = loaded(
+    'import contextlib, io, sys\n'
+    'from aubal_jax import main, short_form\n'
+    'with contextlib.redirect_stdout(io.StringIO()):\n'
+    '  for words in ([], *([t] for t in short_form.TASKS)):\n'
+    '    with contextlib.suppress(SystemExit):\n'
+    "      main._parse_flags(['aubal_jax', *words, '--help'])\n"
+  )
+  assert not helped & heavy
+
+
+def test_without_scikit_learn_all_but_its_estimator_is_there():
+  found = loaded(
+    'import sys\n'
+    "for name in ('sklearn', 'imblearn'):\n"
+    '  sys.modules[name] = None\n'
+    'import importlib.util, pydoc\n'
+    'find = importlib.util.find_spec\n'
+    "lacks = lambda n, *a: None if n == 'sklearn' else find(n, *a)\n"
+    'importlib.util.find_spec = lacks\n'
+    'from aubal_jax import *\n'
+    'import aubal_jax\n'
+    "assert 'Resampler' not in {*aubal_jax.__all__, *dir(aubal_jax)}\n"
+    'assert balance([[1, 0], [0, 1]])[0].source.size\n'
+    "assert '  balance(labels' in pydoc.plain(pydoc.render_doc(aubal_jax))\n"
+    'try:\n'
+    '  aubal_jax.Resampler\n'
+    'except UserError as error:\n'
+    "  assert 'aubal.Resampler needs the package scikit-learn' in str(error)\n"
+    'else:\n'
+    '  raise AssertionError\n'
+  )
+  assert 'jax' in found
+
+
 def test_public_names_are_there():
   for name in aubal_jax.__all__:
     assert callable(getattr(aubal_jax, name))

@@ -7,15 +7,19 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn import base
-from sklearn import utils
-from sklearn.utils import validation
 
 from aubal_jax import resampling
 from aubal_jax.runs import errors
+from aubal_jax.runs import extras
 from aubal_jax.runs import text
 from aubal_jax.tables import held
 from aubal_jax.tables import plan as plan_lib
+
+extras.need('sklearn', 'aubal.Resampler')
+
+from sklearn import base  # noqa: E402
+from sklearn import utils  # noqa: E402
+from sklearn.utils import validation  # noqa: E402
 
 # Options of methods that are parameters, so that grids reach them.
 _NAMED = ('neighbours', 'objective', 'lam', 'lower', 'upper')
