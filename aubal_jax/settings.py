@@ -517,8 +517,13 @@ _DECLARED = (
     Setting('out', '', "The .csv to write; '': predictions.csv of the run."),
     Setting('batch_size', 64, 'Images a step, over all devices.', least=1),
     Setting(
-      *('thresholds', 'tuned', 'On validation; half: .5 for all.'),
-      choices=('tuned', 'half'),
+      *(
+        'thresholds',
+        'shrunk',
+        "On validation: tuned, each label's own; shrunk: those drawn to one of "
+        'all where positives are few. half: .5.',
+      ),
+      choices=('shrunk', 'tuned', 'half'),
     ),
     Setting(
       *('submission', '', 'Also a file for each video, or for all images.'),

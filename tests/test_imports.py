@@ -22,7 +22,7 @@ MAY_IMPORT = {
   'datasets': {'runs', 'settings', 'tables', 'media'},
   'batches': {'runs', 'tables'},
   'scoring': {'runs'},
-  'network': {'runs', 'media', 'batches'},
+  'network': {'runs', 'media', 'batches', 'scoring'},
   'report': {'runs', 'tables', 'scoring'},
   'stages': {
     *('runs', 'tables', 'balancing', 'resampling', 'media', 'datasets'),

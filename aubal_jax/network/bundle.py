@@ -8,6 +8,7 @@ machine, is enough to evaluate, to predict and to go on training.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import pathlib
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from aubal_jax.network import optimizer as optimizer_lib
 from aubal_jax.network import step as step_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
+from aubal_jax.scoring import thresholds as thresholds_lib
 
 _FILE = 'model.json'
 _FORMAT = 3
@@ -73,8 +75,8 @@ class Bundle:
     which: 'best', on validation, or 'latest' where none was validated.
     params: as they are evaluated: their moving averages, if any are kept.
     batch_stats: likewise.
-    thresholds: name of head -> float64[L], tuned on the validation split; {}
-      where the checkpoint was not validated.
+    thresholds: name of head -> those tuned on the validation split; {} where
+      the checkpoint was not validated.
   """
 
   description: Description
@@ -82,13 +84,20 @@ class Bundle:
   which: str
   params: Any
   batch_stats: Any
-  thresholds: dict[str, np.ndarray]
+  thresholds: dict[str, thresholds_lib.Thresholds]
 
   def make_predict(self, devices=None):
     """Returns streams -> predictions, see `inference.make_predict`."""
     model, _ = make_network(self.description)
     predict = inference.make_predict(model, self.description.heads, devices)
     return predict(self.params, self.batch_stats)
+
+  def digest(self) -> str:
+    """Returns 16 hex digits that tell one set of weights from another."""
+    found = hashlib.sha256()
+    for leaf in jax.tree.leaves((self.params, self.batch_stats)):
+      found.update(np.ascontiguousarray(leaf).tobytes())
+    return found.hexdigest()[:16]
 
 
 def describe(
@@ -302,26 +311,33 @@ def load(directory: pathlib.Path) -> Bundle:
     metrics = checkpoints.metrics(int(state.step)) or {}
   step, state = int(state.step), step_lib.evaluated(state)
   _check_finite(directory, step, (state.params, state.batch_stats), metrics)
-  thresholds = {}
-  if metrics.get('thresholds') is not None:
-    thresholds[LABELS] = np.array(metrics['thresholds'], np.float64)
-    if thresholds[LABELS].shape != (len(description.label_names),):
-      raise errors.UserError(
-        f'The checkpoint of step {step} in {directory} has '
-        f'{thresholds[LABELS].size} thresholds, not one for each of the '
-        f'{len(description.label_names)} labels: it is of another run. Copy '
-        'the folder anew.'
-      )
+  kept = thresholds_lib.from_json(metrics)
+  if kept is not None:
+    _check_thresholds(directory, step, kept, len(description.label_names))
+  thresholds = {} if kept is None else {LABELS: kept}
   return Bundle(
     description, step, which, state.params, state.batch_stats, thresholds
   )
+
+
+def _check_thresholds(directory, step, kept, num_labels):
+  """Raises UserError where there is not one for each label."""
+  behind = kept.labels if kept.positives is None else kept.positives
+  for found, what in ((kept.labels, 'thresholds'), (behind, 'counts of them')):
+    if found.shape != (num_labels,):
+      raise errors.UserError(
+        f'The checkpoint of step {step} in {directory} has {found.size} '
+        f'{what}, not one for each of the {num_labels} labels: it is of '
+        'another run. Copy the folder anew.'
+      )
 
 
 def _check_finite(directory, step, weights, metrics):
   """Raises UserError where weights or thresholds are no numbers."""
   weights = dict(zip(('params', 'batch_stats'), weights, strict=True))
   bad = checkpoint_sums.not_finite(weights)
-  if not np.isfinite(metrics.get('thresholds') or 0.0).all():
+  of_all = (metrics.get('shrinking') or {}).get('threshold', 0.0)
+  if not np.isfinite([of_all, *(metrics.get('thresholds') or ())]).all():
     bad.append('thresholds')
   if bad:
     raise errors.UserError(

@@ -5,6 +5,7 @@ import math
 from aubal_jax.report import html
 from aubal_jax.report import plots
 from aubal_jax.scoring import summary
+from aubal_jax.scoring import thresholds as thresholds_lib
 
 
 def describe(report) -> str:
@@ -26,10 +27,13 @@ def describe(report) -> str:
     )
   if interval:
     out += f' ({level} interval {interval[0]:.3f} to {interval[1]:.3f})'
+  beside = ', '.join(
+    f'{report[kind]["f1_macro"]:.3f} with {kind} thresholds'
+    for kind in _kinds(report)
+  )
   out += (
-    f', {report["tuned"]["f1_macro"]:.3f} with tuned thresholds. Saying yes '
-    f'to everything would score {yes:.3f}, no to everything '
-    f'{no["f1_macro"]:.3f}: '
+    f', {beside}. Saying yes to everything would score {yes:.3f}, no to '
+    f'everything {no["f1_macro"]:.3f}: '
   )
   if f1 <= yes:
     out += (
@@ -142,6 +146,11 @@ def _beside_f1():
   return [score for score in scores if score.name != 'f1']
 
 
+def _kinds(report) -> list[str]:
+  """Returns the kinds of thresholds beside .5; older reports lack shrunk."""
+  return [kind for kind in thresholds_lib.KINDS if kind in report]
+
+
 def _threshold(value) -> str:
   """Returns a threshold with three digits; HTML."""
   if value < 0.0005:
@@ -149,17 +158,30 @@ def _threshold(value) -> str:
   return f'{value:.3f}' if value < 0.9995 else '&gt; 0.999'
 
 
-def _f1_row(name, entry):
+def _behind(entry) -> str:
+  """Returns the positives behind thresholds; HTML, marked where few."""
+  positives = entry['threshold_positives']
+  few = positives is not None and positives < thresholds_lib.FEW
+  return html.number(positives) + ('&nbsp;*' if few else '')
+
+
+def _f1_row(name, entry, kinds):
   """Returns the cells of one label in the table of F1."""
-  tuned = entry['tuned']
   # Without a positive every F1 is 0, of every sample: that is no interval.
   interval = entry.get('f1_interval') if entry['positives'] else None
   return [
     html.text(name),
     html.number(entry['positives']),
     *_f1_cells(entry['f1'], interval, entry['f1_all_positive']),
-    html.number(tuned['f1'], 3),
-    _threshold(tuned['threshold']),
+    *(
+      cell
+      for kind in kinds
+      for cell in (
+        html.number(entry[kind]['f1'], 3),
+        _threshold(entry[kind]['threshold']),
+      )
+    ),
+    *([_behind(entry)] if 'threshold_positives' in entry else ()),
     *(html.number(entry[score.name], 3) for score in _beside_f1()),
   ]
 
@@ -172,17 +194,23 @@ def _has_positives(report):
 def scores(report):
   """Table II of the paper, for this run, with what it must be read beside."""
   level = f'{100 * report["bootstrap"]["confidence"]:.0f} %'
-  columns = ('label', 'positives', 'F1', f'{level} interval', '0 to 1')
-  columns += ('floor', 'F1 tuned', 'threshold')
+  kinds, entries = _kinds(report), report['per_label']
+  columns = ('label', 'positives', 'F1', f'{level} interval', '0 to 1', 'floor')
+  for kind in kinds:
+    columns += (f'F1 {kind}', 'threshold')
+  has_behind = any('threshold_positives' in e for e in entries.values())
+  columns += ('positives behind',) * has_behind
   columns += tuple(score.title for score in _beside_f1())
-  rows = [_f1_row(n, report['per_label'][n]) for n in report['label_names']]
+  rows = [_f1_row(n, entries[n], kinds) for n in report['label_names']]
   macro = _f1_cells(
     report['f1_macro'],
     report.get('f1_macro_interval') if _has_positives(report) else None,
     report['floors']['all_positive']['f1_macro'],
   )
-  tuned = html.number(report['tuned']['f1_macro'], 3)
-  foot = [['F1 macro', '', *macro, tuned, '', *('' for _ in _beside_f1())]]
+  foot = ['F1 macro', '', *macro]
+  for kind in kinds:
+    foot += [html.number(report[kind]['f1_macro'], 3), '']
+  foot += [''] * (len(columns) - len(foot))
   caption = (
     f'{html.text(report["split"]).capitalize()} split, '
     f'{html.count(report["num_images"], "image")}. F1, precision and recall at '
@@ -191,7 +219,7 @@ def scores(report):
   )
   return '\n'.join(
     [
-      html.table(caption, columns, rows, foot=foot),
+      html.table(caption, columns, rows, foot=[foot]),
       _floors(report),
       *map(html.soft, _notes(report)),
     ]
@@ -200,12 +228,12 @@ def scores(report):
 
 def _floors(report):
   """Returns the table of the run beside the two constant predictors."""
-  totals = summary.scores_in('report.html')
+  totals, kinds = summary.scores_in('report.html'), _kinds(report)
   rows = [
     [html.text(name), *(html.number(x[score.name], 3) for score in totals)]
     for name, x in (
       ('this run, threshold 0.5', report),
-      ('this run, tuned thresholds', report['tuned']),
+      *((f'this run, {kind} thresholds', report[kind]) for kind in kinds),
       ('floor: yes to everything', report['floors']['all_positive']),
       ('floor: no to everything', report['floors']['all_negative']),
     )
@@ -228,13 +256,7 @@ def _notes(report):
       f'Intervals: {html.count(boot["num_resamples"], "bootstrap sample")} of '
       f'{unit}.'
     )
-  yield (
-    'Tuned thresholds were cross-fitted: each half of these images was scored '
-    'with thresholds from the other half, as there are no other images to '
-    'tune them on.'
-    if report['cross_fitted']
-    else 'Tuned thresholds come from the validation split.'
-  )
+  yield from _threshold_notes(report)
   if report['labels_without_positives']:
     names = ', '.join(map(html.text, report['labels_without_positives']))
     yield (
@@ -247,3 +269,30 @@ def _notes(report):
       f'{html.count(report["num_images_dropped"], "image")}.'
     )
   yield 'AWC is the mean of F1 macro and accuracy.'
+
+
+def _threshold_notes(report):
+  """Yields where thresholds come from, and what they rest on; HTML."""
+  yield (
+    'Thresholds were cross-fitted: each half of these images was scored with '
+    'thresholds from the other half, as there are no other images to tune '
+    'them on. Those shown are of both halves, to use on new images.'
+    if report['cross_fitted']
+    else 'Thresholds come from the validation split.'
+  )
+  if 'shrunk' not in report:
+    return
+  yield (
+    'Tuned: of the best F1 of each label. Shrunk: those, drawn to the one of '
+    f'the best F1 macro, {_threshold(report["threshold_of_all"])}, the more '
+    'the fewer positives of the label they rest on.'
+  )
+  few = sum(
+    entry['threshold_positives'] < thresholds_lib.FEW
+    for entry in report['per_label'].values()
+  )
+  if few:
+    yield (
+      f'*: fewer than {thresholds_lib.FEW} positives behind the thresholds of '
+      f'{html.count(few, "label")}, of which the tuned one is mostly chance.'
+    )

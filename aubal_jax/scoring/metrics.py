@@ -228,16 +228,32 @@ def _tune_one(score, label):
     return 0.5  # Every cut scores 0.
   order = np.argsort(-score, kind='stable')
   score, hits = score[order], np.cumsum(label[order])
-  # A cut after place k calls the k + 1 highest scores positive. It is possible
-  # where the next score is lower, and after the last.
-  last = np.flatnonzero(np.append(score[1:] < score[:-1], True))
+  last = cuts(score)
   f1 = 2 * hits[last] / (last + 1 + positives)
-  best = last[f1 == f1.max()]
-  high = score[best]
-  low = np.append(score, min(0.0, score[-1]))[best + 1]
+  return nearest_half(score, last[f1 == f1.max()])
+
+
+def cuts(score):
+  """Returns the places after which float[N], sorted downwards, can be cut.
+
+  A cut after place k calls the k + 1 highest scores positive. It is possible
+  where the next score is lower, and after the last.
+  """
+  return np.flatnonzero(np.append(score[1:] < score[:-1], True))
+
+
+def nearest_half(score, cut):
+  """Returns the threshold nearest 0.5 of some cuts, the upper of two as near.
+
+  Args:
+    score: float64[N], sorted downwards.
+    cut: int[C], of `cuts`.
+  """
+  high = score[cut]
+  low = np.append(score, min(0.0, score[-1]))[cut + 1]
   middle = low + (high - low) / 2
   # Between neighbouring floats there is no middle: the upper one cuts there.
-  middle = np.where((middle > low) | (best == len(score) - 1), middle, high)
+  middle = np.where((middle > low) | (cut == len(score) - 1), middle, high)
   return middle[np.argmin(np.abs(middle - 0.5))]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from aubal_jax.runs import errors
 from aubal_jax.scoring import bootstrap
 from aubal_jax.scoring import metrics
+from aubal_jax.scoring import thresholds as thresholds_lib
 
 # Where a score is a column: report.json; report.html; what validation finds
 # (metrics.jsonl, checkpoints, the table of a search); compare.csv and its page.
@@ -78,7 +79,8 @@ def summarise(
 ):
   """Scores predictions: the content of report.json.
 
-  F1 at threshold 0.5 is the result; F1 at tuned thresholds stands beside it.
+  F1 at threshold 0.5 is the result; F1 at shrunk and at tuned thresholds stands
+  beside it.
   Intervals are percentiles of a bootstrap over groups, or over images where
   there are no groups, with the thresholds held fixed; a single group has none.
 
@@ -86,7 +88,7 @@ def summarise(
     probability: float[N, L].
     label: 0/1 [N, L].
     known: bool[N, L], or None.
-    thresholds: float[L] tuned on other images (validation); None: tuned on
+    thresholds: `Thresholds` tuned on other images (validation); None: tuned on
       these by halves (of groups), each half scored with the thresholds of the
       other, and marked `cross_fitted`.
     label_names: L distinct names.
@@ -102,7 +104,8 @@ def summarise(
     A dict of plain JSON types, scores rounded to 6 digits and thresholds to 9
     significant ones; None where a score is not defined. `per_label[name]` and
     `pooled` hold tp fp fn tn precision recall f1 ... at 0.5, and the same at
-    tuned thresholds under `tuned`. `*_interval` is [low, high].
+    other thresholds under `tuned` and, unless unknown, `shrunk`.
+    `threshold_positives` are those behind them. `*_interval` is [low, high].
 
   Raises:
     UserError: shapes differ, no image, or label names repeat.
@@ -112,16 +115,19 @@ def summarise(
   _check_summary(label, names, groups)
   unit = bootstrap.units(len(label), groups)
   entries = probability, label, known
-  used, tuned_at, of_halves = _thresholds(entries, thresholds, unit, seed)
-  decided = [metrics.decisions(*entries, t) for t in (0.5, used)]
+  whole = thresholds or thresholds_lib.find(*entries)
+  used, told = _thresholds(entries, thresholds, whole, unit, seed)
+  decided = [metrics.decisions(*entries, t) for t in (0.5, *used.values())]
   resampled = bootstrap.resample(decided, unit, num_resamples, seed)
-  plain, tuned = map(metrics.Confusion.from_decisions, decided)
+  plain, *beside = map(metrics.Confusion.from_decisions, decided)
+  beside = dict(zip(used, zip(beside, resampled[1:], strict=True), strict=True))
   tails = (1 - confidence) / 2, (1 + confidence) / 2
   per_label = _per_label(plain, resampled[0], tails)
-  beside = _per_label(tuned, resampled[1], tails)
-  for i, entry in enumerate(per_label):
-    entry |= {'tuned': beside[i], 'threshold': 0.5}
-    entry['tuned'] |= {'threshold': tuned_at[i], **of_halves[i]}
+  for kind, found in beside.items():
+    others = zip(_per_label(*found, tails), told[kind], strict=True)
+    for entry, (scores, at) in zip(per_label, others, strict=True):
+      entry |= {kind: {**scores, **at}, 'threshold': 0.5}
+  _add_positives(per_label, whole)
   _add_ranking(per_label, entries)
   return {
     'split': split,
@@ -141,12 +147,13 @@ def summarise(
       'confidence': confidence,
     },
     **_summary(plain, resampled[0], tails),
-    'tuned': _summary(tuned, resampled[1], tails),
+    **{kind: _summary(*found, tails) for kind, found in beside.items()},
+    'threshold_of_all': _threshold(whole.of_all),
     'floors': {
       'all_negative': _summary(plain.all_negative()),
       'all_positive': _summary(plain.all_positive()),
     },
-    'pooled': _pooled(plain, tuned, entries),
+    'pooled': _pooled(plain, beside, entries),
     'per_label': dict(zip(names, per_label, strict=True)),
   }
 
@@ -175,7 +182,8 @@ def used_thresholds(probability, label, known, thresholds, unit, seed):
 
   Args:
     probability, label, known: as of `summarise`.
-    thresholds: float[L] tuned on other images; None: fitted to halves of these.
+    thresholds: `Thresholds` tuned on other images; None: fitted to halves of
+      these.
     unit: int64[N], of what is halved as a whole; see `bootstrap.units`.
     seed: int, of the halves.
 
@@ -183,28 +191,50 @@ def used_thresholds(probability, label, known, thresholds, unit, seed):
     float[L], or float[N, L] where each half has those of the other.
   """
   entries = metrics.check_entries(probability, label, known)
-  return _thresholds(entries, thresholds, unit, seed)[0]
+  whole = thresholds or thresholds_lib.find(*entries)
+  return _thresholds(entries, thresholds, whole, unit, seed)[0]['tuned']
 
 
-def _thresholds(entries, thresholds, unit, seed):
-  """Returns the thresholds of the tuned scores, and what is told of them.
+def _thresholds(entries, given, whole, unit, seed):
+  """Returns the thresholds beside 0.5, and what is told of them.
+
+  Args:
+    entries: probability, label, known.
+    given: tuned on other images; None: they are fitted to halves of these.
+    whole: those to use on new images.
+    unit, seed: of the halves.
 
   Returns:
-    float[L], or [N, L] where they are fitted to halves; L numbers to use on new
-    images; L dicts, of `thresholds_of_halves` where there are such.
+    kind -> float[L], or [N, L] where they are fitted to halves; and kind -> L
+    dicts of `threshold`, and `thresholds_of_halves` where there are such.
   """
-  if thresholds is not None:
-    return thresholds, [*map(_threshold, thresholds)], [{} for _ in thresholds]
+  new = _kinds(whole)
+  told = {k: [{'threshold': _threshold(x)} for x in t] for k, t in new.items()}
+  if given is not None:
+    return new, told
   half = bootstrap.halves(unit, seed)
-  fitted = np.stack(
-    [metrics.tune_thresholds(*(x[half != h] for x in entries)) for h in (0, 1)]
-  )
-  whole = metrics.tune_thresholds(*entries)
-  return (
-    fitted[half],
-    [*map(_threshold, whole)],
-    [{'thresholds_of_halves': [*map(_threshold, two)]} for two in fitted.T],
-  )
+  fitted = [
+    _kinds(thresholds_lib.find(*(x[half != h] for x in entries)))
+    for h in (0, 1)
+  ]
+  fitted = {k: np.stack([one[k] for one in fitted]) for k in new}
+  for kind, both in fitted.items():
+    for entry, two in zip(told[kind], both.T, strict=True):
+      entry['thresholds_of_halves'] = [*map(_threshold, two)]
+  return {k: both[half] for k, both in fitted.items()}, told
+
+
+def _kinds(found):
+  """Returns kind -> float[L]; the shrunk are left out where not known."""
+  kinds = {'tuned': found.labels, 'shrunk': found.shrunk}
+  return {kind: t for kind, t in kinds.items() if t is not None}
+
+
+def _add_positives(per_label, whole):
+  """Writes into each entry how many positives its thresholds rest on."""
+  behind = whole.positives
+  for i, entry in enumerate(per_label):
+    entry['threshold_positives'] = None if behind is None else int(behind[i])
 
 
 def _number(x):
@@ -214,7 +244,7 @@ def _number(x):
 
 def _threshold(x):
   """Returns a threshold with 9 significant digits: it may be tiny."""
-  return float(f'{float(x):.9g}')
+  return None if x is None else float(f'{float(x):.9g}')
 
 
 def _interval(samples, tails):
@@ -270,13 +300,13 @@ def _add_ranking(per_label, entries):
     )
 
 
-def _pooled(plain, tuned, entries):
+def _pooled(plain, beside, entries):
   """Returns the entry of all known entries taken as one label."""
   *values, known = entries
   flat = [x[known][:, None] for x in (*values, known)]
   return {
     **_counts(plain.pooled(), 0),
-    'tuned': _counts(tuned.pooled(), 0),
+    **{kind: _counts(c.pooled(), 0) for kind, (c, _) in beside.items()},
     'threshold': 0.5,
     **{s.name: _number(s.ranking(*flat)[0]) for s in _of_label() if s.ranking},
   }

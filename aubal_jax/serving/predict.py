@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import pathlib
 
@@ -91,7 +90,7 @@ def _write(config, outputs, source, inputs, trained, thresholds) -> None:
       batch_size=config.predict.batch_size,
       about={
         'inputs': inputs,
-        'checkpoint': {'step': trained.step, 'weights': _digest(trained)},
+        'checkpoint': {'step': trained.step, 'weights': trained.digest()},
         'pixels': dataclasses.asdict(description.pixels),
       },
       record=outputs.record,
@@ -228,32 +227,31 @@ def _thresholds(config, trained):
   from aubal_jax.network import bundle
 
   half = np.full(len(trained.description.label_names), 0.5)
-  tuned = trained.thresholds.get(bundle.LABELS)
-  if config.predict.thresholds == 'half':
+  kept = trained.thresholds.get(bundle.LABELS)
+  kind = config.predict.thresholds
+  if kind == 'half':
     return half
-  if tuned is None and trained.which == 'best':
+  if kept is None and trained.which == 'best':
     raise errors.UserError(
       f'The checkpoint of step {trained.step:,} was saved without tuned '
       'thresholds, by an earlier version. Set predict.thresholds=half (.5 for '
       'every label), or train anew.'
     )
-  if tuned is None:
+  if kept is None:
     print(
       'Note: no checkpoint was looked at on a validation split, so there are '
       'no tuned thresholds: .5 is taken for every label.',
       flush=True,
     )
-  return half if tuned is None else tuned
-
-
-def _digest(trained) -> str:
-  """Returns 16 hex digits that tell one set of weights from another."""
-  import jax
-
-  digest = hashlib.sha256()
-  for leaf in jax.tree.leaves((trained.params, trained.batch_stats)):
-    digest.update(np.ascontiguousarray(leaf).tobytes())
-  return digest.hexdigest()[:16]
+    return half
+  if kind == 'shrunk' and kept.shrunk is None:
+    print(
+      'Note: the checkpoint is of an earlier version, without what shrunk '
+      'thresholds are made of: the tuned ones are taken.',
+      flush=True,
+    )
+    return kept.labels
+  return kept.shrunk if kind == 'shrunk' else kept.labels
 
 
 def _tell(path, label_names):

@@ -11,6 +11,7 @@ from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import hosts
 from aubal_jax.runs import workdir
+from aubal_jax.scoring import thresholds as thresholds_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,14 +22,14 @@ class Predictions:
     split: test, or validation where there is no test.
     rows: int[R] of the data set.
     probability: float32[R, L].
-    thresholds: float[L] from validation; None where there is no other split.
+    thresholds: from validation; None where there is no other split.
     state: `step` and `checkpoint`, of the state.
   """
 
   split: str
   rows: np.ndarray
   probability: np.ndarray
-  thresholds: np.ndarray | None
+  thresholds: thresholds_lib.Thresholds | None
   state: dict
 
 
@@ -42,7 +43,8 @@ def run(run) -> None:
   floor = report['floors']['all_positive']['f1_macro']
   print(
     f'evaluate: {found.split} split, {report["num_images"]:,} images: F1 macro '
-    f'{report["f1_macro"]:.3f} (tuned thresholds '
+    f'{report["f1_macro"]:.3f} (shrunk thresholds '
+    f'{report["shrunk"]["f1_macro"]:.3f}, tuned '
     f'{report["tuned"]["f1_macro"]:.3f}, all-positive floor {floor:.3f}), '
     f'accuracy {report["accuracy"]:.3f}, AWC {report["awc"]:.3f}',
     flush=True,
@@ -58,7 +60,6 @@ def predict(run) -> Predictions:
   """
   from aubal_jax.network import bundle
   from aubal_jax.network import inference
-  from aubal_jax.scoring import metrics
 
   dataset, path = run.dataset, run.path
   run.need_images()
@@ -84,12 +85,15 @@ def predict(run) -> Predictions:
   thresholds = trained.thresholds.get(bundle.LABELS)
   if split != 'test' or not len(tuning):
     thresholds = None
-  elif thresholds is None:  # The checkpoint was not validated.
-    thresholds = metrics.tune_thresholds(
+  elif thresholds is None or thresholds.shrunk is None:
+    # The checkpoint was not validated, or by an earlier version.
+    found = thresholds_lib.find(
       probabilities(tuning)[bundle.LABELS],
       dataset.labels[tuning],
       dataset.known[tuning],
     )
+    own = found.labels if thresholds is None else thresholds.labels
+    thresholds = dataclasses.replace(found, labels=own)
   return Predictions(
     split,
     rows,

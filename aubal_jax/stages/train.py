@@ -203,12 +203,13 @@ def _stopping_on_signals():
 def _make_validate(run, parts, streams, log):
   """Returns state -> scores on the validation split, or None without one.
 
-  The tuned thresholds are beside them, for those who use the state.
+  The thresholds tuned on it are beside them, for those who use the state.
   """
   from aubal_jax.network import bundle
   from aubal_jax.network import inference
   from aubal_jax.network import step as step_lib
   from aubal_jax.scoring import metrics
+  from aubal_jax.scoring import thresholds
 
   dataset, size = run.dataset, run.config.evaluate.batch_size
   rows = dataset.rows('validation')
@@ -226,10 +227,9 @@ def _make_validate(run, parts, streams, log):
     if log is not None:
       names = dataset.label_names
       log.write_curves(int(state.step), names, probability, label, known)
-    thresholds = metrics.tune_thresholds(probability, label, known)
     return {
       **{name: float(getattr(found, name)) for name in SCORES},
-      'thresholds': thresholds.tolist(),
+      **thresholds.find(probability, label, known).to_json(),
     }
 
   return validate

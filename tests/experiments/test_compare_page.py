@@ -85,10 +85,10 @@ def test_what_is_bold_is_what_the_test_says(source):
   table = table[: table.index('</table>')]
   rows = dict(re.findall('<tr><th scope="row">(.*?)</th>(.*?)</tr>', table))
   assert rows['none'].count('<b>') == 0
-  assert rows['aubal:relative'].count('<b>') == 8
-  assert rows['aubal:relative'].count('<u>') == 5
+  assert rows['aubal:relative'].count('<b>') == len(trials.SCORES)
+  assert rows['aubal:relative'].count('<u>') == 8
   assert rows['calibration'].startswith('<td><b><u>')
-  assert rows['lp_rus'].count('class="soft"') == 8
+  assert rows['lp_rus'].count('class="soft"') == len(trials.SCORES)
 
 
 def test_every_score_of_the_list_is_a_column(source):

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from aubal_jax.experiments.compare import comparison
+from aubal_jax.experiments.compare import page
 from aubal_jax.experiments.compare import trials
 from aubal_jax.runs import files
 from tests.makers import comparison_results
@@ -342,3 +343,25 @@ def test_the_csv_has_a_row_for_each_trial_and_each_failure(tmp_path):
   files.write_json(tmp_path / 'compare.json', record)
   assert files.read_json(tmp_path / 'compare.json') == record
   assert {*trial['scores']} == {*trials.SCORES}
+
+
+def test_cells_of_before_there_were_shrunk_thresholds_stand_beside_others(
+  tmp_path,
+):
+  rows = [result(method=method) for method in ('none', 'random', 'ml_ros')]
+  whole = comparison.make_record(copy.deepcopy(rows))
+  for trial in rows[2]['trials']:
+    del trial['f1_per_label_shrunk']
+    for name in [n for n in trial['scores'] if n.endswith('_shrunk')]:
+      del trial['scores'][name]
+  record = comparison.make_record(rows)
+  (context,) = record['statistics']['contexts']
+  cells = {cell['entry']: cell for cell in context['cells']}
+  assert cells['ml_ros']['f1_per_label_shrunk'] == []
+  assert cells['ml_ros']['scores']['f1_macro_shrunk']['mean'] is None
+  (before,) = whole['statistics']['contexts']
+  for old, new in zip(before['cells'], context['cells'], strict=True):
+    for name in ('f1_macro', 'f1_macro_tuned', 'map'):
+      assert old['scores'][name] == new['scores'][name]
+  page.write_page(tmp_path / 'compare.html', record)
+  assert 'F1 macro, shrunk' in (tmp_path / 'compare.html').read_text()

@@ -276,7 +276,7 @@ def test_result_of_a_cell():
     assert trial['plan']['rows'] == 60
     assert {*trial['scores']} == {*trials.SCORES}
     assert {*trial['seconds']} == {'resample', 'train'}
-    for name in ('f1_per_label', 'f1_per_label_tuned', 'frequency'):
+    for name in (*trials.PER_LABEL, 'frequency'):
       assert len(trial[name]) == 8
   json.dumps(found, allow_nan=False)
 

@@ -7,6 +7,7 @@ from sklearn import metrics as sk_metrics
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets.drawn import synthetic
 from aubal_jax.experiments.compare import trials
+from aubal_jax.scoring import thresholds
 from aubal_jax.tables import plan as plan_lib
 
 
@@ -128,7 +129,8 @@ def test_scores_are_those_of_scikit_learn():
   truth, p = labels[split.test], probability[split.test]
   # The best threshold of F1 on validation, found by trying all scores.
   held, q = labels[split.validation], probability[split.validation]
-  said = {'': p >= 0.5, '_tuned': np.zeros_like(truth)}
+  shrunk = thresholds.find(q, held).shrunk
+  said = {'': p >= 0.5, '_tuned': np.zeros_like(truth), '_shrunk': p >= shrunk}
   for k in range(4):
     best = max(
       q[:, k], key=lambda t: sk_metrics.f1_score(held[:, k], q[:, k] >= t)
@@ -162,6 +164,7 @@ def test_what_is_undefined_is_none():
   found = trials.score(table(labels, known), split_of([2, 2, 2]), half, half)
   assert found['f1_per_label'] == [None, pytest.approx(2 / 3)]
   assert found['f1_per_label_tuned'][0] is None
+  assert found['f1_per_label_shrunk'][0] is None
   assert found['frequency'] == [0.5, None]
   assert found['scores']['auc_macro'] == 0.5
   labels[:] = 0

@@ -56,12 +56,15 @@ def _trial(rng, seed, split, splits, n, rows, frequency, gain, tuned):
   scores = {
     'f1_macro': half.mean(),
     'f1_macro_tuned': best.mean(),
+    'f1_macro_shrunk': best.mean() + 0.01,
     'f1_micro': half.mean() + 0.1,
     'f1_micro_tuned': best.mean() + 0.1,
+    'f1_micro_shrunk': best.mean() + 0.11,
     'auc_macro': 0.3 + best.mean(),
     'map': 0.1 + best.mean(),
     'awc': 0.2 + half.mean(),
     'awc_tuned': 0.2 + best.mean(),
+    'awc_shrunk': 0.21 + best.mean(),
   }
   return {
     'seed': seed,
@@ -74,6 +77,7 @@ def _trial(rng, seed, split, splits, n, rows, frequency, gain, tuned):
     'seconds': {'resample': 0.01, 'train': 1.0},
     'f1_per_label': half.tolist(),
     'f1_per_label_tuned': best.tolist(),
+    'f1_per_label_shrunk': (best + 0.01).tolist(),
     'frequency': frequency.tolist(),
   }
 

@@ -17,6 +17,7 @@ from aubal_jax.report import plots
 from aubal_jax.report import scores
 from aubal_jax.report import style
 from aubal_jax.scoring import summary
+from aubal_jax.scoring import thresholds as thresholds_lib
 from aubal_jax.tables import plan as plan_lib
 
 # Names that break what does not escape, or what typesets a $.
@@ -137,7 +138,9 @@ def arguments(names=NAMES):
         rng.random(label.shape),
         label,
         None,
-        thresholds=np.full(num, 0.3),
+        thresholds=thresholds_lib.Thresholds(
+          np.full(num, 0.3), 0.6, np.arange(num) * 5
+        ),
         label_names=names,
         num_resamples=20,
         num_dropped=2,
@@ -402,7 +405,7 @@ def test_a_label_without_a_positive_has_no_interval_and_no_verdict(tmp_path):
     np.full((9, 2), 0.1),
     label,
     None,
-    thresholds=[0.5, 0.5],
+    thresholds=thresholds_lib.Thresholds(np.full(2, 0.5)),
     label_names=['a', 'b'],
     num_resamples=5,
   )
@@ -410,6 +413,38 @@ def test_a_label_without_a_positive_has_no_interval_and_no_verdict(tmp_path):
   assert 'no label has a positive among them' in text
   assert 'no better than' not in text and 'interval 0.000' not in text
   assert '0.000 to 0.000' not in text
+
+
+def test_positives_behind_thresholds_are_told_and_few_are_marked(tmp_path):
+  given = arguments()['report']
+  source = write(tmp_path, report=given)
+  rows = dict(re.findall(r'<tr><th scope="row">(AU0\d)</th>(.*?)</tr>', source))
+  cells = {k: re.findall(r'<td>(.*?)</td>', v) for k, v in rows.items()}
+  heads = re.findall(r'<th scope="col">(.*?)</th>', source)
+  start = heads.index('positives', heads.index('label'))
+  place = heads.index('positives behind') - start
+  assert [cells[f'AU0{i}'][place] for i in (1, 2)] == ['0&nbsp;*', '5&nbsp;*']
+  behind = [e['threshold_positives'] for e in given['per_label'].values()]
+  text = Page(source).whole_text()
+  few = sum(n < 10 for n in behind)
+  assert 0 < few < len(behind)
+  assert f'of {few} labels, of which the tuned one is mostly chance' in text
+  for kind in ('shrunk', 'tuned'):
+    assert f'{given[kind]["f1_macro"]:.3f} with {kind} thresholds' in text
+
+
+@pytest.mark.parametrize('cross_fitted', [False, True])
+def test_reports_of_before_there_were_shrunk_thresholds_are_drawn(
+  tmp_path, cross_fitted
+):
+  given = arguments()['report'] | {'cross_fitted': cross_fitted}
+  for entry in (given, given['pooled'], *given['per_label'].values()):
+    for name in ('shrunk', 'threshold_of_all', 'threshold_positives'):
+      entry.pop(name, None)
+  text = Page(write(tmp_path, report=given)).whole_text()
+  assert 'hrunk' not in text and 'positives behind' not in text
+  assert f'{given["tuned"]["f1_macro"]:.3f} with tuned thresholds' in text
+  assert ('cross-fitted' in text) == cross_fitted
 
 
 def test_drawing_says_nothing_whatever_the_fonts_lack(

@@ -22,6 +22,8 @@ from aubal_jax.network import models
 from aubal_jax.scoring import bootstrap
 from aubal_jax.scoring import metrics
 from aubal_jax.scoring import summary
+from aubal_jax.scoring import thresholds as thresholds_lib
+from aubal_jax.scoring.thresholds import Thresholds
 
 NAMES = ('AU01', 'AU02', 'AU04', 'AU06')
 
@@ -203,7 +205,9 @@ def summarise(**changes):
     'probability': probability,
     'label': label,
     'known': known,
-    'thresholds': np.array([0.3, 0.4, 0.5, 0.2]),
+    'thresholds': Thresholds(
+      np.array([0.3, 0.4, 0.5, 0.2]), 0.6, np.array([30, 0, 4, 10])
+    ),
     'label_names': NAMES,
     'groups': groups,
     'num_resamples': 50,
@@ -262,6 +266,41 @@ def test_report_equals_scikit_learn():
   )
 
 
+@pytest.mark.parametrize('seed', range(5))
+def test_shrunk_thresholds_are_scored_beside_the_tuned(seed):
+  """Against counting decisions, of thresholds mixed by hand."""
+  probability, label, known, _ = fake()
+  rng = np.random.default_rng(seed)
+  own, one, behind = rng.random(4), rng.random(), rng.integers(0, 30, 4)
+  report = summarise(thresholds=Thresholds(own, one, behind))
+  logits = np.log(own / (1 - own)), np.log(one / (1 - one))
+  mixed = (behind * logits[0] + 10 * logits[1]) / (behind + 10)
+  at = 1 / (1 + np.exp(-mixed))
+  f1 = []
+  for i, name in enumerate(NAMES):
+    entry, k = report['per_label'][name], known[:, i]
+    found = entry['shrunk']
+    said = probability[k, i] >= at[i]
+    f1.append(sk.f1_score(label[k, i], said, zero_division=0))
+    assert found['f1'] == pytest.approx(f1[-1], abs=1e-6)
+    assert found['threshold'] == pytest.approx(at[i], rel=1e-8)
+    assert entry['threshold_positives'] == behind[i]
+    assert found['f1_interval'][0] <= found['f1'] <= found['f1_interval'][1]
+  assert report['shrunk']['f1_macro'] == pytest.approx(np.mean(f1), abs=1e-6)
+  assert report['threshold_of_all'] == pytest.approx(one, rel=1e-8)
+  said = (probability >= at)[known]
+  pooled = sk.f1_score(label[known], said)
+  assert report['pooled']['shrunk']['f1'] == pytest.approx(pooled, abs=1e-6)
+
+
+def test_thresholds_of_an_older_checkpoint_are_not_shrunk():
+  older = summarise(thresholds=Thresholds(np.array([0.3, 0.4, 0.5, 0.2])))
+  report = summarise()
+  assert 'shrunk' not in older and older['threshold_of_all'] is None
+  assert older['tuned'] == report['tuned']
+  assert older['per_label'][NAMES[0]]['threshold_positives'] is None
+
+
 def test_report_is_plain_json_and_the_same_again():
   first, second = (json.dumps(summarise(), allow_nan=False) for _ in range(2))
   assert first == second
@@ -308,7 +347,11 @@ def test_interval_of_images_has_the_width_theory_gives():
   label = rng.random((2000, 1)) < 0.3
   probability = np.where(rng.random(label.shape) < 0.8, label, ~label) * 0.8
   report = summary.summarise(
-    probability, label, None, thresholds=[0.5], label_names=['a']
+    probability,
+    label,
+    None,
+    thresholds=Thresholds(np.array([0.5])),
+    label_names=['a'],
   )
   low, high = report['accuracy_interval']
   p = report['accuracy']
@@ -328,7 +371,7 @@ def test_images_without_a_group_are_each_their_own():
   groups = fake()[3].astype('U8')
   groups[::3] = ''
   named = np.where(groups == '', [f'z{i:03}' for i in range(240)], groups)
-  for thresholds in (None, [0.5] * 4):
+  for thresholds in (None, Thresholds(np.full(4, 0.5))):
     got = summarise(groups=groups, thresholds=thresholds)
     assert got == summarise(groups=named, thresholds=thresholds)
     assert got['bootstrap']['num_units'] == 12 + 80
@@ -362,6 +405,30 @@ def test_thresholds_without_a_test_split_come_from_the_other_half():
   for i, name in enumerate(NAMES):
     tuned = report['per_label'][name]['tuned']
     assert tuned['threshold'] == pytest.approx(whole[i], rel=1e-8)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_shrunk_thresholds_are_cross_fitted_as_the_tuned_are(seed):
+  probability, label, known, groups = fake()
+  report = summarise(thresholds=None, seed=seed)
+  half = bootstrap.halves(bootstrap.units(240, groups), seed=seed)
+  at = np.empty(label.shape)
+  for h in (0, 1):
+    other = half != h
+    at[half == h] = thresholds_lib.find(
+      probability[other], label[other], known[other]
+    ).shrunk
+  counts = metrics.Confusion.from_probabilities(probability, label, known, at)
+  assert report['shrunk']['f1_macro'] == round(counts.f1_macro, 6)
+  whole = thresholds_lib.find(probability, label, known)
+  assert report['threshold_of_all'] == pytest.approx(whole.of_all, rel=1e-8)
+  for i, name in enumerate(NAMES):
+    entry = report['per_label'][name]
+    assert entry['shrunk']['f1'] == round(counts.f1[i], 6)
+    assert entry['shrunk']['threshold'] == pytest.approx(whole.shrunk[i])
+    assert entry['threshold_positives'] == (label & known)[:, i].sum()
+    halves = [at[half == h][0, i] for h in (0, 1)]
+    assert entry['shrunk']['thresholds_of_halves'] == pytest.approx(halves)
 
 
 def test_errors_of_summarise():

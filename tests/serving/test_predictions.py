@@ -28,6 +28,7 @@ from aubal_jax.media import images as images_lib
 from aubal_jax.runs import files
 from aubal_jax.runs import preemption
 from aubal_jax.runs import workdir
+from aubal_jax.scoring import thresholds
 from aubal_jax.serving import predictions
 from aubal_jax.serving import sources
 from tests.makers import damage as damage_lib
@@ -99,9 +100,12 @@ def columns(rows, suffix=''):
   return np.array([[float(row[n + suffix]) for n in LABELS] for row in rows])
 
 
-def test_a_split_scores_as_the_report_says(trained, home):
+@pytest.mark.parametrize('kind', ['shrunk', 'tuned'])
+def test_a_split_scores_as_the_report_says(trained, home, kind):
   config, path = trained
   config = config.copy_and_resolve_references()
+  assert config.predict.thresholds == 'shrunk'
+  config.predict.thresholds = kind
   config.data.image_size, config.data.channels = 40, 3  # They have no say.
   run(config, home, 'predict')
   with open(config.data.path, newline='') as file:
@@ -114,14 +118,14 @@ def test_a_split_scores_as_the_report_says(trained, home):
   report = files.read_json(path / 'report.json')
   for entry, found in (
     (report, probability >= 0.5),
-    (report['tuned'], decision),
+    (report[kind], decision),
   ):
     wanted = sk_metrics.f1_score(label, found, average='macro', zero_division=0)
     assert entry['f1_macro'] == round(wanted, 6)
   for name, threshold in zip(
     LABELS, columns(rows, '_threshold')[0], strict=True
   ):
-    kept = report['per_label'][name]['tuned']['threshold']
+    kept = report['per_label'][name][kind]['threshold']
     assert kept == float(f'{threshold:.9g}')
 
 
@@ -230,9 +234,15 @@ def test_thresholds_live_with_their_checkpoint_not_in_the_log(trained):
   path = trained[1]
   assert 'thresholds' not in (path / 'metrics.jsonl').read_text()
   newest = path / 'checkpoints/6/metrics/metrics'
-  thresholds = json.loads(newest.read_text())['thresholds']
-  assert len(thresholds) == len(LABELS)
-  assert all(isinstance(t, float) for t in thresholds)
+  kept = json.loads(newest.read_text())
+  assert len(kept['thresholds']) == len(LABELS)
+  assert all(isinstance(t, float) for t in kept['thresholds'])
+  with open(trained[0].data.path, newline='') as file:
+    truth = [r for r in csv.DictReader(file) if r['split'] == 'validation']
+  positives = columns(truth).sum(axis=0)
+  assert kept['shrinking']['positives'] == positives.tolist()
+  assert isinstance(kept['shrinking']['threshold'], float)
+  assert 'shrinking' not in (path / 'metrics.jsonl').read_text()
 
 
 def test_evaluation_takes_the_thresholds_of_the_checkpoint(trained, tmp_path):
@@ -243,10 +253,18 @@ def test_evaluation_takes_the_thresholds_of_the_checkpoint(trained, tmp_path):
     saved.write_text(json.dumps(content | {'thresholds': [0.25, 0.75]}))
   damage_lib.without_sums(copy / 'checkpoints')
   config = config.copy_and_resolve_references()
+  config.predict.thresholds = 'tuned'
   run(config, copy, 'evaluate')
-  per_label = files.read_json(copy / 'report.json')['per_label']
+  report = files.read_json(copy / 'report.json')
+  per_label = report['per_label']
   found = [per_label[name]['tuned']['threshold'] for name in LABELS]
   assert found == [0.25, 0.75]
+  kept = content['shrinking']
+  assert report['threshold_of_all'] == pytest.approx(kept['threshold'])
+  for i, t in enumerate(thresholds.shrink([0.25, 0.75], *kept.values())):
+    entry = per_label[LABELS[i]]
+    assert entry['shrunk']['threshold'] == pytest.approx(t, rel=1e-8)
+    assert entry['threshold_positives'] == kept['positives'][i]
   run(config, copy, 'predict')
   rows = read_rows(copy / 'predictions.csv')
   assert (columns(rows, '_threshold') == [0.25, 0.75]).all()
@@ -682,16 +700,63 @@ def test_what_is_wrong_with_a_checkpoint_is_told(
     for part in checkpoints.glob('*/default/ocdbt.process_0/d/*'):
       part.write_bytes(b'torn')
   else:
-    thresholds = [0.5] * 3 if damage == 'thresholds of others' else None
+    wrong = [0.5] * 3 if damage == 'thresholds of others' else None
     for saved in checkpoints.glob('*/metrics/metrics'):
       kept = json.loads(saved.read_text())
-      saved.write_text(json.dumps(kept | {'thresholds': thresholds}))
+      saved.write_text(json.dumps(kept | {'thresholds': wrong}))
     damage_lib.without_sums(checkpoints)
   with pytest.raises(error) as caught:
     run(config, home, 'predict')
   for word in words:
     assert word in str(caught.value)
   assert not (home / 'predictions.csv').exists()
+
+
+def test_a_checkpoint_of_before_has_tuned_thresholds_alone(
+  trained, tmp_path, capsys
+):
+  config, path = trained
+  config = config.copy_and_resolve_references()
+  straight = files.read_json(path / 'report.json')
+  copy = shutil.copytree(path, tmp_path / 'copy')
+  for saved in (copy / 'checkpoints').glob('*/metrics/metrics'):
+    content = json.loads(saved.read_text())
+    del content['shrinking']
+    saved.write_text(json.dumps(content))
+  damage_lib.without_sums(copy / 'checkpoints')
+  run(config, copy, 'predict')
+  assert 'the tuned ones are taken' in capsys.readouterr().out
+  rows = read_rows(copy / 'predictions.csv')
+  taken = columns(rows, '_threshold')[0]
+  tuned = [straight['per_label'][n]['tuned']['threshold'] for n in LABELS]
+  np.testing.assert_allclose(taken, tuned, rtol=1e-8)
+  # With the images of validation at hand the rest is found anew.
+  run(config, copy, 'evaluate')
+  again = files.read_json(copy / 'report.json')
+  assert again['tuned'] == straight['tuned']
+  assert again['shrunk'] == straight['shrunk']
+
+
+@pytest.mark.parametrize(
+  ('shrinking', 'words'),
+  [
+    ({'threshold': 0.5, 'positives': [1, 2, 3]}, ['3 counts', '2 labels']),
+    (
+      {'threshold': float('inf'), 'positives': [1, 2]},
+      ['finite', 'thresholds'],
+    ),
+  ],
+)
+def test_damaged_shrinking_is_told(config, home, shrinking, words):
+  for saved in (home / 'checkpoints').glob('*/metrics/metrics'):
+    kept = json.loads(saved.read_text())
+    saved.write_text(json.dumps(kept | {'shrinking': shrinking}))
+  damage_lib.without_sums(home / 'checkpoints')
+  config.predict.path = str(write_table(home / 'new', 2).parent)
+  with pytest.raises(ValueError) as caught:
+    run(config, home, 'predict')
+  for word in words:
+    assert word in str(caught.value)
 
 
 def test_model_json_is_written_again_by_the_train_task(trained, tmp_path):

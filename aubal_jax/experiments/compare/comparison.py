@@ -209,8 +209,9 @@ def _means(result, estimates) -> dict:
     'label_names': result['label_names'],
     **{
       key: [_mean(column) for column in zip(*rows, strict=True)]
-      for key in ('frequency', 'f1_per_label', 'f1_per_label_tuned')
-      for rows in ([t[key] for t in trials],)
+      for key in ('frequency', *trials_lib.PER_LABEL)
+      # Cells of before there were shrunk thresholds lack those.
+      for rows in ([t[key] for t in trials if key in t],)
     },
   }
 

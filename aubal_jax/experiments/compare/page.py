@@ -20,7 +20,8 @@ _PRINTED = ('f1_macro', 'f1_macro_tuned', 'f1_micro', 'auc_macro', 'map')
 _OPEN = 2  # Of more contexts than this only the first is open.
 _READING = (
   'Thresholds are .5, or tuned on a part of the training images that is never '
-  'resampled; both are of one net.',
+  'resampled; or shrunk: those tuned, drawn to one of all labels, the more the '
+  'fewer positives a label has there. All are of one net.',
   'Seeds of one split are averaged first. Splits of repeated k-fold share '
   'images, so the variance of their mean is s&sup2; (1 / J + n<sub>test</sub> '
   '/ n<sub>train</sub>), as Nadeau and Bengio have it (2003), not s&sup2; / J. '

@@ -13,17 +13,21 @@ from aubal_jax.datasets import splits
 from aubal_jax.runs import errors
 from aubal_jax.scoring import metrics
 from aubal_jax.scoring import summary
+from aubal_jax.scoring import thresholds as thresholds_lib
 from aubal_jax.tables import labelsets
 from aubal_jax.tables import plan as plan_lib
 
 VALIDATION_FRACTION = 0.2  # Of a training fold, for thresholds alone.
-# Name of a score -> heading; what depends on thresholds stands twice.
+# Kind of thresholds -> ending of the names of what is scored at them.
+_ENDINGS = {'half': '', 'tuned': '_tuned', 'shrunk': '_shrunk'}
+# Name of a score -> heading; what depends on thresholds stands thrice.
 SCORES = {
-  f'{score.name}{suffix}': f'{score.title}{words}'
+  f'{score.name}{ending}': f'{score.title}{f", {kind}" if ending else ""}'
   for score in summary.scores_in('comparison')
-  for suffix, words in (('', ''), ('_tuned', ', tuned'))
-  if not (score.ranking and suffix)
+  for kind, ending in _ENDINGS.items()
+  if not (score.ranking and ending)
 }
+PER_LABEL = tuple(f'f1_per_label{ending}' for ending in _ENDINGS.values())
 UNEVEN = ('mean_ir', 'cvir', 'scumble')
 
 
@@ -171,16 +175,17 @@ def make_trial(
 def score(dataset, split, validation_probability, test_probability) -> dict:
   """Scores the probabilities of a split's test rows, at .5 and at thresholds.
 
-  The thresholds of the best F1 of each label on the validation rows are taken
-  to the test rows. Only known labels count. F1 macro is the mean over all
-  labels, a label without a positive has 0; AUC and average precision are means
-  over the labels that have them. Arguments as of `make_trial`.
+  The thresholds of the best F1 of each label on the validation rows, and those
+  shrunk (see `scoring.thresholds`), are taken to the test rows. Only known
+  labels count. F1 macro is the mean over all labels, a label without a positive
+  has 0; AUC and average precision are means over the labels that have them.
+  Arguments as of `make_trial`.
 
   Returns:
-    `scores`: name -> number; `f1_per_label`, `f1_per_label_tuned`: L numbers,
-    None for a label without a positive in the test rows; `frequency`: the share
-    of positives among the known labels of `split.train`, None where none is
-    known. A score that no label has is None.
+    `scores`: name -> number; `f1_per_label`, and that with `_tuned` and with
+    `_shrunk`: L numbers, None for a label without a positive in the test rows;
+    `frequency`: the share of positives among the known labels of
+    `split.train`, None where none is known. A score that no label has is None.
 
   Raises:
     UserError: shapes differ, or a probability is not a number.
@@ -190,28 +195,33 @@ def score(dataset, split, validation_probability, test_probability) -> dict:
     for name, rows in zip(dataset_lib.SPLITS, split[2:], strict=True)
   }
   test = metrics.check_entries(test_probability, *truth['test'])
-  thresholds = metrics.tune_thresholds(
-    validation_probability, *truth['validation']
-  )
-  half, tuned = (
-    metrics.Confusion.from_decisions(metrics.decisions(*test, t))
-    for t in (0.5, thresholds)
-  )
+  found = thresholds_lib.find(validation_probability, *truth['validation'])
+  used = {'half': 0.5, 'tuned': found.labels, 'shrunk': found.shrunk}
+  counts = {
+    ending: metrics.Confusion.from_decisions(
+      metrics.decisions(*test, used[kind])
+    )
+    for kind, ending in _ENDINGS.items()
+  }
   scores = {}
   for listed in summary.scores_in('comparison'):
     name = listed.name
     if listed.ranking:
       scores[name] = _mean(listed.ranking(*test))
     else:
-      scores[name] = float(getattr(half, name))
-      scores[f'{name}_tuned'] = float(getattr(tuned, name))
+      scores |= {
+        name + ending: float(getattr(one, name))
+        for ending, one in counts.items()
+      }
   labels, known = truth['train']
   num_known = known.sum(axis=0)
   frequency = labels.sum(axis=0) / np.maximum(num_known, 1)
   return {
     'scores': scores,
-    'f1_per_label': _where(half.positives > 0, half.f1),
-    'f1_per_label_tuned': _where(tuned.positives > 0, tuned.f1),
+    **{
+      f'f1_per_label{ending}': _where(one.positives > 0, one.f1)
+      for ending, one in counts.items()
+    },
     'frequency': _where(num_known > 0, frequency),
   }
 
