@@ -21,6 +21,7 @@ _HOMES = {
   'Resampler': 'aubal_jax.resampling.estimator',
   'Solution': 'aubal_jax.balancing.solve',
   'balance': 'aubal_jax.balancing.solve',
+  'keep': 'aubal_jax.balancing.keeping',
   'frontier': 'aubal_jax.balancing.frontier',
   'resample': 'aubal_jax.resampling',
   'solve': 'aubal_jax.balancing.solve',

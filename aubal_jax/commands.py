@@ -86,7 +86,7 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
   """
   settings.check(config)
   whole_line = config.task == 'run'
-  names = (config.task,)
+  names = (_stage_of(config.task),)
   if whole_line:
     names = [name for name in workdir.LINE if STAGES[name].wanted(config)]
   for stage in (STAGES[name] for name in names if name in STAGES):
@@ -121,6 +121,11 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
         hosts.from_first(lambda stage=stage: stage.run(run))
     preemption.stop_if_requested()
   watch.report()
+
+
+def _stage_of(task: str) -> str:
+  """Returns the stage that a task is; to keep rows is a way to balance."""
+  return 'balance' if task == 'keep' else task
 
 
 def _start_hosts(distributed) -> None:

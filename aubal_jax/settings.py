@@ -26,6 +26,7 @@ TASKS = types.MappingProxyType(
   {
     'run': workdir.LINE,
     'balance': ('balance',),
+    'keep': ('balance',),
     'train': ('train',),
     'evaluate': ('evaluate',),
     'controls': ('controls', 'balance', 'train', 'evaluate'),
@@ -42,11 +43,13 @@ TASKS = types.MappingProxyType(
 # The data sets that have a reader of their own: modules of datasets.readers.
 SETS = ('aff_wild2', 'emotionet', 'ck_plus', 'disfa', 'bp4d', 'actor_study')
 
-# Ways to a plan: modules of resampling.
+# Ways to a plan: modules of resampling. The last ones keep a share of the rows.
+KEEPERS = ('keep', 'keep_random', 'keep_class_aware', 'keep_every')
 METHODS = (
   *('aubal', 'none', 'random', 'lp_ros', 'lp_rus', 'ml_ros', 'ml_rus'),
   *('mlsmote', 'smote', 'remedial', 'mlsol', 'mlenn', 'mltl'),
   *('inverse_frequency', 'repeat_factor', 'greedy_spread', 'calibration'),
+  *KEEPERS,
 )
 
 _LOSSES = 'aubal_jax.network.losses:LOSSES'
@@ -122,6 +125,7 @@ _DECLARED = (
     Setting('path_column', 'path', 'Image file, relative to the table.'),
     Setting('split_column', 'split', 'train, validation or test, if any.'),
     Setting('group_column', 'subject', 'Whose images stay together, if any.'),
+    Setting('frame_column', '', "Number of a row in its video; '': none."),
     Setting(
       *(
         'unknown',
@@ -257,6 +261,10 @@ _DECLARED = (
     ),
     Setting('budget_exactly', False, 'Exactly so many, not fewer.'),
     Setting(
+      *('empty', 'keep', 'Rows without a label: stay, or have a label.'),
+      choices=('keep', 'label'),
+    ),
+    Setting(
       'tol', 1e-5, 'Relative certified gap to stop at.', above=0, below=1
     ),
     Setting(
@@ -314,6 +322,10 @@ _DECLARED = (
       *('features', 'table', 'Where neighbours are: the table, or pixels.'),
       choices=('table', 'pixels'),
     ),
+  ),
+  *_section(
+    *('keep', ('balance',)),
+    Setting('share', 0.25, 'Of the rows, to keep.', above=0, most=1),
   ),
   *_section(
     *('augment', ('train', 'report')),
@@ -485,6 +497,13 @@ _DECLARED = (
       each=float,
       least=0,
       most=1_000_000,
+      listed=True,
+    ),
+    Setting(
+      *('shares', (0.25,), 'Of keep and its rivals: keep.share.'),
+      each=float,
+      above=0,
+      most=1,
       listed=True,
     ),
     Setting('models', (), '(): all of tables, or model.name.', listed=True),

@@ -48,6 +48,11 @@ TASKS = types.MappingProxyType(
       config='balance',
       with_input='balance',
     ),
+    'keep': Task(
+      'The rows to keep: a share of them, with even labels. Certified.',
+      config='keep',
+      with_input='keep',
+    ),
     'inspect': Task('A page on the data: what is odd, rare, damaged, doubled.'),
     'train': Task('The network, on the plan of balance.'),
     'evaluate': Task('Scores of the best checkpoint, with intervals.'),

@@ -59,10 +59,10 @@ def integer_box(start, lower, upper):
     UserError: least counts beyond 2^53.
   """
   beyond = rules_lib.COUNTABLE
-  fewest = _snapped(np.minimum(lower, beyond) * start, np.ceil)
+  fewest = snapped(np.minimum(lower, beyond) * start, np.ceil)
   rules_lib.check_countable('lower', fewest.sum())
   largest = np.minimum(np.minimum(upper, beyond) * start, beyond)
-  largest = _snapped(largest, np.floor)
+  largest = snapped(largest, np.floor)
   empty = fewest > largest
   middle = np.rint((lower + np.where(empty, upper, lower)) / 2 * start)
   return (
@@ -72,8 +72,13 @@ def integer_box(start, lower, upper):
   )
 
 
-def _snapped(product, rounded) -> np.ndarray:
-  """Returns whole numbers float64[S]: the nearest where rounding may be all."""
+def snapped(product, rounded) -> np.ndarray:
+  """Returns whole numbers float64[S]: the nearest where rounding may be all.
+
+  Args:
+    product: float64[S], of a growth and a count.
+    rounded: np.floor or np.ceil, for what is not whole.
+  """
   nearest = np.rint(product)
   is_whole = np.abs(product - nearest) <= _TOLERANCE * product
   return np.where(is_whole, nearest, rounded(product))

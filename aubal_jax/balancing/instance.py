@@ -14,6 +14,7 @@ from aubal_jax.balancing import box
 from aubal_jax.balancing import incidence as incidence_lib
 from aubal_jax.balancing import rules as rules_lib
 from aubal_jax.balancing.objective import Problem
+from aubal_jax.tables import labelsets as labelsets_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,6 +243,8 @@ def make_instance(
 ) -> Instance:
   """Leaves out empty labelsets, absent ones and classes without a positive.
 
+  An empty labelset stays where the rules make a label of it.
+
   Args:
     patterns: 0/1 [S, L], dense or scipy sparse, each labelset once.
     counts: whole numbers [S].
@@ -257,6 +260,8 @@ def make_instance(
   patterns = sparse.csr_array(patterns)
   counts = rules_lib.checked_counts(counts, patterns.shape[0])
   rules = rules.settled(int(counts.sum()), *patterns.shape)
+  if rules.empty == 'label':
+    patterns = labelsets_lib.with_empty(patterns)
   kind = rules_lib.OBJECTIVES[rules.objective]
   sizes = np.diff(patterns.indptr)
   rows = np.flatnonzero((sizes > 0) & (counts > 0))

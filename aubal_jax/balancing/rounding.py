@@ -12,6 +12,9 @@ Three passes get close to it:
   3. search: the best chain of a few moves, while f + cost falls and the budget
      holds. A chain of one up and one down is what there is at a full budget.
 
+Where a logarithm has lost a class, which costs all, the last two passes begin
+once more, where every class occurs.
+
 A move changes the count of labelset s by +-1 and x by +-w (P_s - tau m_s).
 Labelsets of one mass m share the second part, so all moves are priced, exactly,
 by a table of class terms for each mass and one pass over the patterns. The
@@ -26,6 +29,7 @@ import dataclasses
 import numpy as np
 from scipy import sparse
 
+from aubal_jax.balancing import cover
 from aubal_jax.balancing.instance import Instance
 from aubal_jax.runs import errors
 
@@ -80,7 +84,21 @@ def round_counts(instance: Instance, growth) -> np.ndarray:
     starts = [min(starts, key=Point.priced)]
   goal = Point(instance, scaled).priced()
   ends = [_search(moves, start, goal) for start in starts]
-  return min(ends, key=Point.priced).counts.astype(np.int64)
+  best = min(ends, key=Point.priced)
+  if instance.penalty == 'log' and (best.x < 0.5).any():
+    best = _search(moves, _with_all_classes(moves, best), goal)
+  return best.counts.astype(np.int64)
+
+
+def _with_all_classes(moves, point) -> Point:
+  """Returns counts near these in which every class occurs, if any found do."""
+  instance = point.instance
+  least = cover.least_counts(instance.patterns, instance.least, instance.most)
+  if least.sum() > instance.budget.most:
+    return point
+  inside = dataclasses.replace(instance, least=least)
+  repaired = _repair(moves, Point(inside, np.maximum(point.counts, least)))
+  return Point(instance, repaired.counts)
 
 
 def _beyond(instance, images):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from aubal_jax.runs import errors
 from aubal_jax.tables import arguments
 
+EMPTY = ('keep', 'label')  # What the labelset without a label is.
 COUNTABLE = 2**53  # Up to here float64 tells whole numbers apart.
 LARGEST = 1e30  # Whose square is finite as well.
 
@@ -82,12 +83,14 @@ class Rules:
   budget: int | None = None
   budget_growth: float | None = None
   budget_exactly: bool = False
+  empty: str = 'keep'
 
   def settled(self, num_images: int, num_sets: int, num_labels: int) -> Rules:
     """Returns the same rules, checked, for so many images, labelsets, labels.
 
-    Of them lam is raw, lower and upper are float64[S], target is float64[L] or
-    None, and the budget is a number of whole images or None.
+    Of them lam is raw, lower and upper are float64[S], target is float64[L], or
+    [L + 1] with a label for the empty labelset, or None, and the budget is a
+    number of whole images or None.
 
     Raises:
       UserError: a rule cannot be kept, whatever the table; the message names
@@ -97,6 +100,8 @@ class Rules:
     check_number('lam', self.lam, least=0)
     check_number('image_cost', self.image_cost, least=0)
     check_choice('objective', self.objective, OBJECTIVES)
+    check_choice('empty', self.empty, EMPTY)
+    num_labels += self.empty == 'label'
     lam = self.lam
     if self.lam_images is not None:
       check_number('lam_images', self.lam_images, least=0, above=True)
@@ -112,6 +117,7 @@ class Rules:
       budget_exactly=self.budget_exactly,
       target=_target(self.target, num_labels),
       image_cost=float(self.image_cost),
+      empty=self.empty,
     )
 
   def _budget(self, num_images: int) -> int | None:

@@ -52,7 +52,8 @@ class Solution(shown.Shown):
   """How often each labelset shall occur, and the proof.
 
   Attributes:
-    growth: float64[S], n / n_o before rounding; 1 for the empty labelset.
+    growth: float64[S], n / n_o before rounding; 1 for the empty labelset,
+      where it is no label of its own.
     counts: int64[S], whole images.
     objective: name of the objective.
     optimizer: name of the variant.
@@ -173,6 +174,7 @@ def solve(
   budget: int | None = None,
   budget_growth: float | None = None,
   budget_exactly: bool = False,
+  empty: str = Rules.empty,
   optimizer: str = Search.optimizer,
   relaxation: str = Search.relaxation,
   tol: float = Search.tol,
@@ -195,8 +197,9 @@ def solve(
 
   Rieger, Pahl and Seuss, arXiv 2003.08751, equations (1a), (1b) and (2).
 
-  The empty labelset keeps its count, as does a labelset with a count of 0;
-  classes without a positive are left out and listed in `Solution.absent`.
+  The empty labelset keeps its count, unless `empty` makes a label of it, and so
+  does a labelset with a count of 0; classes without a positive are left out and
+  listed in `Solution.absent`.
 
   Args:
     patterns: 0/1 [S, L], dense or scipy sparse, one labelset a row.
@@ -216,6 +219,9 @@ def solve(
     budget: images at most, those of the empty labelset included.
     budget_growth: the same as a multiple of the images there are.
     budget_exactly: exactly so many images, not fewer.
+    empty: what the empty labelset is: 'keep', it keeps its count; 'label', it
+      has a label of its own, with bounds and a share like all others, which is
+      the last of `target` then.
     optimizer: a name of `VARIANTS`.
     relaxation: a name of `RELAXATIONS`.
     tol: relative certified gap to stop at; absolute, in units of mean z_o, for
@@ -244,6 +250,7 @@ def solve(
     budget=budget,
     budget_growth=budget_growth,
     budget_exactly=budget_exactly,
+    empty=empty,
   )
   search = Search(
     optimizer=optimizer,

@@ -37,6 +37,7 @@ class Annotations:
     label_names: L distinct names.
     ids: str[N], what a person calls the row, such as 'S005/001/..._11.png'.
     groups: str[N], the subject or the video, or None.
+    frames: float64[N], when in its group a row is, or None.
     split: str[N], the official split ('train', 'validation', 'test'); None
       where the set has none.
     reasons: str[N], why a row cannot be used ('no image', 'invalid row'), ''
@@ -67,6 +68,7 @@ class Annotations:
   notes: tuple[str, ...] = ()
   place: Callable[[int], str] | None = None
   features: np.ndarray | None = None
+  frames: np.ndarray | None = None
   targets: Mapping[str, targets_lib.Target] = dataclasses.field(
     default_factory=dict
   )
@@ -182,6 +184,7 @@ def to_dataset(
     sources=found.sources,
     place=found.describe,
     features=found.features,
+    frames=found.frames,
     targets=found.targets,
     streams=found.streams,
     counts=found.counts,
@@ -304,7 +307,7 @@ def _stack(parts, split_names, names) -> Annotations:
   """Returns the parts, one below the other, over all of the labels."""
   parts = [_widen(part, names) for part in parts]
   sizes = [len(part) for part in parts]
-  fields = ('labels', 'known', 'ids', 'files', 'groups', 'features')
+  fields = ('labels', 'known', 'ids', 'files', 'groups', 'features', 'frames')
   joined = {
     name: np.concatenate([getattr(part, name) for part in parts])
     for name in fields
@@ -403,6 +406,8 @@ def merge(
   ]
   fields = ['files', 'labels', 'known', 'ids', 'groups', 'reasons', 'sources']
   fields += [] if lacking else ['split']
+  if all(part.frames is not None for part in parts):
+    fields.append('frames')
   return Annotations(
     **{
       field: np.concatenate([getattr(part, field) for part in parts])

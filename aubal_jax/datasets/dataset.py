@@ -14,6 +14,9 @@ from aubal_jax.runs import errors
 LABELS = 'labels'  # The target that every data set has.
 SPLITS = ('train', 'validation', 'test')
 DROPPED = 'dropped'
+_OF_ROWS = (
+  *('split', 'ids', 'groups', 'frames', 'files', 'reasons', 'sources'),
+)
 WARNING = 'Warning: '  # What a serious note starts with.
 
 
@@ -31,6 +34,8 @@ class Dataset:
     split: str[N], 'train', 'validation', 'test' or 'dropped'.
     ids: str[N], the path or the name of each row.
     groups: str[N], whose row it is (a subject, a video), or None.
+    frames: float64[N], when in its group a row is, such as the number of a
+      frame; or None.
     load_images: maps int[R] row numbers to uint8[R, H, W, C]; None where
       there are only labels.
     files: str[N], path of each row's image ('' for none), or None where images
@@ -63,6 +68,7 @@ class Dataset:
   sources: np.ndarray | None = None
   place: Callable[[int], str] | None = None
   features: np.ndarray | None = None
+  frames: np.ndarray | None = None
   targets: Mapping[str, targets_lib.Target] = dataclasses.field(
     default_factory=dict
   )
@@ -84,7 +90,7 @@ class Dataset:
           f'The target {name!r} must have {num_rows} rows like labels, not '
           f'{len(target)}.'
         )
-    for name in ('split', 'ids', 'groups', 'files', 'reasons', 'sources'):
+    for name in _OF_ROWS:
       value = getattr(self, name)
       if value is not None and value.shape != (num_rows,):
         raise errors.UserError(

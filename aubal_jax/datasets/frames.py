@@ -162,6 +162,19 @@ def find_images(
   return found
 
 
+def on_one_line(clips: Sequence[str], numbers: Sequence[int]) -> np.ndarray:
+  """Returns float64[N], when rows are: clips one after the other, far apart.
+
+  Args:
+    clips: N names, such as a video, or a task of a subject.
+    numbers: N, of the frame in its clip.
+  """
+  _, clip = np.unique(clips, return_inverse=True)
+  numbers = np.asarray(numbers, np.float64)
+  length = np.ptp(numbers) if len(numbers) else 0.0
+  return clip * 2.0 * (length + 1) + numbers
+
+
 def clip_name(name: str) -> str:
   """Returns 'F001/T1' for 'f001_t1': how names of videos are compared."""
   return name.upper().replace('_', '/').replace(os.sep, '/')

@@ -5,6 +5,7 @@ what, and what their cells mean (see `codes`, `label_forms`).
 """
 
 import dataclasses
+import math
 import os
 import re
 import typing
@@ -51,6 +52,7 @@ class Reading:
     split_column: train, validation or test (`splits.SPLIT_NAMES`); no label.
     group_column: whose rows stay in one split; no label. These three may be
       absent under their default names, and '' says there is none.
+    frame_column: number or time of a row in its video; no label; '': none.
     label_columns: labels to take, in order; () takes all columns that are
       nothing else, or all names of `label_column`.
     exclude_columns: columns that are no labels, whatever they hold.
@@ -68,6 +70,7 @@ class Reading:
   path_column: str = 'path'
   split_column: str = 'split'
   group_column: str = 'subject'
+  frame_column: str = ''
   label_columns: Sequence[str] = ()
   exclude_columns: Sequence[str] = ()
   label_column: str = ''
@@ -90,9 +93,10 @@ class Reading:
     )
 
   @property
-  def special(self) -> tuple[str, str, str]:
-    """The columns of paths, splits and groups."""
-    return self.path_column, self.split_column, self.group_column
+  def special(self) -> tuple[str, ...]:
+    """The columns of paths, splits, groups and frames."""
+    columns = self.path_column, self.split_column, self.group_column
+    return *columns, self.frame_column
 
 
 class Parsed(typing.NamedTuple):
@@ -226,6 +230,7 @@ def of_columns(
     split=split,
     notes=notes,
     features=features,
+    frames=_frames(rows, how.frame_column),
     place=rows.place,
   )
 
@@ -374,6 +379,25 @@ def _numbers(rows, names):
     'A feature is a number, or blank where it is not known. Correct the cells, '
     'or take the column out of data.feature_columns.',
   )
+
+
+def _frames(rows, name) -> np.ndarray | None:
+  """Returns float64[N], the column of frames, or None for ''."""
+  if not name:
+    return None
+  rule = (
+    'A frame is a number, or a time in any unit. Correct the cells, or set '
+    "data.frame_column=''."
+  )
+  return rows.parse((name,), 'data.frame_column', _finite, np.float64, rule)[
+    :, 0
+  ]
+
+
+def _finite(cell):
+  """Returns the finite number a cell holds, None for anything else."""
+  number = _number(cell)
+  return number if number is not None and math.isfinite(number) else None
 
 
 def _number(cell):

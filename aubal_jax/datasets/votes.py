@@ -42,7 +42,9 @@ def count(
   labels = yes >= least_votes
   taken = {
     name: None if getattr(found, name) is None else getattr(found, name)[first]
-    for name in ('files', 'ids', 'groups', 'split', 'reasons', 'features')
+    for name in (
+      *('files', 'ids', 'groups', 'split', 'reasons', 'features', 'frames'),
+    )
   }
   few = int((np.bincount(number) < least_votes).sum())
   note = (

@@ -71,6 +71,22 @@ def options(method: str) -> dict[str, object]:
   }
 
 
+def about_rows(method: str, dataset: Any, rows: npt.ArrayLike) -> dict:
+  """Returns the options of a method that a data set has for each of its rows.
+
+  Args:
+    method: a name of `RESAMPLERS`.
+    dataset: with `groups` and `frames`, [N] or None.
+    rows: int[R], those that are resampled.
+  """
+  given = {name: getattr(dataset, name) for name in ('groups', 'frames')}
+  return {
+    name: values[rows]
+    for name, values in given.items()
+    if values is not None and takes(method, name)
+  }
+
+
 def resample(
   labels: binary_table.Table,
   method: str,

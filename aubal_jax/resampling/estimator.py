@@ -22,7 +22,7 @@ from sklearn import utils  # noqa: E402
 from sklearn.utils import validation  # noqa: E402
 
 # Options of methods that are parameters, so that grids reach them.
-_NAMED = ('neighbours', 'objective', 'lam', 'lower', 'upper')
+_NAMED = ('neighbours', 'objective', 'lam', 'lower', 'upper', 'share')
 
 # What `resample` is given from elsewhere.
 _OWN = (
@@ -41,12 +41,13 @@ class Resampler(base.BaseEstimator):
     method: a name of `aubal_jax.resampling.RESAMPLERS`.
     fraction: how much, as a share of the rows; None: the method's own amount.
       See `aubal.resample`. The method 'none' passes over it and over the next
-      five, so that a grid may hold it beside others.
+      six, so that a grid may hold it beside others.
     neighbours: of the methods that look for some; None: as they have it.
     objective: of 'aubal', as the next three; None: as it has it.
     lam: weight of Var(growth).
     lower: growth of a labelset, at least.
     upper: growth of a labelset, at most.
+    share: of the rows, of 'keep' and its rivals; None: a quarter.
     random_state: int, RandomState or None, as everywhere in scikit-learn. With
       an int the rows are those of `aubal.resample(..., seed=random_state)`.
     options: dict of further arguments of the method, such as
@@ -82,6 +83,7 @@ class Resampler(base.BaseEstimator):
     lam: float | None = None,
     lower: float | None = None,
     upper: float | None = None,
+    share: float | None = None,
     random_state: int | np.random.RandomState | None = 0,
     options: dict[str, Any] | None = None,
   ) -> None:
@@ -92,6 +94,7 @@ class Resampler(base.BaseEstimator):
     self.lam = lam
     self.lower = lower
     self.upper = upper
+    self.share = share
     self.random_state = random_state
     self.options = options
 

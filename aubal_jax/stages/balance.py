@@ -10,10 +10,12 @@ import sys
 
 import numpy as np
 
+from aubal_jax import settings
 from aubal_jax.balancing import rules
 from aubal_jax.datasets import codes
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
+from aubal_jax.stages import kept_rows
 from aubal_jax.stages import problem
 from aubal_jax.stages import rows as rows_lib
 from aubal_jax.tables import labelsets as labelsets_lib
@@ -25,6 +27,16 @@ _NUM_LISTED_LABELSETS = 20
 def check(config) -> None:
   """Raises UserError for what is wrong whatever the table."""
   c = config.balance
+  if config.task == 'keep' and c.method not in settings.KEEPERS:
+    raise errors.UserError(
+      f'task keep needs balance.method to be one of {[*settings.KEEPERS]}; it '
+      f'is {c.method!r}. --config=keep sets it.'
+    )
+  if c.method in settings.KEEPERS and c.fraction:
+    raise errors.UserError(
+      f'balance.fraction is no amount of {c.method}: keep.share says how many '
+      f'rows stay. Set it to 0; it is {c.fraction}.'
+    )
   if c.method == 'aubal' and c.fraction and (c.budget or c.budget_growth):
     raise errors.UserError(
       f'balance.fraction is {c.fraction}, which is a budget; leave out '
@@ -123,6 +135,8 @@ def _make_plan(run, rows, labelsets):
   """Returns the plan and, where one is behind it, the solution."""
   config, names = run.config, run.dataset.label_names
   method = config.balance.method
+  if method == 'keep':
+    return kept_rows.choose(run, rows, labelsets)
   if method not in ('aubal', 'random') or (
     method == 'random' and config.balance.fraction
   ):

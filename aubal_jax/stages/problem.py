@@ -144,6 +144,8 @@ def find_features(run, rows):
 def options_of(config, method: str) -> dict:
   """Returns the options of a resampler that are settings."""
   taken = {}
+  if method in settings.KEEPERS:
+    taken['share'] = config.keep.share
   for option in resampling.options(method):
     for key in config.balance:
       declared = settings.SETTINGS[f'balance.{key}'].option or key
@@ -178,6 +180,7 @@ def make_plan(run, rows):
   options, features = options_of(config, method), None
   if resampling.takes(method, 'features'):
     features = find_features(run, rows)
+  options |= resampling.about_rows(method, dataset, rows)
   if config.balance.redraw_each_epoch:
     options['num_epochs'] = num_epochs(run, len(rows))
   return resampling.resample(

@@ -225,6 +225,17 @@ def _add(groups, table, name: str) -> None:
     groups.add(block)
 
 
+def with_empty(labels: sparse.csr_array) -> sparse.csr_array:
+  """Returns CSR [N, L + 1]: the last label is that of rows without one.
+
+  Args:
+    labels: CSR 0/1 [N, L], which holds no zeros.
+  """
+  none = np.diff(labels.indptr) == 0
+  none = sparse.csr_array(none[:, None], dtype=labels.dtype)
+  return sparse.hstack([labels, none], format='csr')
+
+
 def irlbl(class_counts) -> np.ndarray:
   """Returns float[L], IRLbl_l = max c / c_l; NaN for a label that is absent.
 

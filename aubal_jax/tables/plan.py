@@ -281,7 +281,7 @@ def spread(index, counts, *, label_names=(), rows=None, seed: int = 0) -> Plan:
       f'{np.flatnonzero((sizes == 0) & (counts > 0))[0]}, which has none.'
     )
   whole, extra = np.divmod(counts.astype(np.int64), np.maximum(sizes, 1))
-  repeats = whole[index] + (_drawn_ranks(index, sizes, seed) < extra[index])
+  repeats = whole[index] + (drawn_ranks(index, sizes, seed) < extra[index])
   kept = np.flatnonzero(repeats > 0)
   added = np.repeat(np.arange(len(index)), np.maximum(repeats - 1, 0))
   starts = np.cumsum(np.maximum(repeats - 1, 0)) - np.maximum(repeats - 1, 0)
@@ -293,8 +293,16 @@ def spread(index, counts, *, label_names=(), rows=None, seed: int = 0) -> Plan:
   return Plan(source, augment, np.full(len(source), -1, np.int64), label_names)
 
 
-def _drawn_ranks(index: np.ndarray, sizes: np.ndarray, seed: int):
-  """int64[N], each row's place in a drawn order of its own group."""
+def drawn_ranks(
+  index: np.ndarray, sizes: np.ndarray, seed: int | np.random.Generator
+) -> np.ndarray:
+  """Returns int64[N], each row's place in a drawn order of its own group.
+
+  Args:
+    index: int[N], the group of each row.
+    sizes: int[G], rows of each group.
+    seed: of the draw; or a Generator to draw from.
+  """
   shuffled = np.random.default_rng(seed).permutation(len(index))
   order = shuffled[np.argsort(index[shuffled], kind='stable')]
   ranks = np.empty(len(index), np.int64)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 from aubal_jax.balancing import box
+from aubal_jax.balancing import cover
 from aubal_jax.balancing import instance as instance_lib
 from aubal_jax.balancing import rounding
 from aubal_jax.balancing.instance import Budget
@@ -555,3 +556,27 @@ def test_integer_boxes():
     np.array([3, 1]), np.array([1.0, 1.1]), np.array([1.5, 1.4])
   )
   assert least.tolist() == [3, 1] and most.tolist() == [4, 1] and empty == 1
+
+
+def test_a_logarithm_loses_no_class():
+  """As many images as classes need, and growth that knows nothing of it."""
+  for seed in range(30):
+    rng = np.random.default_rng(seed)
+    patterns = np.concatenate(
+      [np.eye(60, dtype=int), rng.random((300, 60)) < 0.08]
+    )
+    patterns = np.unique(patterns[patterns.any(axis=1)], axis=0)
+    counts = rng.choice([1, 2, 40], len(patterns))
+    instance = make(
+      *(patterns, counts),
+      **{'objective': 'log', 'lam': 0.0, 'image_cost': 0.0},
+      **{'lower': 0.0, 'upper': 1.0},
+    )
+    least = cover.least_counts(instance.patterns, instance.least, instance.most)
+    budget = Budget(float(least.sum()), exactly=True)
+    instance = dataclasses.replace(instance, budget=budget)
+    growth = rng.random(len(counts)) * (rng.random(len(counts)) < 0.1)
+    whole = rounding.round_counts(instance, growth)
+    assert (instance.patterns.T @ whole > 0).all()
+    assert whole.sum() == budget.most
+    assert (whole <= instance.most).all()

@@ -228,13 +228,16 @@ def test_lines_fit_a_terminal(tables, crossed):
 
 
 def test_contexts_are_told_apart_by_what_differs():
-  one = {'model': 'mlp', 'fraction': 0.25, 'augment_rows': None}
+  one = dict.fromkeys(['share', 'augment_rows'])
+  one |= {'model': 'mlp', 'fraction': 0.25}
   other = one | {'fraction': 0.5}
   name = verdicts.context_name
   assert name(one, [one]) == 'mlp'
   assert name(one, [one, other]) == 'fraction 0.25'
   third = other | {'model': 'logistic'}
   assert name(third, [one, other, third]) == 'logistic, fraction 0.5'
+  kept = one | {'share': 0.1}
+  assert name(kept, [kept, one | {'share': 0.5}]) == 'share 0.1'
 
 
 def test_in_short_names_what_holds_everywhere():

@@ -173,7 +173,9 @@ def test_parameters_hold():
   resampler = aubal.Resampler(
     'mlsmote', fraction=0.5, options={'neighbours': 3}
   )
-  unsaid = dict.fromkeys(['neighbours', 'objective', 'lam', 'lower', 'upper'])
+  unsaid = dict.fromkeys(
+    ['neighbours', 'objective', 'lam', 'lower', 'upper', 'share']
+  )
   assert resampler.get_params() == unsaid | {
     'method': 'mlsmote',
     'fraction': 0.5,

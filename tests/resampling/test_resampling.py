@@ -27,7 +27,11 @@ FREE = {'none': (1, 1), 'remedial': (1, 2), 'mlenn': (0, 1), 'mltl': (0, 1)}
 # How many rows they return depends on no draw.
 SETTLED = ('none', 'random', 'lp_ros', 'lp_rus', 'remedial', 'mlenn', 'mltl')
 
-METHODS = [*EXACT, *ADD, *DELETE, *FREE]  # aubal has tables of its own below.
+# Exactly round(share N) rows; keep itself is in test_keeping.
+KEEP = ('keep_random', 'keep_class_aware', 'keep_every')
+
+# aubal has tables of its own below.
+METHODS = [*EXACT, *ADD, *DELETE, *FREE, *KEEP]
 FIELDS = ('source', 'augment', 'partner', 'labels', 'share')
 
 
@@ -44,6 +48,8 @@ def tables(draw):
 def resample(method, labels, features, fraction=0.25, **options):
   if not resampling.takes(method, 'fraction'):
     fraction = None
+  if method in KEEP:
+    options.setdefault('share', 0.6)
   return aubal.resample(
     labels, method, fraction=fraction, features=features, **options
   )
@@ -73,6 +79,9 @@ def check_size(method, plan, num_rows, fraction):
     assert (~plan.augment).sum() == num_rows
   elif method in DELETE:
     assert max(num_rows - amount, 1) <= len(plan) <= num_rows
+    assert not plan.augment.any()
+  elif method in KEEP:
+    assert len(plan) == round(0.6 * num_rows)
     assert not plan.augment.any()
   else:
     least, most = FREE[method]
@@ -189,6 +198,8 @@ def test_labels_that_are_all_alike_leave_nothing_to_even_out(method, labels):
   plan = resample(method, labels, features)
   if method in EXACT:
     assert len(plan) == 8
+  elif method in KEEP:
+    assert len(plan) == 4
   else:
     assert plan.source.tolist() == [*range(6)]
 
@@ -238,7 +249,8 @@ def test_a_fraction_beyond_the_bounds_says_what_budget_it_makes(fraction):
 
 
 def test_every_method_has_a_module_and_every_module_a_use():
-  assert {*METHODS, 'aubal'} == {*resampling.RESAMPLERS}
+  assert {*METHODS, 'aubal', 'keep'} == {*resampling.RESAMPLERS}
+  assert {*KEEP, 'keep'} == {*settings_lib.KEEPERS}
   folder = pathlib.Path(resampling.__file__).parent
   found = {
     path.stem
@@ -253,6 +265,9 @@ def test_every_method_has_a_module_and_every_module_a_use():
   [
     ('features', {'mlsmote', 'smote', 'mlsol', 'mlenn', 'mltl'}),
     ('num_epochs', {'inverse_frequency', 'repeat_factor', 'calibration'}),
+    ('share', {*settings_lib.KEEPERS}),
+    ('groups', {'keep', 'keep_every'}),
+    ('frames', {'keep', 'keep_every'}),
   ],
 )
 def test_a_signature_says_what_a_method_takes(argument, methods):
@@ -260,7 +275,8 @@ def test_a_signature_says_what_a_method_takes(argument, methods):
   assert {*found} == methods
   fixed = {'none', 'remedial', 'mlenn', 'mltl'}
   for method in resampling.RESAMPLERS:
-    assert resampling.takes(method, 'fraction') == (method not in fixed)
+    amount = method not in {*fixed, *settings_lib.KEEPERS}
+    assert resampling.takes(method, 'fraction') == amount
     assert resampling.takes(method, 'rng') == (method not in fixed)
 
 
@@ -279,6 +295,10 @@ def test_options_are_what_has_a_default():
   assert found.pop('ml_ros') == {'live_mean'}
   assert found.pop('ml_rus') == {'reading'}
   assert found.pop('smote') == found.pop('mlsol') == {'neighbours'}
+  assert found.pop('keep') == {'share', 'groups', 'frames'}
+  assert found.pop('keep_every') == {'share', 'groups', 'frames'}
+  assert found.pop('keep_random') == {'share'}
+  assert found.pop('keep_class_aware') == {'share'}
   assert not any(found.values())
   assert resampling.options('aubal')['upper'] == 10.0
   with pytest.raises(aubal.UserError, match="Did you mean 'ml_rus'"):

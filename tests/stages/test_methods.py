@@ -65,7 +65,7 @@ def test_the_task_is_the_function_on_the_training_split(
     label_names=('a', 'b'),
   )
   test_resampling.assert_same(plan, other)
-  assert not (path / 'solution.json').exists()
+  assert (path / 'solution.json').exists() == (method == 'keep')
 
 
 def test_what_the_method_did_is_told(config, tmp_path, capsys):

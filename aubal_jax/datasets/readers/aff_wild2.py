@@ -23,6 +23,7 @@ import numpy as np
 from aubal_jax.datasets import aff_wild2_rows
 from aubal_jax.datasets import annotations
 from aubal_jax.datasets import folders
+from aubal_jax.datasets import frames as frames_lib
 from aubal_jax.datasets import readers
 from aubal_jax.datasets import splits
 from aubal_jax.runs import errors
@@ -67,6 +68,7 @@ def read(folder: str, release: str = '2020') -> annotations.Annotations:
       [f'{v}/{k:05d}.jpg' for v, k in zip(videos, frames, strict=True)]
     ),
     groups=_groups(videos),
+    frames=frames_lib.on_one_line(videos, frames),
     split=np.repeat(
       np.array([split for split, _ in of_file], splits.DTYPE),
       [len(part) for part in parts],

@@ -72,6 +72,10 @@ def read(folder: str) -> annotations.Annotations:
     label_names=action_units.names(AUS),
     ids=np.array(ids),
     groups=np.array(groups),
+    frames=frames.on_one_line(
+      [name.rpartition('/')[0] for name in ids],
+      np.concatenate([rows.frames for rows, _ in tables]),
+    ),
     reasons=annotations.reasons(files, known.any(1)),
     place=annotations.place_in_parts(
       [rows for rows, _ in tables],

@@ -20,6 +20,7 @@ import numpy as np
 from aubal_jax.datasets import action_units
 from aubal_jax.datasets import annotations
 from aubal_jax.datasets import folders
+from aubal_jax.datasets import frames as frames_lib
 from aubal_jax.datasets import readers
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
@@ -86,6 +87,7 @@ def read(folder: str, frames: str = 'sequence') -> annotations.Annotations:
       ]
     ),
     groups=np.array([sequence.split('/')[0] for sequence, _ in images]),
+    frames=frames_lib.on_one_line(*zip(*images, strict=True)),
     reasons=reasons,
     notes=_notes(images, codings),
   )

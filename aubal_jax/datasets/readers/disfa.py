@@ -53,6 +53,7 @@ def read(folder: str, least_intensity: int = 2) -> annotations.Annotations:
       'for each subject.',
     )
   files, cells, ids, groups, absent, shifted = [], [], [], [], [], []
+  counted = []
   for subject, paths in _label_files(root):
     numbers, values = _read_subject(paths)
     absent += [f'{subject} AU{au:02d}' for au in AUS if au not in paths]
@@ -63,6 +64,7 @@ def read(folder: str, least_intensity: int = 2) -> annotations.Annotations:
     ids += [f'{subject}/{number:05d}' for number in numbers.tolist()]
     groups += [subject] * len(numbers)
     cells.append(values)
+    counted.append(numbers)
   cells, files = np.concatenate(cells), np.array(files)
   known = cells != _UNKNOWN
   return annotations.Annotations(
@@ -72,6 +74,7 @@ def read(folder: str, least_intensity: int = 2) -> annotations.Annotations:
     label_names=action_units.names(AUS),
     ids=np.array(ids),
     groups=np.array(groups),
+    frames=np.concatenate(counted).astype(np.float64),
     reasons=annotations.reasons(files, known.any(1)),
     notes=_notes(root, absent, shifted),
   )

@@ -33,7 +33,10 @@ def check(config) -> None:
   from aubal_jax.network import losses
 
   train.check(config)
-  for key in ('methods', 'fractions', 'augment_rows', 'uppers', 'diversities'):
+  for key in (
+    *('methods', 'fractions', 'shares', 'augment_rows', 'uppers'),
+    'diversities',
+  ):
     if not settings.values(config, f'compare.{key}'):
       raise errors.UserError(
         f'compare.{key} must hold at least one value; it is empty.'
@@ -91,7 +94,9 @@ def _make_runs(run) -> dict:
   config, paths = run.config, loading.table_paths(run.config)
   grid = {
     key: [*settings.values(config, f'compare.{key}')]
-    for key in ('methods', 'models', 'diversities', 'fractions', 'uppers')
+    for key in (
+      *('methods', 'models', 'diversities', 'fractions', 'shares', 'uppers'),
+    )
   }
   if paths:
     grid['models'] = grid['models'] or [*_models(config)]

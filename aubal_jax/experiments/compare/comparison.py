@@ -1,8 +1,8 @@
 """compare.json and compare.csv: all that was measured, and what it says.
 
 Cells that differ only in method, bounds and diversity are compared with each
-other: they share a context of model, fraction and augmented rows. What has no
-fraction, or no rows to augment, belongs to every context.
+other: they share a context of model, fraction, share kept and augmented rows.
+What has no fraction or share, or no rows to augment, belongs to every context.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from aubal_jax.experiments.compare import effects
 from aubal_jax.experiments.compare import paired
 from aubal_jax.experiments.compare import significance
 from aubal_jax.experiments.compare import trials as trials_lib
+from aubal_jax.experiments.compare import verdicts
 from aubal_jax.runs import csv_files
 
-REFERENCES = ('none', 'random')
-_CONTEXT = ('model', 'fraction', 'augment_rows')
+REFERENCES = tuple(verdicts.REFERENCES)
+_CONTEXT = ('model', 'fraction', 'share', 'augment_rows')
 _CELL = (
-  *('data', 'kind', 'method', 'fraction', 'model', 'augment_rows', 'upper'),
-  *('diversity', 'num_steps'),
+  *('data', 'kind', 'method', 'fraction', 'share', 'model', 'augment_rows'),
+  *('upper', 'diversity', 'num_steps'),
 )
 # The columns of compare.csv.
 FIELDS = (
@@ -81,17 +82,19 @@ def summarise(results) -> dict:
   Returns:
     What compare.json holds as `statistics`, without NaN: `alpha`, `scores`
     (names), `contexts` and `effects`. A context has `model`,
-    `fraction`, `augment_rows`, `data` (names), `entries` (K names) and
+    `fraction`, `share`, `augment_rows`, `data` (names), `entries` (K names) and
       * `cells`: for each data set and entry the means;
       * `overall`: for each entry the mean over the data sets;
-      * `tests`: each entry less `none` and less `random`, on each data set and
+      * `tests`: each entry less each of REFERENCES, on each data set and
         over all (`data` None), `p_holm` over the entries;
       * `pairs`: each entry less each other where their rows are equal;
       * `ranks`: of each score, with Friedman, Nemenyi and who is left out;
       * `shares`: of the gain over `none` (or loss) at .5, what is left with
         tuned thresholds.
   """
-  results = [result for result in results if result.get('trials')]
+  results = [
+    {'share': None} | result for result in results if result.get('trials')
+  ]
   names = entry_names(results)
   measured = {
     name
@@ -129,7 +132,7 @@ def _choice(result) -> tuple:
 
 
 def entry_names(results) -> dict:
-  """Returns (method, upper, diversity) -> name, `none` and `random` first."""
+  """Returns (method, upper, diversity) -> name, REFERENCES first."""
   keys = dict.fromkeys(map(_choice, results))
   uppers = {upper for _, upper, _ in keys if upper is not None}
   diversities = {diversity for *_, diversity in keys if diversity is not None}

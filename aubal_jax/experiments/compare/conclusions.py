@@ -17,6 +17,7 @@ _SIDES = {
 _FACTORS = {
   'augment_rows': 'Augmenting rows',
   'fraction': 'The fraction',
+  'share': 'The share kept',
   'upper': 'Growth of a labelset, at most',
   'diversity': 'Bounds by diversity',
 }
@@ -76,7 +77,7 @@ def _of_context(context, crossed) -> Iterator[Said]:
 
 
 def _reference_words(reference) -> str:
-  equal = ' in the same number' if reference == 'random' else ''
+  equal = ' in the same number' if reference != 'none' else ''
   return verdicts.REFERENCES[reference] + equal
 
 

@@ -7,19 +7,21 @@ import statistics
 
 from aubal_jax.experiments.compare import paired
 from aubal_jax.experiments.compare import significance
+from aubal_jax.experiments.compare import verdicts
 
 # Factor -> what is held equal while it changes. An entry is a method with its
 # bounds, and is held with the rows and the images that are augmented.
 _HELD = {
-  'entry': ('fraction', 'augment_rows'),
-  'augment_rows': ('entry', 'fraction'),
-  'fraction': ('entry', 'augment_rows'),
-  'upper': ('method', 'diversity', 'fraction', 'augment_rows'),
-  'diversity': ('method', 'upper', 'fraction', 'augment_rows'),
+  'entry': ('fraction', 'share', 'augment_rows'),
+  'augment_rows': ('entry', 'fraction', 'share'),
+  'fraction': ('entry', 'share', 'augment_rows'),
+  'share': ('entry', 'fraction', 'augment_rows'),
+  'upper': ('method', 'diversity', 'fraction', 'share', 'augment_rows'),
+  'diversity': ('method', 'upper', 'fraction', 'share', 'augment_rows'),
 }
 # The first of these that there is, is what the others are compared with.
 _ORDER = {
-  'entry': ('none', 'random'),
+  'entry': tuple(verdicts.REFERENCES),
   'augment_rows': ('none', 'added', 'all'),
   'diversity': ('none',),
 }

@@ -7,6 +7,7 @@ import re
 import typing
 
 from aubal_jax import resampling
+from aubal_jax import settings
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 
@@ -29,6 +30,8 @@ class Cell(typing.NamedTuple):
     diversity: a name of `diversity.KINDS`; 'none' but for `aubal`.
     seed: of training on images; None for tables, where a cell has all seeds.
     fold: of images, the test split; None where there is one split alone.
+    share: rows kept, as a share of those there are; None but for `keep` and
+      its rivals.
   """
 
   data: str
@@ -41,6 +44,7 @@ class Cell(typing.NamedTuple):
   diversity: str = 'none'
   seed: int | None = None
   fold: int | None = None
+  share: float | None = None
 
   @property
   def name(self) -> str:
@@ -50,6 +54,7 @@ class Cell(typing.NamedTuple):
       self.method.replace(':', '_'),
       self.model,
       *_named('f', self.fraction),
+      *_named('share', self.share),
       *([self.augment_rows] if self.augment_rows is not None else []),
       *_named('u', self.upper),
       *([self.diversity] if self.diversity != 'none' else []),
@@ -98,6 +103,11 @@ def has_amount(method: str) -> bool:
   return name != 'loss' and resampling.takes(name, 'fraction')
 
 
+def has_share(method: str) -> bool:
+  """Whether a share says how many rows the method keeps."""
+  return method in settings.KEEPERS
+
+
 def make_grid(
   data,
   kind: str,
@@ -105,6 +115,7 @@ def make_grid(
   methods,
   fractions,
   models,
+  shares=(0.25,),
   augment_rows=(None,),
   uppers=(10.0,),
   diversities=('none',),
@@ -130,12 +141,13 @@ def make_grid(
     model,
     rows,
     fraction,
+    share,
     upper,
     diversity,
     method,
   ) in itertools.product(
     *(seeds, folds, data, models, augment_rows),
-    *(fractions, uppers, diversities, methods),
+    *(fractions, shares, uppers, diversities, methods),
   ):
     ours = method.startswith('aubal:')
     cells.append(
@@ -150,6 +162,7 @@ def make_grid(
         diversity if ours else 'none',
         seed,
         fold,
+        share if has_share(method) else None,
       )
     )
   return list(dict.fromkeys(cells))

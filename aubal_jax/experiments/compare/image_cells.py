@@ -87,6 +87,8 @@ def _run_of(run, cell, dataset):
   kind, _, name = cell.method.partition(':')
   config.balance.method = 'none' if kind == 'loss' else kind
   config.balance.fraction = cell.fraction or 0.0
+  if cell.share is not None:
+    config.keep.share = cell.share
   if kind == 'loss':
     config.loss.name = name
   elif kind == 'aubal':

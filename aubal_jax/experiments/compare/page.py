@@ -199,8 +199,11 @@ def _crossed(found) -> list[str]:
 def _crossed_plots(contexts, model) -> list[str]:
   """Returns scores against augmented rows, where there are several."""
   parts = []
-  for fraction in dict.fromkeys(c['fraction'] for c in contexts):
-    mine = [c for c in contexts if c['fraction'] == fraction]
+  amounts = dict.fromkeys((c['fraction'], c['share']) for c in contexts)
+  for fraction, share in amounts:
+    mine = [
+      c for c in contexts if (c['fraction'], c['share']) == (fraction, share)
+    ]
     if len(mine) < 2:
       continue
     for data, score in itertools.product(mine[0]['data'], verdicts.F1):
@@ -208,7 +211,9 @@ def _crossed_plots(contexts, model) -> list[str]:
       title = f'{data}: {trials.SCORES[score]}'
       if fraction is not None:
         title += f', fraction {fraction:g}'
-      name = f'{model}-{fraction}-{data}-{score}'
+      if share is not None:
+        title += f', share {share:g}'
+      name = f'{model}-{fraction}-{share}-{data}-{score}'
       parts.append(
         html.plot(
           plots.crossed(re.sub(r'\W', '-', name), here, score),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from aubal_jax.experiments.compare import verdicts
 from aubal_jax.report import style
 
 _ACROSS = 4  # Panels of labels.
@@ -238,8 +239,8 @@ def _line(ax, cells, score, method, place):
     if c['scores'][score]['mean'] is not None
   ]
   color, line = style.GRID, '-'
-  if method in ('none', 'random'):
-    color, line = style.INK, {'none': '--', 'random': ':'}[method]
+  if method in verdicts.REFERENCES:
+    color, line = style.INK, '--' if method == 'none' else ':'
   elif method.startswith('aubal'):
     color = style.AFTER
   else:

@@ -11,6 +11,7 @@ _FACTORS = {
   'augment_rows': 'Rows that are augmented',
   'entry': 'Plan',
   'fraction': 'Fraction',
+  'share': 'Share of rows kept',
   'upper': 'Growth of a labelset, at most',
   'diversity': 'Bounds by diversity',
 }
@@ -105,7 +106,9 @@ def imbalance(context) -> str:
 
 def failed(rows) -> str:
   """Returns the cells that failed, and why."""
-  keys = ('data', 'model', 'method', 'fraction', 'augment_rows', 'upper')
+  keys = (
+    *('data', 'model', 'method', 'fraction', 'share', 'augment_rows', 'upper'),
+  )
   cells = []
   for row in rows:
     parts = [str(row[k]) for k in keys if row.get(k) is not None]
@@ -186,7 +189,7 @@ def tests(context, score, reference) -> str:
     f'<code>{reference}</code>, ± half of the 95 % interval. Bold: told from 0 '
     'at 5 %, Holm over the methods.'
   )
-  if reference == 'random':
+  if reference != 'none':
     caption += ' &ne;: another number of rows, so not only the choice of rows.'
   columns = ('', *('over all' if d is None else d for d in where))
   return html.snug(caption, columns, rows)
@@ -197,7 +200,7 @@ def _test(test) -> str:
     return html.NONE
   cell = _plus_minus(test['difference'], test['half_width'], '+')
   # Of effects and against `none` rows are not asked for.
-  if test['reference'] == 'random' and not test.get('equal_rows', True):
+  if test['reference'] != 'none' and not test.get('equal_rows', True):
     cell += ' &ne;'
   return f'<b>{cell}</b>' if verdicts.verdict(test) else cell
 

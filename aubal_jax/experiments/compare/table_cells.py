@@ -61,6 +61,8 @@ def make_runs(run, grid, tables) -> dict:
 def _run_of(run, cell, table):
   """Returns the `Run` of a cell."""
   config = run.config.copy_and_resolve_references()
+  if cell.share is not None:
+    config.keep.share = cell.share
   return run.within(run.path / 'cells' / cell.name, config, table)
 
 

@@ -81,7 +81,9 @@ def run_cell(
   limits = {key: chosen[key] for key in ('lower', 'upper') if key in chosen}
   drawn = []
   for split in splits:
-    features, bounded = fit.standardise(dataset.features, split.train), resample
+    features = fit.standardise(dataset.features, split.train)
+    of_rows = resampling.about_rows(resampler, dataset, split.train)
+    bounded = functools.partial(resample, **of_rows)
     if diversity != 'none':
       limits['kind'], limits['num_clusters'] = diversity, num_clusters
       upper = find_upper(dataset, split.train, features, **limits)

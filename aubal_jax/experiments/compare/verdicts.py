@@ -14,7 +14,11 @@ PHRASES = {
 # F1 at .5, and of the same net at tuned thresholds.
 F1 = ('f1_macro', 'f1_macro_tuned')
 # What entries are held against.
-REFERENCES = {'none': 'plain training', 'random': 'random rows'}
+REFERENCES = {
+  'none': 'plain training',
+  'random': 'random rows',
+  'keep_random': 'random rows kept',
+}
 ABOVE, BELOW, NOT_TOLD = 1, -1, 0
 
 
@@ -23,6 +27,7 @@ def context_name(context, contexts) -> str:
   words = {
     'model': '{}',
     'fraction': 'fraction {:g}',
+    'share': 'share {:g}',
     'augment_rows': 'augmented rows: {}',
   }
   parts = [
@@ -49,7 +54,7 @@ def tests_of(context, data, score, reference) -> list[dict]:
 
 
 def fair(context, score, reference) -> list[dict]:
-  """Returns tests over all data against a reference; random: equal rows."""
+  """Returns tests over all data against a reference; if random: equal rows."""
   return [
     test
     for test in tests_of(context, whole(context), score, reference)
