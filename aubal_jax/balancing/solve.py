@@ -156,7 +156,7 @@ class Solution(shown.Shown):
     axes.set_yticks(places, columns['label'])
     axes.invert_yaxis()
     axes.set_xlabel('images')
-    axes.legend()
+    axes.legend(loc='upper left', bbox_to_anchor=(1, 1))  # Beside the bars.
     return axes
 
 

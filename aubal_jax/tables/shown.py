@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import importlib
+import sys
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -90,6 +91,9 @@ def _cell(value) -> str:
 def axes(title: str, **options) -> Any:
   """Returns matplotlib's axes of a new figure.
 
+  In IPython the figure is one of pyplot, which shows it below the cell; else it
+  is nobody's, and goes when its axes go.
+
   Args:
     title: of the axes.
     **options: of `matplotlib.figure.Figure`.
@@ -98,9 +102,12 @@ def axes(title: str, **options) -> Any:
     UserError: matplotlib is not installed (extra `plot`).
   """
   extras.need('matplotlib', 'plot()')
-  figure = importlib.import_module('matplotlib.figure').Figure(
-    layout='constrained', **options
-  )
+  ipython = sys.modules.get('IPython')
+  if ipython and ipython.get_ipython():
+    make = importlib.import_module('matplotlib.pyplot').figure
+  else:
+    make = importlib.import_module('matplotlib.figure').Figure
+  figure = make(layout='constrained', **options)
   made = figure.add_subplot()
   made.set_title(title)
   return made
