@@ -58,6 +58,7 @@ _SCORES = 'aubal_jax.stages.train:SCORES'
 _OBJECTIVES = 'aubal_jax.balancing.rules:OBJECTIVES'
 _VARIANTS = 'aubal_jax.balancing.solve:VARIANTS'
 _MODELS = 'aubal_jax.network.models:MODELS'
+_INITS = 'aubal_jax.network.models.first_weights:INITS'
 
 _DATASETS = ('synthetic', 'synthetic_table', 'manifest', 'labels', 'tfds')
 _ROWS = ('added', 'all', 'none')
@@ -347,6 +348,10 @@ _DECLARED = (
     Setting('name', 'resnet18_112', 'The network.', registry=_MODELS),
     Setting('stem', '7x7', 'First convolution.', choices=('7x7', '3x3')),
     Setting('sync_batch_norm', True, 'Statistics over all devices.'),
+  ),
+  *_section(
+    *('model', ('train',)),
+    Setting('init', 'he_normal', 'First weights.', registry=_INITS),
   ),
   *_section(
     *('loss', ('train',)),

@@ -254,8 +254,12 @@ def make_network(
   clip_norm=0.0,
   remat=False,
   sync_batch_norm=True,
+  init='he_normal',
 ):
-  """Returns the model and the optimiser; without those, of the same shapes."""
+  """Returns the model and the optimiser; without those, of the same shapes.
+
+  `init` decides the weights before the first step alone: no file tells it.
+  """
   model = models.make_model(
     description.model['name'],
     {head.name: len(head.names) for head in description.heads},
@@ -264,6 +268,7 @@ def make_network(
     axis_name=step_lib.AXIS_NAME if sync_batch_norm else None,
     dtype=models.compute_dtype(description.dtype),
     remat=remat,
+    init=init,
   )
   optimizer = optimizer_lib.make_optimizer(
     description.optimizer,

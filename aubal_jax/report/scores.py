@@ -1,9 +1,8 @@
 """What training came to: learning curves, and scores beside their floors."""
 
-import math
-
 from aubal_jax.report import html
 from aubal_jax.report import plots
+from aubal_jax.scoring import course
 from aubal_jax.scoring import summary
 from aubal_jax.scoring import thresholds as thresholds_lib
 
@@ -71,7 +70,8 @@ def learning(lines, report):
     # That of validation is known only where validation was evaluated.
     on = '' if report['split'] == 'validation' else f' on {report["split"]}'
     floor_name = f'floor{on}: all positive'
-  best = max(validation, key=_quality, default=None)
+  best = course.best_look(lines)
+  best = best and (best['step'], best['validation']['f1_macro'])
   alt = 'Validation F1 macro against training steps'
   if training:
     alt = (
@@ -81,22 +81,25 @@ def learning(lines, report):
   if best:
     alt += f'; F1 macro {best[1]:.3f} at best'
   facts = ', '.join(_learning_facts(training, best))
-  return html.plot(
+  picture = html.plot(
     plots.learning(
       training, validation, floor=floor, floor_name=floor_name, chosen=step
     ),
     alt=alt + '.',
     caption=facts[0].upper() + facts[1:] + '.',
   )
+  return picture + _short(lines)
 
 
-def _quality(point):
-  """What (step, F1 macro) is ordered by: as checkpoints are, newest of equals.
-
-  A NaN is worse than any number.
-  """
-  step, f1 = point
-  return (-math.inf if math.isnan(f1) else f1, step)
+def _short(lines) -> str:
+  """Returns a sentence where a training looks short of its rate; HTML."""
+  reason = course.seems_short(lines)
+  return reason and (
+    f'\n<p>It looks <b>short of its rate</b>: {html.text(reason)}. Then plans '
+    'compared at these steps may be ordered otherwise than at more of them, or '
+    'at another <code>train.learning_rate</code> or <code>model.init</code>: '
+    'the task <code>search</code> tries those first.</p>'
+  )
 
 
 def _learning_facts(training, best):

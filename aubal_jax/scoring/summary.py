@@ -40,14 +40,14 @@ class Score(typing.NamedTuple):
 
 
 # In order of the columns. What ranks all labels has neither the intervals nor
-# the floors of a report: it is in comparisons alone.
+# the floors of a report: it is in comparisons, and mAP in validation.
 SCORES = (
   Score('f1_macro', 'F1 macro'),
   Score('f1_macro_present', 'F1 macro, labels with a positive', PLACES[:1]),
   Score('f1_micro', 'F1 micro'),
   Score('accuracy', 'accuracy', PLACES[:3]),
   Score('auc_macro', 'AUC macro', PLACES[3:], ranking=metrics.roc_auc),
-  Score('map', 'mAP', PLACES[3:], ranking=metrics.average_precision),
+  Score('map', 'mAP', PLACES[2:], ranking=metrics.average_precision),
   Score('awc', 'AWC'),
   Score('precision', 'precision', of_label=True),
   Score('recall', 'recall', of_label=True),
@@ -61,6 +61,26 @@ SCORES = (
 def scores_in(place: str, *, of_label: bool = False) -> list[Score]:
   """Returns the scores that stand in one of PLACES, in order."""
   return [s for s in SCORES if place in s.places and s.of_label == of_label]
+
+
+def of_validation(probability, label, known) -> dict[str, float]:
+  """Returns name -> score of all that stand in 'validation', at threshold 0.5.
+
+  A mean over labels is of those where it is defined, or 0 where it is of none.
+
+  Args:
+    probability, label, known: as of `metrics.check_entries`.
+  """
+  entries = metrics.check_entries(probability, label, known)
+  counts = metrics.Confusion.from_decisions(metrics.decisions(*entries))
+  found = {}
+  for score in scores_in('validation'):
+    if score.ranking:
+      defined = [x for x in score.ranking(*entries) if x is not None]
+      found[score.name] = float(np.mean(defined or [0.0]))
+    else:
+      found[score.name] = float(getattr(counts, score.name))
+  return found
 
 
 def summarise(

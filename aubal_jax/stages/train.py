@@ -10,6 +10,7 @@ import numpy as np
 from aubal_jax.runs import hosts
 from aubal_jax.runs import preemption
 from aubal_jax.runs import workdir
+from aubal_jax.scoring import course
 from aubal_jax.scoring import summary
 from aubal_jax.stages import logs
 
@@ -25,8 +26,13 @@ def check(config) -> None:
     tensorboard.check_installed()
 
 
-def run(run) -> None:
-  """Trains up to the wanted number of steps, from the newest checkpoint."""
+def run(run, *, tells_short: bool = True) -> None:
+  """Trains up to the wanted number of steps, from the newest checkpoint.
+
+  Args:
+    run: the `Run`.
+    tells_short: say where it looks short of its rate, see `course.seems_short`.
+  """
   from aubal_jax.network import bundle
   from aubal_jax.network import log as log_lib
   from aubal_jax.network import loop
@@ -69,6 +75,8 @@ def run(run) -> None:
       should_stop=hosts.signal_agreed(config.train.log_every_steps),
     )
   _tell_end(run, state)
+  if tells_short and hosts.is_first():
+    _tell_short(log_lib.read_lines(path / 'metrics.jsonl'))
   run.finish('train')
   run.watch.lap('training')
 
@@ -108,6 +116,16 @@ def _tell_end(run, state) -> None:
       f'train: stopped after step {int(state.step):,}: '
       f'{run.config.train.patience} looks at validation brought no better '
       f'F1 macro than {float(state.best):.3f}',
+      flush=True,
+    )
+
+
+def _tell_short(lines) -> None:
+  """Says in a line where a training looks short of its rate."""
+  if reason := course.seems_short(lines):
+    print(
+      f'train: looks short of its rate: {reason}; more steps, or another '
+      'train.learning_rate or model.init (task search), may score higher',
       flush=True,
     )
 
@@ -208,7 +226,6 @@ def _make_validate(run, parts, streams, log):
   from aubal_jax.network import bundle
   from aubal_jax.network import inference
   from aubal_jax.network import step as step_lib
-  from aubal_jax.scoring import metrics
   from aubal_jax.scoring import thresholds
 
   dataset, size = run.dataset, run.config.evaluate.batch_size
@@ -223,12 +240,11 @@ def _make_validate(run, parts, streams, log):
     of_state = predict(state.params, state.batch_stats)
     found = inference.predict_rows(of_state, streams, rows, batch_size=size)
     probability = found[bundle.LABELS]
-    found = metrics.Confusion.from_probabilities(probability, label, known)
     if log is not None:
       names = dataset.label_names
       log.write_curves(int(state.step), names, probability, label, known)
     return {
-      **{name: float(getattr(found, name)) for name in SCORES},
+      **summary.of_validation(probability, label, known),
       **thresholds.find(probability, label, known).to_json(),
     }
 

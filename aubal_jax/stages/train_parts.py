@@ -70,6 +70,7 @@ def make_parts(run) -> Parts:
     clip_norm=config.train.clip_norm,
     remat=config.train.remat,
     sync_batch_norm=config.model.sync_batch_norm,
+    init=config.model.init,
   )
   objective = heads.make_objective(
     description.heads,

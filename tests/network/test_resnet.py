@@ -2,12 +2,15 @@
 
 import functools
 
+import hypothesis
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from aubal_jax.network import models
+from aubal_jax.network.models import first_weights
 
 # name -> labels -> trainable parameters with the 7x7 stem, one channel.
 NUM_PARAMETERS = {
@@ -108,6 +111,51 @@ def test_he_initialisation():
   np.testing.assert_allclose(kernel.std(), np.sqrt(2 / 576), rtol=0.03)
   np.testing.assert_allclose(kernel.mean(), 0, atol=2e-3)
   assert list(params['stem_conv']) == ['kernel']  # And no bias.
+
+
+# init -> the variance of a kernel, times its inputs; whether it is bounded.
+VARIANCES = {'he_normal': 2.0, 'torch_uniform': 1 / 3}
+
+
+def test_every_draw_of_first_weights_has_its_variance():
+  assert {*VARIANCES} == {*first_weights.INITS}
+
+
+@pytest.mark.parametrize('init', VARIANCES)
+def test_first_weights_have_their_variance_in_every_layer(init):
+  params = tiny(init=init)[1]['params']
+  kernels = {
+    name: np.asarray(leaf)
+    for path, leaf in jax.tree.leaves_with_path(params)
+    if (name := jax.tree_util.keystr(path)).endswith("['kernel']")
+  }
+  assert len(kernels) == 10  # A stem, 2 in 3 blocks, 2 shortcuts, and a head.
+  for name, kernel in kernels.items():
+    inputs = kernel[..., 0].size
+    found, near = inputs * kernel.var(), 6 / np.sqrt(kernel.size)
+    np.testing.assert_allclose(found, VARIANCES[init], rtol=near, err_msg=name)
+    if init == 'torch_uniform':
+      assert 0.9 < np.abs(kernel).max() * np.sqrt(inputs) <= 1, name
+  # What is no kernel begins alike, whatever the draw: nothing of the head.
+  assert not params['logits']['bias'].any()
+  for name in ('stem_norm', ('stage3_block1', 'norm2')):
+    norm = params[name] if isinstance(name, str) else params[name[0]][name[1]]
+    assert (norm['scale'] == 1).all() and not norm['bias'].any()
+
+
+@hypothesis.given(st.sampled_from(sorted(VARIANCES)), st.integers(0, 2**31 - 1))
+def test_first_weights_are_those_of_the_seed(init, seed):
+  draw = first_weights.INITS[init]
+  one, again = (draw(jax.random.key(seed), (3, 3, 4, 5)) for _ in range(2))
+  np.testing.assert_array_equal(one, again)
+  assert (one != draw(jax.random.key(seed + 1), (3, 3, 4, 5))).any()
+  if init == 'torch_uniform':  # fan_in 36.
+    assert np.abs(one).max() <= 1 / 6
+
+
+def test_an_unknown_draw_of_first_weights_is_refused():
+  with pytest.raises(ValueError, match=r"init 'torch'; choose .*'he_normal'"):
+    make(3, init='torch')
 
 
 def test_one_block_is_what_the_paper_says():

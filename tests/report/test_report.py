@@ -16,6 +16,7 @@ from aubal_jax.report import page as page_lib
 from aubal_jax.report import plots
 from aubal_jax.report import scores
 from aubal_jax.report import style
+from aubal_jax.scoring import course
 from aubal_jax.scoring import summary
 from aubal_jax.scoring import thresholds as thresholds_lib
 from aubal_jax.tables import plan as plan_lib
@@ -352,6 +353,24 @@ def test_curves_without_a_point_are_named_and_not_drawn(tmp_path):
   assert 'Neither a training loss nor a validation was logged.' in source
   with pytest.raises(ValueError, match='must have a point to draw'):
     plots.learning([], [])
+
+
+@pytest.mark.parametrize('seed', range(6))
+def test_the_page_says_where_training_looks_short_of_its_rate(tmp_path, seed):
+  rng = np.random.default_rng(seed)
+  losses, scores_seen = rng.random(20), rng.random(4)
+  if seed % 2:
+    losses, scores_seen = 1 - 1e-3 * np.sort(losses), -np.sort(-scores_seen)
+  lines = [{'step': i, 'loss': float(x)} for i, x in enumerate(losses, 1)] + [
+    {'step': 5 * i, 'validation': {'f1_macro': float(x)}}
+    for i, x in enumerate(scores_seen, 1)
+  ]
+  reason = course.seems_short(lines)
+  assert not (reason and seed % 2)
+  source = write(tmp_path, metrics=lines)
+  text = Page(source).whole_text()
+  assert ('short of its rate' in text) == bool(reason)
+  assert reason in text
 
 
 def test_what_was_not_added_is_not_counted_as_added(tmp_path):

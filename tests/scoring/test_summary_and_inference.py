@@ -453,3 +453,24 @@ def test_a_thousand_resamples_are_not_held_at_once():
   finally:
     tracemalloc.stop()
   assert peak < 100e6  # 1,000 times 20,000 numbers are 160 MB.
+
+
+@pytest.mark.parametrize('seed', range(8))
+def test_what_validation_finds_is_that_of_scikit_learn(seed):
+  rng = np.random.default_rng(seed)
+  probability = rng.random((30, 4)).round(1)  # With ties, at .5 as well.
+  label, known = rng.random((2, 30, 4)) < [[[0.3]], [[0.8]]]
+  label[:, seed % 4] = False  # A label without a positive has no AP.
+  found = summary.of_validation(probability, label, known)
+  assert [*found] == [s.name for s in summary.scores_in('validation')]
+  columns = [
+    (label[known[:, k], k], probability[known[:, k], k]) for k in range(4)
+  ]
+  areas = [sk.average_precision_score(y, p) for y, p in columns if y.any()]
+  assert found['map'] == pytest.approx(np.mean(areas))
+  f1 = [sk.f1_score(y, p >= 0.5, zero_division=0) for y, p in columns]
+  assert found['f1_macro'] == pytest.approx(np.mean(f1))
+  right = [(y == (p >= 0.5)) for y, p in columns]
+  assert found['accuracy'] == pytest.approx(np.concatenate(right).mean())
+  nothing = summary.of_validation(probability, label & False, known)
+  assert nothing['map'] == 0

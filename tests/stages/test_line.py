@@ -13,6 +13,7 @@ import pytest
 
 from aubal_jax import commands
 from aubal_jax import settings as settings_lib
+from aubal_jax.network import log as log_lib
 from aubal_jax.network import loop as loop_lib
 from aubal_jax.network import losses
 from aubal_jax.network import step as step_lib
@@ -20,6 +21,7 @@ from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import preemption
 from aubal_jax.runs import workdir
+from aubal_jax.scoring import course
 from aubal_jax.stages import train as train_task
 from aubal_jax.tables import plan as plan_lib
 from tests.makers import fake_data
@@ -88,8 +90,12 @@ def test_run_makes_every_file_and_then_nothing_more(config, tmp_path, capsys):
   assert report['split'] == 'test' and report['num_images'] == 15
   page = (path / 'report.html').read_text()
   assert 'bright' in page and 'data:image' in page
+  short = course.seems_short(log_lib.read_lines(path / 'metrics.jsonl'))
+  said = capsys.readouterr().out
+  told = [x for x in said.splitlines() if 'looks short of its rate' in x]
+  assert len(told) == bool(short) and short in ''.join(told)
+  assert ('short of its rate' in page) == bool(short) and short in page
   before = {p: p.stat().st_mtime_ns for p in path.rglob('*')}
-  capsys.readouterr()
   run(config, path)
   printed = capsys.readouterr().out
   assert printed.count('done before') == 4

@@ -11,13 +11,12 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from aubal_jax.network.models import convolution
+from aubal_jax.network.models import first_weights
 from aubal_jax.network.models import pool
 from aubal_jax.runs import errors
 
 # stem -> side of the first convolution's kernel.
 STEM_SIZES = types.MappingProxyType({'7x7': 7, '3x3': 3})
-
-_HE = nn.initializers.he_normal()
 
 
 def _conv(module, filters, size, stride, name):
@@ -28,7 +27,7 @@ def _conv(module, filters, size, stride, name):
     (stride, stride),
     padding=size // 2,
     use_bias=False,
-    kernel_init=_HE,
+    kernel_init=first_weights.INITS[module.first],
     dtype=module.dtype,
     param_dtype=module.param_dtype,
     conv_general_dilated=convolution.convolve,
@@ -61,6 +60,7 @@ class BasicBlock(nn.Module):
   axis_name: str | None
   dtype: Any
   param_dtype: Any
+  first: str = 'he_normal'
 
   @nn.compact
   def __call__(self, x, train: bool):
@@ -94,6 +94,7 @@ class ResNet(nn.Module):
     dtype: of the arithmetic.
     param_dtype: of parameters and running statistics.
     remat: compute what is inside the blocks once more for the gradient.
+    first: a name of `first_weights.INITS`.
   """
 
   stage_sizes: tuple[int, ...]
@@ -104,6 +105,7 @@ class ResNet(nn.Module):
   dtype: Any = jnp.float32
   param_dtype: Any = jnp.float32
   remat: bool = False
+  first: str = 'he_normal'
 
   @nn.compact
   def __call__(self, image, *, train: bool = False):
@@ -141,6 +143,7 @@ class ResNet(nn.Module):
           axis_name=self.axis_name,
           dtype=self.dtype,
           param_dtype=self.param_dtype,
+          first=self.first,
           name=f'stage{stage + 1}_block{block + 1}',
         )(x, train)
     return x.astype(jnp.promote_types(self.dtype, jnp.float32)).mean((1, 2))
