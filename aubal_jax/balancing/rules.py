@@ -266,8 +266,8 @@ def _target(target, num_labels: int) -> np.ndarray | None:
   shares = arguments.numbers_of('target', target)
   if shares.shape != (num_labels,):
     raise errors.UserError(
-      f'target must have one share for each of {num_labels} labels; its shape '
-      f'is {shares.shape}.'
+      f'target must have one share for each of {num_labels} labels (to have '
+      f'none is one where empty is a label); its shape is {shares.shape}.'
     )
   good = (shares > 0) & (shares <= LARGEST)
   if not good.all():

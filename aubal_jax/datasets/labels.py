@@ -216,6 +216,7 @@ def of_columns(
     None if ids is None or not how.least_votes else ids.cells(),
   )
   features = _numbers(rows, feature_columns)
+  frames = _frames(rows, how.frame_column)
   parsed = parse(rows, how, feature_columns)
   both = [name for name in parsed.label_names if name in feature_columns]
   if both:
@@ -230,7 +231,7 @@ def of_columns(
     split=split,
     notes=notes,
     features=features,
-    frames=_frames(rows, how.frame_column),
+    frames=frames,
     place=rows.place,
   )
 

@@ -5,13 +5,14 @@ import itertools
 import pytest
 
 from aubal_jax import resampling
+from aubal_jax import settings
 from aubal_jax.experiments.compare import grid as grid_lib
 
 CHECKED = {'objectives': ('l1', 'relative'), 'losses': ('bce', 'focal')}
 
 
 def grid(methods, **choices):
-  settings = {
+  chosen = {
     'fractions': (0.1, 0.25),
     'models': ('resnet8_16',),
     'augment_rows': ('added', 'all'),
@@ -19,7 +20,7 @@ def grid(methods, **choices):
     'diversities': ('none', 'group'),
     **choices,
   }
-  return grid_lib.make_grid(['faces'], 'images', methods=methods, **settings)
+  return grid_lib.make_grid(['faces'], 'images', methods=methods, **chosen)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,19 @@ def test_every_choice_is_there_and_a_cut_has_all_methods():
       (0.1, 0.25), ('added', 'all'), (3.0, 10.0), ('none', 'group')
     )
   }
+
+
+def test_shares_are_crossed_for_what_keeps_rows():
+  methods = ('none', 'ml_ros', *settings.KEEPERS)
+  shares = (0.1, 0.25, 0.5)
+  found = grid(methods, shares=shares, augment_rows=('added',))
+  for method in methods:
+    mine = [cell for cell in found if cell.method == method]
+    keeps = method in settings.KEEPERS
+    assert [c.share for c in mine if c.share] == [*shares] * keeps
+    assert all(cell.fraction is None for cell in mine) == (method != 'ml_ros')
+    assert len({cell.name for cell in mine}) == len(mine)
+  assert len(found) == len({*found}) == 1 + 2 + 4 * 3
 
 
 def test_folders_are_told_apart_and_can_be_typed():

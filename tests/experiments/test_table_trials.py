@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import types
 
 import jax
 import numpy as np
@@ -279,6 +280,36 @@ def test_result_of_a_cell():
     for name in (*trials.PER_LABEL, 'frequency'):
       assert len(trial[name]) == 8
   json.dumps(found, allow_nan=False)
+
+
+def test_rows_that_stay_know_their_groups_and_frames(monkeypatch):
+  called = []
+
+  def resample(labels, method, **given):
+    called.append(given)
+    return resampling.resample(labels, method, **given)
+
+  spied = types.SimpleNamespace(
+    resample=resample, about_rows=resampling.about_rows
+  )
+  monkeypatch.setattr(table_trials, 'resampling', spied)
+  data = synthetic.load_table(num_rows=120)
+  rng = np.random.default_rng(0)
+  data = dataclasses.replace(
+    data, groups=rng.integers(0, 30, 120), frames=rng.normal(size=120)
+  )
+  for method, names in (
+    ('keep_every', {'groups', 'frames'}),
+    ('keep_random', set()),
+  ):
+    called.clear()
+    result = cell(method, data=data, options={'share': 0.5}, num_steps=1)
+    for given, trial in zip(called, result['trials'], strict=True):
+      assert {*given} & {'groups', 'frames'} == names
+      for name in names:
+        values = getattr(data, name)[given['rows']]
+        np.testing.assert_array_equal(given[name], values)
+      assert trial['plan']['rows'] == round(0.5 * len(given['rows']))
 
 
 def test_equal_cells_are_equal_and_seeds_matter():

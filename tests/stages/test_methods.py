@@ -1,5 +1,7 @@
 """The balance task by methods that solve nothing, from a table of labels."""
 
+import pathlib
+import re
 import time
 
 import numpy as np
@@ -154,3 +156,64 @@ def test_only_samplers_draw_anew():
     else:
       with pytest.raises(ValueError, match=f'redraw_each_epoch .*{method}'):
         settings.check(c)
+
+
+def write_frames(config, seed):
+  """The same labels as frames of videos; returns video and frame of each."""
+  rng = np.random.default_rng(seed)
+  videos = rng.integers(0, 3, len(LABELS))
+  frames = rng.permutation(len(LABELS)) * 2.5
+  lines = [
+    f'{a},{b},{s},{v},{f}\n'
+    for (a, b), s, v, f in zip(LABELS, SPLIT, videos, frames, strict=True)
+  ]
+  path = pathlib.Path(config.data.path)
+  path.write_text('a,b,split,video,frame\n' + ''.join(lines))
+  config.data.update(group_column='video', frame_column='frame')
+  return videos, frames
+
+
+@pytest.mark.parametrize('method', ['keep', 'keep_every'])
+def test_groups_and_frames_of_a_table_are_those_of_the_function(
+  config, tmp_path, method
+):
+  for seed, share in ((0, 0.25), (1, 0.5), (2, 0.75)):
+    videos, frames = write_frames(config, seed)
+    config.balance.method, config.keep.share = method, share
+    config.seed = seed
+    path = run(config, tmp_path / f'run{seed}', 'keep')
+    plan = plan_lib.load(path / 'plan.npz')
+    other = aubal.resample(
+      LABELS[ROWS],
+      method,
+      share=share,
+      seed=seed,
+      rows=ROWS,
+      label_names=('a', 'b'),
+      groups=videos[ROWS],
+      frames=frames[ROWS],
+    )
+    test_resampling.assert_same(plan, other)
+    assert len(plan) == round(share * len(ROWS))
+
+
+def test_what_keeps_no_rows_is_refused_to_keep(config, tmp_path, capsys):
+  config.balance.method = 'lp_ros'
+  with pytest.raises(ValueError, match=r"task keep needs.* it is 'lp_ros'"):
+    run(config, tmp_path / 'run', 'keep')
+  config.balance.method = 'keep'
+  config.balance.fraction = 0.25
+  with pytest.raises(ValueError, match=r'keep\.share says how many'):
+    run(config, tmp_path / 'run')
+  config.balance.fraction, config.keep.share = 0.0, 0.01
+  message = r'^keep\.share must keep at least one row; 0\.01 of 42 rows is none'
+  with pytest.raises(ValueError, match=message):
+    run(config, tmp_path / 'run')
+  assert not (tmp_path / 'run' / 'plan.npz').exists()
+  write_frames(config, 0)
+  lines = pathlib.Path(config.data.path).read_text().splitlines()
+  of_one = [re.sub(r',\d,([\d.]+)$', r',v,\1', line) for line in lines]
+  pathlib.Path(config.data.path).write_text('\n'.join(of_one) + '\n')
+  config.keep.share = 0.5
+  run(config, tmp_path / 'run')
+  assert 'Note: All rows are of one group' in capsys.readouterr().out
