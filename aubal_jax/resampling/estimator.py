@@ -124,11 +124,11 @@ class Resampler(base.BaseEstimator):
       UserError: X and y differ in length, y is no 0/1 table, or a parameter
         breaks its rule; the message says which.
     """
-    X, y, seed = self._choose(X, y)
+    X, numbers, y, seed = self._choose(X, y)
     plan = self.plan_
     if (plan.partner >= 0).any():
       # Not the stream of numbers that the plan was drawn from.
-      new_X = _like(X, plan.take(_dense(X), np.random.default_rng([seed, 1])))
+      new_X = _like(X, plan.take(numbers, np.random.default_rng([seed, 1])))
     else:
       new_X = _rows(X, plan.source)
     if plan.labels is not None:
@@ -190,8 +190,8 @@ class Resampler(base.BaseEstimator):
     )
 
   def _choose(self, X, y):
-    """Sets the plan; returns X and y as tables with rows, and the seed."""
-    X = self._validated(X)
+    """Sets the plan; returns X, its numbers (or None), y and the seed."""
+    X, numbers = self._validated(X)
     y = _label_table(y)
     validation.check_consistent_length(X, y)
     options, seed = self._options(), self._seed()
@@ -203,21 +203,26 @@ class Resampler(base.BaseEstimator):
       self.method,
       fraction=fraction,
       seed=seed,
-      features=_dense(X) if self._needs_features() else None,
+      features=numbers,
       label_names=[str(name) for name in y.columns] if _is_frame(y) else (),
       **options,
     )
     self.sample_indices_ = self.plan_.source
-    return X, y, seed
+    return X, numbers, y, seed
 
   def _validated(self, X):
-    """Returns X as a data frame, array or CSR; notes its columns."""
+    """Returns X as a data frame, array or CSR, and what rows are mixed of.
+
+    That is an array of numbers; None where the method mixes none.
+    """
     needs = self._needs_features()
-    if _is_frame(X) and needs:
-      self._check_numbers(X)
+    if _is_frame(X):
+      _check_names(X)
+      if needs:
+        self._check_numbers(X)
     if _is_frame(X) and not needs:
       validation.validate_data(self, X, skip_check_array=True)
-      return X
+      return X, None
     table = validation.validate_data(
       self,
       X,
@@ -226,7 +231,8 @@ class Resampler(base.BaseEstimator):
       ensure_all_finite=needs,
       allow_nd=not needs,
     )
-    return X if _is_frame(X) else table
+    numbers = table.toarray() if sparse.issparse(table) else table
+    return X if _is_frame(X) else table, numbers if needs else None
 
   def _check_numbers(self, frame) -> None:
     """Raises UserError on columns that have no neighbours: texts, categories.
@@ -280,21 +286,24 @@ def _label_table(y):
 
 
 def _is_odd(column) -> bool:
-  """Whether a column of a data frame holds categories, or texts."""
-  if str(column.dtype) == 'category':
+  """Whether a column of a data frame holds categories, texts or times."""
+  kind = getattr(column.dtype, 'kind', 'O')
+  if str(column.dtype) == 'category' or kind not in 'biufcO':
     return True
-  is_number = getattr(column.dtype, 'kind', 'O') in 'biufc'
-  return not is_number and any(isinstance(cell, str) for cell in column)
+  return kind == 'O' and any(isinstance(cell, str) for cell in column)
+
+
+def _check_names(frame) -> None:
+  """Raises UserError where two columns are called alike."""
+  twice = frame.columns[frame.columns.duplicated()]
+  if len(twice):
+    raise errors.UserError(
+      f'X has two columns {twice[0]!r}; give each a name of its own.'
+    )
 
 
 def _is_frame(table) -> bool:
-  return hasattr(table, 'iloc')
-
-
-def _dense(table) -> np.ndarray:
-  if _is_frame(table):
-    return table.to_numpy()
-  return table.toarray() if sparse.issparse(table) else table
+  return hasattr(table, 'iloc') and table.ndim == 2  # No series.
 
 
 def _rows(table, source):
@@ -307,11 +316,16 @@ def _rows(table, source):
 def _like(table, values, dtype=None):
   """Returns values [M, C] as a table of the kind given.
 
-  `dtype` None: that of the table where it is of floats, else float64.
+  `dtype` None: that of the table, of each column, where it is of floats, else
+  float64.
   """
   if _is_frame(table):
-    frame = type(table)(values, columns=table.columns)
-    return frame if dtype is None else frame.astype(dtype)
+    if dtype is None:
+      dtype = {
+        name: was if was.kind == 'f' else np.float64
+        for name, was in table.dtypes.items()
+      }
+    return type(table)(values, columns=table.columns).astype(dtype)
   if dtype is None:
     dtype = table.dtype if table.dtype.kind == 'f' else np.float64
   values = values.astype(dtype, copy=False)

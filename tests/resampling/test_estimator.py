@@ -8,6 +8,7 @@ import pytest
 from scipy import sparse
 from sklearn import base
 from sklearn import datasets
+from sklearn import metrics
 from sklearn import model_selection
 from sklearn import neighbors
 from sklearn import preprocessing
@@ -156,6 +157,54 @@ def test_data_frames_come_back_as_data_frames(method):
   np.testing.assert_array_equal(new_y, expected_y)
 
 
+def test_columns_of_any_numbers_are_mixed():
+  pandas = pytest.importorskip('pandas')
+  rng = np.random.default_rng(0)
+  _, y = table()
+  kinds = {
+    'float64': np.float64,
+    'float32': np.float32,
+    'Float64': 'Float64',
+    'int64': np.float64,
+    'Int64': np.float64,
+    'bool': np.float64,
+    'boolean': np.float64,
+    'uint8': np.float64,
+  }
+  for trial in range(24):
+    method = MIXING[trial % 3]
+    chosen = rng.choice([*kinds], rng.integers(1, 5))
+    numbers = rng.integers(0, 2, (len(y), len(chosen)))
+    frame = pandas.DataFrame(numbers).rename(columns='c{}'.format)
+    for name, kind in zip(frame.columns, chosen, strict=True):
+      frame[name] = frame[name].astype(kind)
+    wanted = [kinds[kind] for kind in chosen]
+    if trial % 4 == 0:
+      frame, wanted = frame.astype(object), [np.float64] * len(wanted)
+    new_X, _ = aubal.Resampler(method).fit_resample(frame, y)
+    expected, _ = aubal.Resampler(method).fit_resample(numbers, y)
+    np.testing.assert_allclose(new_X.astype(float), expected, rtol=1e-6)
+    assert [*new_X.dtypes] == [*map(pandas.api.types.pandas_dtype, wanted)]
+
+
+def test_frames_that_cannot_be_taken_are_told():
+  pandas = pytest.importorskip('pandas')
+  _, y = table()
+  numbers = pandas.DataFrame(np.random.default_rng(0).random((60, 3)))
+  times = pandas.date_range('2020', periods=60)
+  for at, method in enumerate(NEEDING):
+    frame = numbers.set_axis([*'abc'], axis=1)
+    frame['abc'[at % 3]] = times if at % 2 else times - times[0]
+    with pytest.raises(ValueError, match=f"'{'abc'[at % 3]}' is not. Encode"):
+      aubal.Resampler(method).fit_resample(frame, y)
+  for at, method in enumerate(resampling.RESAMPLERS):
+    names = [['a', 'a', 'b'], ['b', 'a', 'a'], ['a', 'b', 'a']][at % 3]
+    with pytest.raises(ValueError, match="X has two columns 'a'; give each"):
+      aubal.Resampler(method).fit_resample(numbers.set_axis(names, axis=1), y)
+    with pytest.raises(ValueError, match=r'Expected (a 2-dimension|2D array)'):
+      aubal.Resampler(method).fit_resample(numbers[0], y)
+
+
 def test_a_table_whose_rows_are_picked_may_hold_anything():
   _, y = table()
   words = np.array([[f'row {i}', None] for i in range(len(y))], object)
@@ -255,6 +304,76 @@ def test_a_grid_search_goes_over_methods_and_amounts():
     pipeline, grid, cv=2, scoring='f1_macro', error_score='raise'
   ).fit(X, y)
   assert np.isfinite(search.cv_results_['mean_test_score']).all()
+
+
+def test_a_grid_goes_over_options_beside_none_and_frames_stay_frames():
+  pandas = pytest.importorskip('pandas')
+  X, y = table()
+  X = pandas.DataFrame(X).rename(columns='c{}'.format)
+  pipeline = imblearn.pipeline.Pipeline(
+    [
+      ('scale', preprocessing.StandardScaler()),
+      ('resample', aubal.Resampler()),
+      ('classify', tree.DecisionTreeClassifier(max_depth=3, random_state=0)),
+    ]
+  ).set_output(transform='pandas')
+  grid = [
+    {
+      'resample__method': ['none', 'mlsmote'],
+      'resample__fraction': [0.25, 0.5],
+      'resample__neighbours': [2, 3],
+    },
+    {'resample__method': ['none', 'aubal'], 'resample__upper': [4.0]},
+  ]
+  search = model_selection.GridSearchCV(
+    pipeline, grid, cv=2, scoring='f1_macro', error_score='raise'
+  ).fit(X, y)
+  found = dict(
+    zip(
+      map(str, search.cv_results_['params']),
+      search.cv_results_['mean_test_score'],
+      strict=True,
+    )
+  )
+  assert len(found) == 10
+  plain = {score for name, score in found.items() if "'none'" in name}
+  assert len(plain) == 1  # Whatever stands beside it.
+  for params in model_selection.ParameterGrid(grid):
+    scores = []
+    for train, test in model_selection.KFold(2).split(X):
+      scale = preprocessing.StandardScaler().set_output(transform='pandas')
+      options = {k.partition('__')[2]: v for k, v in params.items()}
+      new_X, new_y = aubal.Resampler(**options).fit_resample(
+        scale.fit_transform(X.iloc[train]), y[train]
+      )
+      assert [*new_X.columns] == [*X.columns]
+      fitted = base.clone(pipeline['classify']).fit(new_X, new_y)
+      predicted = fitted.predict(scale.transform(X.iloc[test]))
+      scores.append(
+        metrics.f1_score(y[test], predicted, average='macro', zero_division=0)
+      )
+    assert found[str(params)] == pytest.approx(np.mean(scores))
+  fitted = search.best_estimator_
+  assert [*fitted['classify'].feature_names_in_] == [*X.columns]
+  assert fitted['resample'].get_feature_names_out().tolist() == [*X.columns]
+
+
+def test_what_goes_with_the_rows_is_picked_by_their_numbers():
+  X, y = table()
+  rng = np.random.default_rng(0)
+  for method in ('lp_ros', 'ml_rus', 'remedial', 'mlenn', *MIXING):
+    resampler = aubal.Resampler(method).fit(X, y)
+    rows = resampler.sample_indices_
+    names = np.array([f'{n}.png' for n in range(len(X))])
+    weights, images = rng.random(len(X)), rng.random((len(X), 2, 2))
+    new_X, _ = resampler.fit_resample(X, y)
+    assert len(names[rows]) == len(weights[rows]) == len(new_X)
+    copies = resampler.plan_.partner < 0
+    again = aubal.Resampler(method)
+    if not resampling.takes(method, 'features'):
+      new_images, _ = again.fit_resample(images, y)
+      np.testing.assert_array_equal(new_images, images[rows])
+    np.testing.assert_array_equal(new_X[copies], X[rows[copies]])
 
 
 @pytest.mark.parametrize(
