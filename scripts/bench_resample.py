@@ -4,7 +4,8 @@
 
 Sets: `emotions.npz` and so on in DIR, with `labels` [N, L] and maybe `features`
 [N, F]; one that DIR has not is made up in its size, as is one in the size of
-bibtex. Samplers change 25 % of the rows; those that make new rows from
+bibtex, and frames of videos, whose place `keep` and `keep_every` are told.
+Samplers change (or keep) 25 % of the rows; those that make new rows from
 neighbours make one for each positive of each rare label. Every program runs
 each set in a process of its own: `seconds` is the best of --repeats after a
 first run, tables in memory to plan (ours) or tables (theirs), `memory` the most
@@ -33,6 +34,7 @@ from scipy import sparse
 
 RIVALS = resample_rivals.RIVALS
 BIBTEX = 'bibtex size'
+FRAMES = 'frames'  # Of videos, in which neighbours are near copies.
 # name: rows, labels, labels a row, labelsets, features (0: methods that need
 # them do not run).
 SETS = {
@@ -43,11 +45,13 @@ SETS = {
   BIBTEX: (7395, 159, 2.4, 2856, 1836),
   'nih_chestxray14': (112_120, 14, 0.72, 801, 0),
   'coco80': (112_218, 80, 2.9, 23_965, 0),
+  FRAMES: (400_000, 12, 2.4, 1740, 0),
 }
 COLUMNS = (
   'set', 'method', 'program', 'rows', 'seconds', 'ratio', 'memory',
 )  # fmt: skip
 GOAL_SECONDS = 0.2
+FRAMES_OF_VIDEO = 1000
 PUBLISHED_SECONDS = 16.0
 
 
@@ -87,6 +91,11 @@ def load(name, folder, scale):
   return *made, True
 
 
+def places(num_rows):
+  """Returns int[N], the video of each row, and int[N], its frame there."""
+  return divmod(np.arange(num_rows), FRAMES_OF_VIDEO)
+
+
 def measure(name, folder, scale, program, repeats):
   """Returns a row of the table as a dict; runs in a process of its own."""
   labels, features, is_made_up = load(name, folder, scale)
@@ -102,6 +111,11 @@ def measure(name, folder, scale, program, repeats):
     needs_features = resampling.takes(program, 'features')
     by_rows = resampling.takes(program, 'fraction') and not needs_features
     table = sparse.csr_array(labels)
+    options = {}
+    if name == FRAMES and resampling.takes(program, 'frames'):
+      options = dict(
+        zip(('groups', 'frames'), places(len(labels)), strict=True)
+      )
 
     def run():
       return len(
@@ -110,6 +124,7 @@ def measure(name, folder, scale, program, repeats):
           program,
           fraction=resample_rivals.FRACTION if by_rows else None,
           features=features if needs_features else None,
+          **options,
         )
       )
 
@@ -118,8 +133,8 @@ def measure(name, folder, scale, program, repeats):
   start = time.perf_counter()
   rows = run()
   seconds = [time.perf_counter() - start]
-  slow = seconds[0] > 10
-  if not slow:  # What is slow is not compiling.
+  slow = seconds[0] > 10 and program != 'keep'
+  if not slow:  # What is slow is not compiling, but for keep.
     seconds = []
     for _ in range(repeats):
       start = time.perf_counter()

@@ -42,6 +42,24 @@ def test_bench_tells_of_every_program(script, tmp_path, capsys):
   assert f'| {script.BIBTEX} (made up) | ml_ros | ours | 461 |' in told
 
 
+def test_frames_are_rows_of_videos(script, monkeypatch):
+  given = []
+  resample = resampling.resample
+  monkeypatch.setattr(
+    resampling,
+    'resample',
+    lambda *args, **options: (
+      given.append(options) or resample(*args, **options)
+    ),
+  )
+  for method in ('keep_every', 'keep_random'):
+    row = script.measure(script.FRAMES, None, 0.01, method, 1)
+    assert row['rows'] == 1000
+    assert ('frames' in given[-1]) == (method == 'keep_every')
+  videos, frames = given[0]['groups'], given[0]['frames']
+  assert len({*zip(videos.tolist(), frames.tolist(), strict=True)}) == 4000
+
+
 def test_bench_reads_files_and_leaves_out_what_cannot_run(script, tmp_path):
   labels = np.eye(4, 3, dtype=np.uint8)
   np.savez(tmp_path / 'emotions.npz', labels=labels)
