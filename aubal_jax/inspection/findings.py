@@ -11,6 +11,7 @@ LEVELS = ('wrong', 'odd', 'note')
 FEW = 10  # Rows of a label's rarer value, below which it is hardly learnt.
 _REASONS = 3  # That a sentence tells apart.
 _SHOWN = 5  # Names that a sentence holds.
+_TOLD = 3  # Findings that the headline tells.
 _HAS, _IS = ('has', 'have'), ('is', 'are')
 
 
@@ -98,6 +99,32 @@ def find(content: dict) -> list[dict]:
     *_labelsets(content['labelsets']),
   ]
   return sorted(found, key=lambda entry: LEVELS.index(entry['level']))
+
+
+def headline(findings) -> tuple[str, str]:
+  """Returns what was found in a few words, and the worst of it.
+
+  Args:
+    findings: from `find`, the worst first.
+
+  Returns:
+    '2 things to mend, 1 to look at' (or that nothing is odd), and the first
+    findings; '' where there are none.
+  """
+  wrong, odd = (
+    [entry['what'] for entry in findings if entry['level'] == level]
+    for level in LEVELS[:2]
+  )
+  if not wrong and not odd:
+    return 'Nothing odd was found', ''
+  parts = [f'{html.count(len(wrong), "thing")} to mend'] if wrong else []
+  parts += [f'{len(odd):,} to look at'] if wrong and odd else []
+  if not wrong:
+    parts = [f'{html.count(len(odd), "thing")} to look at']
+  # Its reasons, after a colon, stand below.
+  told = [what.partition(': ')[0].rstrip('.') for what in [*wrong, *odd]]
+  more = f'; and {len(told) - _TOLD:,} more' if len(told) > _TOLD else ''
+  return ', '.join(parts), f'{"; ".join(told[:_TOLD])}{more}.'
 
 
 def _finding(level, what, mend, names=(), total=None):

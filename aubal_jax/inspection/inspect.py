@@ -82,6 +82,8 @@ def _content(config, data, seen) -> dict:
 
 def _print(content, page) -> None:
   """Prints the counts, the findings but for mere notes, and the page."""
+  from aubal_jax.inspection import findings
+
   rows, images = content['rows'], content['images']
   parts = [f'{rows[name]:,} {name}' for name in rows if rows[name]]
   seen = ''
@@ -92,6 +94,8 @@ def _print(content, page) -> None:
     f'{len(content["label_names"]):,} label(s), '
     f'{content["labelsets"]["labelsets"]:,} labelset(s) in train'
   )
+  short, _ = findings.headline(content['findings'])
+  print(f'inspect: {short[0].lower()}{short[1:]}')
   found = [x for x in content['findings'] if x['level'] != 'note']
   for entry in found[:_PRINTED]:
     names = [*entry['names'][:2], *['...'] * (len(entry['names']) > 2)]
@@ -99,6 +103,4 @@ def _print(content, page) -> None:
     print(f'  {entry["level"]}: {entry["what"]}{some}')
   if len(found) > _PRINTED:
     print(f'  and {len(found) - _PRINTED} more, see the page')
-  if not found:
-    print('  nothing wrong was found')
   print(f'inspect: {page}', flush=True)

@@ -1,5 +1,6 @@
 """inspect.html: what a data set holds, and what is wrong with it."""
 
+from aubal_jax.inspection import findings
 from aubal_jax.inspection import sections
 from aubal_jax.report import html
 from aubal_jax.runs import files
@@ -20,10 +21,10 @@ def write_page(path, content, pictures) -> None:
   """
   title = 'What is in the data set'
   parts = [
-    f'<h1>{title}</h1>',
+    f'<h1>{_headline(content["findings"])}</h1>',
     html.lead(_describe(content)),
     html.tiles(_tiles(content)),
-    html.section('What is wrong', _findings(content['findings'])),
+    html.section('What was found', _findings(content['findings'])),
     sections.labels(content),
     _sheet(content, pictures),
     sections.pairs(content['pairs'], len(content['label_names'])),
@@ -36,6 +37,14 @@ def write_page(path, content, pictures) -> None:
   ]
   with files.write_atomically(path) as file:
     file.write(html.document(title, [part for part in parts if part]))
+
+
+def _headline(found) -> str:
+  """Returns what was found, in one line and in smaller ones below it."""
+  short, told = findings.headline(found)
+  return (
+    f'{html.text(short)}<small>{html.text(told)}</small>' if told else short
+  )
 
 
 def _describe(content) -> str:
@@ -80,12 +89,12 @@ def _tiles(content):
   )
 
 
-def _findings(findings) -> str:
+def _findings(found) -> str:
   """Returns what is wrong, the worst first, each with what to do."""
-  if not findings:
-    return '<p>Nothing wrong was found.</p>'
+  if not found:
+    return '<p>There is nothing to mend, and nothing to know.</p>'
   items = ''
-  for entry in findings:
+  for entry in found:
     names = ' '.join(map(html.chips, ([name] for name in entry['names'])))
     more = f' and {html.number(entry["more"])} more' if entry['more'] else ''
     if names:
@@ -96,8 +105,8 @@ def _findings(findings) -> str:
       f'<span class="soft">{html.text(entry["mend"])}</span>{names}</li>'
     )
   listed = f'<ul class="findings">{items}</ul>'
-  if all(entry['level'] == 'note' for entry in findings):
-    return f'<p>Nothing wrong was found; good to know:</p>\n{listed}'
+  if all(entry['level'] == 'note' for entry in found):
+    return f'<p>There is nothing to mend; good to know:</p>\n{listed}'
   return listed
 
 

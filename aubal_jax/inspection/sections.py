@@ -76,7 +76,7 @@ def pairs(found, num_labels) -> str:
     f'{html.count(len(rows), "pair")} of the largest.'
   )
   columns = ('labels', 'rows with both', 'Jaccard', '')
-  listed = html.fold('The largest', html.snug(caption, columns, rows))
+  listed = html.fold('The largest', html.table(caption, columns, rows))
   inner = f'{_heat(found, num_labels)}\n{listed}'
   return html.section('Labels that go together', inner)
 
@@ -100,7 +100,7 @@ def _heat(found, num_labels) -> str:
   caption = 'Of the rows with either label, percent with both (Jaccard index).'
   if len(names) < num_labels:
     caption += f' The {html.number(len(names))} most frequent labels.'
-  return html.snug(caption, ('', *names), rows, kind='heat')
+  return html.table(caption, ('', *names), rows, kind='heat')
 
 
 def labelsets(found) -> str:
@@ -126,7 +126,7 @@ def labelsets(found) -> str:
     f'{html.number(found["cardinality"], 2)} labels a row.</p>'
   )
   caption = f'The {html.number(len(rows))} largest.'
-  table = html.snug(caption, ('labels together', 'rows'), rows)
+  table = html.table(caption, ('labels together', 'rows'), rows)
   return html.section('Labelsets', f'{facts}\n{table}')
 
 
@@ -149,7 +149,7 @@ def groups(found) -> str:
       for x in found['listed'][:_SHOWN]
     ]
     caption = _of('Groups in more than one split', rows, found['crossing'])
-    inner = html.snug(caption, ('group', *_SPLITS), rows)
+    inner = html.table(caption, ('group', *_SPLITS), rows)
   return html.section('Groups', f'{facts}\n{inner}')
 
 
@@ -182,7 +182,7 @@ def statistics(found) -> str:
     for x in found['sizes']
   ]
   caption = _of('Sizes, the most frequent first', rows, found['num_sizes'])
-  sizes = html.snug(caption, ('width and height', 'images'), rows)
+  sizes = html.table(caption, ('width and height', 'images'), rows)
   rows = [
     [
       html.text(x['of']),
@@ -193,7 +193,7 @@ def statistics(found) -> str:
   ]
   caption = 'Grey levels from 0 to 255; each image counts alike.'
   columns = ('', 'images', 'mean', 'standard deviation')
-  grey = html.snug(caption, columns, rows)
+  grey = html.table(caption, columns, rows)
   odd = [
     _rows(words, found['suspicious'][name])
     for name, words in _PICTURES.items()
@@ -207,7 +207,7 @@ def _rows(what, entry) -> str:
   """Returns the rows of an entry, folded."""
   rows, total = entry['rows'][:_SHOWN], entry['count']
   lines = [[html.text(x['id']), ('left', x['split'])] for x in rows]
-  table = html.snug(_of('Rows', rows, total), ('image', 'split'), lines)
+  table = html.table(_of('Rows', rows, total), ('image', 'split'), lines)
   return html.fold(f'{what} ({html.number(total)})', table)
 
 

@@ -6,6 +6,7 @@ any request. Whatever comes from a table goes through `text`.
 
 import base64
 import html
+import itertools
 import math
 
 from aubal_jax.runs import errors
@@ -20,16 +21,19 @@ STYLE = """
   --before: #f0b23e; --after: #5fb4ee; --mark: #ff7dbb;
   --shade: #ffffff40; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 68rem; padding: 1.5rem 1rem 4rem;
+/* One width for words, pictures and tables. */
+body { margin: 0 auto; max-width: 61rem; padding: 1.5rem 1rem 4rem;
   background: var(--paper); color: var(--ink);
   font: 16px/1.55 var(--font); overflow-wrap: break-word; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: .5rem 0 1rem; }
 h2 { font-size: 1.2rem; margin: 2.6rem 0 .4rem; }
-p { margin: .5rem 0; } p, li { max-width: 46rem; }
+p { margin: .5rem 0; }
 .soft, figcaption { color: var(--soft); font-size: .88rem; }
-.lead { font-size: 1.05rem; }
+.lead { font-size: 1.1rem; }
+h1 small { display: block; font-size: 1.1rem; font-weight: 400;
+  line-height: 1.45; margin-top: .4rem; }
 .tiles { display: grid; gap: .7rem; margin: 1.2rem 0; padding: 0;
-  grid-template-columns: repeat(auto-fit, minmax(11.5rem, 1fr)); }
+  grid-template-columns: repeat(auto-fit, minmax(10.4rem, 1fr)); }
 .tile { background: var(--panel); border-radius: .5rem;
   padding: .7rem .9rem; }
 .tile b { display: block; font-size: 1.45rem; line-height: 1.3;
@@ -46,21 +50,22 @@ p { margin: .5rem 0; } p, li { max-width: 46rem; }
     no-repeat scroll,
   linear-gradient(to left, var(--shade), transparent) right / .7rem 100%
     no-repeat scroll; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem;
+table { border-collapse: collapse; width: 100%; font-size: .88rem;
   font-variant-numeric: tabular-nums; }
 code { white-space: nowrap; }
-th, td { padding: .26rem .45rem; text-align: right; white-space: nowrap;
+th, td { padding: .26rem .4rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--grid); }
 thead th { position: sticky; top: 0; z-index: 1; background: var(--paper);
-  vertical-align: bottom; font-weight: 600; }
-th:first-child, td.left { text-align: left; }
+  vertical-align: bottom; font-weight: 600; white-space: normal; }
+th:first-child, .left { text-align: left; }
 tbody th, tfoot th { position: sticky; left: 0; background: var(--paper); }
 thead th:first-child { left: 0; z-index: 2; }
 thead th[colspan] { text-align: center; border-bottom: 0; }
 thead:has(th[colspan]) th { position: static; }
 tbody th { font-weight: 500; white-space: normal; min-width: 6rem;
   max-width: 18rem; }
-td.left { white-space: normal; }
+td.left { white-space: normal; } td.soft, td .soft { font-size: inherit; }
+td .verdict { white-space: nowrap; }
 tfoot th, tfoot td { font-weight: 600; border-bottom: 0; }
 .bar { position: relative; display: inline-block; width: 6rem;
   height: .7rem; background: var(--panel); vertical-align: middle; }
@@ -75,8 +80,7 @@ tfoot th, tfoot td { font-weight: 600; border-bottom: 0; }
 .chip { display: inline-block; background: var(--panel);
   border-radius: .3rem; padding: 0 .4rem; margin: .05rem .15rem .05rem 0; }
 figure { margin: .8rem 0; } .plot { overflow-x: auto; }
-.plot svg { display: block; width: 100%; min-width: 34rem; height: auto;
-  max-width: 54rem; }
+.plot svg { display: block; width: 100%; min-width: 34rem; height: auto; }
 .sheet { display: grid; gap: .9rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 27rem), 1fr)); }
 .strip { margin: 0; background: var(--panel); border-radius: .5rem;
@@ -96,7 +100,7 @@ details { margin: .7rem 0; } summary { cursor: pointer; }
 h3 { font-size: 1rem; margin: 1.1rem 0 .3rem; }
 .findings { list-style: none; padding: 0; }
 .findings li { border-left: 4px solid var(--grid); padding: .1rem .8rem;
-  margin: .8rem 0; max-width: 52rem; }
+  margin: .8rem 0; }
 .findings .wrong { border-color: var(--mark); }
 .findings .wrong b { color: var(--mark); }
 .findings .odd { border-color: var(--before); }
@@ -106,7 +110,15 @@ h3 { font-size: 1rem; margin: 1.1rem 0 .3rem; }
   outline: 1px solid var(--grid); }
 .thumbs figcaption { font-size: .7rem; line-height: 1.25; max-height: 2.5em;
   overflow: hidden; overflow-wrap: anywhere; }
-.snug table { width: auto; }
+.heat table { width: auto; }
+/* What a test says: a colour, a sign and a word. */
+.verdict { display: inline-block; background: var(--panel);
+  border-left: 4px solid var(--grid); border-radius: .2rem;
+  padding: .05rem .5rem; }
+.verdict.better { border-color: var(--after); }
+.verdict.worse { border-color: var(--before); }
+.sign { font-size: .8em; } .sign.better { color: var(--after); }
+.sign.worse { color: var(--before); }
 .heat .scroll, .whole .scroll { max-height: none; }
 .heat thead th { writing-mode: vertical-rl; text-align: left;
   padding: .4rem .1rem; font-weight: 500; }
@@ -114,6 +126,12 @@ h3 { font-size: 1rem; margin: 1.1rem 0 .3rem; }
   min-width: 1.9rem; padding: .2rem; }
 .heat td i { position: absolute; inset: 0; z-index: -1;
   background: var(--after); }
+@media (max-width: 36rem) {
+  body { font-size: 15px; } h1 { font-size: 1.45rem; }
+  table { font-size: .82rem; } th, td { padding: .26rem .28rem; }
+  tbody th { min-width: 4.5rem; max-width: 8.5rem; }
+  .bar { width: 3.6rem; } .thumbs figure { width: 5.4rem; }
+  .plot + figcaption::before { content: "Goes on sideways \\2194  "; } }
 @media print { .scroll { max-height: none; overflow: visible; } }
 """
 
@@ -197,7 +215,7 @@ def section(title, content):
   return f'<h2>{text(title)}</h2>\n{content}'
 
 
-def table(caption, columns, rows, *, foot=(), over=()):
+def table(caption, columns, rows, *, foot=(), over=(), kind=''):
   """Returns a table that scrolls within itself; its first column heads rows.
 
   Args:
@@ -206,26 +224,24 @@ def table(caption, columns, rows, *, foot=(), over=()):
     rows: lists of C cells, HTML; a cell (class, HTML) has a class.
     foot: rows of the same kind, set off at the end.
     over: (heading, how many columns it is over), in order.
+    kind: class of it all, such as 'heat'.
   """
 
-  def line(cells):
-    head, *others = cells
-    out = f'<tr><th scope="row">{head}</th>'
-    for cell in others:
-      kind, cell = cell if isinstance(cell, tuple) else ('', cell)
-      out += f'<td class="{kind}">{cell}</td>' if kind else f'<td>{cell}</td>'
-    return out + '</tr>'
-
-  heads = ''.join(f'<th scope="col">{text(c)}</th>' for c in columns)
+  sides = [_of_cell(cell)[0] for cell in rows[0]] if rows else []
+  heads = ''.join(
+    f'<th scope="col"{" class=left" if side == "left" else ""}>{text(c)}</th>'
+    for c, side in itertools.zip_longest(columns, sides)
+  )
   above = ''.join(
     f'<th scope="colgroup" colspan="{wide}">{text(c)}</th>' for c, wide in over
   )
   if above:
     heads = f'{above}</tr><tr>{heads}'
-  body = '\n'.join(line(row) for row in rows)
-  feet = ''.join(line(row) for row in foot)
+  body = '\n'.join(_line(row) for row in rows)
+  feet = ''.join(_line(row) for row in foot)
+  figure = f'<figure class="{kind}">' if kind else '<figure>'
   return (
-    f'<figure><figcaption>{caption}</figcaption>\n'
+    f'{figure}<figcaption>{caption}</figcaption>\n'
     '<div class="scroll" tabindex="0"><table>\n'
     f'<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>'
     + (f'\n<tfoot>{feet}</tfoot>' if feet else '')
@@ -233,10 +249,18 @@ def table(caption, columns, rows, *, foot=(), over=()):
   )
 
 
-def snug(caption, columns, rows, *, kind=''):
-  """Returns a table no wider than it needs to be; of a kind, such as 'heat'."""
-  kinds = f'snug {kind}'.rstrip()
-  return f'<div class="{kinds}">{table(caption, columns, rows)}</div>'
+def _line(cells):
+  """Returns a row of a table; its first cell heads it."""
+  head, *others = cells
+  out = f'<tr><th scope="row">{head}</th>'
+  for kind, cell in map(_of_cell, others):
+    out += f'<td class="{kind}">{cell}</td>' if kind else f'<td>{cell}</td>'
+  return out + '</tr>'
+
+
+def _of_cell(cell):
+  """Returns the class of a cell, or '', and its HTML."""
+  return cell if isinstance(cell, tuple) else ('', cell)
 
 
 def plot(svg, *, alt, caption):

@@ -2,10 +2,12 @@
 
 import copy
 import json
+import random
 import re
 
 import pytest
 
+from aubal_jax.experiments.compare import answer
 from aubal_jax.experiments.compare import comparison
 from aubal_jax.experiments.compare import conclusions
 from aubal_jax.experiments.compare import page as page_lib
@@ -80,6 +82,96 @@ def test_the_page_is_whole_and_asks_for_nothing(tables, source):
   assert source.count('<svg') == 4  # Two of ranks, dots, labels.
 
 
+def rows_of(source):
+  """Returns method -> cells, HTML, of the first table of a page."""
+  body = re.search('<tbody>(.*?)</tbody>', source, re.DOTALL)[1]
+  rows = re.findall('<tr><th scope="row">(.*?)</th>(.*?)</tr>', body)
+  return {name: re.findall('<td.*?>(.*?)</td>', cells) for name, cells in rows}
+
+
+def test_the_answer_is_a_table_before_any_paragraph(tables, source):
+  first = source[: source.index('<h2>Scores')]
+  table, rest = first.split('</table>')
+  assert table.count('<p') == 1  # What was compared.
+  assert next(iter(rows_of(table))) == 'aubal:relative'
+  assert len(rows_of(table)) == len(comparison_results.METHODS)
+  assert rest.index('<p>By F1 macro at tuned') < rest.index('<details>')
+  assert [f'<p>{x}</p>' for x in answer.sentences(tables)] == re.findall(
+    '<p>.*?</p>', rest
+  )
+
+
+def drawn_rows(rng):
+  """Returns results of a few methods whose gains are drawn."""
+  methods = ['none', 'random', 'a', 'b', 'few_rus'][: rng.choice((2, 4, 5))]
+  data = ['emotions', 'birds'][: rng.choice((1, 2))]
+  num_splits, seeds = rng.choice(((1, 1), (2, 2), (5, 1)))
+  gains = {m: rng.choice((-0.2, 0.0, 0.01, 0.2)) for m in methods[1:]}
+  return [
+    result(
+      d, m, gain=rng.choice((0.0, 0.1)), tuned=gains.get(m, 0.0),
+      num_splits=num_splits, seeds=seeds, num_labels=3,
+    )
+    for d in data
+    for m in methods
+  ]  # fmt: skip
+
+
+def test_each_row_of_the_answer_is_what_the_tests_say():
+  rng, seen = random.Random(0), set()
+  words = {
+    verdicts.ABOVE: ('better', '▲'),
+    verdicts.BELOW: ('worse', '▼'),
+    verdicts.NOT_TOLD: ('no more than chance', '≈'),
+  }
+  for _ in range(25):
+    record = comparison.make_record(drawn_rows(rng))
+    (context,) = record['statistics']['contexts']
+    where = verdicts.whole(context)
+    rows = rows_of(answer.table(context))
+    assert {*rows} == {*context['entries']}
+    means = [float(cells[2].split()[-1]) for cells in rows.values()]
+    assert means == sorted(means, reverse=True)
+    assert 'plain training' in rows['none'][0]
+    for t in verdicts.tests_of(context, where, 'f1_macro_tuned', 'none'):
+      cells = rows[t['entry']]
+      if t['p_holm'] is None:
+        assert 'not tested' in cells[0]
+        continue
+      side = verdicts.verdict(t)
+      seen.add(side)
+      assert all(word in cells[0] for word in words[side])
+      assert (words[side][1] in cells[2]) == (side != verdicts.NOT_TOLD)
+      assert cells[4].removeprefix('<b>').startswith(f'{t["difference"]:+z.3f}')
+    half, tuned = len(answer.sentences(record)), answer.decisive(context)
+    assert 1 <= half <= 3 and tuned == 'f1_macro_tuned'
+  assert seen == {*words}
+
+
+def test_better_than_none_alone_is_not_better_than_random_rows():
+  for gain, word in ((0.3, 'better</span>'), (0.1, 'as random rows may be')):
+    rows = [
+      result(method=method, tuned=tuned)
+      for method, tuned in (('none', 0.0), ('random', 0.1), ('a', gain))
+    ]
+    (context,) = comparison.make_record(rows)['statistics']['contexts']
+    assert word in rows_of(answer.table(context))['a'][0]
+
+
+def test_the_sentences_name_who_is_told_apart(tables, crossed):
+  first, thresholds, limits = answer.sentences(tables)
+  assert first == (
+    'By F1 macro at tuned thresholds: aubal:relative is better than plain '
+    'training, lp_rus is worse than plain training; aubal:relative is better '
+    'than as many random rows.'
+  )
+  assert 'at .5, 9 % is left' in thresholds
+  assert 'smaller than about ±0.00' in limits and '3 data sets' in limits
+  first, augmented, _ = answer.sentences(crossed)
+  assert 'in each of the 3 tables: none of 8 methods is better' in first
+  assert augmented.startswith('Augmenting rows, F1 macro at tuned thresholds')
+
+
 def test_what_is_bold_is_what_the_test_says(source):
   table = source[source.index('<h2>Scores') :]
   table = table[: table.index('</table>')]
@@ -92,8 +184,9 @@ def test_what_is_bold_is_what_the_test_says(source):
 
 
 def test_every_score_of_the_list_is_a_column(source):
-  heads = re.findall('<thead>(.*?)</thead>', source)
-  columns = re.findall('<th scope="col">(.*?)</th>', heads[0])
+  table = source[source.index('<h2>Scores') :]
+  head = re.search('<thead>(.*?)</thead>', table)[1]
+  columns = re.findall('<th scope="col">(.*?)</th>', head)
   assert columns == ['', *trials.SCORES.values()]
 
 

@@ -79,9 +79,12 @@ def test_nothing_wrong_is_said(config, tmp_path, capsys):
   write_set(tmp_path / 'data')
   content = run(config, tmp_path / 'run')
   assert content['findings'] == []
-  assert 'nothing wrong was found' in capsys.readouterr().out
+  assert 'inspect: nothing odd was found\n' in capsys.readouterr().out
   page = page_of(tmp_path / 'run')
-  assert 'Nothing wrong was found.' in page.whole_text()
+  assert (
+    '<h1>Nothing odd was found</h1>'
+    in (tmp_path / 'run/inspect.html').read_text()
+  )
   assert page.tags.count('img') == 4 * 3  # Three labels, and none.
   assert {p.name for p in (tmp_path / 'run').iterdir()} == {
     *workdir.WRITES['inspect'],
@@ -167,10 +170,43 @@ def test_what_is_wrong_is_said_the_worst_first(config, tmp_path, capsys):
   assert twice['names'] == ['images/8.png = images/12.png (a, again, not)']
   text = page_of(tmp_path / 'run').whole_text()
   said = capsys.readouterr().out
+  assert 'inspect: 8 things to mend, 5 to look at\n' in said
+  source = (tmp_path / 'run/inspect.html').read_text()
+  assert (
+    '<body>\n<main>\n<h1>8 things to mend, 5 to look at<small>1 image cannot '
+    'be read; 1 of 48 rows cannot be used; 1 image is in both train and test, '
+    'byte for byte; and 10 more.</small></h1>'
+  ) in source
   for what in words(content, 'wrong'):
     assert what in text
     assert what in said
   assert 'images/1.png' in text and 'images/0.png' in text
+
+
+def test_the_headline_counts_what_is_to_do_and_names_the_worst():
+  rng = random.Random(0)
+  for _ in range(300):
+    levels = sorted(
+      rng.choices(findings.LEVELS, k=rng.randrange(7)),
+      key=findings.LEVELS.index,
+    )
+    found = [
+      {'level': level, 'what': f'{k} <b> are so: for {level}.'}
+      for k, level in enumerate(levels)
+    ]
+    num_wrong, num_odd = (levels.count(level) for level in ('wrong', 'odd'))
+    short, told = findings.headline(found)
+    counts = [int(word) for word in re.findall(r'\d+', short)]
+    assert counts == [n for n in (num_wrong, num_odd) if n]
+    assert ('to mend' in short) == bool(num_wrong)
+    assert ('to look at' in short) == bool(num_odd)
+    assert ('Nothing odd' in short) == (not counts) == (not told)
+    assert ('1 thing ' in short) == (counts[:1] == [1])
+    total = sum(counts)
+    names = [f'{k} <b> are so' for k in range(total)]
+    assert told.startswith('; '.join(names[:3]))
+    more = re.findall(r'; and (\d+) more\.$', told)
+    assert more == ([str(total - 3)] if total > 3 else [])
 
 
 def test_equal_data_give_equal_files(config, tmp_path):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import re
 import textwrap
+from collections.abc import Iterator
 
+from aubal_jax.experiments.compare import answer as answer_lib
 from aubal_jax.experiments.compare import conclusions
 from aubal_jax.experiments.compare import plots
 from aubal_jax.experiments.compare import sections
@@ -36,7 +38,7 @@ _READING = (
 
 
 def write_page(path, record) -> None:
-  """Writes compare.html: the answer in words, then tables and pictures.
+  """Writes compare.html: the answer, what it rests on, tables and pictures.
 
   Args:
     path: of the page, written whole or not at all.
@@ -45,7 +47,7 @@ def write_page(path, record) -> None:
   found = record['statistics']
   bad = [row for row in record['rows'] if row['status']]
   parts = ['<h1>Comparison of resampling methods</h1>', _lead(record)]
-  parts += map(_answer, conclusions.conclude(record))
+  parts += _first(record)
   if found['effects']:
     parts += _crossed(found)
   if found['contexts']:
@@ -78,6 +80,37 @@ def _lead(record) -> str:
   return html.lead(words)
 
 
+def _first(record) -> Iterator[str]:
+  """Yields the answer: a table, a few sentences, and all the others folded."""
+  contexts = record['statistics']['contexts']
+  if contexts:
+    yield _of_each(contexts, answer_lib.table)
+  for words in answer_lib.sentences(record):
+    yield f'<p>{html.text(words)}</p>'
+  if contexts:
+    yield answer_lib.explain(contexts[0])
+  told = conclusions.conclude(record)
+  yield html.fold(
+    'All that this can say, and what it cannot', '\n'.join(map(_answer, told))
+  )
+
+
+def _of_each(contexts, make) -> str:
+  """Returns what is made of each context under its name, if any; HTML."""
+  content = [(verdicts.context_name(c, contexts), make(c)) for c in contexts]
+  content = [(name, inner) for name, inner in content if inner]
+  if len(contexts) == 1:
+    return ''.join(inner for _, inner in content)
+  if len(content) > _OPEN:
+    return '\n'.join(
+      html.fold(name, inner, is_open=not i)
+      for i, (name, inner) in enumerate(content)
+    )
+  return '\n'.join(
+    f'<h3>{html.text(name)}</h3>\n{inner}' for name, inner in content
+  )
+
+
 def _answer(answer) -> str:
   """Returns one heading of the answer with what can be said, and cannot."""
   told = ''.join(f'<li>{html.text(words)}</li>' for words in answer.can)
@@ -94,18 +127,8 @@ def _sections(contexts, scores) -> list[str]:
   """Returns the sections that every comparison has, empty ones left out."""
 
   def each(title, make):
-    content = [(verdicts.context_name(c, contexts), make(c)) for c in contexts]
-    content = [(name, inner) for name, inner in content if inner]
-    if len(content) > _OPEN:
-      inner = [
-        html.fold(name, inner, is_open=not i)
-        for i, (name, inner) in enumerate(content)
-      ]
-    else:
-      inner = [
-        f'<h3>{html.text(name)}</h3>\n{inner}' for name, inner in content
-      ]
-    return html.section(title, '\n'.join(inner)) if inner else ''
+    inner = _of_each(contexts, make)
+    return html.section(title, inner) if inner else ''
 
   names = {id(c): str(i) for i, c in enumerate(contexts)}
   return [

@@ -180,7 +180,7 @@ def tests(context, score, reference) -> str:
     for test in verdicts.tests_of(context, data, score, reference)
   }
   rows = [
-    [html.text(e), *(_test(found.get((e, d))) for d in where)]
+    [html.text(e), *(difference(found.get((e, d))) for d in where)]
     for e in context['entries']
     if any((e, d) in found for d in where)
   ]
@@ -192,10 +192,11 @@ def tests(context, score, reference) -> str:
   if reference != 'none':
     caption += ' &ne;: another number of rows, so not only the choice of rows.'
   columns = ('', *('over all' if d is None else d for d in where))
-  return html.snug(caption, columns, rows)
+  return html.table(caption, columns, rows)
 
 
-def _test(test) -> str:
+def difference(test) -> str:
+  """Returns the difference that a test is of, with its interval; HTML."""
   if test is None:
     return html.NONE
   cell = _plus_minus(test['difference'], test['half_width'], '+')
@@ -233,7 +234,7 @@ def shares(context) -> str:
     'and mAP know no thresholds.'
   )
   columns = ('', 'at .5', 'tuned', 'left', 'AUC macro', 'mAP')
-  return html.snug(caption, columns, rows)
+  return html.table(caption, columns, rows)
 
 
 def budgets(context, score) -> str:
@@ -256,7 +257,7 @@ def budgets(context, score) -> str:
     f'{html.key("after", "row is better")}{html.key("before", "worse")}. '
     'Bold: told apart at 5 %, Holm over all pairs.'
   )
-  return html.snug(caption, ('', *entries), rows, kind='heat')
+  return html.table(caption, ('', *entries), rows, kind='heat')
 
 
 def _pair(pair, largest) -> str:
@@ -296,11 +297,11 @@ def effects(found, model, factor, reference) -> str:
     one = [cells.get((level, name)) for name in names]
     held = max(row['num_held'] for row in one if row)
     name = html.text(verdicts.level_name(level))
-    rows.append([name, *map(_test, one), html.number(held)])
+    rows.append([name, *map(difference, one), html.number(held)])
   caption = (
     f'<b>{html.text(_FACTORS[factor])}</b>, each less '
     f'<code>{html.text(verdicts.level_name(reference))}</code>: the mean '
     'over all else that both have, so many pairs of cells on a data set; ± '
     'half of the 95 % interval. Bold: told from 0 at 5 %, Holm over the rows.'
   )
-  return html.snug(caption, _heads(names, 'pairs'), rows)
+  return html.table(caption, _heads(names, 'pairs'), rows)
