@@ -34,6 +34,7 @@ from aubal_jax.tables import binary_table
 from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import shown
 
+_STRAIGHT = 0.01  # Of both ranges.
 _LEAST_FACTOR, _LARGEST_FACTOR = 1e-3, 1e4  # Of the lam given.
 
 
@@ -95,6 +96,29 @@ class Frontier(shown.Shown):
   class_spread: np.ndarray
   mean_ir: np.ndarray
 
+  @property
+  def height(self) -> np.ndarray:
+    """float64[K], what images bring down: f; along lam the imbalance alone."""
+    return self.value if self.over == 'budget' else self.imbalance
+
+  @property
+  def knee(self) -> int | None:
+    """The point after which images buy less; None where there is none such.
+
+    It is the point farthest below the straight line from the fewest images to
+    the most, both `images` and `height` in units of their range (Satopaa et al.
+    2011, without smoothing). A curve that leaves the line by less than a
+    hundredth has no knee.
+    """
+    spans = np.ptp(self.images), np.ptp(self.height)
+    if min(spans) <= 1e-9:
+      return None
+    x, y = self.images / spans[0], self.height / spans[1]
+    a, b = np.argmin(x), np.argmax(x)
+    below = y[a] + (y[b] - y[a]) * (x - x[a]) - y
+    k = int(np.argmax(below))
+    return k if below[k] >= _STRAIGHT else None
+
   def __len__(self) -> int:
     """Returns K, the number of points."""
     return len(self.images)
@@ -113,7 +137,7 @@ class Frontier(shown.Shown):
     return {name: column[:most].tolist() for name, column in columns}
 
   def plot(self) -> Any:
-    """Returns matplotlib's axes: f against images; the settings' own marked.
+    """Returns matplotlib's axes: f against images; settings and knee marked.
 
     Raises:
       UserError: matplotlib is not installed (extra `plot`).
@@ -122,25 +146,31 @@ class Frontier(shown.Shown):
     axes.plot(self.images, self.value, 'o-')
     chosen = self.images[self.chosen], self.value[self.chosen]
     axes.plot(*chosen, 'D', label='these settings')
+    if self.knee is not None:
+      knee = self.images[self.knee], self.value[self.knee]
+      axes.plot(*knee, 's', label='knee')
     axes.set_xlabel('images')
     axes.set_ylabel('f')
     axes.legend()
     return axes
 
   def columns(self) -> dict[str, np.ndarray]:
-    """Returns the columns by name; the last is `chosen`, int[K]: 1 there."""
+    """Returns the columns by name; the last, `knee` and `chosen`, mark one."""
     columns = {
       name: column
       for name, column in vars(self).items()
       if isinstance(column, np.ndarray)
     }
-    return columns | {'chosen': (np.arange(len(self)) == self.chosen) * 1}
+    marks = {'knee': self.knee, 'chosen': self.chosen}
+    places = np.arange(len(self))
+    return columns | {name: (places == k) * 1 for name, k in marks.items()}
 
   def save_csv(self, path: str | os.PathLike[str]) -> None:
     """Writes the points as CSV, whole or not at all.
 
     The first line names the columns, of which `chosen` is 1 in one line and 0
-    in all others. Numbers are written with all their digits; no budget is inf.
+    in all others, and `knee` in one line or none. Numbers are written with all
+    their digits; no budget is inf.
     """
     columns = self.columns()
     lists = (column.tolist() for column in columns.values())

@@ -42,9 +42,9 @@ h1 small { display: block; font-size: 1.1rem; font-weight: 400;
 .scroll { overflow: auto; max-height: 36rem; margin: .4rem 0; }
 /* A shade at the side behind which there is more. */
 .scroll, .plot { background:
-  linear-gradient(to right, var(--paper), transparent) left / 2rem 100%
+  linear-gradient(to right, var(--paper) 36%, transparent) left / 2rem 100%
     no-repeat local,
-  linear-gradient(to left, var(--paper), transparent) right / 2rem 100%
+  linear-gradient(to left, var(--paper) 36%, transparent) right / 2rem 100%
     no-repeat local,
   linear-gradient(to right, var(--shade), transparent) left / .7rem 100%
     no-repeat scroll,
@@ -53,7 +53,7 @@ h1 small { display: block; font-size: 1.1rem; font-weight: 400;
 table { border-collapse: collapse; width: 100%; font-size: .88rem;
   font-variant-numeric: tabular-nums; }
 code { white-space: nowrap; }
-th, td { padding: .26rem .4rem; text-align: right; white-space: nowrap;
+th, td { padding: .26rem .34rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--grid); }
 thead th { position: sticky; top: 0; z-index: 1; background: var(--paper);
   vertical-align: bottom; font-weight: 600; white-space: normal; }
@@ -130,7 +130,8 @@ h3 { font-size: 1rem; margin: 1.1rem 0 .3rem; }
   body { font-size: 15px; } h1 { font-size: 1.45rem; }
   table { font-size: .82rem; } th, td { padding: .26rem .28rem; }
   tbody th { min-width: 4.5rem; max-width: 8.5rem; }
-  .bar { width: 3.6rem; } .thumbs figure { width: 5.4rem; }
+  .bar { width: 3.6rem; } .tile b { font-size: 1.2rem; }
+  .thumbs figure { width: 5.4rem; }
   .plot + figcaption::before { content: "Goes on sideways \\2194  "; } }
 @media print { .scroll { max-height: none; overflow: visible; } }
 """

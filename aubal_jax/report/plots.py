@@ -80,6 +80,8 @@ def beside(names, networks) -> str:
 def convergence(trace) -> str:
   """The objective coming down on the bound below it, and the gap between.
 
+  A gap that is known once is not drawn: it is a number.
+
   Args:
     trace: dict of equally long lists: `step`, `value`, `lower_bound`, and, if
       there, `cost`, the price of the added images, which the bound includes.
@@ -107,22 +109,23 @@ def convergence(trace) -> str:
   floor = {'color': style.BEFORE, 'linestyle': '--', **marked}
 
   def make(_, axes):
-    left, right = axes
+    left, *others = axes
     left.plot(steps, values, label='best objective so far', **blue)
     left.plot(*_split(bounded), label='certified lower bound', **floor)
     left.set_ylim(bottom - 0.06 * span, high + 0.06 * span)
     left.yaxis.set_major_formatter(lambda y, _: f'{y:,.6g}')
     left.set_title('Objective')
     left.legend()
-    right.plot(*_split(gaps), **blue)
-    if gaps:
+    for right in others:
+      right.plot(*_split(gaps), **blue)
       right.set_yscale('log')
       right.minorticks_off()
-    right.yaxis.set_major_formatter(lambda y, _: f'{y:.0e}')
-    right.set_title('Certified gap of the solution')
+      right.yaxis.set_major_formatter(lambda y, _: f'{y:.0e}')
+      right.set_title('Certified gap of the solution')
     _over(axes, 'optimiser step')
 
-  return style.inline('convergence', make, height=2.9, columns=2)
+  columns = 1 + (len(gaps) > 1)
+  return style.inline('convergence', make, height=2.9, columns=columns)
 
 
 def learning(

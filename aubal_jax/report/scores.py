@@ -81,14 +81,29 @@ def learning(lines, report):
   if best:
     alt += f'; F1 macro {best[1]:.3f} at best'
   facts = ', '.join(_learning_facts(training, best))
-  picture = html.plot(
-    plots.learning(
-      training, validation, floor=floor, floor_name=floor_name, chosen=step
-    ),
-    alt=alt + '.',
-    caption=facts[0].upper() + facts[1:] + '.',
+  facts = facts[0].upper() + facts[1:] + '.'
+  numbers = html.tiles(_single(training, validation, floor, floor_name))
+  curves = [c if len(c) > 1 else [] for c in (training, validation)]
+  if not any(curves):
+    return f'{numbers}\n{html.soft(facts)}{_short(lines)}'
+  picture = plots.learning(
+    *curves, floor=floor, floor_name=floor_name, chosen=step
   )
-  return picture + _short(lines)
+  picture = html.plot(picture, alt=f'{alt}.', caption=facts)
+  return f'{numbers}{picture}{_short(lines)}'
+
+
+def _single(training, validation, floor, floor_name):
+  """Yields what was logged once: a number, of which there is no curve."""
+  if len(training) == 1:
+    (line,) = training
+    note = f'training loss at step {html.number(line["step"])}, logged once'
+    yield html.number(line['loss'], 3), note
+  if len(validation) == 1:
+    ((step, f1),) = validation
+    note = f'validation F1 macro at step {html.number(step)}, measured once'
+    notes = [] if floor is None else [f'{floor_name}, {floor:.3f}']
+    yield html.number(f1, 3), note, *notes
 
 
 def _short(lines) -> str:

@@ -127,17 +127,21 @@ def convergence(solution) -> str:
   caption = (
     f'Optimiser {html.text(solution["optimizer"])}, '
     f'{html.count(solution["num_steps"], "step")}. No choice of images within '
-    'the limits lies below the dashed line, whatever optimiser finds it: the '
-    'distance to it is the most that can still be gained. The price of added '
-    'images is included in both.'
+    'the limits lies below the lower bound (dashed), whatever optimiser finds '
+    'it: the distance to it is the most that can still be gained. The price of '
+    'added images is included in both.'
   )
+  if len(trace['step']) == 1:
+    tiles = [(html.value(solution['value']), 'objective, known once')]
+    if bound is not None:
+      tiles.append((html.value(bound), 'certified lower bound, price included'))
+    return f'{html.tiles(tiles)}\n{html.soft(caption)}'
   alt = (
     f'The objective falls from {html.value(solution["value_start"])} to '
     f'{html.value(solution["value"])}; the certified lower bound, the price of '
     'added images included, rises to '
-    f'{"no value" if bound is None else html.value(bound)}. Beside it the '
-    'relative gap of the solution on a logarithmic scale, '
-    f'{solution["gap"]:.1e} at the end.'
+    f'{"no value" if bound is None else html.value(bound)}. The relative gap '
+    f'of the solution is {solution["gap"]:.1e} at the end.'
   )
   return html.plot(plots.convergence(trace), alt=alt, caption=caption)
 

@@ -23,6 +23,10 @@ INK, SOFT, GRID, BEFORE, AFTER, MARK = _COLOURS
 # What is compared with, behind the lines themselves; and those, in turn.
 OTHERS = {'color': SOFT, 'alpha': 0.35, 'linewidth': 0.7}
 CYCLE = (AFTER, BEFORE, MARK, '#2e8540', '#6f4bb2', '#8a5a2b')
+# A legend that lines go behind.
+ON_PAPER = {
+  'frameon': True, 'facecolor': 'white', 'edgecolor': 'none', 'framealpha': 0.9
+}  # fmt: skip
 MARKERS = 'osD^v*XP'
 _RC = {
   'axes.axisbelow': True,

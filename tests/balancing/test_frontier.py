@@ -1,10 +1,12 @@
 import csv
+import dataclasses
 import types
 
 import numpy as np
 import pytest
 
 import aubal_jax as aubal
+from aubal_jax.balancing import frontier as frontier_lib
 from aubal_jax.balancing import instance as instance_lib
 from aubal_jax.balancing import iterations
 from aubal_jax.balancing import newton
@@ -345,10 +347,64 @@ def test_the_picture_says_what_was_chosen(tmp_path, over):
   k = found.chosen
   assert f'chosen: {found.added[k]:+,.0f} images' in content
   assert f'MeanIR {found.mean_ir[k]:.2f}' in content
+  assert report.conclusion(found).split(';')[0][:40] in content
+  assert ('knee: ' in content) == (found.knee is not None)
   assert 'certified' in content and 'images added' in content
   assert ('price of' in content) == (over == 'budget')
   report.plot(found, tmp_path / 'again.svg')
   assert (tmp_path / 'again.svg').read_bytes() == path.read_bytes()
+
+
+def points_at(images, heights, over='budget'):
+  """A frontier through points, by images; its chosen point is the last."""
+  columns = {
+    field.name: np.zeros(len(images))
+    for field in dataclasses.fields(frontier_lib.Frontier)
+  }
+  start = images[0]
+  columns |= {'images': images, 'added': images - start, 'value': heights}
+  columns |= {'imbalance': heights, 'mean_ir': np.ones(len(images))}
+  return frontier_lib.Frontier(
+    **columns
+    | {
+      'over': over,
+      'objective': 'l1',
+      'images_start': int(start),
+      'value_start': float(heights[0]),
+      'chosen': len(images) - 1,
+    }
+  )
+
+
+def test_the_knee_is_the_corner_whatever_the_units():
+  rng = np.random.default_rng(0)
+  for _ in range(200):
+    num, corner = int(rng.integers(3, 30)), rng.uniform(0.05, 0.6)
+    x = np.sort([0.0, corner, *rng.uniform(0, 1, num - 3), 1.0])
+    share = rng.uniform(0.05, 0.9) * (1 - corner)  # Left at the corner.
+    y = np.interp(x, [0, corner, 1], [1, share, 0])
+    images = 100 + x * 10 ** rng.uniform(1, 6)
+    found = points_at(images, 7 + y * 10 ** rng.uniform(-6, 6))
+    if 1 - corner - share < 0.011:
+      continue
+    assert x[found.knee] == corner
+    columns = found.columns()
+    assert columns['knee'].tolist() == (x == corner).astype(int).tolist()
+    words = report.conclusion(found)
+    assert f'{found.added[found.knee]:+,.0f} images' in words
+    assert f'with {100 * (1 - share):.0f} % of the evenness' in words
+    order = rng.permutation(num)  # Along lam images need not go up.
+    assert x[order][points_at(images[order], y[order], 'lam').knee] == corner
+
+
+def test_what_is_straight_has_no_knee():
+  x = np.linspace(100, 200, 7)
+  for heights in (300 - x, x * 0 + 5, 300 - x + 0.5 * np.sin(x)):
+    found = points_at(x, heights)
+    assert found.knee is None
+    assert not found.columns()['knee'].any()
+    assert not report.conclusion(found).startswith('The knee')
+  assert points_at(x[:1], x[:1]).knee is None
 
 
 @pytest.mark.parametrize('settings', [{'objective': 'log'}, {'upper': 1.0}])

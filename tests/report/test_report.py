@@ -3,6 +3,7 @@
 import base64
 import html
 import html.parser
+import random
 import re
 import warnings
 
@@ -371,6 +372,47 @@ def test_the_page_says_where_training_looks_short_of_its_rate(tmp_path, seed):
   text = Page(source).whole_text()
   assert ('short of its rate' in text) == bool(reason)
   assert reason in text
+
+
+def test_a_curve_of_one_point_is_a_number(tmp_path):
+  rng = random.Random(0)
+  for _ in range(12):
+    sizes = rng.choice(((1, 0), (0, 1), (1, 1), (1, 3), (3, 1), (2, 2)))
+    losses, f1s = (
+      [round(rng.uniform(0, 1), 3) for _ in range(n)] for n in sizes
+    )
+    lines = [{'step': 10 * k, 'loss': x} for k, x in enumerate(losses, 1)]
+    lines += [
+      {'step': 1000 * k, 'validation': {'f1_macro': x}}
+      for k, x in enumerate(f1s, 1)
+    ]
+    source = write(tmp_path, metrics=lines)
+    source = source[source.index('<h2>Learning curves') :]
+    source = source.split('<h2>')[1]
+    numbers = re.findall('<b>(.*?)</b><span>(.*?)</span>', source)
+    told = [(f'{x[0]:.3f}', name) for x, name in (
+      (losses, 'training loss at step 10, logged once'),
+      (f1s, 'validation F1 macro at step 1,000, measured once'),
+    ) if len(x) == 1]  # fmt: skip
+    assert numbers == told
+    assert source.count('id="learning-axes_') == sum(n > 1 for n in sizes)
+    assert ('<svg' in source) == (max(sizes) > 1)
+
+
+@pytest.mark.parametrize('num_bounds', [1, 2])
+def test_what_converged_at_once_is_a_number(tmp_path, num_bounds):
+  given = arguments()
+  trace = given['solution']['trace']
+  bounds = [None] * (len(trace['step']) - num_bounds)
+  bounds += trace['lower_bound'][-num_bounds:]
+  given['solution']['trace'] = trace | {'lower_bound': bounds}
+  source = write(tmp_path, **given)
+  assert source.count('id="convergence-axes_') == num_bounds
+  given['solution']['trace'] = {k: v[-1:] for k, v in trace.items()}
+  source = write(tmp_path, **given)
+  assert 'id="convergence-' not in source
+  value = html_lib.value(given['solution']['value'])
+  assert f'<b>{value}</b><span>objective, known once</span>' in source
 
 
 def test_what_was_not_added_is_not_counted_as_added(tmp_path):

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -163,7 +164,7 @@ def test_variants_are_polished_where_they_stalled(config, tmp_path, answers):
     'newton': 'stalled',
   }
   assert ('solve', 'sgd', True) in answers['asked']
-  assert 'sgd + newton 0.5 s, adam 0.5 s.' in record['notes'][-1]
+  assert 'sgd + newton 0.5 s, adam 0.5 s.' in record['notes'][-2]
 
 
 def test_rivals_are_held_against_the_best_bound(config, tmp_path, answers):
@@ -299,10 +300,17 @@ def test_a_frontier_is_written_and_marks_the_settings(
   )
   (chosen,) = (point for point in points if point['chosen'] == '1')
   assert float(chosen['value']) == pytest.approx(solution.value, rel=1e-5)
-  marked = [x for x in printed.splitlines() if x.endswith('<- these settings')]
+  marked = [x for x in printed.splitlines() if x.endswith('these settings')]
   assert len(marked) == 1 and f'{float(chosen["value"]):,.2f}' in marked[0]
   table = printed.split('a few:\n\n')[1].split('\n\n')[0].splitlines()
-  assert 8 <= len(table) - 1 <= 9
+  assert 8 <= len(table) - 1 <= 10
+  knees = [point for point in points if point['knee'] == '1']
+  (conclusion,) = [x for x in printed.splitlines() if x.startswith('The ')]
+  for knee in knees:
+    (line,) = [x for x in table if '<- the knee' in x]
+    assert f' {float(knee["value"]):,.2f} ' in line
+    assert f'The knee is at {float(knee["added"]):+,.0f} images' in conclusion
+  assert knees or 'no knee' in conclusion
   assert table[0].split()[0] == ('lambda' if over == 'lam' else 'images')
   ends = [line.split()[over == 'lam'] for line in (table[1], table[-1])]
   assert ends == [f'{float(p["images"]):,.0f}' for p in (points[0], points[-1])]
@@ -526,6 +534,10 @@ def test_each_variant_has_a_panel_and_all_are_in_each(drawn, tmp_path):
   assert (tmp_path / 'x.png').read_bytes().startswith(b'\x89PNG')
   panels = [ax for ax in drawn[0].axes if ax.get_visible()]
   assert [ax.get_title(loc='left') for ax in panels] == ['adam', 'lion']
+  assert [ax.get_title(loc='right') for ax in panels] == ['not reached'] * 2
+  assert (
+    drawn[0].get_suptitle().split() == report.conclusion(rows, 1e-5).split()
+  )
   for ax in panels:
     assert ax.get_xscale() == ax.get_yscale() == 'log'
   curves = {
@@ -540,6 +552,47 @@ def test_each_variant_has_a_panel_and_all_are_in_each(drawn, tmp_path):
   assert 'piqp' not in curves
   labels = [[x.get_label() for x in ax.get_lines()] for ax in panels]
   assert [found.count('others') for found in labels] == [1, 2]
+
+
+def test_the_heading_says_who_was_first_and_by_how_much():
+  rng = np.random.default_rng(0)
+  for _ in range(300):
+    num = int(rng.integers(1, 7))
+    rows = [
+      row(
+        f'v{k}',
+        rng.choice(['variant', 'rival']),
+        seconds=float(10 ** rng.uniform(-4, 3)),
+        gap=float(10 ** rng.uniform(-9, 0)),
+      )
+      for k in range(num)
+    ]
+    for one in rows:
+      one['converged'] = one['gap'] <= 1e-5
+    words = report.conclusion(rows, 1e-5)
+    met = [(r['seconds'], r) for r in rows if r['converged']]
+    met.sort(key=lambda pair: pair[0])
+    named = re.findall(r'v\d', words)
+    if not met:
+      closest = min(rows, key=lambda r: r['gap'])
+      assert named == [closest['variant']]
+      assert f'to {closest["gap"]:.1e}.' in words and 'None reached' in words
+      continue
+    fastest = [r for _, r in met]
+    own = [r['variant'] for r in fastest if r['kind'] == 'variant'][:1]
+    want = [r['variant'] for r in fastest[:2]]
+    assert named == want + [name for name in own if name not in want]
+    assert words.startswith(f'{want[0]} (')
+    assert words.endswith(f' {num - len(met)} of {num} did not reach it.')
+    if len(met) > 1:
+      times = fastest[1]['seconds'] / fastest[0]['seconds']
+      said = re.search(r'([\d,.]+) times as fast', words)[1]
+      assert float(said.replace(',', '')) == pytest.approx(
+        times, abs=0.051 if times < 100 else 0.51
+      )
+  assert report.conclusion([row('x', gap=None)], 1e-5).endswith(
+    'none proved any.'
+  )
 
 
 def test_a_table_without_a_gap_can_be_drawn(drawn, tmp_path):

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 
+from aubal_jax.experiments.frontier import frontier_plot
 from aubal_jax.runs import extras
 from aubal_jax.runs import progress
 from aubal_jax.stages import problem
@@ -54,8 +55,6 @@ def _draw(found, path) -> None:
   if not extras.is_there('matplotlib'):
     print(f'Note: {extras.missing("matplotlib", "The picture")}', flush=True)
     return
-  from aubal_jax.experiments.frontier import frontier_plot
-
   frontier_plot.plot(found, path)
   print(f'frontier: {path}', flush=True)
 
@@ -69,16 +68,20 @@ def _print_points(found, tol) -> None:
   columns = found.columns()
   shown = [c for c in _COLUMNS if c[1] != 'lam' or found.over == 'lam']
   places = np.linspace(0, len(found) - 1, min(_NUM_PRINTED, len(found)))
-  places = np.union1d(np.rint(places).astype(int), [found.chosen])
+  marks = {} if found.knee is None else {found.knee: '<- the knee'}
+  same = found.chosen in marks
+  marks[found.chosen] = f'<- {"the knee, " * same}these settings'
+  places = np.union1d(np.rint(places).astype(int), [*marks])
   table = [[*(head for head, _, _ in shown), '']]
   for k in places:
     cells = [form(columns[name][k]) for _, name, form in shown]
-    table.append([*cells, '<- these settings' if k == found.chosen else ''])
+    table.append([*cells, marks.get(k, '')])
   widths = [max(map(len, column)) for column in zip(*table, strict=True)]
   for cells in table:
     padded = zip(cells, widths, strict=True)
-    print('  '.join(f'{cell:>{width}}' for cell, width in padded).rstrip())
-  print(flush=True)
+    padded = [f'{cell:>{width}}' for cell, width in [*padded][:-1]]
+    print('  '.join([*padded, cells[-1]]).rstrip())
+  print(f'\n{frontier_plot.conclusion(found)}', flush=True)
   open_ = int((found.gap > tol).sum())
   if open_:
     print(

@@ -8,6 +8,7 @@ from aubal_jax.report import style
 from aubal_jax.scoring import summary
 
 _WIDTH = 88
+_NEAR = 0.01  # Less than this below the best is about as good.
 _TITLES = {s.name: s.title for s in summary.scores_in('validation')}
 
 
@@ -43,6 +44,7 @@ def notes(record) -> list[str]:
   lines = [
     'scores: on the validation split, thresholds 0.5, of the checkpoint with '
     'the best F1 macro, which is of step.',
+    conclusion(record['rows'], record['metric']),
     f'sorted by {_TITLES[record["metric"]]}; every cell is one run with the '
     'same seed: small differences may be chance.',
   ]
@@ -54,11 +56,32 @@ def notes(record) -> list[str]:
   return lines
 
 
+def conclusion(rows, metric) -> str:
+  """Returns which cell is the best, and how many are about as good.
+
+  Args:
+    rows: of the table, the best first.
+    metric: the score's name.
+  """
+  scored = [row for row in rows if row[metric] is not None]
+  if not scored:
+    return f'All {len(rows):,} cells failed.'
+  best, *others = scored
+  near = sum(best[metric] - row[metric] < _NEAR for row in others)
+  return (
+    f'Best: {best["loss"]}, {best["optimizer"]}, rate '
+    f'{best["learning_rate"]:g}, batch {best["batch_size"]:,}, with '
+    f'{_TITLES[metric]} {best[metric]:.3f}. {near:,} of {len(others):,} others '
+    f'are less than {_NEAR:g} below it.'
+  )
+
+
 def draw(file, rows, *, metric: str) -> None:
   """Draws a column of two panels for each loss and batch size, as PNG.
 
   Above, the score against the learning rate, a line for each optimiser; below,
-  how it came about, the other columns pale behind it.
+  how it came about, the other columns pale behind it. Where each score was
+  measured once there is no course, and one row of panels.
 
   Args:
     file: to write to, binary.
@@ -69,24 +92,30 @@ def draw(file, rows, *, metric: str) -> None:
   """
   columns = list(dict.fromkeys(sorted(map(_column, rows))))
   optimizers = sorted({row['optimizer'] for row in rows})
+  down = 1 + any(len(row['curve']['step']) > 1 for row in rows)
 
   def make(figure, axes):
     tops, bottoms = axes[: len(columns)], axes[len(columns) :]
-    for above, below, column in zip(tops, bottoms, columns, strict=True):
+    for i, (above, column) in enumerate(zip(tops, columns, strict=True)):
       loss, batch_size = column
       above.set_title(f'{loss}, batch {batch_size:,}')
       here = [row for row in rows if _column(row) == column]
       others = [row for row in rows if _column(row) != column]
       _draw_rates(above, here, metric, optimizers, rows[0])
-      _draw_courses(below, here, others, metric, optimizers)
+      for below in bottoms[i : i + 1]:
+        _draw_courses(below, here, others, metric, optimizers)
     tops[0].set_ylabel(f'{_TITLES[metric]}, best')
-    bottoms[0].set_ylabel(f'{_TITLES[metric]}, course')
+    for below in bottoms[:1]:
+      below.set_ylabel(f'{_TITLES[metric]}, course')
     style.legend(figure, axes, 'outside lower center', ncols=5)
-    words = f'{len(rows):,} cells, validation split'
-    figure.suptitle(words, x=0.01, horizontalalignment='left')
+    words = f'{conclusion(rows, metric)} Validation split, a seed each.'
+    figure.suptitle(
+      textwrap.fill(words, round(12 * size['width'])),
+      x=0.01, horizontalalignment='left', fontsize=10, fontweight='bold',
+    )  # fmt: skip
 
-  size = {'height': 5.4, 'width': max(2.6 * len(columns), 6.0)}
-  shape = {'rows': 2, 'columns': len(columns)}
+  size = {'height': 0.8 + 2.4 * down, 'width': max(2.6 * len(columns), 6.6)}
+  shape = {'rows': down, 'columns': len(columns)}
   file.write(style.draw(make, **size, **shape, sharey=True))
 
 

@@ -85,52 +85,122 @@ def notes(record) -> list[str]:
   if record['not_installed']:
     absent = ', '.join(record['not_installed'])
     lines.append(f'not installed: {absent} ({extras.command("bench")})')
-  met = [row for row in rows if row['converged']]
-  met = sorted(met, key=lambda row: row['seconds'])[:_NUM_FASTEST]
+  met = _met(rows)[:_NUM_FASTEST]
   fastest = [f'{row["variant"]} {_short(row["seconds"])} s' for row in met]
-  lines.append(
-    f'Within a gap of {record["tol"]:g} first: '
-    + (', '.join(fastest) or 'none of them')
-    + '.'
-  )
-  return lines
+  if len(met) > 1:
+    lines.append(
+      f'Within a gap of {record["tol"]:g} first: {", ".join(fastest)}.'
+    )
+  return [*lines, conclusion(rows, record['tol'])]
+
+
+def _met(rows) -> list[dict]:
+  """Returns the rows that met the gap, the quickest first."""
+  met = [row for row in rows if row.get('converged')]
+  return sorted(met, key=lambda row: row['seconds'])
+
+
+def conclusion(rows, tol) -> str:
+  """Returns which reached the gap first, in what time, and by how much.
+
+  Args:
+    rows: of the table.
+    tol: the gap wanted.
+  """
+  met = _met(rows)
+  if not met:
+    gaps = [row for row in rows if row.get('gap') is not None]
+    words = f'None reached a gap of {tol:g}'
+    if not gaps:
+      return f'{words}, and none proved any.'
+    best = min(gaps, key=lambda row: row['gap'])
+    return f'{words}; {best["variant"]} came closest, to {best["gap"]:.1e}.'
+  first, *others = met
+  words = f'{_timed(first)} reached a gap of {tol:g} first'
+  if others:
+    words += f', {_times(first, others[0])} as fast as {_timed(others[0])}'
+  own = next((row for row in met if row['kind'] == 'variant'), None)
+  if own not in (None, *met[:2]):
+    words += f'; of the variants here {_timed(own)}'
+  short = len(rows) - len(met)
+  return f'{words}. {short} of {len(rows)} did not reach it.'
+
+
+def _timed(row) -> str:
+  return f'{row["variant"]} ({_duration(row["seconds"])})'
+
+
+def _times(first, other) -> str:
+  ratio = other['seconds'] / first['seconds'] if first['seconds'] else math.inf
+  return f'{ratio:,.1f} times' if ratio < 100 else f'{ratio:,.0f} times'
+
+
+def _duration(seconds) -> str:
+  """Returns '6.7 ms', '1.2 s'."""
+  if seconds < 1:
+    return (
+      f'{1000 * seconds:.2g} ms'
+      if seconds < 0.1
+      else (f'{1000 * seconds:.0f} ms')
+    )
+  return f'{_short(seconds)} s'
 
 
 def draw(file, rows, *, tol: float, title: str) -> None:
   """Draws a panel for each variant, all the others pale behind it, as PNG.
 
+  The heading is the conclusion; beside the name of a variant stands when it
+  reached the gap.
+
   Args:
     file: to write to, binary.
     rows: of the table, dicts of `variant`, `kind` ('variant' or 'rival'),
-      `seconds`, `gap` and, for a variant, `trace` of equally long lists
-      `seconds` and `gap`. One called 'x + newton' is drawn in the panel of x.
-      What has no gap is left out.
+      `seconds`, `gap`, `converged` and, for a variant, `trace` of equally long
+      lists `seconds` and `gap`. One called 'x + newton' is drawn in the panel
+      of x. What has no gap is left out.
     tol: the gap wanted, a line in every panel.
-    title: of the picture.
+    title: what the problem is.
   """
   lines = {row['variant']: row['trace'] for row in rows if row['trace']}
   points = [r for r in rows if r['kind'] == 'rival' and r['gap'] is not None]
   names = list(dict.fromkeys(name.split(' + ')[0] for name in lines))
   across = min(_ACROSS, max(len(names), 1))
   down = math.ceil(max(len(names), 1) / across)
-  size = {'height': 1.9 * down + 1.1, 'width': max(2.5 * across, 7.2)}
+  size = {'height': 1.9 * down + 1.6, 'width': max(2.5 * across, 7.2)}
 
   def make(figure, axes):
     style.hide(axes[len(names) :])
     for ax, name in zip(axes, names, strict=False):
       _draw_panel(ax, name, lines, points, tol)
+      mine = [r for r in rows if r['variant'].split(' + ')[0] == name]
+      ax.set_title(
+        _reached(mine), loc='right', fontsize=8.5, fontweight='normal'
+      )
       ax.tick_params(labelbottom=True)
     for ax in axes[max(len(names) - across, 0) : len(names)]:
-      ax.set_xlabel('seconds, compilation apart')
+      ax.set_xlabel('time, compilation apart')
     if names:
       _scale(axes[0], tol)
-    style.legend(figure, axes, 'outside lower center', ncols=4)
-    text = textwrap.fill(title, round(15 * size['width']))
-    figure.suptitle(text, x=0.01, horizontalalignment='left')
-    figure.supylabel('certified gap')
+    wide = round(11 * size['width'])
+    words = {'title': textwrap.fill(title, wide), 'title_fontsize': 8.5}
+    style.legend(figure, axes, 'outside lower center', ncols=4, **words)
+    figure.suptitle(
+      textwrap.fill(conclusion(rows, tol), wide),
+      x=0.01, horizontalalignment='left', fontsize=11, fontweight='bold',
+    )  # fmt: skip
+    figure.supylabel('certified gap, relative')
 
   shape = {'rows': down, 'columns': across, 'sharex': True, 'sharey': True}
   file.write(style.draw(make, **size, **shape))
+
+
+def _reached(rows) -> str:
+  """Returns when the first of these rows reached the gap, if any did."""
+  met = _met(rows)
+  if not met:
+    return 'not reached'
+  newton = ' with Newton' if ' + ' in met[0]['variant'] else ''
+  return f'{_duration(met[0]["seconds"])}{newton}'
 
 
 def _draw_panel(ax, name, lines, points, tol):
