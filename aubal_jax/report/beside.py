@@ -146,7 +146,7 @@ def _differences(record, level) -> str:
     f'{_units(record)} for both. Bold: zero is outside, more than chance over '
     'them; each interval stands by itself, and nothing is said of seeds.'
   )
-  return html.snug(caption, ('', *_TITLES.values()), rows)
+  return html.table(caption, ('', *_TITLES.values()), rows)
 
 
 def _difference(found) -> str:

@@ -149,13 +149,16 @@ def test_each_row_of_the_answer_is_what_the_tests_say():
 
 
 def test_better_than_none_alone_is_not_better_than_random_rows():
-  for gain, word in ((0.3, 'better</span>'), (0.1, 'as random rows may be')):
-    rows = [
-      result(method=method, tuned=tuned)
-      for method, tuned in (('none', 0.0), ('random', 0.1), ('a', gain))
-    ]
-    (context,) = comparison.make_record(rows)['statistics']['contexts']
-    assert word in rows_of(answer.table(context))['a'][0]
+  for control in ('random', 'keep_random'):
+    for gain, word in ((0.3, 'better</span>'), (0.1, 'as random rows may be')):
+      rows = [
+        result(method=method, tuned=tuned)
+        for method, tuned in (('none', 0.0), (control, 0.1), ('a', gain))
+      ]
+      (context,) = comparison.make_record(rows)['statistics']['contexts']
+      table = answer.table(context)
+      assert word in rows_of(table)['a'][0]
+      assert f'>less {control}</th>' in table
 
 
 def test_the_sentences_name_who_is_told_apart(tables, crossed):

@@ -4,6 +4,7 @@ import numpy as np
 
 from aubal_jax.scoring import differences
 from aubal_jax.scoring import summary
+from aubal_jax.scoring import thresholds as thresholds_lib
 
 
 def record(names, *, gains=(0.0, 0.05, 0.1), num_groups=9, num_images=120):
@@ -36,7 +37,7 @@ def record(names, *, gains=(0.0, 0.05, 0.1), num_groups=9, num_images=120):
       'map': 0.5,
       'report': summary.summarise(
         *(mine, label, known),
-        thresholds=thresholds,
+        thresholds=thresholds_lib.Thresholds(thresholds),
         label_names=names,
         groups=groups,
         num_resamples=50,

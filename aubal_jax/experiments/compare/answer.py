@@ -58,7 +58,7 @@ def table(context) -> str:
   mean = f'Mean over {verdicts.listed(context["data"])}'
   title = context['data'][0] if where is not None else mean
   columns = ('method', 'verdict', *(trials.SCORES[name] for name in shown))
-  columns += ('less none', 'less random', 'rows')
+  columns += (*(f'less {name}' for name in _references(context)), 'rows')
   return html.table(f'{html.text(title)}, the best first.', columns, rows)
 
 
@@ -71,8 +71,13 @@ def explain(context) -> str:
     '<code>none</code> by the paired test at 5 %, Holm over the methods; '
     f'{_verdict(verdicts.NOT_TOLD)} not told from it. Signs beside scores say '
     'the same of those. Bold: told from 0. &ne;: another number of rows than '
-    '<code>random</code>.'
+    'those at random.'
   )
+
+
+def _references(context) -> list[str]:
+  """Returns what methods are held against, of what there is."""
+  return [name for name in verdicts.REFERENCES if name in context['entries']]
 
 
 def _row(context, entry, shown, tests) -> list:
@@ -80,9 +85,9 @@ def _row(context, entry, shown, tests) -> list:
   name, score = entry['entry'], decisive(context)
   against = {
     reference: tests.get((score, reference, name))
-    for reference in verdicts.REFERENCES
+    for reference in _references(context)
   }
-  cells = [html.text(name), ('left', _judge(name, **against))]
+  cells = [html.text(name), ('left', _judge(name, against))]
   for key in shown:
     test, mean = tests.get((key, 'none', name)), entry['scores'][key]['mean']
     sign = '' if test is None else _sign(verdicts.verdict(test))
@@ -108,25 +113,27 @@ def _verdict(side, words='') -> str:
   )
 
 
-def _judge(name, none, random) -> str:
-  """Returns what the tests of a method against both references come to.
+def _judge(name, against) -> str:
+  """Returns what the tests of a method against the references come to.
 
   Args:
     name: of the method.
-    none: its test against plain training, or None.
-    random: against random rows, or None.
+    against: reference -> its test, or None.
   """
   if name == 'none':
     return '<span class="verdict">plain training</span>'
+  none = against.get('none')
   if none is None or none['p_holm'] is None:
     return '<span class="verdict">not tested</span>'
   side, words = verdicts.verdict(none), ''
-  if side == verdicts.ABOVE and random and random['equal_rows']:
+  controls = [test for key, test in against.items() if test and key != 'none']
+  fair = [verdicts.verdict(test) for test in controls if test['equal_rows']]
+  if side == verdicts.ABOVE and fair:
     words = {
       verdicts.ABOVE: '',
       verdicts.NOT_TOLD: ', as random rows may be',
       verdicts.BELOW: ', less so than random rows',
-    }[verdicts.verdict(random)]
+    }[min(fair)]
   return _verdict(side, words)
 
 
@@ -197,7 +204,7 @@ def _always(contexts, families, side) -> list[str]:
 
 def _against(reference, words, num, sides) -> str:
   """Says who of `num` methods is better or worse than a reference."""
-  equal = 'as many ' if reference == 'random' else ''
+  equal = '' if reference == 'none' else 'as many '
   parts = [
     f'{_named(sides[side])} {word} than {equal}{words}'
     for side, word in ((verdicts.ABOVE, 'better'), (verdicts.BELOW, 'worse'))
