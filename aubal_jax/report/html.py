@@ -129,7 +129,7 @@ h3 { font-size: 1rem; margin: 1.1rem 0 .3rem; }
 @media (max-width: 36rem) {
   body { font-size: 15px; } h1 { font-size: 1.45rem; }
   table { font-size: .82rem; } th, td { padding: .26rem .28rem; }
-  tbody th { min-width: 4.5rem; max-width: 8.5rem; }
+  tbody th { min-width: 5.5rem; max-width: 8.5rem; }
   .bar { width: 3.6rem; } .tile b { font-size: 1.2rem; }
   .thumbs figure { width: 5.4rem; }
   .plot + figcaption::before { content: "Goes on sideways \\2194  "; } }

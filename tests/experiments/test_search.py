@@ -4,11 +4,13 @@ import csv
 import dataclasses
 import itertools
 import pathlib
+import random
 import shlex
 import sys
 import time
 
 import pytest
+from matplotlib import figure as figure_lib
 
 from aubal_jax import commands
 from aubal_jax import settings as settings_lib
@@ -282,3 +284,57 @@ def test_the_metric_orders_the_rows(metric, tmp_path, capsys):
     '0.1',
   ]
   assert 'lr0.3' in capsys.readouterr().out.splitlines()[-1]
+
+
+def search_rows(rng, num_steps=2):
+  """Rows of a table, the best first and the failed last; scores are drawn."""
+  rows = []
+  for loss, name, rate in itertools.product('xy', ('adam', 'sgd'), (0.1, 0.01)):
+    score = None if rng.random() < 0.3 else round(rng.uniform(0.4, 0.45), 4)
+    steps = [] if score is None else [*range(1, num_steps + 1)]
+    rows.append(
+      {
+        'loss': loss,
+        'optimizer': name,
+        'learning_rate': rate,
+        'batch_size': 2048,
+        'f1_macro': score,
+        'curve': {'step': steps, 'f1_macro': [score] * len(steps)},
+      }
+    )
+  rows.sort(key=lambda row: (row['f1_macro'] is None, -(row['f1_macro'] or 0)))
+  return rows
+
+
+def test_the_heading_names_the_best_and_how_many_are_as_good():
+  rng = random.Random(0)
+  for _ in range(200):
+    rows = search_rows(rng)
+    scores = [r['f1_macro'] for r in rows if r['f1_macro'] is not None]
+    words = report.conclusion(rows, 'f1_macro')
+    if not scores:
+      assert words == 'All 8 cells failed.'
+      continue
+    near = sum(scores[0] - x < 0.01 for x in scores[1:])
+    best = rows[0]
+    assert words == (
+      f'Best: {best["loss"]}, {best["optimizer"]}, rate '
+      f'{best["learning_rate"]:g}, batch 2,048, with F1 macro {scores[0]:.3f}. '
+      f'{near} of {len(scores) - 1} others are less than 0.01 below it.'
+    )
+
+
+@pytest.mark.parametrize('num_steps', [1, 2])
+def test_what_was_measured_once_has_no_course(tmp_path, monkeypatch, num_steps):
+  figures, save = [], figure_lib.Figure.savefig
+
+  def savefig(figure, *arguments, **settings):
+    figures.append(figure)
+    return save(figure, *arguments, **settings)
+
+  monkeypatch.setattr(figure_lib.Figure, 'savefig', savefig)
+  rows = search_rows(random.Random(1), num_steps)
+  with open(tmp_path / 'x.png', 'wb') as file:
+    report.draw(file, rows, metric='f1_macro')
+  assert len(figures[0].axes) == 2 * num_steps
+  assert figures[0].get_suptitle().startswith('Best: ')
