@@ -103,7 +103,7 @@ def _read(path, key, how, image_dir, unreadable) -> annotations.Annotations:
     raise rows.error(
       missing,
       lambda row: f'no image file {text.quote(ids[row])}',
-      f'Paths are relative to {folder}. Correct them, or set '
+      f'Paths are relative to {str(folder)!r}. Correct them, or set '
       "data.unreadable='drop' to go on without them.",
     )
   reasons = np.full(len(rows), '', '<U16')

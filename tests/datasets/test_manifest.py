@@ -290,7 +290,7 @@ def test_missing_images(tmp_path):
   ) as no:
     load(path)
   assert "line 7: no image file 'i/5.png'; ... (7 in all)" in str(no.value)
-  assert f'relative to {tmp_path}.' in str(no.value)
+  assert f'relative to {str(tmp_path)!r}.' in str(no.value)
   assert "data.unreadable='drop'" in str(no.value)
 
 
@@ -342,7 +342,7 @@ def test_missing_images_of_another_folder(tmp_path):
   folder.mkdir()
   with pytest.raises(ValueError, match='no image file') as no:
     load(path, image_dir=str(folder))
-  assert f'relative to {folder}. Correct them' in str(no.value)
+  assert f'relative to {str(folder)!r}. Correct them' in str(no.value)
 
 
 def test_unreadable_images_are_an_error_when_read(tmp_path):
@@ -392,7 +392,7 @@ def test_a_dropped_row_does_not_make_a_group_cross(tmp_path):
 
 def test_nothing_left_to_train_on(tmp_path):
   path = write(tmp_path, 'path,split,x', 'a.png,train,1', images=False)
-  message = r"t\.csv:2: no image file 'a\.png'\. Paths are relative to"
+  message = r"t\.csv:2: no image file 'a\.png'\. Paths are relative to '"
   with pytest.raises(ValueError, match=message):
     load(path, unreadable='drop')
 
