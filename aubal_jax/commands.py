@@ -51,7 +51,7 @@ class Stage(typing.NamedTuple):
 STAGES = {
   'balance': Stage(balance.run, balance.check),
   'train': Stage(train.run, train.check, by_all=True, learns=True),
-  'evaluate': Stage(evaluate.run, by_all=True, learns=True),
+  'evaluate': Stage(evaluate.run, evaluate.check, by_all=True, learns=True),
   'controls': Stage(
     *(controls.run, controls.check),
     by_all=True,

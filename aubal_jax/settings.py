@@ -442,6 +442,14 @@ _DECLARED = (
     ),
   ),
   *_section(
+    *('ensemble', ('evaluate', 'predict')),
+    Setting('runs', (), 'Folders of trained runs to average.', listed=True),
+    Setting(
+      *('mean', 'logits', 'Of what, over the runs.'),
+      choices=('logits', 'probabilities'),
+    ),
+  ),
+  *_section(
     *('distributed', ()),
     Setting(
       *('start', 'no', 'auto: SLURM, GKE, TPU pods; address: as below.'),

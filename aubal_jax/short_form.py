@@ -58,7 +58,10 @@ TASKS = types.MappingProxyType(
     'evaluate': Task('Scores of the best checkpoint, with intervals.'),
     'controls': Task('The same training on other plans, to compare with.'),
     'report': Task('The page on a run.'),
-    'predict': Task('New images, by the network of a run.', 'RUN [IMAGES]'),
+    'predict': Task(
+      'New images, by the network of a run, or the mean of several.',
+      'RUN[,RUN...] [IMAGES]',
+    ),
     'compare': Task(
       'Methods of balancing, with folds and seeds, and their ranks.',
       '[TABLE ...]',
@@ -88,6 +91,7 @@ TASKS = types.MappingProxyType(
 # Tables without images; `inspect` and others read them as such.
 _LABELS = re.compile(r'(tfds:.*|.*\.(npz|npy|arff))', re.I)
 _OWN = ('--workdir', '--overwrite', '--nooverwrite', '--config')
+_RUNS = '--config.ensemble.runs='
 _WIDTH = 78
 
 
@@ -122,6 +126,9 @@ def expand(arguments: Sequence[str]) -> list[str]:
   out = files or [f'--config={config}']
   out += [f'--config.task={name}', *flags]
   out += [flag for flag in long if flag not in files]
+  for flag in out:
+    if flag.startswith(_RUNS):
+      workdir = _of_ensemble(flag.removeprefix(_RUNS))
   if '--workdir' not in own:
     out.append(f'--workdir={workdir}')
   return out
@@ -199,8 +206,16 @@ def _of_predict(inputs) -> tuple[str, list[str], str]:
       'predict takes the folder of a run, and a folder or table of images: '
       f'aubal_jax predict RUN IMAGES; here are {len(inputs)}.'
     )
-  images = [f'--config.predict.path={path}' for path in inputs[1:]]
-  return 'manifest', images, inputs[0]
+  flags = [f'--config.predict.path={path}' for path in inputs[1:]]
+  if ',' in inputs[0] and not pathlib.Path(inputs[0]).exists():
+    flags.append(f'{_RUNS}{inputs[0]}')
+  return 'manifest', flags, inputs[0]
+
+
+def _of_ensemble(runs: str) -> str:
+  """Returns the folder of an ensemble, whose runs are 'a,b' in any order."""
+  names = sorted({_stem(run.strip()) for run in runs.split(',') if run.strip()})
+  return f'runs/ensemble-{"-".join(names)}'
 
 
 def _stem(path: str) -> str:

@@ -66,6 +66,33 @@ def command(*arguments, folder):
       ],
     ),
     (
+      ['predict', 'runs/b,more/a/', 'new/'],
+      [
+        *('--config=manifest', '--config.task=predict'),
+        *(
+          '--config.predict.path=new/',
+          '--config.ensemble.runs=runs/b,more/a/',
+        ),
+        '--workdir=runs/ensemble-a-b',
+      ],
+    ),
+    (
+      ['evaluate', 't.csv', '--ensemble.runs', 'more/a,runs/b'],
+      [
+        *('--config=manifest', '--config.task=evaluate'),
+        *('--config.data.path=t.csv', '--config.ensemble.runs=more/a,runs/b'),
+        '--workdir=runs/ensemble-a-b',
+      ],
+    ),
+    (
+      ['predict', 'a,b', '--ensemble.mean=probabilities', '--workdir=mean'],
+      [
+        *('--config=manifest', '--config.task=predict'),
+        *('--config.ensemble.runs=a,b', '--config.ensemble.mean=probabilities'),
+        '--workdir=mean',
+      ],
+    ),
+    (
       ['predict', 'runs/mine', 'new/', '--data.channels=3'],
       [
         *('--config=manifest', '--config.task=predict'),
@@ -131,6 +158,13 @@ def test_what_is_wrong_is_named(short, words):
     short_form.expand(short)
   for word in words:
     assert word in str(caught.value)
+
+
+def test_a_folder_with_a_comma_in_its_name_is_one_run(tmp_path):
+  (tmp_path / 'a,b').mkdir()
+  long = short_form.expand(['predict', str(tmp_path / 'a,b')])
+  assert long[-1] == f'--workdir={tmp_path / "a,b"}'
+  assert not any('ensemble' in flag for flag in long)
 
 
 def test_every_task_and_every_setting_has_help():

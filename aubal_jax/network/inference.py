@@ -15,13 +15,15 @@ from aubal_jax.network import heads as heads_lib
 from aubal_jax.runs import errors
 
 
-def make_predict(model, heads, devices=None):
+def make_predict(model, heads, devices=None, *, outputs=False):
   """Compiles the model for prediction on all the given devices.
 
   Args:
     model: from `models.make_model`.
     heads: of the model, see `heads.Head`.
     devices: JAX devices of this process; None: all of them.
+    outputs: what the network puts out, such as logits, not what is predicted
+      by it.
 
   Returns:
     predict(params, batch_stats) -> run, which puts both on every device, once
@@ -35,8 +37,10 @@ def make_predict(model, heads, devices=None):
 
   def forward(params, batch_stats, batch):
     variables = {'params': params, 'batch_stats': batch_stats}
-    outputs = model.apply(variables, batch, train=False)
-    return heads_lib.predictions(heads, outputs)
+    found = model.apply(variables, batch, train=False)
+    if outputs:
+      return {head.name: found[head.name].astype('float32') for head in heads}
+    return heads_lib.predictions(heads, found)
 
   parallel = jax.pmap(forward, in_axes=(None, None, 0), devices=devices)
 

@@ -15,9 +15,11 @@ def describe(report) -> str:
   yes = report['floors']['all_positive']['f1_macro']
   no = report['floors']['all_negative']
   noun = f'{html.text(report["split"])} image'
+  members = report.get('ensemble', {}).get('members', ())
+  who = f'the mean of {len(members)} networks' if members else 'the network'
   out = (
-    f'On {html.count(report["num_images"], noun)} the '
-    f'network reaches F1 macro <b>{f1:.3f}</b>'
+    f'On {html.count(report["num_images"], noun)} {who} reaches F1 macro '
+    f'<b>{f1:.3f}</b>'
   )
   if not _has_positives(report):
     return (

@@ -51,7 +51,7 @@ WRITES = {
 # have sums of their own.
 SUMMED = {
   'balance': ('labelsets.json', 'solution.json', 'rows.csv', 'plan.csv'),
-  'evaluate': ('report.json',),
+  'evaluate': ('report.json', 'ensemble.json'),
   'controls': ('controls.json',),
   'compare': ('result.json',),
 }
@@ -90,6 +90,7 @@ CONTENTS = (
   'plan.csv',
   'balance.html',
   *CONTROLS,
+  'ensemble.json',
   'frontier.png',
   *LOGS,
   *SEARCH,
@@ -116,6 +117,10 @@ def check_folder(path) -> pathlib.Path:
       'written to.'
     )
   held = [name for name in CONTENTS if (path / name).exists()]
+  if (
+    held and {*held} <= {*PREDICTIONS} and (path / 'predictions.json').exists()
+  ):
+    return path  # Of several runs, of which the folder is none.
   if held and not isinstance(_read(path).get('stages'), dict):
     raise errors.UserError(
       f'{path} holds {held[0]}, but no config.json that says which run it is '
@@ -255,6 +260,11 @@ def check_before(path: pathlib.Path, stage: str) -> None:
 def has_begun(path: pathlib.Path, stage: str) -> bool:
   """Whether files of `stage` in the folder are of the run that is pinned."""
   return stage in _stages(path)
+
+
+def settings_of(path: pathlib.Path, stage: str) -> dict:
+  """Returns the settings that `stage` pinned in the folder; {} of none."""
+  return _stages(path).get(stage, {}).get('settings', {})
 
 
 def _with_new(old: dict, now: dict, defaults) -> dict:

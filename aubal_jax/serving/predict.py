@@ -1,4 +1,4 @@
-"""checkpoints/ and new images -> predictions.csv."""
+"""checkpoints/, or those of several runs, and new images -> predictions.csv."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import dataclasses
 import os
 import pathlib
 
-import numpy as np
-
 from aubal_jax import settings
 from aubal_jax.runs import errors
 from aubal_jax.runs import preemption
 from aubal_jax.runs import text
 from aubal_jax.runs import workdir
+from aubal_jax.serving import networks
 from aubal_jax.serving import outputs as outputs_lib
 
 
@@ -20,12 +19,14 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
   """Predicts every image of a folder, a manifest or a split.
 
   What the network is and how images are prepared, the checkpoint says; of the
-  configuration only `predict`, and where images and caches are, has a say.
+  configuration only `predict`, where images and caches are, and of which runs
+  the mean is wanted (`ensemble`), have a say.
   Where it names no images, a split of the run's own data set is predicted.
 
   Args:
     config: any configuration.
-    path: the folder of the run, with its checkpoints/.
+    path: the folder of the run, with its checkpoints/; or one with an
+      ensemble.json; or any, where `ensemble.runs` names the runs.
     watch: books the time.
     overwrite: predict anew what was predicted before.
 
@@ -39,29 +40,31 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
 
 
 def _predict(config, path, outputs, watch, overwrite) -> None:
-  from aubal_jax.network import bundle
   from aubal_jax.serving import submission
 
-  description = bundle.read(path / 'checkpoints')
+  members = networks.members(config, path)
+  description = networks.describe(path, members)
   if description.streams:
     raise errors.UserError(
       f'This network sees {", ".join(description.streams)} beside the image, '
       'and what is predicted are images alone. The evaluate task scores it on '
       'its data set (--config.task=evaluate).'
     )
-  source, inputs = _source(config, path, description)
+  known = (path / 'config.json').exists() or not members
+  home = path if known else members[0]
+  source, inputs = _source(config, home, description)
   kind = config.predict.submission
   if kind:
     submission.check(source.names, description.label_names)
   watch.lap('looking for images')
-  trained = bundle.load(path / 'checkpoints')
-  thresholds = _thresholds(config, trained)
+  trained = networks.load(config, path, members)
+  thresholds = networks.thresholds(config, trained)
   watch.lap('reading the checkpoint')
   if overwrite:
     outputs_lib.clear(outputs, path)
   print(
     f'predict: {len(source.names):,} images of {inputs}, with the '
-    f'{trained.which} checkpoint, of step {trained.step:,}',
+    f'{networks.in_words(trained)}',
     flush=True,
   )
   _write(config, outputs, source, inputs, trained, thresholds)
@@ -90,7 +93,7 @@ def _write(config, outputs, source, inputs, trained, thresholds) -> None:
       batch_size=config.predict.batch_size,
       about={
         'inputs': inputs,
-        'checkpoint': {'step': trained.step, 'weights': trained.digest()},
+        'checkpoint': networks.identity(trained),
         'pixels': dataclasses.asdict(description.pixels),
       },
       record=outputs.record,
@@ -220,38 +223,6 @@ def _split(config, description):
     **_options(config),
   )
   return source, name
-
-
-def _thresholds(config, trained):
-  """Returns float64[L], those that `config` asks for."""
-  from aubal_jax.network import bundle
-
-  half = np.full(len(trained.description.label_names), 0.5)
-  kept = trained.thresholds.get(bundle.LABELS)
-  kind = config.predict.thresholds
-  if kind == 'half':
-    return half
-  if kept is None and trained.which == 'best':
-    raise errors.UserError(
-      f'The checkpoint of step {trained.step:,} was saved without tuned '
-      'thresholds, by an earlier version. Set predict.thresholds=half (.5 for '
-      'every label), or train anew.'
-    )
-  if kept is None:
-    print(
-      'Note: no checkpoint was looked at on a validation split, so there are '
-      'no tuned thresholds: .5 is taken for every label.',
-      flush=True,
-    )
-    return half
-  if kind == 'shrunk' and kept.shrunk is None:
-    print(
-      'Note: the checkpoint is of an earlier version, without what shrunk '
-      'thresholds are made of: the tuned ones are taken.',
-      flush=True,
-    )
-    return kept.labels
-  return kept.shrunk if kind == 'shrunk' else kept.labels
 
 
 def _tell(path, label_names):

@@ -1,12 +1,17 @@
-"""checkpoints/ -> report.json."""
+"""checkpoints/ -> report.json; of several runs also ensemble.json."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import pathlib
+import sys
+import typing
 
 import numpy as np
 
+from aubal_jax import settings
+from aubal_jax.datasets import loading
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import hosts
@@ -24,6 +29,7 @@ class Predictions:
     probability: float32[R, L].
     thresholds: from validation; None where there is no other split.
     state: `step` and `checkpoint`, of the state.
+    ensemble: the `Ensemble` whose mean it is; None: it is of one network.
   """
 
   split: str
@@ -31,14 +37,29 @@ class Predictions:
   probability: np.ndarray
   thresholds: thresholds_lib.Thresholds | None
   state: dict
+  ensemble: typing.Any = None
+
+
+def check(config) -> None:
+  """Raises UserError for what is wrong whatever the table."""
+  if config.ensemble.runs and config.task != 'evaluate':
+    raise errors.UserError(
+      'ensemble.runs names runs that are trained, for the tasks evaluate and '
+      f'predict; the task is {config.task}. Train each run in a folder of its '
+      'own first.'
+    )
 
 
 def run(run) -> None:
-  """checkpoints/ -> report.json."""
+  """checkpoints/ -> report.json; of several runs also ensemble.json."""
+  from aubal_jax.network import ensemble
+
   found = predict(run)
   report = found.state | summarise(run, found)
   if hosts.is_first():
     files.write_json(run.path / 'report.json', report)
+    if found.ensemble is not None:
+      ensemble.write(run.path, found.ensemble)
   run.finish('evaluate')
   floor = report['floors']['all_positive']['f1_macro']
   print(
@@ -59,48 +80,140 @@ def predict(run) -> Predictions:
     UserError: there is no split to score, or nothing was trained.
   """
   from aubal_jax.network import bundle
+  from aubal_jax.network import ensemble
   from aubal_jax.network import inference
 
-  dataset, path = run.dataset, run.path
+  dataset = run.dataset
   run.need_images()
   split = 'test' if len(dataset.rows('test')) else 'validation'
-  rows, tuning = dataset.rows(split), dataset.rows('validation')
-  if not len(rows):
+  if not len(dataset.rows(split)):
     raise errors.UserError(
       'There is neither a test nor a validation split to evaluate on; set '
       'config.data.validation_fraction, or name the splits in the table.'
     )
-  if not hosts.from_first(lambda: workdir.has_begun(path, 'train')):
-    raise errors.UserError(
-      f'{path} has no checkpoints; run the train task there first '
-      '(--config.task=train, or --config.task=run for all stages).'
-    )
-  trained = hosts.from_first(lambda: bundle.load(path / 'checkpoints'))
-  probabilities = functools.partial(
+  members = settings.values(run.config, 'ensemble.runs')
+  trained = _load_members(run, members) if members else _load(run)
+  of_rows = functools.partial(
     inference.predict_rows,
     trained.make_predict(),
     run.streams(trained.description),
     batch_size=run.config.evaluate.batch_size,
   )
-  thresholds = trained.thresholds.get(bundle.LABELS)
-  if split != 'test' or not len(tuning):
-    thresholds = None
-  elif thresholds is None or thresholds.shrunk is None:
-    # The checkpoint was not validated, or by an earlier version.
-    found = thresholds_lib.find(
-      probabilities(tuning)[bundle.LABELS],
-      dataset.labels[tuning],
-      dataset.known[tuning],
-    )
-    own = found.labels if thresholds is None else thresholds.labels
-    thresholds = dataclasses.replace(found, labels=own)
+
+  @functools.cache
+  def said(split):
+    return of_rows(dataset.rows(split))[bundle.LABELS]
+
+  kept = None if members else trained.thresholds.get(bundle.LABELS)
+  others = members or split == 'test'  # Who needs thresholds for other images.
+  thresholds = _complete(kept, dataset, said) if others else None
   return Predictions(
     split,
-    rows,
-    probabilities(rows)[bundle.LABELS],
-    thresholds,
-    {'step': trained.step, 'checkpoint': trained.which},
+    dataset.rows(split),
+    said(split),
+    thresholds if split == 'test' else None,
+    _state(trained),
+    ensemble.tuned(trained, thresholds) if members else None,
   )
+
+
+def _complete(kept, dataset, said) -> thresholds_lib.Thresholds | None:
+  """Returns thresholds of the validation split; None where there is none.
+
+  Args:
+    kept: by the checkpoint. It may not have been validated, or by an earlier
+      version, and a mean of networks never was: then they are tuned here.
+    dataset: the `Dataset`.
+    said: split -> float[R, L], probabilities.
+  """
+  rows = dataset.rows('validation')
+  if not len(rows):
+    return None
+  if kept is not None and kept.shrunk is not None:
+    return kept
+  found = thresholds_lib.find(
+    said('validation'), dataset.labels[rows], dataset.known[rows]
+  )
+  own = found.labels if kept is None else kept.labels
+  return dataclasses.replace(found, labels=own)
+
+
+def _state(trained) -> dict:
+  """Returns what report.json says of a `Bundle` or an `Ensemble`."""
+  from aubal_jax.network import ensemble
+
+  if not isinstance(trained, ensemble.Ensemble):
+    return {'step': trained.step, 'checkpoint': trained.which}
+  members = [
+    {'run': folder.name, **described}
+    for folder, described in zip(
+      trained.folders, trained.describe(), strict=True
+    )
+  ]
+  return {
+    'step': None,
+    'checkpoint': 'ensemble',
+    'ensemble': {'mean': trained.mean, 'members': members},
+  }
+
+
+def _load(run):
+  """Returns the `Bundle` of the run's own checkpoints."""
+  from aubal_jax.network import bundle
+
+  path = run.path
+  if not hosts.from_first(lambda: workdir.has_begun(path, 'train')):
+    raise errors.UserError(
+      f'{path} has no checkpoints; run the train task there first '
+      '(--config.task=train, or --config.task=run for all stages).'
+    )
+  return hosts.from_first(lambda: bundle.load(path / 'checkpoints'))
+
+
+def _load_members(run, members):
+  """Returns the `Ensemble` of other runs, if it is one of this data set."""
+  from aubal_jax.network import ensemble
+
+  path = run.path
+  if hosts.from_first(lambda: workdir.has_begun(path, 'train')):
+    raise errors.UserError(
+      f'{path} is the folder of a run of its own; name another --workdir for '
+      'the ensemble of ensemble.runs.'
+    )
+  loaded = hosts.from_first(
+    lambda: ensemble.load(members, mean=run.config.ensemble.mean)
+  )
+  description, names = loaded.description, tuple(run.dataset.label_names)
+  if names != description.label_names:
+    raise errors.UserError(
+      f'The data set has the labels {[*names]}, but the members of '
+      f'ensemble.runs have {[*description.label_names]}; give the '
+      'configuration that they were trained with.'
+    )
+  seen, given = description.pixels, loading.pixels(run.config)
+  if seen != given:
+    raise errors.UserError(
+      f'The members of ensemble.runs see images as {seen}, but the '
+      f'configuration makes them {given}; set data.image_size, channels, '
+      'resize and crop to what they see.'
+    )
+  hosts.from_first(lambda: _tell_other_tables(run, members))
+  return loaded
+
+
+def _tell_other_tables(run, members) -> None:
+  """Warns of members that may have been trained on what is scored."""
+  table = 'the table'
+  here = run.pinned['train'][table]
+  for member in members:
+    there = workdir.settings_of(pathlib.Path(member), 'train').get(table, here)
+    if there != here:
+      print(
+        f'Warning: {member} was trained on another table, or on other splits '
+        'of it: the images that are scored here may have trained it.',
+        file=sys.stderr,
+        flush=True,
+      )
 
 
 def summarise(run, found: Predictions) -> dict:

@@ -1,0 +1,130 @@
+"""Which networks predict, one or the mean of several, and their thresholds."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+
+from aubal_jax import settings
+from aubal_jax.runs import errors
+from aubal_jax.runs import text
+
+
+def members(config, path: pathlib.Path) -> list[pathlib.Path]:
+  """Returns the folders of the runs whose mean is predicted; [] of one alone.
+
+  Args:
+    config: any configuration; `ensemble.runs` names them.
+    path: a folder, whose ensemble.json names them where the setting does not.
+
+  Raises:
+    UserError: it is the folder of a run, too; or ensemble.json is damaged.
+  """
+  from aubal_jax.network import ensemble
+
+  named = [*map(pathlib.Path, settings.values(config, 'ensemble.runs'))]
+  alone = (path / 'checkpoints').is_dir()
+  if named and alone:
+    raise errors.UserError(
+      f'{path} is the folder of a run of its own, and ensemble.runs names '
+      f'{text.listing(map(str, named))}: name another --workdir for their mean.'
+    )
+  if named or alone:
+    return named
+  kept = ensemble.read(path)
+  return [] if kept is None else ensemble.folders_of(path, kept)
+
+
+def describe(path: pathlib.Path, members):
+  """Returns the `bundle.Description` of the run in `path`, or of `members`."""
+  from aubal_jax.network import bundle
+  from aubal_jax.network import ensemble
+
+  if members:
+    return ensemble.check(members)
+  return bundle.read(path / 'checkpoints')
+
+
+def load(config, path: pathlib.Path, members):
+  """Returns the `Bundle` of the run in `path`, or the `Ensemble` of `members`.
+
+  Raises:
+    FileNotFoundError, UserError: as `bundle.load`, `ensemble.load` and
+      `ensemble.restore`.
+  """
+  from aubal_jax.network import bundle
+  from aubal_jax.network import ensemble
+
+  if not members:
+    return bundle.load(path / 'checkpoints')
+  kept, mean = ensemble.read(path), config.ensemble.mean
+  if kept is not None and not config.ensemble.runs:
+    mean = kept['mean']
+  loaded = ensemble.load(members, mean=mean)
+  if kept is not None:
+    return ensemble.restore(loaded, path, kept)
+  if config.predict.thresholds != 'half':
+    print(
+      f'Note: {path} has no {ensemble.FILE}, so the thresholds are the means, '
+      'on logits, of those of the runs. The evaluate task there tunes them for '
+      'the mean of the runs.',
+      flush=True,
+    )
+  return loaded
+
+
+def in_words(trained) -> str:
+  """Returns what a `Bundle` or an `Ensemble` is, behind 'the'."""
+  if _is_mean(trained):
+    return f'mean {trained.mean} of {len(trained.members)} networks'
+  return f'{trained.which} checkpoint, of step {trained.step:,}'
+
+
+def identity(trained) -> dict:
+  """Returns what tells it from others, in plain JSON types."""
+  if _is_mean(trained):
+    return {'mean': trained.mean, 'members': trained.describe()}
+  return {'step': trained.step, 'weights': trained.digest()}
+
+
+def _is_mean(trained) -> bool:
+  from aubal_jax.network import ensemble
+
+  return isinstance(trained, ensemble.Ensemble)
+
+
+def thresholds(config, trained) -> np.ndarray:
+  """Returns float64[L], those that `predict.thresholds` asks for.
+
+  Raises:
+    UserError: it was validated by a version that kept no thresholds.
+  """
+  from aubal_jax.network import bundle
+
+  half = np.full(len(trained.description.label_names), 0.5)
+  kept = trained.thresholds.get(bundle.LABELS)
+  kind = config.predict.thresholds
+  if kind == 'half':
+    return half
+  if kept is None and not _is_mean(trained) and trained.which == 'best':
+    raise errors.UserError(
+      f'The checkpoint of step {trained.step:,} was saved without tuned '
+      'thresholds, by an earlier version. Set predict.thresholds=half (.5 for '
+      'every label), or train anew.'
+    )
+  if kept is None:
+    print(
+      'Note: no checkpoint was looked at on a validation split, so there are '
+      'no tuned thresholds: .5 is taken for every label.',
+      flush=True,
+    )
+    return half
+  if kind == 'shrunk' and kept.shrunk is None:
+    print(
+      'Note: the checkpoint is of an earlier version, without what shrunk '
+      'thresholds are made of: the tuned ones are taken.',
+      flush=True,
+    )
+    return kept.labels
+  return kept.shrunk if kind == 'shrunk' else kept.labels
