@@ -35,7 +35,7 @@ def measure(extras: str, python: str, use_cache: bool) -> dict:
     words += ['--disable-pip-version-check', '-c', str(_PINS)]
     words += [] if use_cache else ['--no-cache-dir']
     started = time.perf_counter()
-    subprocess.run([*words, f'{ROOT}[{extras}]'], check=True)
+    subprocess.run([*words, f'{ROOT}{shown(extras)}'], check=True)
     return {
       'install_seconds': round(time.perf_counter() - started, 1),
       'megabytes': round((size(home) - before) / 1e6),
@@ -44,6 +44,11 @@ def measure(extras: str, python: str, use_cache: bool) -> dict:
       'python_seconds': _seconds(home / 'bin/python', '-c', ''),
       'help_seconds': _seconds(home / 'bin/aubal_jax', '--help'),
     }
+
+
+def shown(extras: str) -> str:
+  """Returns extras as they stand behind a package's name, for pip."""
+  return f'[{extras}]' if extras else ''
 
 
 def size(folder: pathlib.Path) -> int:
@@ -75,7 +80,7 @@ def main():
   for extras in each:
     found = measure(extras, options.python, not options.no_cache)
     told = ', '.join(f'{name} {value}' for name, value in found.items())
-    print(f'.[{extras}]: {told}', flush=True)
+    print(f'.{shown(extras)}: {told}', flush=True)
 
 
 if __name__ == '__main__':
