@@ -111,7 +111,6 @@ def choose(
   num_rows = int(counts.sum())
   budget = thinning.num_kept(share, num_rows)
   patterns = sparse.csr_array(labelsets.patterns)
-  patterns.eliminate_zeros()
   whole = labelsets_lib.with_empty(patterns)
   _check_share(whole, counts, float(share), label_names)
   lower = _least(counts, share) / np.maximum(counts, 1)

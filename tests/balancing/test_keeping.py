@@ -55,6 +55,17 @@ def test_keeps_every_promise(seed):
   assert again == plan
 
 
+def test_all_rows_and_all_but_one_are_shares():
+  for seed in range(4):
+    rng = np.random.default_rng(seed)
+    labels = table_of(PATTERNS, rng.integers(2, 20, 8), rng)
+    num_rows = len(labels)
+    for share, left_out in ((1.0, 0), (1, 0), (1 - 1 / num_rows, 1)):
+      plan, solution = keeping.keep(labels, share)
+      assert len(plan) == num_rows - left_out
+      assert solution.gap < 1e-6
+
+
 @pytest.mark.parametrize('seed', range(6))
 def test_no_choice_of_rows_is_below_the_bound(seed):
   rng = np.random.default_rng(seed)
