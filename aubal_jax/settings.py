@@ -467,24 +467,39 @@ _DECLARED = (
       listed=True,
     ),
     Setting(
-      *('optimizers', ('adam', 'nesterov'), 'optimisers,'),
+      *('optimizers', ('adam',), 'optimisers,'),
       registry=_OPTIMIZERS,
       listed=True,
     ),
     Setting(
-      *('learning_rates', (1e-3, 1e-4), 'learning rates,'),
+      *('learning_rates', (1e-4, 3e-4, 1e-3, 3e-3), 'learning rates,'),
       each=float,
       above=0,
       listed=True,
     ),
     Setting(
-      *('batch_sizes', (64,), 'and rows a step; all take equal steps.'),
+      *('batch_sizes', (64,), 'rows a step; all take equal steps,'),
       each=int,
       least=1,
       listed=True,
     ),
     Setting(
-      *('metric', 'f1_macro', 'Of validation, that the best is best in.'),
+      *('inits', ('he_normal', 'torch_uniform'), 'first weights,'),
+      registry=_INITS,
+      listed=True,
+    ),
+    Setting(
+      *('augment_rows', ('added',), 'and which rows are augmented.'),
+      choices=_ROWS,
+      listed=True,
+    ),
+    Setting(
+      *('halving', 3, 'Of a rung 1/halving go on; 0: the full grid.'),
+      least=0,
+      most=1000,
+    ),
+    Setting(
+      *('metric', 'map', 'Of validation, that the best is best in.'),
       registry=_SCORES,
     ),
   ),
@@ -738,7 +753,7 @@ def value(config, name: str):
   if isinstance(SETTINGS[name].default, tuple):
     return values(config, name)
   section, _, key = name.rpartition('.')
-  return config[section][key]
+  return (config[section] if section else config)[key]
 
 
 def values(config, name: str) -> tuple:
@@ -760,6 +775,15 @@ def arguments(section, names: Iterable[str]) -> dict:
     names: of the arguments.
   """
   return {name: section[name] for name in names if name in section}
+
+
+def reads(task: str, setting: Setting) -> bool:
+  """Whether a task reads a setting; one that pins nothing is of its section."""
+  stages = {*TASKS[task]}
+  if setting.read_by:
+    return bool(stages & {*setting.read_by})
+  section = setting.name.rpartition('.')[0]
+  return section in ('', 'data', 'distributed', task, *stages)
 
 
 def read_by(stage: str) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ TASKS = types.MappingProxyType(
       'compare',
     ),
     'search': Task(
-      'A grid of losses, optimisers, rates and batches.',
+      'A recipe before any plan: rates, first weights, losses.',
       config='search',
       with_input='search',
       data='manifest',
@@ -123,6 +123,8 @@ def expand(arguments: Sequence[str]) -> list[str]:
   own = {flag.partition('=')[0] for flag in long}
   # The configuration comes first: the settings after it are of it.
   files = [flag for flag in long if flag.startswith('--config=')]
+  if files and not inputs:  # What that file is of.
+    workdir = f'runs/{name}-{_stem(files[-1].partition("=")[2])}'
   out = files or [f'--config={config}']
   out += [f'--config.task={name}', *flags]
   out += [flag for flag in long if flag not in files]
@@ -258,7 +260,7 @@ def help_text(task: str = '') -> str:
   used = [
     s
     for s in settings.SETTINGS.values()
-    if s.name != 'task' and _reads(task, s)
+    if s.name != 'task' and settings.reads(task, s)
   ]
   own = TASKS[task]
   lines = [f'aubal_jax {task} {own.inputs}', f'  {own.meaning}', '']
@@ -269,15 +271,6 @@ def help_text(task: str = '') -> str:
       lines.append(f'{section}:' if section else 'of all:')
     lines += _setting_lines(one)
   return '\n'.join(lines)
-
-
-def _reads(task: str, setting: setting_lib.Setting) -> bool:
-  """Whether a task reads a setting; one that pins nothing is of its section."""
-  stages = {*settings.TASKS[task]}
-  if setting.read_by:
-    return bool(stages & {*setting.read_by})
-  section = setting.name.rpartition('.')[0]
-  return section in ('', 'data', 'distributed', task, *stages)
 
 
 def _setting_lines(setting: setting_lib.Setting) -> list[str]:

@@ -109,6 +109,17 @@ def command(*arguments, folder):
       ],
     ),
     (
+      ['run', '--config=runs/search-t/best.py'],
+      [
+        *('--config=runs/search-t/best.py', '--config.task=run'),
+        '--workdir=runs/run-best',
+      ],
+    ),
+    (
+      ['run', '--config', 'paper'],
+      ['--config=paper', '--config.task=run', '--workdir=runs/run-paper'],
+    ),
+    (
       ['predict', 'runs/mine', 'new/', '--out=x.csv', '--split', 'train'],
       [
         *('--config=manifest', '--config.task=predict'),

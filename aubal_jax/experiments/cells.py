@@ -53,6 +53,7 @@ def run_all(
   work: Callable,
   *,
   weigh: Callable = lambda cell: 1,
+  later: float = 0,
   forgets: bool = False,
 ) -> dict:
   """Does the cells that are left, one after the other, with the time to go.
@@ -63,6 +64,7 @@ def run_all(
     left: the cells to do.
     work: run, cell -> None; what it raises is the end of its cell alone.
     weigh: cell -> what its time goes with.
+    later: what comes after these cells, likewise: for the time that is told.
     forgets: let go of compiled programs now and then: each cell has its own.
 
   Returns:
@@ -79,7 +81,8 @@ def run_all(
     place = len(runs) - len(left) + i + 1
     line = f'{title}: cell {place} of {len(runs)}, {cell.name}'
     if done:
-      seconds = (time.monotonic() - start) / done * sum(map(weigh, left[i:]))
+      ahead = sum(map(weigh, left[i:])) + later
+      seconds = (time.monotonic() - start) / done * ahead
       line += f'; about {progress.duration(seconds)} left in all'
     print(line, flush=True)
     failure = _run_one(runs[cell], cell, work)

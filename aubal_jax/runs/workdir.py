@@ -77,7 +77,7 @@ LOGS = ('tensorboard', 'profile')
 CONTROLS = ('controls.json', 'controls')
 
 # What the task search writes: its cells are folders of runs of their own.
-SEARCH = ('search.csv', 'search.json', 'search.png', 'search')
+SEARCH = ('search.csv', 'search.json', 'search.png', 'best.py', 'search')
 
 # What the task compare writes beside them; as above.
 COMPARISON = ('compare.json', 'compare.csv', 'compare.html', 'cells')

@@ -1,20 +1,22 @@
-"""The grid search, on cells of a few steps."""
+"""The search for a recipe, on cells of a few steps."""
 
+import contextlib
 import csv
 import dataclasses
 import itertools
 import pathlib
 import random
-import shlex
-import sys
+import runpy
 import time
 
+import numpy as np
 import pytest
 from matplotlib import figure as figure_lib
 
 from aubal_jax import commands
 from aubal_jax import settings as settings_lib
 from aubal_jax.experiments.search import grid as grid_lib
+from aubal_jax.experiments.search import rungs as rungs_lib
 from aubal_jax.experiments.search import search
 from aubal_jax.experiments.search import search_plot as report
 from aubal_jax.network import log as log_lib
@@ -46,6 +48,9 @@ def fixture_config(tmp_path):
   c.search.optimizers = ('sgd',)
   c.search.learning_rates = ('0.1,0.001',)
   c.search.batch_sizes = (4,)
+  c.search.inits = ('he_normal',)
+  c.search.halving = 0
+  c.search.metric = 'f1_macro'
   return c
 
 
@@ -68,14 +73,6 @@ def test_a_grid_is_compared_and_its_best_evaluated(
   monkeypatch.setattr(
     *(run_lib, '_read_images'),
     lambda *given: opened.append(read_images(*given)) or opened[-1],
-  )
-  monkeypatch.setattr(
-    sys,
-    'argv',
-    [
-      *('main', '--config=configs/search.py', '--workdir', 'x', '--overwrite'),
-      *('--config.search.losses=bce', '--config.seed=0', '--config.task=no'),
-    ],
   )
   config.search.batch_sizes = (4, 8)
   path = run(config, tmp_path / 'run')
@@ -105,30 +102,18 @@ def test_a_grid_is_compared_and_its_best_evaluated(
   assert [row['cell'] for row in table] == [row['cell'] for row in rows]
   assert float(table[0]['f1_macro']) == scores[0]
   assert (path / 'search.png').read_bytes().startswith(b'\x89PNG')
-  places = [printed.index(report.line(row, train.SCORES)) for row in rows]
-  assert places == sorted(places)
-  command = next(x for x in printed.splitlines() if x.startswith('  python'))
-  assert command == '  ' + shlex.join(
-    [
-      *('python', '-m', 'aubal_jax.main', '--config=configs/search.py'),
-      '--config.seed=0',
-      f'--workdir={path / "search" / rows[0]["cell"]}',
-      *('--config.task=run', '--config.train.num_steps=4'),
-      *('--config.loss.name=bce', '--config.train.optimizer=sgd'),
-      f'--config.train.learning_rate={rows[0]["learning_rate"]}',
-      f'--config.train.batch_size={rows[0]["batch_size"]}',
-    ]
-  )
-  # Which finds the run trained, and goes on from there.
-  monkeypatch.undo()
-  for argument in shlex.split(command):
-    key, _, value = argument.partition('=')
-    if key.startswith('--config.'):
-      section, _, name = key.removeprefix('--config.').rpartition('.')
-      place = config[section] if section else config
-      place[name] = type(place[name])(value)
+  assert '\n'.join(report.table(rows, train.SCORES)) in printed
   best = path / 'search' / rows[0]['cell']
-  commands.run_task(config, best, started=time.perf_counter())
+  command = next(x for x in printed.splitlines() if x.startswith('  python'))
+  assert command.split() == [
+    *('python', '-m', 'aubal_jax.main', f'--config={path / "best.py"}'),
+    f'--workdir={best}',
+  ]
+  # Which finds the run trained, and goes on from there, from any folder.
+  monkeypatch.undo()
+  monkeypatch.chdir('/')
+  found = runpy.run_path(str(path / 'best.py'))['get_config']()
+  commands.run_task(found, best, started=time.perf_counter())
   assert capsys.readouterr().out.count('done before') == 2
   assert files.read_json(best / 'report.json')['step'] == rows[0]['step']
 
@@ -205,7 +190,7 @@ def test_failures_are_rows(config, tmp_path, monkeypatch, capsys):
 
 
 def test_a_full_disk_ends_it(config, tmp_path, monkeypatch):
-  def full(_):
+  def full(*_, **__):
     raise OSError(28, 'No space left on device', 'x')
 
   monkeypatch.setattr(train, 'run', full)
@@ -227,6 +212,9 @@ def test_a_full_disk_ends_it(config, tmp_path, monkeypatch):
     ('batch_sizes', (8, 6), ['batch_size', '6', '4 devices']),
     ('losses', (), ['search.losses', 'empty']),
     ('metric', 'auc', ['search.metric', 'auc', 'f1_macro']),
+    ('inits', ('he',), ['search.inits', "'he'", 'he_normal']),
+    ('augment_rows', ('some',), ['search.augment_rows', 'some', 'added']),
+    ('halving', -1, ['search.halving', '-1', 'at least 0']),
   ],
 )
 def test_bad_settings_are_named_before_any_work(
@@ -258,32 +246,43 @@ def test_another_search_in_the_folder_is_refused(config, tmp_path):
   with pytest.raises(ValueError, match=r'augment\.flip: 0\.5 there, 0\.25 now'):
     run(config, path)
   run(config, path, overwrite=True)
-  assert workdir.has_begun(path / 'search/bce-sgd-lr0.1-b4', 'train')
+  [cell] = (path / 'search').iterdir()
+  assert cell.name == 'bce-sgd-lr0.1-b4-he_normal-added'
+  assert workdir.has_begun(cell, 'train')
 
 
 @pytest.mark.parametrize('metric', train.SCORES)
 def test_the_metric_orders_the_rows(metric, tmp_path, capsys):
+  cells = [
+    grid_lib.Cell('bce', 'sgd', rate, 4, 'he_normal', 'all')
+    for rate in (0.2, 0.1, 0.3, 0.4, 0.5)
+  ]
   rows = [
     dict.fromkeys(search._FIELDS)
-    | grid_lib.Cell('bce', 'sgd', rate, 4)._asdict()
-    | {'cell': f'{rate}', 'step': 1, 'num_steps': 1, 'status': ''}
-    | {name: rate if name == metric else -rate for name in train.SCORES}
-    | {'curve': {'step': [1], metric: [rate]}}
-    for rate in (0.2, 0.1, 0.3)
+    | {**cell._asdict(), 'cell': cell.name, 'step': 1, 'num_steps': 1}
+    | {'status': '', 'rung': 1 + (cell.learning_rate < 0.4)}
+    | dict.fromkeys(train.SCORES, -cell.learning_rate)
+    | {metric: None if cell.learning_rate == 0.5 else cell.learning_rate}
+    | {'curve': {'step': [1], metric: [cell.learning_rate]}}
+    for cell in cells
   ]
 
   class Inputs:
     path = tmp_path
-    num_steps = 1
+    num_steps = 2
     config = settings_lib.default()
 
-  search._conclude(Inputs, rows, metric)
-  assert [row['cell'] for row in read(tmp_path)['rows']] == [
-    '0.3',
-    '0.2',
-    '0.1',
-  ]
-  assert 'lr0.3' in capsys.readouterr().out.splitlines()[-1]
+  Inputs.config.search.metric = metric
+  search._conclude(Inputs, rows, rungs_lib.make_rungs(5, 2, eta=2))
+  # One of a higher rung is above, and one that failed below all.
+  found = [row['learning_rate'] for row in read(tmp_path)['rows']]
+  assert found == [0.3, 0.2, 0.1, 0.4, 0.5]
+  said = capsys.readouterr().out
+  assert 'lr0.3' in said.splitlines()[-1]
+  assert 'rungs end at steps 1, 2' in said
+  made = runpy.run_path(str(tmp_path / 'best.py'))['get_config']()
+  assert made.train.learning_rate == 0.3 and made.train.num_steps == 2
+  assert made.augment.rows == 'all' and made.loss.name == 'bce'
 
 
 def search_rows(rng, num_steps=2):
@@ -298,6 +297,9 @@ def search_rows(rng, num_steps=2):
         'optimizer': name,
         'learning_rate': rate,
         'batch_size': 2048,
+        'init': rng.choice(['he_normal', 'torch_uniform']),
+        'augment_rows': 'all',
+        'rung': 1,
         'f1_macro': score,
         'curve': {'step': steps, 'f1_macro': [score] * len(steps)},
       }
@@ -310,17 +312,22 @@ def test_the_heading_names_the_best_and_how_many_are_as_good():
   rng = random.Random(0)
   for _ in range(200):
     rows = search_rows(rng)
-    scores = [r['f1_macro'] for r in rows if r['f1_macro'] is not None]
+    halved = rng.random() < 0.5
+    for row in rows[3:] if halved else ():
+      row['rung'] = 0
+    mine = rows[:3] if halved else rows
+    scores = [r['f1_macro'] for r in mine if r['f1_macro'] is not None]
     words = report.conclusion(rows, 'f1_macro')
     if not scores:
       assert words == 'All 8 cells failed.'
       continue
     near = sum(scores[0] - x < 0.01 for x in scores[1:])
-    best = rows[0]
+    best, whose = rows[0], ' of its rung' if halved else ''
     assert words == (
-      f'Best: {best["loss"]}, {best["optimizer"]}, rate '
-      f'{best["learning_rate"]:g}, batch 2,048, with F1 macro {scores[0]:.3f}. '
-      f'{near} of {len(scores) - 1} others are less than 0.01 below it.'
+      f'Best: {best["loss"]}, {best["optimizer"]}, {best["init"]}, rate '
+      f'{best["learning_rate"]:g}, batch 2,048, all rows augmented, with F1 '
+      f'macro {scores[0]:.3f}. {near} of {len(scores) - 1} others{whose} are '
+      'less than 0.01 below it.'
     )
 
 
@@ -338,3 +345,180 @@ def test_what_was_measured_once_has_no_course(tmp_path, monkeypatch, num_steps):
     report.draw(file, rows, metric='f1_macro')
   assert len(figures[0].axes) == 2 * num_steps
   assert figures[0].get_suptitle().startswith('Best: ')
+
+
+# Halving, with trainings whose scores are drawn.
+
+ETA, STEPS = 2, 12
+RATES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+
+
+def drawn_scores(seed, rate, step):
+  """The scores of a look, some of them equal."""
+  rng = np.random.default_rng([seed, int(rate * 10), step])
+  return {name: int(rng.integers(0, 5)) / 4 for name in train.SCORES}
+
+
+class Trainings:
+  """Stands for `train.run`: looks at every fifth step, and at the last."""
+
+  def __init__(self, seed, failing=(), left=10**9):
+    self.seed, self.failing, self.left = seed, failing, left
+    self.trained = []
+
+  def run(self, own, *, tells_short):
+    assert not tells_short
+    own.begin('train')
+    path, rate = own.path, own.config.train.learning_rate
+    (path / 'checkpoints').mkdir(exist_ok=True)
+    lines = log_lib.read_lines(path / 'metrics.jsonl')
+    first = lines[-1]['step'] + 1 if lines else 1
+    assert first <= own.num_steps + 1  # Not what is trained further.
+    with log_lib.open_metrics(path / 'metrics.jsonl', step=first) as write:
+      for step in range(first, own.num_steps + 1):
+        if (rate, step) in self.failing:
+          raise FloatingPointError('lower the learning rate.')
+        if not self.left:
+          raise SystemExit(143)
+        self.left -= 1
+        self.trained.append((rate, step))
+        if step % 5 == 0 or step == own.num_steps:
+          found = drawn_scores(self.seed, rate, step)
+          write({'step': step, 'validation': found})
+        else:
+          write({'step': step, 'loss': 1.0})
+    own.finish('train')
+
+
+@pytest.fixture(name='halved')
+def fixture_halved(config, monkeypatch):
+  monkeypatch.setattr(report, 'draw', lambda file, *_, **__: file.write(b''))
+  config.search.halving = ETA
+  config.search.learning_rates = RATES
+  config.search.metric = 'map'
+  config.train.num_steps = STEPS
+  return config
+
+
+def halve(rates, seed, failing=()):
+  """Returns rate -> (rung, steps of the best look or None), by the rules."""
+  found, alive = {}, [*rates]
+  ends = [3, 6, 12]  # 7 cells, 4, 2.
+  looks = {*ends, 5, 10}
+  for rung, end in enumerate(ends):
+    scored = []
+    for rate in alive:
+      dead = any((rate, step) in failing for step in range(1, end + 1))
+      mine = [step for step in sorted(looks) if step <= end]
+      mine = [s for s in mine if s % 5 == 0 or s in ends[: rung + 1]]
+      best = max(
+        mine, key=lambda s: (drawn_scores(seed, rate, s)['f1_macro'], s)
+      )
+      found[rate] = rung + 1, None if dead else best
+      if not dead:
+        score = drawn_scores(seed, rate, best)['map']
+        scored.append((-score, rates.index(rate), rate))
+    keep = -(-[7, 4, 2][rung] // ETA)
+    alive = sorted(rate for *_, rate in sorted(scored)[:keep])
+  return found
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_the_best_of_a_rung_go_on_to_the_next(
+  halved, tmp_path, monkeypatch, capsys, seed
+):
+  rng = np.random.default_rng(seed)
+  failing = [(0.3, 2), (float(rng.choice(RATES)), int(rng.integers(3, 9)))]
+  failing = failing[: seed % 3]
+  straight = Trainings(seed, failing)
+  monkeypatch.setattr(train, 'run', straight.run)
+  status = pytest.raises(SystemExit) if failing else contextlib.nullcontext()
+  with status:
+    run(halved, tmp_path / 'straight')
+  said = capsys.readouterr().out
+  assert '7 to step 3, 4 to step 6, 2 to step 12; 45 optimiser steps' in said
+  assert 'the full grid 84' in said
+  record = read(tmp_path / 'straight')
+  found = {r['learning_rate']: (r['rung'], r['step']) for r in record['rows']}
+  assert found == halve(RATES, seed, failing)
+  # No step is trained twice, and none that nobody goes on to.
+  assert len({*straight.trained}) == len(straight.trained) <= 45
+  for row in record['rows']:
+    assert row['step'] is not None or 'lower the learning' in row['status']
+    assert {*row['curve']['step']} <= {
+      *range(1, (3, 6, 12)[row['rung'] - 1] + 1)
+    }
+  best = runpy.run_path(str(tmp_path / 'straight/best.py'))['get_config']()
+  assert best.train.learning_rate == record['rows'][0]['learning_rate']
+  assert best.train.num_steps == STEPS
+  # Stopped now and then, and gone on with: the same end, bit for bit.
+  cut = Trainings(seed, failing)
+  monkeypatch.setattr(train, 'run', cut.run)
+  for _ in range(20):
+    cut.left = int(rng.integers(1, 20))
+    with contextlib.suppress(SystemExit):
+      run(halved, tmp_path / 'cut')
+      break
+    if (tmp_path / 'cut/search.json').exists():
+      break  # With failures.
+  assert {*cut.trained} == {*straight.trained}
+  for name in ('search.json', 'search.csv'):
+    one, other = (tmp_path / x / name for x in ('straight', 'cut'))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_larger_grid_goes_on_and_another_rung_is_refused(
+  halved, tmp_path, monkeypatch
+):
+  trainings = Trainings(0)
+  monkeypatch.setattr(train, 'run', trainings.run)
+  halved.search.learning_rates = RATES[:6]  # 6, 3, 2: of the same steps.
+  run(halved, tmp_path / 'grown')
+  halved.search.learning_rates = RATES
+  run(halved, tmp_path / 'grown')
+  run(halved, tmp_path / 'fresh')
+  found = [
+    {r['learning_rate']: (r['rung'], r['step']) for r in read(path)['rows']}
+    for path in (tmp_path / 'grown', tmp_path / 'fresh')
+  ]
+  assert found[0] == found[1] == halve(RATES, 0)
+  halved.search.halving = 3  # Rungs end at 4 and 12.
+  with pytest.raises(ValueError, match=r'past step 4 without.*--overwrite'):
+    run(halved, tmp_path / 'grown')
+  halved.search.halving = 2
+  halved.train.num_steps = 6
+  with pytest.raises(ValueError, match=r'num_steps: 12 there, 6 now'):
+    run(halved, tmp_path / 'grown')
+
+
+def test_a_cosine_is_not_halved(halved, tmp_path):
+  halved.train.schedule = 'cosine'
+  with pytest.raises(ValueError, match=r'schedule=cosine.*search\.halving=0'):
+    run(halved, tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()
+  halved.search.halving = 0
+  grid_lib.check(halved)
+
+
+@pytest.mark.long
+def test_a_halved_search_trains_what_a_straight_training_does(config, tmp_path):
+  """Real steps: who goes on has the losses of a training without a stop."""
+  config.search.halving = 2
+  config.search.learning_rates = (0.1, 0.01, 0.001)
+  path = run(config, tmp_path / 'halved')  # 3 to step 2, 2 to step 4.
+  config.search.halving = 0
+  whole = run(config, tmp_path / 'whole')
+  rows = [row for row in read(path)['rows'] if row['rung'] == 2]
+  assert len(rows) == 2
+  for row in rows:
+    one, other = (
+      {
+        line['step']: (line['loss'], line['gradient_norm'])
+        for line in log_lib.read_lines(
+          p / 'search' / row['cell'] / 'metrics.jsonl'
+        )
+        if 'loss' in line
+      }
+      for p in (path, whole)
+    )
+    assert one == other and len(one) == 4

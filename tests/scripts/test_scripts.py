@@ -3,10 +3,12 @@
 import os
 import pathlib
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
 
+import numpy as np
 import pytest
 
 from aubal_jax.runs import extras
@@ -73,3 +75,37 @@ def test_packages_are_in_the_extra_that_errors_name():
   for package, extra in extras.PACKAGES.values():
     held = project['optional-dependencies'][extra]
     assert any(line.startswith(package) for line in held), package
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_the_table_of_recipes_has_each_cell_in_its_place(seed):
+  rng = np.random.default_rng(seed)
+  rates, inits, steps = [1e-4, 3e-4, 0.01], ['a', 'b'], [200, 2000]
+  scores = rng.random((3, 2, 2)).round(3)
+  failed = tuple(rng.integers(0, 2, 3))
+  rows = []
+  for i, rate in enumerate(rates):
+    for k, init in enumerate(inits):
+      curve = {
+        'step': [200, 400, 2000],
+        'map': [scores[i, k, 0], 0.123456, scores[i, k, 1]],
+      }
+      if (i, k, 1) == failed:
+        curve = {'step': [200], 'map': [scores[i, k, 0]]}
+      rows.append({'learning_rate': rate, 'init': init, 'curve': curve})
+  rng.shuffle(rows)
+  table = runpy.run_path(str(ROOT / 'scripts/recipe_table.py'))['table']
+  lines = table({'metric': 'map', 'rows': rows}, steps).splitlines()
+  cells = [[x.strip() for x in line.split('|')[1:-1]] for line in lines]
+  assert cells[0] == [
+    *('rate, mAP', 'a, 200 steps', 'b, 200 steps'),
+    *('a, 2,000 steps', 'b, 2,000 steps'),
+  ]
+  assert [row[0] for row in cells[2:]] == ['0.0001', '0.0003', '0.01']
+  for i, row in enumerate(cells[2:]):
+    for k in range(2):
+      for j in range(2):
+        wanted = f'{scores[i, k, j]:.3f}'
+        if j == 1 and (i, k, 1) == failed:
+          wanted = 'failed'
+        assert row[1 + 2 * j + k] == wanted

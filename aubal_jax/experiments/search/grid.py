@@ -13,6 +13,7 @@ from aubal_jax.stages import train
 
 # The settings of a search that cells are products of, in `Cell`'s order.
 _AXES = ('losses', 'optimizers', 'learning_rates', 'batch_sizes')
+_AXES += ('inits', 'augment_rows')
 
 
 class Cell(typing.NamedTuple):
@@ -22,12 +23,15 @@ class Cell(typing.NamedTuple):
   optimizer: str
   learning_rate: float
   batch_size: int
+  init: str
+  augment_rows: str
 
   @property
   def name(self) -> str:
     """Of its folder."""
     return (
-      f'{self.loss}-{self.optimizer}-lr{self.learning_rate}-b{self.batch_size}'
+      f'{self.loss}-{self.optimizer}-lr{self.learning_rate}-b{self.batch_size}-'
+      f'{self.init}-{self.augment_rows}'
     )
 
   def settings(self) -> dict:
@@ -37,6 +41,8 @@ class Cell(typing.NamedTuple):
       'train.optimizer': self.optimizer,
       'train.learning_rate': self.learning_rate,
       'train.batch_size': self.batch_size,
+      'model.init': self.init,
+      'augment.rows': self.augment_rows,
     }
 
 
@@ -49,6 +55,12 @@ def check(config) -> None:
       raise errors.UserError(
         f'search.{key} must hold at least one value; it is empty.'
       )
+  if config.search.halving > 1 and config.train.schedule == 'cosine':
+    raise errors.UserError(
+      'train.schedule=cosine is drawn over all the steps of a training, so a '
+      'cell that stops early has not begun the training of one that goes on. '
+      'Set train.schedule=constant, or search.halving=0: the full grid.'
+    )
   extras.need('matplotlib', 'config.task=search')
 
 

@@ -1,19 +1,23 @@
-"""The paper's grid search: loss, optimiser, learning rate and batch size.
+"""The search for a recipe: rate, first weights, loss, what is augmented.
 
 A cell of the grid is the folder of an ordinary run, search/CELL: all have the
-plan, the seed and the number of optimiser steps in common, each goes on from
-its own checkpoints, and the best is evaluated where it is. What is compared is
-the validation score of each one's best checkpoint; nothing of the test split
-is known when the best is chosen.
+plan and the seed in common, and each goes on from its own checkpoints. By
+successive halving all cells train a part of the steps, the best of them more,
+see `rungs`; or all train all of them, as the paper's grid search does. What is
+compared is the validation score of each one's best checkpoint so far; nothing
+of the test split is known when the best is chosen.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import sys
 
 from aubal_jax.experiments import cells as cells_lib
 from aubal_jax.experiments.search import grid as grid_lib
+from aubal_jax.experiments.search import recipe
+from aubal_jax.experiments.search import rungs as rungs_lib
 from aubal_jax.experiments.search import search_plot as report
 from aubal_jax.network import log as log_lib
 from aubal_jax.runs import csv_files
@@ -21,29 +25,62 @@ from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import hosts
 from aubal_jax.runs import workdir
+from aubal_jax.scoring import course
 from aubal_jax.stages import balance
 from aubal_jax.stages import train
 
 _FIELDS = (
-  *('cell', 'loss', 'optimizer', 'learning_rate', 'batch_size'),
+  *('cell', *grid_lib.Cell._fields),
   *train.SCORES,
-  *('step', 'num_steps', 'status'),
+  *('step', 'num_steps', 'rung', 'status'),
 )
 
 
 def run(run) -> None:
-  """Trains every cell that is not trained yet, and compares them all.
+  """Trains what is not trained yet, rung by rung, and compares all cells.
 
   Raises:
     UserError: a batch cannot be shared, there is no validation split, or a
       cell's folder is of another search.
     SystemExit: some failed; their rows say why. Or a signal came.
   """
+  cells = grid_lib.make_grid(run.config)
+  _check(run, cells)
+  rungs = rungs_lib.make_rungs(
+    len(cells), run.num_steps, eta=run.config.search.halving
+  )
+  owns = {cell: _run_of(run, cell) for cell in cells}
+  hosts.from_first(lambda: _refuse_others(owns, rungs))
+  _tell_grid(cells, rungs)
+  if run.is_done('balance'):
+    print('balance: done before.', flush=True)
+  else:
+    hosts.from_first(lambda: balance.run(run))
+  failures, rows, alive = {}, {}, cells
+  for place, rung in enumerate(rungs):
+    runs = {cell: _up_to(owns[cell], rung.num_steps) for cell in alive}
+    failed = _train(run, runs, rungs, place)
+    rows |= hosts.from_first(
+      lambda runs=runs, failed=failed, place=place: {
+        cell: _row(own, cell, place + 1, failed.get(cell))
+        for cell, own in runs.items()
+      }
+    )
+    failures |= failed
+    if place + 1 < len(rungs):
+      scores = [rows[cell][run.config.search.metric] for cell in alive]
+      alive = rungs_lib.promote(alive, scores, rungs[place + 1].num_cells)
+  hosts.from_first(lambda: _conclude(run, [*rows.values()], rungs))
+  run.watch.lap('comparing')
+  cells_lib.end_with(failures)
+
+
+def _check(run, cells) -> None:
+  """Raises UserError for what depends on the table or the devices."""
   import jax
 
   from aubal_jax.network import step as step_lib
 
-  config, cells = run.config, grid_lib.make_grid(run.config)
   run.need_images()
   if not len(run.dataset.rows('validation')):
     raise errors.UserError(
@@ -52,53 +89,104 @@ def run(run) -> None:
     )
   for cell in cells:
     step_lib.check_batch_size(cell.batch_size, jax.device_count())
-  runs = {cell: _run_of(run, cell) for cell in cells}
-  hosts.from_first(lambda: cells_lib.refuse_others(runs.values()))
-  _tell_grid(cells, run.num_steps)
-  if run.is_done('balance'):
-    print('balance: done before.', flush=True)
-  else:
-    hosts.from_first(lambda: balance.run(run))
-  left = [cell for cell in cells if not runs[cell].is_done('train')]
-  if left:
-    runs = cells_lib.with_images(run, runs)
-
-  def train_cell(own, _):
-    hosts.from_first(lambda: _take_plan(run, own))
-    train.run(own)
-
-  failures = cells_lib.run_all(
-    *('search', runs, left, train_cell),
-    weigh=lambda cell: cell.batch_size,
-    forgets=True,
-  )
-  rows = hosts.from_first(
-    lambda: [_row(runs[cell], cell, failures.get(cell)) for cell in cells]
-  )
-  hosts.from_first(lambda: _conclude(run, rows, config.search.metric))
-  run.watch.lap('comparing')
-  cells_lib.end_with(failures)
 
 
 def _run_of(run, cell):
   """Returns the `Run` of a cell, whose data set and images are shared."""
+  return run.within(run.path / 'search' / cell.name, _settings_of(run, cell))
+
+
+def _settings_of(run, cell):
+  """Returns the configuration of a cell: the run of a whole training."""
   config = run.config.copy_and_resolve_references()
   config.task = 'run'
   config.train.num_steps = run.num_steps  # Not epochs: equal for all.
   for key, value in cell.settings().items():
     section, name = key.split('.')
     config[section][name] = value
-  return run.within(run.path / 'search' / cell.name, config)
+  return config
 
 
-def _tell_grid(cells, num_steps) -> None:
+def _up_to(own, num_steps):
+  """Returns the `Run` of a cell that ends after so many steps.
+
+  The plan stays that of all steps, where it depends on them.
+  """
+  pinned = own.pinned['train'] | {'train.num_steps': num_steps}
+  return dataclasses.replace(
+    own, num_steps=num_steps, pinned={**own.pinned, 'train': pinned}
+  )
+
+
+def _begun(own) -> int:
+  """Returns the steps up to which a cell's folder has begun to train."""
+  return workdir.settings_of(own.path, 'train').get('train.num_steps', 0)
+
+
+def _refuse_others(owns, rungs) -> None:
+  """Raises UserError where a cell's folder is of another search."""
+  first, last = rungs[0].num_steps, rungs[-1].num_steps
+  cells_lib.refuse_others(
+    _up_to(own, min(max(_begun(own), first), last)) for own in owns.values()
+  )
+  for own in owns.values():
+    lines = log_lib.read_lines(own.path / 'metrics.jsonl')
+    looks = {line['step'] for line in lines if 'validation' in line}
+    for rung in rungs:
+      beyond = any(line['step'] > rung.num_steps for line in lines)
+      if beyond and rung.num_steps not in looks:
+        raise errors.UserError(
+          f'{own.path} was trained past step {rung.num_steps:,} without a look '
+          'at validation there, where this search has a rung: it is of one '
+          'with another search.halving, train.num_steps or number of cells. '
+          'Name another --workdir, or start anew with --overwrite.'
+        )
+
+
+def _tell_grid(cells, rungs) -> None:
   sizes = [len({*values}) for values in zip(*cells, strict=True)]
   words = ('losses', 'optimizers', 'learning rates', 'batch sizes')
-  print(
-    f'search: {len(cells):,} cells ('
-    + ' x '.join(f'{n} {word}' for n, word in zip(sizes, words, strict=True))
-    + f'), {num_steps:,} optimiser steps each',
-    flush=True,
+  words += ('first weights', 'augmented rows')
+  products = [
+    f'{n} {word}' for n, word in zip(sizes, words, strict=True) if n > 1
+  ]
+  grid = report.count(len(cells), 'cell')
+  grid += f' ({" x ".join(products)})' if products else ''
+  total = rungs_lib.total_steps(rungs)
+  whole = len(cells) * rungs[-1].num_steps
+  if len(rungs) == 1:
+    told = f'{rungs[0].num_steps:,} optimiser steps each, {total:,} in all'
+  else:
+    told = ', '.join(f'{n:,} to step {steps:,}' for n, steps in rungs)
+    told += f'; {total:,} optimiser steps in all, the full grid {whole:,}'
+  print(f'search: {grid}: {told}', flush=True)
+
+
+def _train(run, runs, rungs, place) -> dict:
+  """Trains the cells of a rung; returns cell -> what went wrong."""
+  num_steps = rungs[place].num_steps
+  begun = hosts.from_first(lambda: {c: _begun(own) for c, own in runs.items()})
+  left = [
+    cell
+    for cell, own in runs.items()
+    if begun[cell] <= num_steps and not own.is_done('train')
+  ]
+  if left:
+    runs = cells_lib.with_images(run, runs)
+
+  def train_cell(own, _):
+    hosts.from_first(lambda: _take_plan(run, own))
+    train.run(own, tells_short=len(rungs) == 1)
+
+  added = rungs_lib.steps_left(rungs, place) / rungs[place].num_cells
+  size = sum(cell.batch_size for cell in runs) / max(len(runs), 1)
+  later = range(place + 1, len(rungs))
+  title = f'search, rung {place + 1} of {len(rungs)}'
+  return cells_lib.run_all(
+    *(title if len(rungs) > 1 else 'search', runs, left, train_cell),
+    weigh=lambda cell: cell.batch_size * added,
+    later=size * sum(rungs_lib.steps_left(rungs, k) for k in later),
+    forgets=True,
   )
 
 
@@ -114,38 +202,50 @@ def _take_plan(run, cell_run) -> None:
   cell_run.finish('balance')
 
 
-def _row(cell_run, cell, failure) -> dict:
-  """Returns the row of a cell, with the course of its validation scores."""
-  from aubal_jax.network import checkpoint
+def _row(own, cell, rung, failure) -> dict:
+  """Returns the row of a cell, with the course of its validation scores.
 
+  It tells of the steps up to its rung alone: a cell that was trained further,
+  when the grid was smaller, has the row of one that was not.
+  """
+  lines = log_lib.read_lines(own.path / 'metrics.jsonl')
+  lines = [line for line in lines if line['step'] <= own.num_steps]
+  looks = [line for line in lines if 'validation' in line]
+  metric = own.config.search.metric
   row = dict.fromkeys(_FIELDS) | {'cell': cell.name, **cell._asdict()}
-  lines = log_lib.read_lines(cell_run.path / 'metrics.jsonl')
-  metric = cell_run.config.search.metric
-  seen = [line for line in lines if 'validation' in line]
-  row['curve'] = {
-    'step': [line['step'] for line in seen],
-    metric: [line['validation'][metric] for line in seen],
+  row |= {
+    'rung': rung,
+    'num_steps': lines[-1]['step'] if lines else 0,
+    'curve': {
+      'step': [line['step'] for line in looks],
+      metric: [line['validation'].get(metric) for line in looks],
+    },
   }
-  row['num_steps'] = lines[-1]['step'] if lines else 0
-  if failure is not None:
-    return row | {'status': failure}
-  with checkpoint.open_checkpoints(
-    cell_run.path / 'checkpoints', read_only=True
-  ) as checkpoints:
-    row['step'] = checkpoint.find_step(checkpoints, which='best')
-    found = checkpoints.metrics(row['step'])
-  return row | {name: found[name] for name in train.SCORES} | {'status': ''}
+  best = course.best_look(lines)
+  if failure is not None or best is None:
+    return row | {'status': failure or 'no look at validation is left'}
+  found = {name: best['validation'].get(name) for name in train.SCORES}
+  return row | found | {'step': best['step'], 'status': ''}
 
 
-def _conclude(run, rows, metric) -> None:
+def _conclude(run, rows, rungs) -> None:
   """Prints the table, best first, and what is done with the best; writes."""
-  rows = sorted(
-    rows, key=lambda row: (row[metric] is None, -(row[metric] or 0))
-  )
-  record = {'metric': metric, 'num_steps': run.num_steps, 'rows': rows}
-  print(f'\n{report.head(train.SCORES)}')
-  for row in rows:
-    print(report.line(row, train.SCORES))
+  metric = run.config.search.metric
+
+  def place(row):
+    score = row[metric]
+    return (True,) if score is None else (False, -row['rung'], -score)
+
+  rows = sorted(rows, key=place)
+  record = {
+    'metric': metric,
+    'num_steps': run.num_steps,
+    'rungs': [rung._asdict() for rung in rungs],
+    'rows': rows,
+  }
+  print()
+  for line in report.table(rows, train.SCORES):
+    print(line)
   print('\n' + report.wrapped(report.notes(record)))
   csv_files.write(
     run.path / 'search.csv',
@@ -157,32 +257,32 @@ def _conclude(run, rows, metric) -> None:
   with files.write_atomically(run.path / 'search.png', 'wb') as file:
     report.draw(file, rows, metric=metric)
   print(f'search: {run.path / "search.png"}')
-  if rows[0][metric] is not None:
-    best = grid_lib.Cell(
-      **{name: rows[0][name] for name in grid_lib.Cell._fields}
-    )
-    print(
-      f'The best one, evaluated on the test split:\n  {_command(run, best)}'
-    )
+  if rows[0][metric] is None:
+    (run.path / 'best.py').unlink(missing_ok=True)
+  else:
+    _write_best(run, rows[0], record)
   sys.stdout.flush()
 
 
-def _command(run, cell) -> str:
-  """Returns the command that finishes the run of a cell: this one, changed."""
-  changed = {
-    'workdir': run.path / 'search' / cell.name,
-    'config.task': 'run',
-    'config.train.num_steps': run.num_steps,
-  }
-  changed |= {f'config.{k}': v for k, v in cell.settings().items()}
-  kept, given = [], iter(sys.argv[1:])
-  for argument in given:
-    name, equals, _ = argument.lstrip('-').partition('=')
-    ours = name in changed or name.startswith('config.search.')
-    if name.endswith('overwrite'):
-      continue
-    value = [] if equals else [next(given, '')]
-    if not ours:
-      kept += [argument, *value]
-  kept += [f'--{name}={value}' for name, value in changed.items()]
-  return shlex.join(['python', '-m', 'aubal_jax.main', *kept])
+def _write_best(run, row, record) -> None:
+  """Writes best.py, and prints the command that takes it."""
+  best = grid_lib.Cell(**{name: row[name] for name in grid_lib.Cell._fields})
+  path = run.path.absolute() / 'best.py'
+  command = shlex.join(
+    [
+      *('python', '-m', 'aubal_jax.main', f'--config={path}'),
+      f'--workdir={path.parent / "search" / best.name}',
+    ]
+  )
+  told = (
+    f'The best of {report.count(len(record["rows"]), "cell")} by '
+    f'{report.title_of(record["metric"])} on validation, '
+    f'{row[record["metric"]]:.3f} at step {row["step"]:,}:\n'
+    f'search.json beside this file tells of all. Where it was trained, the '
+    'command\n\n'
+    f'  {command}\n\n'
+    'goes on to its scores on the test split; with another --workdir, more '
+    'steps or\nanother plan it is trained anew.'
+  )
+  recipe.write(path, _settings_of(run, best), told)
+  print(f'The best one is {path}; evaluated on the test split:\n  {command}')
