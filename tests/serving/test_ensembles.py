@@ -1,6 +1,7 @@
 """The mean of trained networks is that of their outputs, in any order."""
 
 import csv
+import itertools
 import json
 import pathlib
 import shutil
@@ -157,6 +158,12 @@ def test_the_mean_is_that_by_hand_and_has_no_order(runs):
     for name, one in own.items()
   }
   assert np.ptp([*alone.values()], axis=0).min() > 1e-4
+  for names in itertools.permutations('abc'):
+    loaded = ensemble.load([runs / name for name in names])
+    told = [member['weights'] for member in loaded.describe()]
+    assert told == sorted(one.digest() for one in own.values())
+    of_folders = [own[folder.name].digest() for folder in loaded.folders]
+    assert of_folders == told
   for mean, orders in (('logits', ('cab', 'bca')), ('probabilities', ('ab',))):
     got = [
       said_by(
