@@ -252,6 +252,14 @@ class Dataset:
       digest.update(repr(about).encode())
     return digest.hexdigest()[:16]
 
+  def fingerprint_of_groups(self) -> str:
+    """Returns 16 hex digits that tell these groups and frames from others."""
+    digest = hashlib.sha256()
+    for array in (self.groups, self.frames):
+      kept = b'' if array is None else np.asarray(array).astype(str).tobytes()
+      digest.update(f'{len(kept)} '.encode() + kept)
+    return digest.hexdigest()[:16]
+
 
 def drop_notes(
   reasons: np.ndarray, describe: Callable[[int], str]

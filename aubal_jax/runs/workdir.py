@@ -176,7 +176,9 @@ def refuse_other(
     old = _with_new(entry['settings'], pinned[stage], defaults)
     for name in {*old, *pinned[stage]}:
       was, now = old.get(name), pinned[stage].get(name)
-      if now is NOT_KNOWN or was == now:
+      # What an earlier version did not pin of a table cannot differ.
+      unknown = now is NOT_KNOWN or name not in {*old, *defaults}
+      if unknown or was == now:
         continue
       # A cosine is drawn over all steps: more of them change every one.
       cosine = old.get('train.schedule') == 'cosine'

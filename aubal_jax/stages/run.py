@@ -59,7 +59,7 @@ class Run:
     """
     dataset = self.dataset if dataset is None else dataset
     steps = config.train.num_steps
-    pinned = pin(config, dataset.fingerprint(), steps)
+    pinned = pin(config, dataset, steps)
     pinned['inspect'] = self.pinned['inspect']
     return dataclasses.replace(
       self,
@@ -159,7 +159,7 @@ def load(config, path, watch: progress.Watch) -> Run:
   epochs = len(dataset.rows('train')) * config.train.num_epochs
   steps = max(math.ceil(epochs / config.train.batch_size), 1)
   steps = config.train.num_steps or steps
-  pinned = pin(config, dataset.fingerprint(), steps)
+  pinned = pin(config, dataset, steps)
   pinned['inspect']['the table'] = as_read  # Which tells of all rows.
   return Run(config, path, dataset, steps, pinned, watch, opened)
 
@@ -175,7 +175,7 @@ def load_unread(config, path, watch: progress.Watch) -> Run:
   """
   dataset = loading.load(config)
   watch.lap('reading data')
-  pinned = pin(config, dataset.fingerprint(), 0)
+  pinned = pin(config, dataset, 0)
   for stage in {*pinned} - {'inspect'}:
     pinned[stage] |= dict.fromkeys(_OF_ROWS, workdir.NOT_KNOWN)
   opened = None
@@ -187,18 +187,21 @@ def load_unread(config, path, watch: progress.Watch) -> Run:
 
 
 # What is pinned beside the settings; all of it depends on which rows there are.
-_OF_ROWS = ('the table', 'train.num_steps', 'rows drawn')
+_OF_ROWS = (
+  *('the table', 'the groups and frames', 'train.num_steps', 'rows drawn'),
+)
 
 
-def pin(config, fingerprint: str, num_steps: int) -> dict[str, dict]:
+def pin(config, dataset, num_steps: int) -> dict[str, dict]:
   """Returns, for each stage, what its result depends on.
 
   Args:
     config: the configuration.
-    fingerprint: of the labels, their splits and the rows' names.
+    dataset: the `Dataset`.
     num_steps: optimiser steps, whichever setting gives them.
   """
   flat = settings_lib.flatten(config.to_dict())
+  fingerprint = dataset.fingerprint()
   pinned = {
     stage: {name: flat[name] for name in settings_lib.read_by(stage)}
     | {'the table': fingerprint}
@@ -206,6 +209,10 @@ def pin(config, fingerprint: str, num_steps: int) -> dict[str, dict]:
   }
   if flat['balance.features'] == 'pixels':  # Then these decide who is near.
     pinned['balance'] |= {f'data.{k}': flat[f'data.{k}'] for k in _PIXELS}
+  spreads = flat['balance.method'] in ('keep', 'keep_every')
+  if spreads or flat['balance.diversity'] == 'group':
+    found = dataset.fingerprint_of_groups()
+    pinned['balance'] |= {'the groups and frames': found}
   if flat['balance.redraw_each_epoch']:  # The plan is as long as training.
     pinned['balance']['rows drawn'] = num_steps * flat['train.batch_size']
   pinned['train']['train.num_steps'] = num_steps

@@ -2,6 +2,7 @@ import errno
 import functools
 import os
 import random
+import types
 
 import pytest
 
@@ -21,8 +22,11 @@ refuse_other = functools.partial(
 )
 
 
-def pin(config, fingerprint='f00', num_steps=10):
-  return run_lib.pin(config, fingerprint, num_steps)
+def pin(config, fingerprint='f00', num_steps=10, groups='9'):
+  table = types.SimpleNamespace(
+    fingerprint=lambda: fingerprint, fingerprint_of_groups=lambda: groups
+  )
+  return run_lib.pin(config, table, num_steps)
 
 
 def finish(path, config, *stages, **facts):
@@ -252,6 +256,16 @@ def test_a_file_system_without_locks_is_told_of(tmp_path, monkeypatch, capsys):
   monkeypatch.setattr(files.fcntl, 'flock', no_locks)
   with workdir.locked(tmp_path / 'run'):
     assert 'cannot be locked (No locks available)' in capsys.readouterr().err
+
+
+def test_groups_are_pinned_where_a_plan_goes_by_them(tmp_path, config):
+  finish(tmp_path / 'aubal', config)
+  refuse_other(tmp_path / 'aubal', pin(config, groups='8'))
+  config.balance.method = 'keep'
+  finish(tmp_path / 'keep', config)
+  refuse_other(tmp_path / 'keep', pin(config))
+  with pytest.raises(ValueError, match='the groups and frames'):
+    refuse_other(tmp_path / 'keep', pin(config, groups='8'))
 
 
 @pytest.mark.parametrize('seed', range(10))

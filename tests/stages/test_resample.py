@@ -145,9 +145,10 @@ def test_a_plan_that_differs_anywhere_is_another_plan(tmp_path, name):
 
 
 def test_a_plan_by_pixels_depends_on_how_they_are_made(config):
+  table = types.SimpleNamespace(fingerprint=lambda: '')
   for name in ('pixels', 'table'):
     config.balance.features = name
-    pinned = run_lib.pin(config, '', 1)['balance']
+    pinned = run_lib.pin(config, table, 1)['balance']
     assert ('data.image_size' in pinned) == (name == 'pixels')
 
 

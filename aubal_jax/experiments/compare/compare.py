@@ -83,7 +83,7 @@ def load(config, path, watch) -> run_lib.Run:
   else:
     table = loading.load_table(config, paths[0])
     watch.lap('reading data')
-    pinned = run_lib.pin(config, table.fingerprint(), 1)
+    pinned = run_lib.pin(config, table, 1)
     run = run_lib.Run(config, path, table, 1, pinned, watch)
     pinned = {}
   return dataclasses.replace(run, pinned={**run.pinned, 'compare': pinned})
