@@ -32,7 +32,10 @@ def describe(record) -> str:
     f'The same network was trained for {html.number(record["num_steps"])} '
     f'steps on each of {len(record["networks"])} plans.'
   )
-  ending = ' One seed of each: what another seed would give, this does not say.'
+  ending = (
+    ' One seed of each: what another seed would give, this does not say.'
+    f'{_short(record)}'
+  )
   if all(d['interval'] is None for d in found):
     return (
       f'{opening} With {over} alone, no difference can be told from chance.'
@@ -56,6 +59,22 @@ def describe(record) -> str:
     else ''
   )
   return f'{opening} More than chance over {over}: {told}.{kept}{ending}'
+
+
+def _short(record) -> str:
+  """Returns that training was short, where a best state is the last one."""
+  last = [
+    name
+    for name, entry in record['networks'].items()
+    if entry['report'].get('step') == record['num_steps']
+  ]
+  if not last:
+    return ''
+  return (
+    f' The training was short: the best state of {", ".join(map(_code, last))} '
+    'is the last one. In a short training balance gains what more steps or a '
+    'larger learning rate would give as well.'
+  )
 
 
 def _tell(method, other, found) -> str:

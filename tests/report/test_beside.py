@@ -33,6 +33,18 @@ def test_it_tells_those_differences_that_are_more_than_chance(gains):
   assert (f'The other {rest} difference' in words) == (0 < rest < 6)
 
 
+@pytest.mark.parametrize('steps', [(150, 150, 75), (75, 150, 75), (75, 75, 75)])
+def test_it_tells_a_training_that_was_short(steps):
+  record = control_results.record(NAMES)
+  for entry, step in zip(record['networks'].values(), steps, strict=True):
+    entry['report']['step'] = step
+  words = told(record)
+  assert ('The training was short' in words) == (150 in steps)
+  short = words.partition('best state of ')[2].partition(' is the last')[0]
+  names = [n for n, s in zip(record['networks'], steps, strict=True) if s > 75]
+  assert short == ', '.join(names)
+
+
 def test_of_one_subject_nothing_is_said_to_be_more_than_chance():
   record = control_results.record(NAMES, num_groups=1)
   assert 'no difference can be told from chance' in told(record)
