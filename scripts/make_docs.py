@@ -12,12 +12,14 @@ import importlib
 import inspect
 import pathlib
 import re
+import sys
 import textwrap
 
-import aubal_jax as aubal
-from aubal_jax import settings
-
 DOCS = pathlib.Path(__file__).resolve().parents[1] / 'docs'
+sys.path.insert(0, str(DOCS.parent))  # This tree, whatever is installed.
+
+import aubal_jax as aubal  # noqa: E402
+from aubal_jax import settings  # noqa: E402
 
 _SETTINGS = """\
 # Settings
