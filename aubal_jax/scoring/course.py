@@ -8,17 +8,21 @@ from collections.abc import Sequence
 _FALL = 0.1  # Of the loss, in a fifth of the steps.
 
 
-def best_look(lines: Sequence[dict]) -> dict | None:
-  """Returns the line with the best F1 macro on validation; None without any.
+def best_look(lines: Sequence[dict], score: str = 'f1_macro') -> dict | None:
+  """Returns the line with the best score on validation; None without any.
 
   As checkpoints are ordered: of equals the newest, a NaN below any number.
+
+  Args:
+    lines: of metrics.jsonl.
+    score: its name; below any number, too, where a look lacks it.
   """
   looks = [line for line in lines if 'validation' in line]
 
   def quality(line):
-    score = line['validation']['f1_macro']
-    bad = score is None or math.isnan(score)
-    return -math.inf if bad else score, line['step']
+    value = line['validation'].get(score)
+    bad = value is None or math.isnan(value)
+    return -math.inf if bad else value, line['step']
 
   return max(looks, key=quality, default=None)
 

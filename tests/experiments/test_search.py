@@ -411,9 +411,7 @@ def halve(rates, seed, failing=()):
       dead = any((rate, step) in failing for step in range(1, end + 1))
       mine = [step for step in sorted(looks) if step <= end]
       mine = [s for s in mine if s % 5 == 0 or s in ends[: rung + 1]]
-      best = max(
-        mine, key=lambda s: (drawn_scores(seed, rate, s)['f1_macro'], s)
-      )
+      best = max(mine, key=lambda s: (drawn_scores(seed, rate, s)['map'], s))
       found[rate] = rung + 1, None if dead else best
       if not dead:
         score = drawn_scores(seed, rate, best)['map']

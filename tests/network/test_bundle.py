@@ -11,6 +11,7 @@ import pytest
 from aubal_jax import settings
 from aubal_jax.datasets import targets
 from aubal_jax.network import bundle
+from aubal_jax.network.models import first_weights
 
 NAMES = ('bright', 'edge')
 PIXELS = {
@@ -50,6 +51,23 @@ def test_what_is_written_is_read(tmp_path, description):
     }
   ]
   assert content['streams']['image']['image_size'] == 32
+
+
+@pytest.mark.parametrize('init', first_weights.INITS)
+def test_first_weights_are_drawn_as_init_says_and_no_file_tells_it(
+  tmp_path, description, init
+):
+  model, optimizer = bundle.make_network(description, init=init)
+  assert model.first == model.trunk.first == init
+  # What is saved, and read without knowing it, is of the same form.
+  states = [
+    jax.eval_shape(lambda m=m: bundle.first_state(m, optimizer, description))
+    for m in (model, bundle.make_network(description)[0])
+  ]
+  assert jax.tree.structure(states[0]) == jax.tree.structure(states[1])
+  assert jax.tree.leaves(states[0]) == jax.tree.leaves(states[1])
+  bundle.write(tmp_path, description)
+  assert init not in (tmp_path / 'model.json').read_text()
 
 
 def test_a_file_of_the_first_release_is_read(tmp_path, description):

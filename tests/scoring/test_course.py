@@ -73,6 +73,15 @@ def test_the_best_look_is_what_checkpoints_call_best(scores):
   else:
     place = max(i for i, x in enumerate(clean) if x == max(clean))
     assert best is lines[place]
+  # By another score, which some looks lack, likewise.
+  other = [
+    {'step': x['step'], 'validation': {'f1_macro': 0.9, 'map': score}}
+    for x, score in zip(lines, scores, strict=True)
+  ]
+  other += [{'step': 10**6, 'validation': {'f1_macro': 1.0}}]
+  found = course.best_look(other, 'map')
+  wanted = best['step'] if scores and max(clean) >= 0 else 10**6
+  assert found['step'] == wanted
   told = course.seems_short(lines)
   is_last = len(scores) > 1 and best is lines[-1]
   assert told == ('the last look at validation was the best' * is_last)

@@ -25,7 +25,7 @@ def write(path, config, told: str) -> None:
     config: the configuration.
     told: where it comes from, in lines.
   """
-  lines = [f'# {line}' for line in told.splitlines()]
+  lines = [f'# {line}'.rstrip() for line in told.splitlines()]
   lines += ['', 'from aubal_jax import settings', '', '']
   lines += ['def get_config():', '  c = settings.default()']
   lines += [f'  c.{name} = {_code(v)}' for name, v in changed(config).items()]

@@ -4,8 +4,8 @@ A cell of the grid is the folder of an ordinary run, search/CELL: all have the
 plan and the seed in common, and each goes on from its own checkpoints. By
 successive halving all cells train a part of the steps, the best of them more,
 see `rungs`; or all train all of them, as the paper's grid search does. What is
-compared is the validation score of each one's best checkpoint so far; nothing
-of the test split is known when the best is chosen.
+compared is each one's best look at validation so far; nothing of the test split
+is known when the best is chosen.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ def _row(own, cell, rung, failure) -> dict:
       metric: [line['validation'].get(metric) for line in looks],
     },
   }
-  best = course.best_look(lines)
+  best = course.best_look(lines, metric)
   if failure is not None or best is None:
     return row | {'status': failure or 'no look at validation is left'}
   found = {name: best['validation'].get(name) for name in train.SCORES}
@@ -281,8 +281,9 @@ def _write_best(run, row, record) -> None:
     f'search.json beside this file tells of all. Where it was trained, the '
     'command\n\n'
     f'  {command}\n\n'
-    'goes on to its scores on the test split; with another --workdir, more '
-    'steps or\nanother plan it is trained anew.'
+    'goes on to the scores of its checkpoint of the best F1 macro on the test '
+    'split; with\nanother --workdir, more steps or another plan it is trained '
+    'anew.'
   )
   recipe.write(path, _settings_of(run, best), told)
   print(f'The best one is {path}; evaluated on the test split:\n  {command}')

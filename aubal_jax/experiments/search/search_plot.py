@@ -87,8 +87,8 @@ def wrapped(notes) -> str:
 def notes(record) -> list[str]:
   """Returns what has to be known to read the table."""
   lines = [
-    'scores: on the validation split, decisions at threshold 0.5, of the '
-    'checkpoint with the best F1 macro, which is of step.',
+    'scores: on the validation split, decisions at threshold 0.5, of the look '
+    f'with the best {title_of(record["metric"])}, after step.',
     conclusion(record['rows'], record['metric']),
     f'sorted by {title_of(record["metric"])}; every cell is one run with the '
     'same seed: small differences may be chance.',
