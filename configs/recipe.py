@@ -1,7 +1,7 @@
 r"""Learning rates and first weights at 200 and at 2,000 steps, on drawn faces.
 
-Eight cells of 2,000 steps, on small faces, all to the end: an hour and a half on
-2 cores; a tenth of that with --config.model.name=resnet8_16. The script runs
+Eight cells of 2,000 steps, on small faces, all to the end: an hour and a half
+on 2 cores; a tenth of that with --config.model.name=resnet8_16. The script runs
 this, goes on where it was stopped, and prints rates x first weights as a table.
 
   python scripts/recipe_table.py --workdir=runs/recipe
