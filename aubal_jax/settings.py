@@ -512,6 +512,15 @@ _DECLARED = (
       *('num_steps', 0, "Optimiser steps; 0: train's, or the tables' own."),
       least=0,
     ),
+    Setting(
+      *('rates', (1.0, 4.0), 'Times the learning rate; best on validation.'),
+      each=float,
+      above=0,
+      most=1e6,
+      listed=True,
+      may_grow=True,
+      before=(1.0,),
+    ),
   ),
   *_section(
     *('compare', ()),  # A cell bears these in its name.
@@ -613,7 +622,13 @@ _DECLARED = (
 # Name -> setting, in their order.
 SETTINGS = types.MappingProxyType({s.name: s for s in _DECLARED})
 MAY_GROW = tuple(name for name, s in SETTINGS.items() if s.may_grow)
-DEFAULTS = types.MappingProxyType({n: s.default for n, s in SETTINGS.items()})
+# Name -> what it is in a folder that did not know it.
+DEFAULTS = types.MappingProxyType(
+  {
+    name: s.default if s.before is None else s.before
+    for name, s in SETTINGS.items()
+  }
+)
 
 
 def default() -> ml_collections.ConfigDict:

@@ -27,6 +27,12 @@ def best_look(lines: Sequence[dict], score: str = 'f1_macro') -> dict | None:
   return max(looks, key=quality, default=None)
 
 
+def best_is_last(lines: Sequence[dict]) -> bool:
+  """Whether, of two looks at validation or more, the last is the best."""
+  looks = [line for line in lines if 'validation' in line]
+  return len(looks) > 1 and best_look(lines) is looks[-1]
+
+
 def loss_fall(lines: Sequence[dict]) -> float | None:
   """Returns by what share the training loss fell over the last fifth of steps.
 
@@ -67,8 +73,7 @@ def seems_short(lines: Sequence[dict]) -> str:
     lines: of metrics.jsonl, in order.
   """
   reasons = []
-  looks = [line for line in lines if 'validation' in line]
-  if len(looks) > 1 and best_look(lines) is looks[-1]:
+  if best_is_last(lines):
     reasons.append('the last look at validation was the best')
   fall = loss_fall(lines)
   if fall is not None and fall > _FALL:

@@ -46,6 +46,7 @@ def fixture_config(tmp_path):
   c.compare.methods = ('none', 'ml_ros')
   c.compare.models = ('resnet8_16',)
   c.compare.seeds = 1
+  c.compare.rates = (1.0,)
   return c
 
 
@@ -72,6 +73,8 @@ def fixture_ran(monkeypatch):
     names.append(cell.name)
     trial = {
       'seed': cell.seed,
+      'rate': cell.rate,
+      'tried': [[cell.rate, cell.rate]],
       'repeat': 0,
       'fold': cell.fold or 0,
       'num_train': 30,
@@ -209,6 +212,55 @@ def test_only_what_is_missing_is_run(config, tmp_path, ran, monkeypatch):
   assert len(ran) == 19 and {r['num_steps'] for r in rows_of(path)} == {3}
 
 
+def test_rates_are_cells_of_which_the_best_counts(config, tmp_path, ran):
+  config.compare.seeds = 2
+  path = run(config, tmp_path / 'run')
+  assert len(ran) == 4
+  config.compare.rates = (1.0, 4.0, 0.5)
+  run(config, path)  # What was done at the one rate goes on.
+  assert len(ran) == 12 and len({*ran}) == 12
+  assert {n.removesuffix('-r4').removesuffix('-r0.5') for n in ran} == {
+    *ran[:4]
+  }
+  for row in rows_of(path):
+    assert [(t['seed'], t['rate']) for t in row['trials']] == [
+      *((0, 4.0), (1, 4.0))
+    ]
+    assert row['trials'][0]['tried'] == [[r, r] for r in (0.5, 1.0, 4.0)]
+  with open(path / 'compare.csv', newline='') as file:
+    assert [line['rate'] for line in csv.DictReader(file)] == ['4.0'] * 4
+  # Results that do not say what to choose by are made again; one rate is not
+  # chosen.
+  name = ran[0]
+  cell = cells_of(path)[name]
+  result = files.read_json(cell / 'result.json')
+  del result['trials'][0]['tried']
+  files.write_json(cell / 'result.json', result)
+  kept = files.read_json(cell / 'config.json')
+  kept['stages']['compare']['sums'] = {}
+  files.write_json(cell / 'config.json', kept)
+  config.compare.rates = (1.0,)
+  run(config, path)
+  assert len(ran) == 12
+  config.compare.rates = (1.0, 4.0)
+  run(config, path)
+  assert ran[12:] == [name]
+
+
+def test_a_cell_trains_at_its_multiple_of_the_rate(config, tmp_path):
+  config.task = 'compare'
+  rng = np.random.default_rng(0)
+  rates = tuple(map(float, rng.uniform(0.1, 9, 5)))
+  config.compare.rates = (1.0, *rates)
+  whole = compare.load(config, tmp_path, progress.Watch(0.0))
+  runs = compare._make_runs(whole)
+  assert len({cell.name for cell in runs}) == 12
+  for cell, own in runs.items():
+    wanted = cell.rate * config.train.learning_rate
+    assert own.config.train.learning_rate == wanted
+    assert own.pinned['compare']['train.learning_rate'] == wanted
+
+
 def test_a_night_of_cells_does_not_fill_the_memory(
   config, tmp_path, ran, monkeypatch
 ):
@@ -279,6 +331,8 @@ def test_a_full_disk_ends_it(config, tmp_path, monkeypatch):
     ('diversities', ('groups',), ['compare.diversities', 'content', 'groups']),
     ('seeds', 0, ['compare.seeds', '0']),
     ('folds', 1, ['compare.folds', '1']),
+    ('rates', (), ['compare.rates', 'empty']),
+    ('rates', (1.0, 0.0), ['compare.rates', 'above 0', '0']),
     ('data', ('nothing.arff',), ['compare.models', 'logistic']),
   ],
 )
@@ -426,6 +480,31 @@ def test_tables_have_all_seeds_and_folds_in_a_cell(tables, tmp_path, capsys):
     places = [(t['seed'], t['repeat'], t['fold']) for t in row['trials']]
     assert sorted(places) == [(s, 0, f) for s in (0, 1) for f in (0, 1)]
   assert 'drawn' not in capsys.readouterr().out.casefold()  # No faces are.
+
+
+def test_a_table_of_before_there_were_rates_has_the_one(tables, tmp_path):
+  tables.compare.methods = ('none',)
+  tables.compare.data = (str(tmp_path / 'one.npz'),)
+  path = run(tables, tmp_path / 'run')
+  (cell,) = cells_of(path).values()
+  kept = files.read_json(cell / 'config.json')
+  assert kept['stages']['compare']['settings'].pop('compare.rates') == [1.0]
+  files.write_json(cell / 'config.json', kept)
+  wrote = (cell / 'result.json').stat().st_mtime_ns
+  run(tables, path)
+  assert (cell / 'result.json').stat().st_mtime_ns == wrote
+  tables.compare.rates = ('4,1',)  # More rates are the same comparison.
+  run(tables, path)
+  (row,) = rows_of(path)
+  for trial in row['trials']:
+    assert [rate for rate, _ in trial['tried']] == [1.0, 4.0]
+  wrote = (cell / 'result.json').stat().st_mtime_ns
+  tables.compare.rates = (1.0, 4.0)
+  run(tables, path)
+  assert (cell / 'result.json').stat().st_mtime_ns == wrote
+  tables.compare.rates = (1.0,)
+  with pytest.raises(ValueError, match=r'compare\.rates: \[1\.0, 4\.0\] there'):
+    run(tables, path)
 
 
 def test_losses_are_compared_on_tables(tables, tmp_path):

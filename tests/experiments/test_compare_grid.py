@@ -1,12 +1,14 @@
 """The grid of a comparison: each cell once, each folder its own."""
 
 import itertools
+import random
 
 import pytest
 
 from aubal_jax import resampling
 from aubal_jax import settings
 from aubal_jax.experiments.compare import grid as grid_lib
+from aubal_jax.experiments.compare import rates as rates_lib
 
 CHECKED = {'objectives': ('l1', 'relative'), 'losses': ('bce', 'focal')}
 
@@ -123,10 +125,45 @@ def test_a_method_that_may_be_meant_is_named(method, meant):
     grid_lib.check_method(method, **CHECKED)
 
 
+def trial(seed, fold=0, tried=((1.0, 0.5),)):
+  place = {'seed': seed, 'repeat': 0, 'fold': fold}
+  return place | {'rate': tried[0][0], 'tried': [*map(list, tried)]}
+
+
+def test_of_rates_the_best_on_validation_is_chosen():
+  rng = random.Random(0)
+  for _ in range(50):
+    rates = rng.sample((0.1, 0.5, 1.0, 4.0, 9.0), rng.randrange(1, 4))
+    scores = {
+      (seed, fold, rate): rng.choice((None, 0.0, 0.2, 0.5))
+      for seed in (0, 1)
+      for fold in (0, 1)
+      for rate in rates
+    }
+    found = [
+      trial(seed, fold, [(rate, score)])
+      for (seed, fold, rate), score in scores.items()
+    ]
+    rng.shuffle(found)
+    chosen = rates_lib.choose(found)
+    assert len(chosen) == 4
+    for one in chosen:
+      mine = {r: scores[one['seed'], one['fold'], r] for r in sorted(rates)}
+      known = {r: x for r, x in mine.items() if x is not None}
+      best = max(known, key=known.get) if known else min(mine)
+      assert one['rate'] == best  # Of equals the smallest.
+      assert one['tried'] == [[r, x] for r, x in mine.items()]
+    counted = dict(rates_lib.counts(chosen))
+    assert {*counted} == {*rates}
+    for rate in rates:
+      assert counted[rate] == sum(one['rate'] == rate for one in chosen)
+  assert rates_lib.counts([{}, {}]) == [[1.0, 2]]  # Of before there were any.
+
+
 def test_seeds_and_folds_are_trials_of_one_result():
   found = grid(('none', 'ml_ros'), augment_rows=('added',), seeds=(0, 1))
   results = [
-    cell.described() | {'num_steps': 4, 'trials': [{'seed': cell.seed}]}
+    cell.described() | {'num_steps': 4, 'trials': [trial(cell.seed)]}
     for cell in found
   ]
   failed = found[-1].described() | {'status': 'failed: x'}
@@ -136,6 +173,4 @@ def test_seeds_and_folds_are_trials_of_one_result():
   # One that failed is a row of its own beside the other seed.
   assert [len(row.get('trials', ())) for row in merged] == [2, 2, 1, 0]
   assert merged[-1]['status'] == 'failed: x'
-  assert results[0]['trials'] == [
-    {'seed': 0}
-  ]  # Nothing that was given changes.
+  assert results[0]['trials'] == [trial(0)]  # Nothing that was given changes.

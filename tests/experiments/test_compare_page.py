@@ -10,9 +10,11 @@ import pytest
 from aubal_jax.experiments.compare import answer
 from aubal_jax.experiments.compare import comparison
 from aubal_jax.experiments.compare import conclusions
+from aubal_jax.experiments.compare import headline
 from aubal_jax.experiments.compare import page as page_lib
 from aubal_jax.experiments.compare import trials
 from aubal_jax.experiments.compare import verdicts
+from aubal_jax.report import html
 from tests.makers import comparison_results
 from tests.makers.comparison_results import result
 from tests.report.test_report import NASTY
@@ -92,7 +94,9 @@ def rows_of(source):
 def test_the_answer_is_a_table_before_any_paragraph(tables, source):
   first = source[: source.index('<h2>Scores')]
   table, rest = first.split('</table>')
-  assert table.count('<p') == 1  # What was compared.
+  # What helped, and what was compared.
+  assert table.count('<p') == table.count('</p>') == 2
+  assert html.text(headline.sentence(tables)) in table
   assert next(iter(rows_of(table))) == 'aubal:relative'
   assert len(rows_of(table)) == len(comparison_results.METHODS)
   assert rest.index('<p>By F1 macro at tuned') < rest.index('<details>')
@@ -142,10 +146,120 @@ def test_each_row_of_the_answer_is_what_the_tests_say():
       seen.add(side)
       assert all(word in cells[0] for word in words[side])
       assert (words[side][1] in cells[2]) == (side != verdicts.NOT_TOLD)
-      assert cells[4].removeprefix('<b>').startswith(f'{t["difference"]:+z.3f}')
-    half, tuned = len(answer.sentences(record)), answer.decisive(context)
+      assert cells[5].removeprefix('<b>').startswith(f'{t["difference"]:+z.3f}')
+    half, tuned = len(answer.sentences(record)), verdicts.decisive(context)
     assert 1 <= half <= 3 and tuned == 'f1_macro_tuned'
   assert seen == {*words}
+
+
+def test_the_headline_is_what_the_tests_say():
+  rng, seen = random.Random(1), set()
+  for _ in range(25):
+    record = comparison.make_record(drawn_rows(rng))
+    (context,) = record['statistics']['contexts']
+    words = headline.sentence(record)
+    tests = [
+      t
+      for t in verdicts.tests_of(
+        context, verdicts.whole(context), 'f1_macro_tuned', 'none'
+      )
+      if t['p_holm'] is not None
+    ]
+    better = verdicts.told(tests).get(verdicts.ABOVE, [])
+    if not tests:
+      seen.add('untested')
+      assert words.startswith('Whether anything helped is not known: there is')
+    elif better:
+      seen.add('better')
+      best = better[0]
+      assert words.startswith(
+        f'{best["entry"]} helped here: F1 macro at tuned thresholds '
+        f'{best["difference"]:+.3f} ±{best["half_width"]:.3f} over plain'
+      )
+      assert verdicts.p_words(best['p_holm']) in words
+      for test in better[1:]:
+        assert test['entry'] in words.partition('; so did ')[2]
+    else:
+      seen.add('nothing')
+      num = f'none of {len(tests)} methods is'
+      if len(tests) == 1:
+        num = f'{tests[0]["entry"]} is no'
+      assert words.startswith(f'Nothing helped here: {num} better than plain')
+      for test in tests:
+        worse = verdicts.verdict(test) == verdicts.BELOW
+        told = re.findall(r'\w+', words.partition('; worse ')[2])
+        assert (test['entry'] in told) == worse
+  assert seen == {'untested', 'better', 'nothing'}
+
+
+def test_a_gain_that_random_rows_have_as_well_is_said_to_be_so():
+  for gain, words in (
+    (0.3, ', and over as many random rows'),
+    (0.1, ', but it is not told from as many random rows'),
+    (0.05, ', but as many random rows are better'),
+  ):
+    rows = [
+      result(method=method, tuned=tuned)
+      for method, tuned in (('none', 0.0), ('random', 0.1), ('a', gain))
+    ]
+    context = comparison.make_record(rows)['statistics']['contexts'][0]
+    assert headline._beside_random(context, 'f1_macro_tuned', 'a') == words
+
+
+def test_training_that_is_short_is_said_first(tmp_path):
+  rng = random.Random(0)
+  for _ in range(20):
+    rows = [result(method=method) for method in ('none', 'random', 'a')]
+    num = len(rows[0]['trials'])
+    large, last = rng.randrange(num + 1), rng.randrange(num + 1)
+    for k, trial in enumerate(rows[0]['trials']):
+      trial['rate'] = 4.0 if k < large else 1.0
+      trial['best_last'] = k < last
+    for trial in rows[1]['trials']:  # Others have no say.
+      trial |= {'rate': 4.0, 'best_last': True}
+    record = comparison.make_record(rows)
+    words = headline.sentence(record)
+    short = [2 * large > num, 2 * last > num]
+    assert words.startswith('Not converged: ') == any(short)
+    assert (f'4 times the usual) in {large} of {num} trials' in words) == short[
+      0
+    ]
+    assert (f'is its last in {last} of {num} trials' in words) == short[1]
+    (context,) = record['statistics']['contexts']
+    chosen = {
+      name: {
+        rate: int(number)
+        for number, rate in re.findall(
+          '([0-9]+) <small>&times;([0-9]+)', cells[-1]
+        )
+      }
+      for name, cells in rows_of(answer.table(context)).items()
+    }
+    assert chosen['none'] == {'1': num - large, '4': large}
+    assert chosen['random'] == {'1': 0, '4': num}
+  source = write(record, tmp_path)
+  first = re.search('<p.*?>(.*?)</p>', source)[1]
+  assert first == html.text(words)
+  assert ' '.join(page_lib.lines(record)).endswith(words)
+  # One rate alone tells nothing of another.
+  for trial in rows[0]['trials']:
+    trial |= {'rate': 4.0, 'tried': [[4.0, 0.5]], 'best_last': False}
+  assert 'Not conv' not in headline.sentence(comparison.make_record(rows))
+
+
+def test_a_first_sentence_of_several_tables_names_where():
+  rows = [
+    result(method=method, model=model, tuned=tuned * (model == 'mlp'))
+    for model in ('logistic', 'mlp')
+    for method, tuned in (('none', 0.0), ('a', 0.2))
+  ]
+  words = headline.sentence(comparison.make_record(rows))
+  assert words.startswith('a helped here (mlp): F1 macro at tuned')
+  assert words.endswith('; in 1 of 2 tables.')
+  for trial in rows[2]['trials']:
+    trial['rate'] = 4.0
+  words = headline.sentence(comparison.make_record(rows))
+  assert words.startswith('Not converged: plain training (mlp) is best at')
 
 
 def test_better_than_none_alone_is_not_better_than_random_rows():
@@ -279,7 +393,11 @@ def test_what_failed_is_told(tables):
   assert '1 of 34 cells failed; no mean has them.' in cannot
   record = comparison.make_record([failed(result()), failed(result())])
   lines = page_lib.lines(record)
-  assert lines[-1] == 'emotions, none: failed: ValueError: no <minority>'
+  assert lines[-3:] == [
+    'emotions, none: failed: ValueError: no <minority>',
+    '',
+    'Nothing was measured: no cell has a result.',
+  ]
 
 
 @pytest.mark.parametrize('seeds', [1, 2])

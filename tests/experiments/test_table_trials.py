@@ -38,7 +38,7 @@ def train(model, features, targets, weights, *, num_entries=None, seeds=(0,)):
     np.broadcast_to(weights, shape).astype(np.float32),
     np.float32(num_entries or targets.size),
     jax.numpy.stack([jax.random.key(seed) for seed in seeds]),
-    learning_rate=fit.LEARNING_RATES[model],
+    learning_rates=np.float32([fit.LEARNING_RATES[model]]),
     # Rounding grows with the steps of a net whose loss is not convex.
     num_steps=200 if model == 'logistic' else 20,
   )
@@ -132,6 +132,34 @@ def test_a_seed_alone_is_the_same_among_others(model):
   assert np.abs(together[0] - together[1]).max() > 1e-3
 
 
+def test_a_rate_alone_is_the_same_among_others():
+  features, targets = problem()
+  weights = np.random.default_rng(1).integers(0, 3, (2, 40, 1))
+  shape = (2, *targets.shape)
+  net = models.make_model('mlp', 3)
+
+  def trained(rates):
+    params = fit.fit(
+      net,
+      (fit.bce,),
+      0,
+      features,
+      np.broadcast_to(targets, shape).astype(np.float32),
+      np.broadcast_to(weights, shape).astype(np.float32),
+      np.float32(120),
+      jax.random.split(jax.random.key(0), 2),
+      learning_rates=np.float32(rates),
+      num_steps=20,
+    )
+    return np.asarray(fit.predict(net, params, features))
+
+  rates = np.random.default_rng(2).uniform(0.001, 0.1, 3)
+  together = trained(rates).reshape(3, 2, 40, 3)
+  for k, rate in enumerate(rates):
+    np.testing.assert_allclose(together[k], trained([rate]), atol=1e-5)
+  assert np.abs(together[0] - together[1]).max() > 1e-3
+
+
 def test_which_loss_is_trained_with():
   features, targets = problem()
   options = {'targets': targets[None], 'weights': np.ones((1, 40, 3), 'f4')}
@@ -145,7 +173,7 @@ def test_which_loss_is_trained_with():
       features,
       num_entries=np.float32(120),
       keys=jax.random.key(0)[None],
-      learning_rate=0.1,
+      learning_rates=np.float32([0.1]),
       num_steps=20,
       **options,
     )['Dense_0']['kernel']
@@ -252,7 +280,7 @@ def test_a_plan_is_trained_on_row_by_row(recorded, monkeypatch, model):
       weights[None].astype(np.float32),
       np.float32(known[split.train].sum()),
       jax.random.key(int(entropy.generate_state(3)[2]))[None],
-      learning_rate=fit.LEARNING_RATES[model],
+      learning_rates=np.float32([fit.LEARNING_RATES[model]]),
       num_steps=num_steps,
     )
     expected = fit.predict(
@@ -310,6 +338,42 @@ def test_rows_that_stay_know_their_groups_and_frames(monkeypatch):
         values = getattr(data, name)[given['rows']]
         np.testing.assert_array_equal(given[name], values)
       assert trial['plan']['rows'] == round(0.5 * len(given['rows']))
+
+
+def test_a_trial_is_that_of_the_rate_best_on_validation():
+  data = synthetic.load_table(num_rows=120)
+  several, seen = (0.05, 1.0, 30.0), set()
+  for method in ('none', 'random'):
+    options = {'data': data, 'seeds': 2, 'num_steps': 8}
+    options['fraction'] = None if method == 'none' else 0.25
+    alone = {r: cell(method, rates=(r,), **options) for r in several}
+    found = cell(method, rates=several, **options)['trials']
+    for k, trial in enumerate(found):
+      each = [alone[r]['trials'][k] for r in several]
+      assert [rate for rate, _ in trial['tried']] == [*several]
+      scores = [score for _, score in trial['tried']]
+      own = [one['tried'][0][1] for one in each]
+      assert scores == pytest.approx(own, abs=1e-3)
+      best = several[int(np.argmax(scores))]
+      assert trial['rate'] == best
+      mine = each[several.index(best)]
+      assert trial['scores'] == pytest.approx(mine['scores'], abs=5e-3)
+      seen.add(best)
+  assert len(seen) > 1
+
+
+def test_no_test_row_has_a_say_in_what_rates_are_chosen_by():
+  data = synthetic.load_table(num_rows=120)
+  rng = np.random.default_rng(0)
+  for split in trials.draw(data, repeats=2):
+    other = dataclasses.replace(data, labels=data.labels.copy())
+    rest = np.setdiff1d(np.arange(120), split.validation)
+    other.labels[rest] = rng.permutation(other.labels[rest])
+    p = rng.random((len(split.validation), 8))
+    one, two = (trials.validation_map(d, split, p) for d in (data, other))
+    assert one == two
+    other.labels[split.validation] = 1 - other.labels[split.validation]
+    assert trials.validation_map(other, split, p) != one
 
 
 def test_equal_cells_are_equal_and_seeds_matter():

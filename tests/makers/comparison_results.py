@@ -68,6 +68,8 @@ def _trial(rng, seed, split, splits, n, rows, frequency, gain, tuned):
   }
   return {
     'seed': seed,
+    'rate': 1.0,
+    'tried': [[1.0, 0.5], [4.0, 0.4]],
     'repeat': split // 2,
     'fold': split % 2,
     'num_train': n,

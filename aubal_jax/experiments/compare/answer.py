@@ -10,7 +10,7 @@ from aubal_jax.experiments.compare import trials
 from aubal_jax.experiments.compare import verdicts
 from aubal_jax.report import html
 
-_SHOWN = ('f1_macro', 'f1_macro_tuned', 'map')
+_SHOWN = ('f1_macro', 'f1_macro_tuned', 'f1_macro_shrunk', 'map')
 _NAMED = 5  # Methods that a sentence names.
 _SIGNS = {
   verdicts.ABOVE: ('better', '▲', 'better'),
@@ -19,15 +19,9 @@ _SIGNS = {
 }
 
 
-def decisive(context) -> str:
-  """Returns the score that decides: F1 macro, tuned wherever that is known."""
-  tuned = any(t['score'] == 'f1_macro_tuned' for t in context['tests'])
-  return 'f1_macro_tuned' if tuned else 'f1_macro'
-
-
 def order(context) -> list[dict]:
   """Returns the entries' means over the data sets, the best first."""
-  score = decisive(context)
+  score = verdicts.decisive(context)
 
   def place(entry):
     mean = entry['scores'].get(score, {}).get('mean')
@@ -59,6 +53,7 @@ def table(context) -> str:
   title = context['data'][0] if where is not None else mean
   columns = ('method', 'verdict', *(trials.SCORES[name] for name in shown))
   columns += (*(f'less {name}' for name in _references(context)), 'rows')
+  columns += ('trials at rate',) if _several_rates(context) else ()
   return html.table(f'{html.text(title)}, the best first.', columns, rows)
 
 
@@ -66,12 +61,14 @@ def explain(context) -> str:
   """Returns how `table` is read; HTML."""
   return html.soft(
     'Verdict and differences: '
-    f'{verdicts.PHRASES[decisive(context)]}, ± half of the 95 % interval. '
+    f'{verdicts.PHRASES[verdicts.decisive(context)]}, ± half of the 95 % '
+    'interval. '
     f'{_verdict(verdicts.ABOVE)} {_verdict(verdicts.BELOW)} than '
     '<code>none</code> by the paired test at 5 %, Holm over the methods; '
     f'{_verdict(verdicts.NOT_TOLD)} not told from it. Signs beside scores say '
     'the same of those. Bold: told from 0. &ne;: another number of rows than '
-    'those at random.'
+    'those at random. Trials at rate: how many have the learning rate so many '
+    'times, which validation alone chose.'
   )
 
 
@@ -82,7 +79,7 @@ def _references(context) -> list[str]:
 
 def _row(context, entry, shown, tests) -> list:
   """Returns the cells of one method."""
-  name, score = entry['entry'], decisive(context)
+  name, score = entry['entry'], verdicts.decisive(context)
   against = {
     reference: tests.get((score, reference, name))
     for reference in _references(context)
@@ -93,7 +90,23 @@ def _row(context, entry, shown, tests) -> list:
     sign = '' if test is None else _sign(verdicts.verdict(test))
     cells.append(f'{sign}{html.number(mean, 3)}')
   cells += map(sections.difference, against.values())
-  return [*cells, _rows_used(context, name)]
+  rates = [_rates(context, name)] if _several_rates(context) else []
+  return [*cells, _rows_used(context, name), *rates]
+
+
+def _several_rates(context) -> bool:
+  return any(len(cell['rates']) > 1 for cell in context['cells'])
+
+
+def _rates(context, name) -> str:
+  """Returns how many trials of a method chose which rate; HTML."""
+  chosen = {}
+  for cell in context['cells']:
+    for rate, num in cell['rates'] if cell['entry'] == name else ():
+      chosen[rate] = chosen.get(rate, 0) + num
+  return ', '.join(
+    f'{num} <small>&times;{rate:g}</small>' for rate, num in chosen.items()
+  )
 
 
 def _sign(side) -> str:
@@ -174,7 +187,7 @@ def sentences(record) -> list[str]:
 
 def _told(contexts) -> Iterator[str]:
   """Says which methods are told from the references, in every context."""
-  score = decisive(contexts[0])
+  score = verdicts.decisive(contexts[0])
   parts = []
   for reference, words in verdicts.REFERENCES.items():
     families = [verdicts.fair(c, score, reference) for c in contexts]
@@ -277,7 +290,7 @@ def _thresholds(contexts) -> Iterator[str]:
 
 def _limits(contexts) -> Iterator[str]:
   """Says how small a difference is not seen, and of what nothing is said."""
-  score = decisive(contexts[0])
+  score = verdicts.decisive(contexts[0])
   widths = [
     t['half_width']
     for c in contexts

@@ -3,7 +3,7 @@
 A cell is a method with its settings on a data set: cells/NAME, whose
 result.json is written last. On tables of features it has all seeds and folds;
 on images it is one training, an ordinary run in a folder of its own, and cells
-that differ in seed and fold alone are one row of the result. All have the
+that differ in seed, fold and rate alone are one row of the result. All have the
 splits and the number of optimiser steps in common. The same command runs what
 is missing, and what failed.
 """
@@ -35,7 +35,7 @@ def check(config) -> None:
   train.check(config)
   for key in (
     *('methods', 'fractions', 'shares', 'augment_rows', 'uppers'),
-    'diversities',
+    *('diversities', 'rates'),
   ):
     if not settings.values(config, f'compare.{key}'):
       raise errors.UserError(
@@ -102,7 +102,8 @@ def _make_runs(run) -> dict:
     grid['models'] = grid['models'] or [*_models(config)]
     return table_cells.make_runs(run, grid, table_cells.load(config, paths))
   grid['models'] = grid['models'] or [config.model.name]
-  grid['augment_rows'] = settings.values(config, 'compare.augment_rows')
+  for key in ('augment_rows', 'rates'):
+    grid[key] = settings.values(config, f'compare.{key}')
   return image_cells.make_runs(run, grid)
 
 
@@ -116,7 +117,7 @@ def run(run) -> None:
   """
   runs = _make_runs(run)
   hosts.from_first(lambda: cells_tasks.refuse_others(runs.values()))
-  left = [cell for cell, own in runs.items() if not own.is_done('compare')]
+  left = [cell for cell, own in runs.items() if not _is_done(own, cell)]
   print(
     f'compare: {len(runs):,} cells, {len(runs) - len(left):,} of them done '
     'before',
@@ -132,6 +133,21 @@ def run(run) -> None:
   hosts.from_first(lambda: _conclude(run, runs, failures))
   run.watch.lap('comparing')
   cells_tasks.end_with(failures)
+
+
+def _is_done(run, cell) -> bool:
+  """Whether a cell has its result.
+
+  One of images of before there were rates does not say what it is to be chosen
+  by: it is run again where there are several.
+  """
+  if not run.is_done('compare'):
+    return False
+  rates = settings.values(run.config, 'compare.rates')
+  if cell.kind != cells_lib.IMAGES or len(rates) == 1:
+    return True
+  result = hosts.from_first(lambda: files.read_json(run.path / 'result.json'))
+  return all('tried' in trial for trial in result['trials'])
 
 
 def _do_cell(run, cell) -> None:
@@ -151,7 +167,10 @@ def _conclude(run, runs, failures) -> None:
   results = []
   for cell, own in runs.items():
     if cell in failures:
-      results.append(cell.described() | {'status': failures[cell]})
+      rate = cell.rate if cell.kind == cells_lib.IMAGES else None
+      results.append(
+        cell.described() | {'rate': rate, 'status': failures[cell]}
+      )
     else:
       results.append(files.read_json(own.path / 'result.json'))
   record = comparison.make_record(cells_lib.merge(results))

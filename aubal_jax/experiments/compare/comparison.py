@@ -13,6 +13,7 @@ import numpy as np
 
 from aubal_jax.experiments.compare import effects
 from aubal_jax.experiments.compare import paired
+from aubal_jax.experiments.compare import rates
 from aubal_jax.experiments.compare import significance
 from aubal_jax.experiments.compare import trials as trials_lib
 from aubal_jax.experiments.compare import verdicts
@@ -27,7 +28,7 @@ _CELL = (
 # The columns of compare.csv.
 FIELDS = (
   *_CELL,
-  *('seed', 'repeat', 'fold', 'num_train', 'num_test'),
+  *('seed', 'rate', 'repeat', 'fold', 'num_train', 'num_test'),
   *trials_lib.SCORES,
   *('rows', *trials_lib.UNEVEN, 'resample_seconds', 'train_seconds', 'status'),
 )
@@ -60,7 +61,7 @@ def write_csv(path, record, *, raw: bool = False) -> None:
 def _csv_rows(record):
   """Yields the rows of compare.csv, and more entries with them."""
   for row in record['rows']:
-    cell = {key: row.get(key) for key in (*_CELL, 'status')}
+    cell = {key: row.get(key) for key in (*_CELL, 'rate', 'status')}
     for trial in row.get('trials') or [{}]:
       seconds = trial.get('seconds', {})
       yield {
@@ -207,6 +208,8 @@ def _means(result, estimates) -> dict:
     'num_trials': len(trials),
     'num_splits': len({(t['repeat'], t['fold']) for t in trials}),
     'scores': {score: _told(one) for score, one in estimates.items()},
+    'rates': rates.counts(trials),
+    'best_last': sum(t.get('best_last', False) for t in trials),
     'plan': _mean_of([t['plan'] for t in trials]),
     'seconds': _mean_of([t['seconds'] for t in trials]),
     'label_names': result['label_names'],

@@ -1,4 +1,4 @@
-"""Trains a model of a table with several seeds at once.
+"""Trains a model of a table with several seeds and rates at once.
 
 The seeds of a split share its rows. What a plan repeats, leaves out or labels
 anew is told by weights and targets of the same rows, so that one product of
@@ -41,9 +41,7 @@ def bce(logits, targets, weights):
   return (weights * _entropy(logits, targets)).sum() / weights.sum()
 
 
-@functools.partial(
-  jax.jit, static_argnames=('model', 'losses', 'learning_rate', 'num_steps')
-)
+@functools.partial(jax.jit, static_argnames=('model', 'losses', 'num_steps'))
 def fit(
   model,
   losses: tuple[Callable, ...],
@@ -54,10 +52,10 @@ def fit(
   num_entries,
   keys,
   *,
-  learning_rate: float,
+  learning_rates,
   num_steps: int,
 ):
-  """Trains S seeds of a model on all rows at every step.
+  """Trains S seeds of a model at K rates, on all rows at every step.
 
   The loss of each seed is losses[which](logits, targets, weights) + PENALTY / 2
   times the sum of squares of all kernels / num_entries. With `losses.bce`,
@@ -76,19 +74,23 @@ def fit(
     weights: float[S, R, L], how often the plan has an entry; 0 for none.
     num_entries: float scalar, entries of the training part before resampling.
     keys: JAX keys [S], of the first parameters.
-    learning_rate: of Adam, at the first step.
+    learning_rates: float[K], of Adam, at the first step.
     num_steps: optimiser steps.
 
   Returns:
-    The parameters, S of each.
+    The parameters, K S of each: all seeds at the first rate first.
   """
-  optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, num_steps))
+  (num_rates,) = learning_rates.shape
+  decay = optax.cosine_decay_schedule(-1.0, num_steps)
+  optimizer = optax.chain(optax.scale_by_adam(), optax.scale_by_schedule(decay))
+  rates = jnp.repeat(learning_rates, len(keys))
+  # Targets are those of a seed at every rate.
+  each = [jax.vmap(jax.vmap(loss), (0, None, None)) for loss in losses]
 
   def total(params):
     logits = jax.vmap(model.apply, (0, None))({'params': params}, features)
-    value = jax.lax.switch(
-      which, [jax.vmap(loss) for loss in losses], logits, targets, weights
-    )
+    logits = logits.reshape(num_rates, -1, *logits.shape[1:])
+    value = jax.lax.switch(which, each, logits, targets, weights)
     kernels = [p for p in jax.tree.leaves(params) if p.ndim == 3]
     squares = sum(jnp.square(kernel).sum() for kernel in kernels)
     return value.sum() + PENALTY / 2 * squares / num_entries
@@ -96,10 +98,13 @@ def fit(
   def step(_, state):
     params, opt_state = state
     updates, opt_state = optimizer.update(jax.grad(total)(params), opt_state)
+    updates = jax.tree.map(
+      lambda x: x * rates.reshape(-1, *[1] * (x.ndim - 1)), updates
+    )
     return optax.apply_updates(params, updates), opt_state
 
   init = jax.vmap(lambda key: model.init(key, features[:1])['params'])
-  params = init(keys)
+  params = init(jnp.concatenate([keys] * num_rates))
   return jax.lax.fori_loop(
     0, num_steps, step, (params, optimizer.init(params))
   )[0]

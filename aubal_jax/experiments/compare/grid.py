@@ -8,6 +8,7 @@ import typing
 
 from aubal_jax import resampling
 from aubal_jax import settings
+from aubal_jax.experiments.compare import rates as rates_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 
@@ -32,6 +33,7 @@ class Cell(typing.NamedTuple):
     fold: of images, the test split; None where there is one split alone.
     share: rows kept, as a share of those there are; None but for `keep` and
       its rivals.
+    rate: times the learning rate; 1 for tables, where a cell has all rates.
   """
 
   data: str
@@ -45,6 +47,7 @@ class Cell(typing.NamedTuple):
   seed: int | None = None
   fold: int | None = None
   share: float | None = None
+  rate: float = 1.0
 
   @property
   def name(self) -> str:
@@ -60,13 +63,15 @@ class Cell(typing.NamedTuple):
       *([self.diversity] if self.diversity != 'none' else []),
       *_named('s', self.seed),
       *_named('k', self.fold),
+      *_named('r', None if self.rate == 1 else self.rate),
     ]
     return '-'.join(parts)
 
   def described(self) -> dict:
     """Returns what result.json says of it, beside its trials."""
     fields = self._asdict()
-    del fields['seed'], fields['fold']
+    for name in ('seed', 'fold', 'rate'):
+      del fields[name]
     return fields
 
 
@@ -121,6 +126,7 @@ def make_grid(
   diversities=('none',),
   seeds=(None,),
   folds=(None,),
+  rates=(1.0,),
 ) -> list[Cell]:
   """Returns the cells, each once, in the order they are run in.
 
@@ -145,9 +151,10 @@ def make_grid(
     upper,
     diversity,
     method,
+    rate,
   ) in itertools.product(
     *(seeds, folds, data, models, augment_rows),
-    *(fractions, shares, uppers, diversities, methods),
+    *(fractions, shares, uppers, diversities, methods, rates),
   ):
     ours = method.startswith('aubal:')
     cells.append(
@@ -163,13 +170,16 @@ def make_grid(
         seed,
         fold,
         share if has_share(method) else None,
+        rate,
       )
     )
   return list(dict.fromkeys(cells))
 
 
 def merge(results) -> list[dict]:
-  """Returns one result for all cells that differ in seed and fold alone.
+  """Returns one result for all cells that differ in seed, fold and rate alone.
+
+  Of the rates each trial is that of the best, see `rates.choose`.
 
   Args:
     results: contents of result.json, in the order of the grid. One that failed
@@ -183,4 +193,6 @@ def merge(results) -> list[dict]:
     key = tuple(result[name] for name in Cell._fields if name in result)
     whole = merged.setdefault(key, {**result, 'trials': []})
     whole['trials'] = whole['trials'] + result['trials']
+  for whole in merged.values():
+    whole['trials'] = rates_lib.choose(whole['trials'])
   return [*merged.values(), *failed]

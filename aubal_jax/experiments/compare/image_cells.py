@@ -14,6 +14,7 @@ from aubal_jax.network import log as log_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import hosts
 from aubal_jax.runs import workdir
+from aubal_jax.scoring import course
 from aubal_jax.stages import balance
 from aubal_jax.stages import train
 from aubal_jax.tables import plan as plan_lib
@@ -82,6 +83,7 @@ def _run_of(run, cell, dataset):
   config.task = 'run'
   config.train.num_steps = config.compare.num_steps or run.num_steps
   config.seed = cell.seed
+  config.train.learning_rate *= cell.rate
   config.model.name = cell.model
   config.augment.rows = cell.augment_rows
   kind, _, name = cell.method.partition(':')
@@ -124,15 +126,18 @@ def run_cell(run, cell) -> dict:
   )
   predict = _make_predict(run)
   split = trials.split_of(run.dataset, cell.fold)
+  found = predict(split.validation), predict(split.test)
   trial = trials.make_trial(
     run.dataset,
     split,
     plan,
-    predict(split.validation),
-    predict(split.test),
+    *found,
     seed=cell.seed,
     seconds={'resample': seconds, 'train': trained},
+    rate=cell.rate,
+    tried=[(cell.rate, trials.validation_map(run.dataset, split, found[0]))],
   )
+  trial['best_last'] = course.best_is_last(lines)
   return cell.described() | {
     'num_steps': run.num_steps,
     'label_names': [*run.dataset.label_names],

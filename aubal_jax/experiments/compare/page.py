@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from aubal_jax.experiments.compare import answer as answer_lib
 from aubal_jax.experiments.compare import conclusions
+from aubal_jax.experiments.compare import headline
 from aubal_jax.experiments.compare import plots
 from aubal_jax.experiments.compare import sections
 from aubal_jax.experiments.compare import trials
@@ -63,7 +64,7 @@ def write_page(path, record) -> None:
 
 
 def _lead(record) -> str:
-  """Returns what was compared."""
+  """Returns the first sentence, and what was compared; HTML."""
   cells = [c for x in record['statistics']['contexts'] for c in x['cells']]
   num_failed = sum(bool(row['status']) for row in record['rows'])
   words = f'{html.count(len(record["rows"]), "cell")}, {num_failed} failed'
@@ -77,7 +78,8 @@ def _lead(record) -> str:
       f'{words}; {html.count(splits, "split")} with '
       f'{html.count(seeds, "seed")} each.'
     )
-  return html.lead(words)
+  first = html.lead(html.text(headline.sentence(record)))
+  return f'{first}\n{html.soft(words)}'
 
 
 def _first(record) -> Iterator[str]:
@@ -249,7 +251,7 @@ def _crossed_plots(contexts, model) -> list[str]:
 
 
 def lines(record) -> list[str]:
-  """Returns what is printed: a table of each context, and the answer."""
+  """Returns what is printed: tables, all that is said, the answer at last."""
   found = record['statistics']
   contexts, printed = found['contexts'], []
   scores = [score for score in _PRINTED if score in found['scores']]
@@ -261,6 +263,7 @@ def lines(record) -> list[str]:
       printed += textwrap.wrap(f'- {words}', _WIDTH, subsequent_indent='  ')
   failed = [row for row in record['rows'] if row['status']]
   printed += [f'{r["data"]}, {r["method"]}: {r["status"]}' for r in failed]
+  printed += ['', *textwrap.wrap(headline.sentence(record), _WIDTH)]
   return printed[1:]
 
 

@@ -108,6 +108,7 @@ def failed(rows) -> str:
   """Returns the cells that failed, and why."""
   keys = (
     *('data', 'model', 'method', 'fraction', 'share', 'augment_rows', 'upper'),
+    'rate',
   )
   cells = []
   for row in rows:

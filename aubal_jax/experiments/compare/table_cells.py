@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from aubal_jax import settings
 from aubal_jax.datasets import loading
 from aubal_jax.experiments.compare import grid as cells_lib
 from aubal_jax.runs import errors
@@ -61,6 +62,8 @@ def make_runs(run, grid, tables) -> dict:
 def _run_of(run, cell, table):
   """Returns the `Run` of a cell."""
   config = run.config.copy_and_resolve_references()
+  rates = settings.values(config, 'compare.rates')
+  config.compare.rates = tuple(sorted(rates))  # As they are pinned.
   if cell.share is not None:
     config.keep.share = cell.share
   return run.within(run.path / 'cells' / cell.name, config, table)
@@ -84,6 +87,7 @@ def run_cell(run, cell) -> dict:
     options=_options(config, cell),
     diversity=cell.diversity,
     num_clusters=config.balance.num_clusters,
+    rates=config.compare.rates,
     **({'num_steps': steps} if steps else {}),
   )
   return cell.described() | result
@@ -95,8 +99,8 @@ def _options(config, cell) -> dict:
 
   resampler, _, _ = table_trials.parse_method(cell.method)
   if resampler == 'aubal':
-    settings = problem.solve_arguments(config)
+    arguments = problem.solve_arguments(config)
     for name in ('objective', 'budget', 'budget_growth', 'budget_exactly'):
-      del settings[name]
-    return settings | {'upper': cell.upper}
+      del arguments[name]
+    return arguments | {'upper': cell.upper}
   return problem.options_of(config, resampler)

@@ -17,6 +17,7 @@ from aubal_jax.balancing import diversity as diversity_lib
 from aubal_jax.batches import plan_rows
 from aubal_jax.datasets import dataset as dataset_lib
 from aubal_jax.experiments.compare import fit
+from aubal_jax.experiments.compare import rates as rates_lib
 from aubal_jax.experiments.compare import trials as trials_lib
 from aubal_jax.network import losses as losses_lib
 from aubal_jax.network.models import tabular
@@ -39,12 +40,14 @@ def run_cell(
   options: Mapping | None = None,
   diversity: str = 'none',
   num_clusters: int = 0,
+  rates: Sequence[float] = (1.0,),
 ) -> dict:
   """Resamples, trains and scores a method in every fold, with every seed.
 
   Folds, validation rows and the standardisation of features depend on the split
   alone; from the seed (and the split) come resampling and the first parameters.
-  Neighbours are looked for among standardised features.
+  Neighbours are looked for among standardised features. A trial is that of the
+  learning rate that is the best on its validation rows.
 
   Args:
     dataset: a table with features.
@@ -60,6 +63,7 @@ def run_cell(
     options: further options of the resampler, such as `upper`.
     diversity: what bounds the growth of `aubal`, a name of `diversity.KINDS`.
     num_clusters: of content, see `diversity.find_clusters`.
+    rates: times the learning rate, K of them; all are trained at once.
 
   Returns:
     What result.json says beside what the cell is: `num_steps`, `label_names`
@@ -102,16 +106,25 @@ def run_cell(
       losses=losses,
       which=min(k, len(losses) - 1),
       num_steps=num_steps,
+      rates=rates,
     )
-    seconds = (time.perf_counter() - started) / len(some)
-    trials += [
-      trials_lib.make_trial(
-        *(dataset, split, one.plan, p[split.validation], p[split.test]),
-        seed=seed,
-        seconds={'resample': one.seconds, 'train': seconds},
+    seconds = (time.perf_counter() - started) / len(some) / len(rates)
+    for seed, one, found in zip(seeds, some, probability, strict=True):
+      tried = [
+        (rate, trials_lib.validation_map(dataset, split, p[split.validation]))
+        for rate, p in zip(rates, found, strict=True)
+      ]
+      rate = rates_lib.best(tried)
+      p = found[rates.index(rate)]
+      trials.append(
+        trials_lib.make_trial(
+          *(dataset, split, one.plan, p[split.validation], p[split.test]),
+          seed=seed,
+          seconds={'resample': one.seconds, 'train': seconds},
+          rate=rate,
+          tried=tried,
+        )
       )
-      for seed, one, p in zip(seeds, some, probability, strict=True)
-    ]
   return {
     'num_steps': num_steps,
     'label_names': list(dataset.label_names),
@@ -235,8 +248,10 @@ def _make_loss(dataset, split, name):
   )
 
 
-def _train(dataset, split, drawn, model, *, num_rows, **settings) -> np.ndarray:
-  """Returns float32[S, N, L], each seed's probabilities of the whole table."""
+def _train(
+  dataset, split, drawn, model, *, num_rows, rates, **settings
+) -> np.ndarray:
+  """Returns float32[S, K, N, L], probabilities of the whole table."""
   features = fit.standardise(dataset.features, split.train)
   train = len(split.train)
   rows = np.zeros((num_rows, features.shape[1]), np.float32)
@@ -261,7 +276,9 @@ def _train(dataset, split, drawn, model, *, num_rows, **settings) -> np.ndarray:
     weights=weights,
     num_entries=np.float32(dataset.known[split.train].sum()),
     keys=jax.numpy.stack([one.key for one in drawn]),
-    learning_rate=fit.LEARNING_RATES[model],
+    learning_rates=np.float32(rates) * fit.LEARNING_RATES[model],
     **settings,
   )
-  return np.asarray(fit.predict(net, params, features))
+  found = np.asarray(fit.predict(net, params, features))
+  found = found.reshape(len(rates), len(drawn), *found.shape[1:])
+  return found.swapaxes(0, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import typing
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -148,6 +149,8 @@ def make_trial(
   *,
   seed: int,
   seconds: dict,
+  rate: float = 1.0,
+  tried: Sequence = (),
 ) -> dict:
   """Returns what result.json says of one net.
 
@@ -159,9 +162,13 @@ def make_trial(
     test_probability: float[T, L], of the rows `split.test`.
     seed: of training.
     seconds: of `resample` and `train`; None where they are not known.
+    rate: times the learning rate that it was trained with.
+    tried: (rate, mAP of the validation rows) of all that it was chosen from.
   """
   return {
     'seed': seed,
+    'rate': rate,
+    'tried': [*map(list, tried)],
     'repeat': split.repeat,
     'fold': split.fold,
     'num_train': len(split.train),
@@ -224,6 +231,19 @@ def score(dataset, split, validation_probability, test_probability) -> dict:
     },
     'frequency': _where(num_known > 0, frequency),
   }
+
+
+def validation_map(dataset, split, probability) -> float | None:
+  """Returns the mAP of a split's validation rows, by which rates are chosen.
+
+  Args:
+    dataset: the table.
+    split: the rows that it was trained with.
+    probability: float[V, L], of the rows `split.validation`.
+  """
+  rows = split.validation
+  entries = probability, dataset.labels[rows], dataset.known[rows]
+  return _mean(metrics.average_precision(*metrics.check_entries(*entries)))
 
 
 def describe(plan: plan_lib.Plan, labels: np.ndarray) -> dict:

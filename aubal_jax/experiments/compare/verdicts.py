@@ -38,6 +38,12 @@ def context_name(context, contexts) -> str:
   return ', '.join(parts) or context['model']
 
 
+def decisive(context) -> str:
+  """Returns the score that decides: F1 macro, tuned wherever that is known."""
+  tuned = any(t['score'] == 'f1_macro_tuned' for t in context['tests'])
+  return 'f1_macro_tuned' if tuned else 'f1_macro'
+
+
 def whole(context):
   """Returns the `data` of tests over all data sets, or the only one's."""
   return None if len(context['data']) > 1 else context['data'][0]
