@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from aubal_jax import commands
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import preemption
@@ -16,65 +15,72 @@ fixture_config = test_line.fixture_config
 LINE = ('balance', 'train', 'evaluate', 'controls', 'report')
 
 
-@pytest.fixture(name='small')
-def fixture_small(config):
+@pytest.fixture(name='whole', scope='module')
+def fixture_whole(tmp_path_factory):
+  """A run with both controls, its settings, and how often a stop was asked."""
+  folder = tmp_path_factory.mktemp('whole')
+  config = small(test_line.make_config(folder))
+  heard = []
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(preemption, 'stop_if_requested', lambda: heard.append(1))
+    path = test_line.run(config, folder / 'run')
+  return path, config, len(heard)
+
+
+def small(config):
   config.train.num_steps = 3
   config.controls.methods = ('none', 'random')
   return config
 
 
-def test_a_control_is_the_run_of_its_method(small, tmp_path, capsys):
-  path = test_line.run(small, tmp_path / 'run')
+def test_a_control_is_the_run_of_its_method(whole, tmp_path, capsys):
+  path, config, heard = whole
+  assert heard == len(LINE) + len(config.controls.methods) + 1
   record = files.read_json(path / 'controls.json')
   assert [*record['networks']] == ['none', 'random', 'aubal']
   assert record['networks']['aubal']['report'] == files.read_json(
     path / 'report.json'
   )
   assert len(record['differences']) == 2 * len(differences.SCORES)
+  f1 = {n: x['report']['f1_macro'] for n, x in record['networks'].items()}
   for told in record['differences']:
-    f1 = {
-      name: entry['report']['f1_macro']
-      for name, entry in record['networks'].items()
-    }
     if told['score'] == 'f1_macro':
       want = f1['aubal'] - f1[told['less']]
       assert told['difference'] == pytest.approx(want, abs=2e-6)
-  printed = capsys.readouterr().out
-  assert 'controls: none, 1 of 2' in printed and 'controls: random:' in printed
   page = (path / 'report.html').read_text()
   assert page.index('every image once') < page.index('This run')
 
-  test_line.run(small, path)
+  test_line.run(config, path)
   printed = capsys.readouterr().out
   assert [f'{name}: done before.' in printed for name in LINE] == [True] * 5
 
-  small.controls.methods = ()
-  small.balance.method = 'random'
-  alone = test_line.run(small, tmp_path / 'alone')
+  alone = config.copy_and_resolve_references()
+  alone.controls.methods = ()
+  alone.balance.method = 'random'
+  other = test_line.run(alone, tmp_path / 'alone')
   control = path / 'controls/random'
   assert test_line.strip_times(
-    alone / 'metrics.jsonl'
+    other / 'metrics.jsonl'
   ) == test_line.strip_times(control / 'metrics.jsonl')
   assert record['networks']['random']['report'] == files.read_json(
-    alone / 'report.json'
+    other / 'report.json'
   )
-  assert not (alone / 'controls.json').exists()
+  assert not (other / 'controls.json').exists()
 
 
-def test_controls_are_added_later_and_a_stop_loses_nothing(
-  small, tmp_path, monkeypatch
+def test_controls_are_added_later_and_nothing_is_lost(
+  whole, tmp_path, monkeypatch, capsys
 ):
-  whole = test_line.run(small, tmp_path / 'whole')
   path = tmp_path / 'run'
-  small.controls.methods = ('none',)
-  test_line.run(small, path)
-  assert [*files.read_json(path / 'controls.json')['networks']] == [
-    'none',
-    'aubal',
-  ]
+  config = whole[1].copy_and_resolve_references()
+  config.controls.methods = ('none',)
+  test_line.run(config, path)
+  assert 'controls: none, 1 of 1' in capsys.readouterr().out
+  names = [*files.read_json(path / 'controls.json')['networks']]
+  assert names == ['none', 'aubal']
   done = (path / 'controls/none/metrics.jsonl').read_bytes()
 
-  small.controls.methods = ('none', 'random')
+  config.controls.methods = ('none', 'random')
   train = controls.train.run
 
   def stopped(run):
@@ -84,31 +90,26 @@ def test_controls_are_added_later_and_a_stop_loses_nothing(
   with monkeypatch.context() as patch:
     patch.setattr(controls.train, 'run', stopped)
     with pytest.raises(SystemExit):
-      test_line.run(small, path)
-  test_line.run(small, path)
+      test_line.run(config, path)
+  test_line.run(config, path)
   assert (path / 'controls/none/metrics.jsonl').read_bytes() == done
-  ends = [folder / 'controls.json' for folder in (path, whole)]
-  assert ends[0].read_bytes() == ends[1].read_bytes()
-
-  small.controls.methods = ('none',)
-  with pytest.raises(errors.UserError, match=r'controls\.methods'):
-    test_line.run(small, path)
-
-
-def test_a_damaged_or_missing_record_is_made_again(small, tmp_path, capsys):
-  small.controls.methods = ('none',)
-  path = test_line.run(small, tmp_path / 'run')
   record = path / 'controls.json'
-  whole = record.read_bytes()
+  wanted = (whole[0] / 'controls.json').read_bytes()
+  assert record.read_bytes() == wanted
+
   for spoil in (
     record.unlink,
     lambda: record.write_text(json.dumps({'networks': {}})),
   ):
     spoil()
     capsys.readouterr()
-    test_line.run(small, path)
-    assert record.read_bytes() == whole
+    test_line.run(config, path)
+    assert record.read_bytes() == wanted
     assert 'steps 1 to' not in capsys.readouterr().out
+
+  config.controls.methods = ('none',)
+  with pytest.raises(errors.UserError, match=r'controls\.methods'):
+    test_line.run(config, path)
 
 
 @pytest.mark.parametrize(
@@ -126,13 +127,3 @@ def test_what_cannot_be_compared_is_said_first(
   with pytest.raises(errors.UserError, match=words):
     test_line.run(config, tmp_path / 'run', task)
   assert not (tmp_path / 'run/controls').exists()
-
-
-def test_a_request_to_stop_is_heard_between_controls(
-  small, tmp_path, monkeypatch
-):
-  heard = []
-  monkeypatch.setattr(preemption, 'stop_if_requested', lambda: heard.append(1))
-  test_line.run(small, tmp_path / 'run')
-  assert len(heard) == len(LINE) + len(small.controls.methods) + 1
-  assert {*commands.STAGES} >= {*LINE}

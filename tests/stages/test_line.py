@@ -46,9 +46,13 @@ def write_manifest(folder, num_images=60, size=20):
 
 @pytest.fixture(name='config')
 def fixture_config(tmp_path):
+  return make_config(tmp_path)
+
+
+def make_config(folder):
   c = settings_lib.default()
   c.data.name = 'manifest'
-  c.data.path = str(write_manifest(tmp_path / 'data'))
+  c.data.path = str(write_manifest(folder / 'data'))
   c.data.image_size = 32
   c.balance.optimizer = 'newton'
   c.balance.lam_images = 100
