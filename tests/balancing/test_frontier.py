@@ -75,6 +75,7 @@ def test_more_images_buy_evenness_at_a_falling_price(name, lower):
   assert (np.diff(found.image_price) <= 1e-6).all()
 
 
+@pytest.mark.long
 def test_the_price_is_minus_the_slope():
   found = frontier(objective='l2', tol=1e-11)
   for k in (1, 3):

@@ -30,6 +30,7 @@ def train(state, step, batches, **options):
   )
 
 
+@pytest.mark.long
 def test_stop_and_resume_is_the_straight_run_bit_for_bit(tmp_path):
   state, step, _ = tiny_steps.make_tiny(4)
   with checkpoint.open_checkpoints(tmp_path / 'straight') as checkpoints:

@@ -169,6 +169,7 @@ def check_scalars(path):
   return found
 
 
+@pytest.mark.long
 def test_a_run_and_what_goes_on_from_it(config, tmp_path, capsys):
   config.train.tensorboard = True
   config.train.num_steps = 3

@@ -251,6 +251,7 @@ def _run_here(command, check):
   return subprocess.CompletedProcess(command, 0)
 
 
+@pytest.mark.long
 def test_one_command_from_raw_folders_to_the_tables(
   script, tmp_path, monkeypatch, capsys
 ):
