@@ -3,11 +3,14 @@
 import types
 
 import numpy as np
+import pytest
 
 from aubal_jax import settings
 from aubal_jax.datasets import targets
 from aubal_jax.network import heads
 from aubal_jax.network import losses
+from aubal_jax.scoring import course
+from aubal_jax.stages import train
 from aubal_jax.stages import train_parts
 
 
@@ -24,3 +27,21 @@ def test_the_loss_of_classes_is_told_how_often_each_is_in_training():
   logits = np.array([[0.5, -1.0, 2.0], [0.0, 1.0, -3.0]], np.float32)
   batch = logits, np.eye(3)[[2, 0]], np.ones((2, 3))
   np.testing.assert_allclose(loss(*batch), wanted(*batch), rtol=1e-6)
+
+
+@pytest.mark.parametrize('seed', range(8))
+def test_a_line_says_where_training_looks_short_of_its_rate(capsys, seed):
+  rng = np.random.default_rng(seed)
+  scores = rng.random(4)
+  lines = [
+    {'step': i, 'validation': {'f1_macro': float(x)}}
+    for i, x in enumerate(scores, 1)
+  ]
+  if seed % 2:
+    lines.append({'step': 5, 'validation': {'f1_macro': 1.0}})
+  train._tell_short(lines)
+  said = capsys.readouterr().out
+  short = course.seems_short(lines)
+  assert bool(short) == (seed % 2 == 1 or scores.argmax() == 3)
+  assert (f'train: looks short of its rate: {short};' in said) == bool(short)
+  assert said.count('\n') == bool(short)
