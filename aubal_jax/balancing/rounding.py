@@ -25,6 +25,7 @@ best.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 from scipy import sparse
@@ -38,6 +39,7 @@ SIGNS = np.array([1.0, -1.0])  # A move of an image more, or of one less.
 _BLOCK = 64  # Labelsets rounded against the same error, at most,
 _ONE_BY_ONE = 2000  # but the last ones one after the other.
 _TWO_STARTS = 10_000  # Labelsets up to which both starts are searched.
+_MOST_DENSE = 1 << 18  # Entries of P up to which it is a matrix.
 _ROUNDS = 8
 _CHAINS = 250  # Of moves, made in a round.
 _BEAM = 256  # Chains that are made longer, at most.
@@ -158,6 +160,17 @@ def _goes_up(instance, rows, part, wanted) -> np.ndarray:
   error = np.zeros(len(v))  # v e.
   error_shared = error_mass = error_images = 0.0  # tau . v e, M, B.
   for block in _blocks(len(rows)):
+    if block.stop == block.start + 1:  # And so are all that follow.
+      sums = error_shared, error_mass, error_images
+      columns = mass, shared, part, along
+      rest = [column[block.start :].tolist() for column in columns]
+      ends = patterns.indptr[block.start :].tolist()
+      labels = patterns.indices.tolist()
+      sets = [labels[i:j] for i, j in itertools.pairwise(ends)]
+      up[block.start :] = _one_by_one(
+        sets, rest, v.tolist(), error.tolist(), sums, (own, nu)
+      )
+      break
     ends = patterns.indptr[block.start : block.stop + 1]
     labels = patterns.indices[ends[0] : ends[-1]]
     slope = np.add.reduceat(error[labels], ends[:-1] - ends[0])
@@ -169,6 +182,37 @@ def _goes_up(instance, rows, part, wanted) -> np.ndarray:
     error_shared += step @ shared[block]
     error_mass += step @ mass[block]
     error_images += step.sum()
+  return up
+
+
+def _one_by_one(sets, columns, v, error, sums, factors) -> list[bool]:
+  """Returns which labelsets go up, each against the error of those before.
+
+  In lists: for one labelset NumPy takes ten times as long.
+
+  Args:
+    sets: the labels of each labelset.
+    columns: mass, tau . v P_s, part and curvature of each.
+    v: of each class.
+    error: v e of each class, so far.
+    sums: tau . v e, M and B, so far.
+    factors: tau . v tau, and nu.
+  """
+  error_shared, error_mass, error_images = map(float, sums)
+  own, nu = map(float, factors)
+  up = []
+  for labels, mass, shared, part, along in zip(sets, *columns, strict=True):
+    slope = sum([error[label] for label in labels])
+    slope += nu * error_images - error_mass * shared
+    slope -= mass * (error_shared - own * error_mass)
+    goes = slope + (0.5 - part) * along < 0
+    step = goes - part
+    for label in labels:
+      error[label] += v[label] * step
+    error_shared += step * shared
+    error_mass += step * mass
+    error_images += step
+    up.append(goes)
   return up
 
 
@@ -200,21 +244,25 @@ def _search(moves, point, goal) -> Point:
   instance = point.instance
   for _ in range(_ROUNDS):
     level = point.priced()
-    places = [smallest(price, _CANDIDATES) for price in moves.prices(point)]
-    candidates = moves.take(np.unique(np.concatenate(places)))
+    candidates, num_chains = moves, 0
+    if len(moves.rows) > _CANDIDATES:
+      places = [smallest(price, _CANDIDATES) for price in moves.prices(point)]
+      candidates = moves.take(np.unique(np.concatenate(places)))
     found = Point(instance, point.counts.copy())
     tiny = 1e-10 * max(1.0, abs(level))
-    for _ in range(_CHAINS):
-      if not any(
-        _make_chain(candidates, found, tiny, *effort) for effort in _EFFORTS
+    for effort in _EFFORTS:  # The second makes what the first makes, and more.
+      while num_chains < _CHAINS and _make_chain(
+        candidates, found, tiny, *effort
       ):
-        break
+        num_chains += 1
     found = Point(instance, found.counts)  # Sums without their errors.
     reached = found.priced()
     if reached < level:
       point = found
     if reached < goal or level - reached < 1e-6 * instance.unit(level):
       break
+    if candidates is moves and num_chains < _CHAINS:
+      break  # All moves were tried.
   return point
 
 
@@ -225,51 +273,132 @@ def _make_chain(moves, point, tiny, terms, longest) -> bool:
   best are kept, until one gains more than `tiny`. On the way they may break the
   budget by an image. No labelset moves twice in a chain.
   """
+  few = _cheapest(moves, point, terms)
+  if not len(few.rows):
+    return False
+  beam = min(max(terms // max(few.steps.size, 1), 1), _BEAM)
+  chain = _best_chain(few, point, tiny, beam, longest)
+  if chain is None:
+    return False
+  rows, signs = few.rows[chain], few.signs[chain]
+  point.make(rows, signs, few.steps[chain].sum(axis=0))
+  return True
+
+
+def _best_chain(few, point, tiny, beam, longest) -> list[int] | None:
+  """Returns the places of the moves that gain most; None where none do."""
   instance = point.instance
-  rows, signs, steps, rest = _cheapest(moves, point, terms)
-  beam = min(max(terms // max(steps.size, 1), 1), _BEAM)
-  growth = signs / instance.start[rows] / len(instance)
-  chains, x = np.zeros((1, 0), int), point.x[None]
+  lam = instance.lam
+  growth = few.signs / instance.start[few.rows] / len(instance)
+  chains = np.zeros((1, 0), int)
+  x = point.x[None]
   spent = -terms_of(instance, x).sum(axis=1)
-  for _ in range(longest):
-    in_common = np.outer(growth[chains].sum(axis=1), growth)
-    spent = spent[:, None] + rest - 2 * instance.lam * in_common
-    change = spent + terms_of(instance, x[:, None] + steps).sum(axis=2)
-    images = np.add.outer(signs[chains].sum(axis=1), signs)
-    beyond = np.abs(_beyond(instance, point.images + images))
-    used = (rows[chains][..., None] == rows).any(axis=1)
-    change[used | (beyond > 1)] = np.inf
-    ready = np.where(beyond > 0, np.inf, change)
+  change = few.prices[None].copy()
+  for length in range(longest):
+    if length:
+      in_common = np.outer(growth[chains].sum(axis=1), growth)
+      rests = spent[:, None] + few.rest - 2 * lam * in_common
+      change = rests + few.levels(instance, x)
+    else:
+      rests = spent[:, None] + few.rest
+    each = np.arange(len(chains))[:, None]
+    change[each, chains] = change[each, few.twin[chains]] = np.inf
+    ready = change
+    if instance.budget:
+      images = np.add.outer(few.signs[chains].sum(axis=1), few.signs)
+      beyond = np.abs(_beyond(instance, point.images + images))
+      change[beyond > 1] = np.inf
+      ready = np.where(beyond > 0, np.inf, change)
     if ready.size and ready.min() < -tiny:
-      first, last = np.unravel_index(np.argmin(ready), ready.shape)
-      chain = [*chains[first], last]
-      point.make(rows[chain], signs[chain], steps[chain].sum(axis=0))
-      return True
-    first, last, chains = _longer(chains, change, beam)
-    x, spent = x[first] + steps[last], spent[first, last]
-  return False
+      first, last = divmod(int(np.argmin(ready)), ready.shape[1])
+      return [*chains[first], last]
+    if length + 1 < longest:
+      first, last, chains = _longer(chains, change, beam)
+      x, spent = x[first] + few.steps[last], rests[first, last]
+  return None
 
 
-def _cheapest(moves, point, terms) -> tuple:
-  """Returns the cheapest K moves: rows, signs, steps of x and the rest.
+@dataclasses.dataclass(frozen=True)
+class _Few:
+  """The cheapest K moves at a point, sorted by sign and mass.
 
-  `steps` is float64[K, L]. The rest of a price is what does not come from phi:
-  of Var(g), but for what moves of a chain have in common, and the cost.
+  Attributes:
+    rows: int[K], the labelsets.
+    signs: float64[K].
+    twin: int[K], the place of the move back; its own where there is none.
+    steps: float64[K, L], what each adds to x.
+    prices: float64[K], of each alone.
+    rest: float64[K], what of the price does not come from phi: of Var(g), but
+      for what moves of a chain have in common, and the cost.
+    kind: int[K], the place of its sign and mass among all G of them.
+    drifts: float64[G, L], what a class gets that the labelset lacks.
+    owns: float64[G, L], what one gets that it has.
+    patterns: float64[L, k] of the moves of each kind, P^T.
   """
+
+  rows: np.ndarray
+  signs: np.ndarray
+  twin: np.ndarray
+  steps: np.ndarray
+  prices: np.ndarray
+  rest: np.ndarray
+  kind: np.ndarray
+  drifts: np.ndarray
+  owns: np.ndarray
+  patterns: list[np.ndarray]
+
+  def levels(self, instance, x) -> np.ndarray:
+    """Returns phi(x + step) float64[C, K], of x float64[C, L].
+
+    What a move does to a class is known but for whether it has the class; so
+    class terms are computed twice for a kind, and not for every move.
+    """
+    x = x[:, None]
+    drifted = terms_of(instance, x + self.drifts)
+    gained = terms_of(instance, x + self.owns) - drifted
+    levels = [
+      gained[:, kind] @ patterns for kind, patterns in enumerate(self.patterns)
+    ]
+    return np.hstack(levels) + drifted.sum(axis=2)[:, self.kind]
+
+
+def _cheapest(moves, point, terms) -> _Few:
+  """Returns the cheapest moves, as many as `terms` class terms allow."""
   instance, prices = point.instance, moves.prices(point)
-  number = int(np.sqrt(terms / len(point.x)) / 2)
+  number = int(np.sqrt(terms / max(len(point.x), 1)) / 2)
   number = min(max(number, 4), 128)
   places = [smallest(price, number) for price in prices]
   kinds = np.repeat([0, 1], [len(of_sign) for of_sign in places])
   places = np.concatenate(places)
-  in_box = np.isfinite(prices[kinds, places])
-  kinds, places = kinds[in_box], places[in_box]
-  rows, signs = moves.rows[places], SIGNS[kinds]
-  steps = instance.weights * instance.patterns[rows].toarray()
-  steps = signs[:, None] * (steps - moves.drift[moves.group[places]])
+  kind = 2 * moves.group[places] + kinds
+  order = np.argsort(kind, kind='stable')
+  order = order[np.isfinite(prices[kinds, places])[order]]
+  kinds, places, kind = kinds[order], places[order], kind[order]
+  signs, patterns = SIGNS[kinds][:, None], moves.patterns_of(places)
+  drift = -signs * moves.drift[moves.group[places]]
+  own = drift + signs * instance.weights
+  steps = np.where(patterns > 0, own, drift)
   after = terms_of(instance, point.x + steps).sum(axis=1)
-  rest = prices[kinds, places] - (after - terms_of(instance, point.x).sum())
-  return rows, signs, steps, rest
+  alone = prices[kinds, places]
+  twin = np.full(prices.shape, -1)
+  twin[kinds, places] = numbers = np.arange(len(places))
+  twin = twin[1 - kinds, places]
+  is_new = np.ones(len(kind), bool)
+  is_new[1:] = kind[1:] != kind[:-1]
+  first = np.flatnonzero(is_new)
+  ends = [*first.tolist(), len(kind)]
+  return _Few(
+    rows=moves.rows[places],
+    signs=signs[:, 0],
+    twin=np.where(twin < 0, numbers, twin),
+    steps=steps,
+    prices=alone,
+    rest=alone - (after - terms_of(instance, point.x).sum()),
+    kind=np.cumsum(is_new) - 1,
+    drifts=drift[first],
+    owns=own[first],
+    patterns=[patterns[i:j].T for i, j in itertools.pairwise(ends)],
+  )
 
 
 def _longer(chains, change, number) -> tuple:
@@ -277,9 +406,12 @@ def _longer(chains, change, number) -> tuple:
   length = chains.shape[1] + 1  # A chain is found once for each order.
   places = smallest(change.ravel(), number * length)
   places = places[np.isfinite(change.ravel()[places])]
-  first, last = np.unravel_index(places, change.shape)
+  first, last = np.divmod(places, change.shape[1])
   longer = np.sort(np.column_stack([chains[first], last]), axis=1)
-  _, once = np.unique(longer, axis=0, return_index=True)
+  # At most 4 of 256 moves: a chain is one number.
+  _, once = np.unique(
+    longer @ change.shape[1] ** np.arange(length), return_index=True
+  )
   once = np.sort(once)[:number]
   return first[once], last[once], longer[once]
 
@@ -325,17 +457,32 @@ class Moves:
     group: int[R], the place of their mass among all K masses.
     drift: float64[K, L], w tau m: what a move takes from every class.
     wide: CSR ones [R, K L]: P, with columns of its own for each mass.
+    dense: float64[R, L], P where it is small; else None.
   """
 
   rows: np.ndarray
   group: np.ndarray
   drift: np.ndarray
   wide: sparse.csr_array
+  dense: np.ndarray | None = None
 
   def take(self, places) -> Moves:
     """Returns the moves of the labelsets rows[places]."""
     group, wide = self.group[places], self.wide[places]
     return Moves(self.rows[places], group, self.drift, wide)
+
+  def patterns_of(self, places) -> np.ndarray:
+    """Returns P float64[K, L] of the labelsets rows[places]."""
+    if self.dense is not None:
+      return self.dense[places]
+    num_labels = self.drift.shape[1]
+    wide = self.wide[places]
+    columns = wide.indices % num_labels
+    patterns = np.zeros((len(places), num_labels))
+    patterns[
+      np.repeat(np.arange(len(places)), np.diff(wide.indptr)), columns
+    ] = 1
+    return patterns
 
   def prices(self, point) -> np.ndarray:
     """Returns float64[2, R], the change of f + cost; inf out of the box."""
@@ -366,11 +513,13 @@ def all_moves(instance) -> Moves:
   columns = patterns.indices + np.repeat(first, instance.sizes)
   wide = (patterns.data, columns, patterns.indptr)
   shape = len(instance), len(masses) * num_labels
+  is_small = len(instance) * num_labels <= _MOST_DENSE
   return Moves(
     rows=np.arange(len(instance)),
     group=group,
     drift=masses[:, None] * (instance.weights * instance.target),
     wide=sparse.csr_array(wide, shape=shape),
+    dense=patterns.toarray() if is_small else None,
   )
 
 

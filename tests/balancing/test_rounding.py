@@ -580,3 +580,60 @@ def test_a_logarithm_loses_no_class():
     assert (instance.patterns.T @ whole > 0).all()
     assert whole.sum() == budget.most
     assert (whole <= instance.most).all()
+
+
+@pytest.mark.parametrize('objective', OBJECTIVES)
+@pytest.mark.parametrize('most_dense', [0, 1 << 18])
+def test_moves_from_many_points_are_priced_as_one_by_one(
+  objective, most_dense, monkeypatch
+):
+  monkeypatch.setattr(rounding, '_MOST_DENSE', most_dense)
+  for seed in range(6):
+    instance = drawn(seed, num_sets=12, objective=objective)
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(instance.least, instance.most + 1).astype(float)
+    point = rounding.Point(instance, counts)
+    few = rounding._cheapest(rounding.all_moves(instance), point, 1 << 10)
+    x = point.x + rng.normal(size=(7, len(point.x)))
+    x = np.maximum(x, 5.0) if objective == 'log' else x
+    expected = rounding.terms_of(instance, x[:, None] + few.steps).sum(axis=2)
+    np.testing.assert_allclose(few.levels(instance, x), expected, rtol=1e-9)
+    changed = counts + few.signs[:, None] * np.eye(12)[few.rows]
+    alone = all_priced(instance, changed) - priced(instance, counts)
+    np.testing.assert_allclose(few.prices, alone, atol=1e-8)
+    assert (few.rows[few.twin] == few.rows).all()
+    has_twin = [np.sum(few.rows == row) == 2 for row in few.rows]
+    assert ((few.signs[few.twin] == -few.signs) == has_twin).all()
+
+
+def fed_back_by_hand(instance, wanted):
+  """Each clearest first, to where sum v (dx / w)^2 / 2 + lam Var is less."""
+  away = instance.patterns.toarray() - np.outer(instance.mass, instance.target)
+  v = rounding._curvature(instance, instance.deviations(wanted))
+  change, part = np.zeros(len(instance)), wanted - np.floor(wanted)
+
+  def cost(change):
+    spread = (
+      instance.lam / len(instance) * ((change / instance.start) ** 2).sum()
+    )
+    return v @ (change @ away) ** 2 / 2 + spread
+
+  for row in np.argsort(-np.abs(part - 0.5), kind='stable'):
+    ends = [change.copy(), change.copy()]
+    ends[0][row], ends[1][row] = -part[row], 1 - part[row]
+    change = min(ends, key=cost)
+  return np.rint(wanted + change)
+
+
+def test_error_feedback_is_the_least_error_row_by_row():
+  for seed in range(12):
+    instance = drawn(seed, num_sets=30, num_labels=6, lam=float(seed % 3))
+    rng = np.random.default_rng(seed)
+    wanted = instance.least + 0.01 + 0.98 * rng.random(len(instance))
+    wanted = np.where(wanted < instance.most, wanted, instance.least * 1.0)
+    free = wanted > instance.least
+    expected = fed_back_by_hand(
+      instance.only(free, wanted / instance.start), wanted[free]
+    )
+    found = rounding._feed_back_errors(instance, wanted)
+    assert (found[free] == expected).all()
