@@ -545,7 +545,7 @@ _DECLARED = (
     ),
     Setting('models', (), '(): all of tables, or model.name.', listed=True),
     Setting(
-      *('augment_rows', ('added',), 'Images: of augment.rows.'),
+      *('augment_rows', ('all',), 'Images: of augment.rows, for every method.'),
       choices=_ROWS,
       listed=True,
     ),

@@ -296,7 +296,7 @@ def test_failures_are_rows(config, tmp_path, ran, monkeypatch, capsys):
   assert rows[3]['status'] == 'failed: MemoryError: no room'
   assert 'lower the learning rate' in rows[2]['status']
   assert said.err.count('Traceback') == 1  # Of what is no question of settings.
-  for name in ('none-resnet8_16-added-s1', 'ml_ros-resnet8_16-f0.25-added-s0'):
+  for name in ('none-resnet8_16-all-s1', 'ml_ros-resnet8_16-f0.25-all-s0'):
     assert f'manifest-{name}' in said.err
   # Those alone are tried again.
   monkeypatch.setattr(image_cells, 'run_cell', run_cell)

@@ -1,17 +1,21 @@
 """compare.html and the printed tables: whole, safe, honest in words."""
 
 import copy
+import csv
 import json
 import random
 import re
 
 import pytest
 
+from aubal_jax import settings
 from aubal_jax.experiments.compare import answer
 from aubal_jax.experiments.compare import comparison
 from aubal_jax.experiments.compare import conclusions
 from aubal_jax.experiments.compare import headline
 from aubal_jax.experiments.compare import page as page_lib
+from aubal_jax.experiments.compare import rare
+from aubal_jax.experiments.compare import thirds
 from aubal_jax.experiments.compare import trials
 from aubal_jax.experiments.compare import verdicts
 from aubal_jax.report import html
@@ -146,7 +150,7 @@ def test_each_row_of_the_answer_is_what_the_tests_say():
       seen.add(side)
       assert all(word in cells[0] for word in words[side])
       assert (words[side][1] in cells[2]) == (side != verdicts.NOT_TOLD)
-      assert cells[5].removeprefix('<b>').startswith(f'{t["difference"]:+z.3f}')
+      assert cells[6].removeprefix('<b>').startswith(f'{t["difference"]:+z.3f}')
     half, tuned = len(answer.sentences(record)), verdicts.decisive(context)
     assert 1 <= half <= 3 and tuned == 'f1_macro_tuned'
   assert seen == {*words}
@@ -305,6 +309,77 @@ def test_every_score_of_the_list_is_a_column(source):
   head = re.search('<thead>(.*?)</thead>', table)[1]
   columns = re.findall('<th scope="col">(.*?)</th>', head)
   assert columns == ['', *trials.SCORES.values()]
+
+
+def test_what_is_not_augmented_alike_is_said(tmp_path):
+  rng = random.Random(0)
+  for _ in range(6):
+    kinds = rng.sample(('none', 'added', 'all'), rng.choice((1, 2, 3)))
+    rows = [
+      result(method=m, kind='images', augment_rows=rows, tuned=0.1 * (m == 'a'))
+      for rows in kinds
+      for m in ('none', 'a')
+    ]
+    record = comparison.make_record(rows)
+    text = Page(write(record, tmp_path)).whole_text()
+    for said in (text, ' '.join(page_lib.lines(record))):
+      assert ('may be augmentation, not' in said) == ('added' in kinds)
+    bare = 'plain training, which has no image augmented (p' in text
+    assert bare == ('a helped here (augmented rows: added)' in text) or (
+      kinds == ['added']
+    )
+
+
+def test_default_methods_are_augmented_alike():
+  assert settings.default().compare.augment_rows == ('all',)
+
+
+def test_thirds_of_the_labels_are_in_the_tables(tmp_path):
+  rng = random.Random(0)
+  for num_labels in (6, 2, 3):
+    rows = [
+      result(
+        method=m, tuned=rng.choice((-0.1, 0.0, 0.2)), num_labels=num_labels
+      )
+      for m in ('none', 'random', 'a')
+    ]
+    record = comparison.make_record(rows)
+    (context,) = record['statistics']['contexts']
+    inner = rare.tables(context)
+    heads = re.search('<thead>(.*?)</thead>', inner)[1]
+    assert re.findall('<th scope="col">(.*?)</th>', heads) == [
+      *('', *thirds.SCORES.values())
+    ]
+    assert ('fewer than three labels' in inner) == (num_labels < 3)
+    for name, cells in rows_of(inner).items():
+      for score, cell in zip(thirds.SCORES, cells, strict=True):
+        (test,) = [
+          t
+          for t in verdicts.tests_of(context, 'emotions', score, 'none')
+          if t['entry'] == name
+        ]
+        assert f'{test["difference"]:+z.3f}' in cell
+        assert ('<b>' in cell) == bool(verdicts.verdict(test))
+    for name, cells in rows_of(answer.table(context)).items():
+      trials_of = next(r['trials'] for r in rows if r['method'] == name)
+      mean = sum(t['scores']['ap_rare'] for t in trials_of) / len(trials_of)
+      assert f'{mean:.3f}' in cells[5]
+    assert inner in write(record, tmp_path)
+    comparison.write_csv(tmp_path / 'compare.csv', record)
+    with open(tmp_path / 'compare.csv', newline='') as file:
+      for line, trial in zip(
+        csv.DictReader(file),
+        [t for row in record['rows'] for t in row['trials']],
+        strict=True,
+      ):
+        for score in thirds.SCORES:
+          assert float(line[score]) == trial['scores'][score]
+    for row in rows:  # Of before there were thirds.
+      for trial in row['trials']:
+        for score in thirds.SCORES:
+          del trial['scores'][score]
+    (context,) = comparison.make_record(rows)['statistics']['contexts']
+    assert rare.tables(context) == ''
 
 
 def test_the_crossed_experiment_comes_first(crossed, tmp_path):

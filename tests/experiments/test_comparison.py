@@ -342,7 +342,7 @@ def test_the_csv_has_a_row_for_each_trial_and_each_failure(tmp_path):
   )
   files.write_json(tmp_path / 'compare.json', record)
   assert files.read_json(tmp_path / 'compare.json') == record
-  assert {*trial['scores']} == {*trials.SCORES}
+  assert {*trial['scores']} == {*trials.TITLES}
 
 
 def test_cells_of_before_there_were_shrunk_thresholds_stand_beside_others(

@@ -303,7 +303,7 @@ def test_result_of_a_cell():
   for trial in found:
     assert (trial['num_train'], trial['num_test']) == (48, 60)
     assert trial['plan']['rows'] == 60
-    assert {*trial['scores']} == {*trials.SCORES}
+    assert {*trial['scores']} == {*trials.TITLES}
     assert {*trial['seconds']} == {'resample', 'train'}
     for name in (*trials.PER_LABEL, 'frequency'):
       assert len(trial[name]) == 8

@@ -6,6 +6,7 @@ from sklearn import metrics as sk_metrics
 
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets.drawn import synthetic
+from aubal_jax.experiments.compare import thirds
 from aubal_jax.experiments.compare import trials
 from aubal_jax.scoring import thresholds
 from aubal_jax.tables import plan as plan_lib
@@ -125,7 +126,7 @@ def test_scores_are_those_of_scikit_learn():
   found = trials.score(
     table(labels), split, probability[split.validation], probability[split.test]
   )
-  assert {*found['scores']} == {*trials.SCORES}
+  assert {*found['scores']} == {*trials.TITLES}
   truth, p = labels[split.test], probability[split.test]
   # The best threshold of F1 on validation, found by trying all scores.
   held, q = labels[split.validation], probability[split.validation]
@@ -153,6 +154,39 @@ def test_scores_are_those_of_scikit_learn():
     sk_metrics.average_precision_score(truth, p, average='macro')
   )
   assert found['frequency'] == pytest.approx(labels[split.train].mean(axis=0))
+
+
+def test_rare_labels_are_a_third_by_their_count_before_resampling():
+  rng = np.random.default_rng(0)
+  for num in rng.permutation(np.arange(1, 12)):
+    share = rng.uniform(0.03, 0.5, num)
+    labels = rng.random((200, num)) < share
+    known = rng.random(labels.shape) < 0.9
+    split = split_of([80, 40, 80])
+    p = np.clip(rng.normal(0.3, 0.2, (200, num)) + 0.2 * labels, 0, 1)
+    found = trials.score(
+      table(labels, known), split, p[split.validation], p[split.test]
+    )
+    counts = (labels & known)[split.train].sum(axis=0)
+    ranks = sorted(range(num), key=lambda k: (counts[k], k))
+    truth, q, k = (x[split.test] for x in (labels, p, known))
+    ap = [
+      sk_metrics.average_precision_score(truth[k[:, i], i], q[k[:, i], i])
+      if truth[k[:, i], i].any()
+      else None
+      for i in range(num)
+    ]
+    sizes = [len(x) for x in np.array_split(ranks, 3)]
+    ends = np.cumsum([0, *sizes]) if num > 2 else None
+    for i, part in enumerate(thirds.PARTS):
+      mine = ranks if ends is None else ranks[ends[i] : ends[i + 1]]
+      for name, each in (
+        (f'ap_{part}', ap),
+        (f'f1_{part}_tuned', found['f1_per_label_tuned']),
+      ):
+        each = [each[k] for k in mine if each[k] is not None]
+        expected = pytest.approx(np.mean(each)) if each else None
+        assert found['scores'][name] == expected
 
 
 def test_what_is_undefined_is_none():

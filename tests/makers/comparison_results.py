@@ -4,6 +4,8 @@ import itertools
 
 import numpy as np
 
+from aubal_jax.experiments.compare import thirds
+
 METHODS = (
   *('none', 'random', 'lp_ros', 'lp_rus', 'ml_ros', 'mlsmote', 'remedial'),
   *('calibration', 'aubal:l1', 'aubal:relative', 'loss:focal'),
@@ -65,6 +67,7 @@ def _trial(rng, seed, split, splits, n, rows, frequency, gain, tuned):
     'awc': 0.2 + half.mean(),
     'awc_tuned': 0.2 + best.mean(),
     'awc_shrunk': 0.21 + best.mean(),
+    **thirds.score(frequency, 0.1 + best, best),
   }
   return {
     'seed': seed,
@@ -74,7 +77,9 @@ def _trial(rng, seed, split, splits, n, rows, frequency, gain, tuned):
     'fold': split % 2,
     'num_train': n,
     'num_test': n,
-    'scores': {name: float(x) for name, x in scores.items()},
+    'scores': {
+      name: None if x is None else float(x) for name, x in scores.items()
+    },
     'plan': {'rows': rows, 'mean_ir': 3.0, 'cvir': 0.5, 'scumble': 0.1},
     'seconds': {'resample': 0.01, 'train': 1.0},
     'f1_per_label': half.tolist(),

@@ -10,7 +10,7 @@ from aubal_jax.experiments.compare import trials
 from aubal_jax.experiments.compare import verdicts
 from aubal_jax.report import html
 
-_SHOWN = ('f1_macro', 'f1_macro_tuned', 'f1_macro_shrunk', 'map')
+_SHOWN = ('f1_macro', 'f1_macro_tuned', 'f1_macro_shrunk', 'map', 'ap_rare')
 _NAMED = 5  # Methods that a sentence names.
 _SIGNS = {
   verdicts.ABOVE: ('better', '▲', 'better'),
@@ -51,7 +51,7 @@ def table(context) -> str:
   rows = [_row(context, entry, shown, tests) for entry in order(context)]
   mean = f'Mean over {verdicts.listed(context["data"])}'
   title = context['data'][0] if where is not None else mean
-  columns = ('method', 'verdict', *(trials.SCORES[name] for name in shown))
+  columns = ('method', 'verdict', *(trials.TITLES[name] for name in shown))
   columns += (*(f'less {name}' for name in _references(context)), 'rows')
   columns += ('trials at rate',) if _several_rates(context) else ()
   return html.table(f'{html.text(title)}, the best first.', columns, rows)

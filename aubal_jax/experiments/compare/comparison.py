@@ -15,6 +15,7 @@ from aubal_jax.experiments.compare import effects
 from aubal_jax.experiments.compare import paired
 from aubal_jax.experiments.compare import rates
 from aubal_jax.experiments.compare import significance
+from aubal_jax.experiments.compare import thirds
 from aubal_jax.experiments.compare import trials as trials_lib
 from aubal_jax.experiments.compare import verdicts
 from aubal_jax.runs import csv_files
@@ -29,7 +30,7 @@ _CELL = (
 FIELDS = (
   *_CELL,
   *('seed', 'rate', 'repeat', 'fold', 'num_train', 'num_test'),
-  *trials_lib.SCORES,
+  *trials_lib.TITLES,
   *('rows', *trials_lib.UNEVEN, 'resample_seconds', 'train_seconds', 'status'),
 )
 
@@ -82,8 +83,9 @@ def summarise(results) -> dict:
 
   Returns:
     What compare.json holds as `statistics`, without NaN: `alpha`, `scores`
-    (names), `contexts` and `effects`. A context has `model`,
-    `fraction`, `share`, `augment_rows`, `data` (names), `entries` (K names) and
+    (names, without those of `thirds`), `contexts` and `effects`. A context has
+    `model`, `fraction`, `share`, `augment_rows`, `data` (names), `entries` (K
+    names) and
       * `cells`: for each data set and entry the means;
       * `overall`: for each entry the mean over the data sets;
       * `tests`: each entry less each of REFERENCES, on each data set and
@@ -105,6 +107,7 @@ def summarise(results) -> dict:
     if value is not None
   }
   scores = [score for score in trials_lib.SCORES if score in measured]
+  of_thirds = [score for score in thirds.SCORES if score in measured]
   choices = [
     [*dict.fromkeys(r[key] for r in results if r[key] is not None)] or [None]
     for key in _CONTEXT
@@ -114,7 +117,7 @@ def summarise(results) -> dict:
     where = dict(zip(_CONTEXT, values, strict=True))
     cells = _cells(results, where, names)
     if cells:
-      contexts.append(where | _compare(cells, scores))
+      contexts.append(where | _compare(cells, scores, of_thirds))
       placed += [
         r | where | {'entry': e, 'lacks': {k for k in where if r[k] is None}}
         for (_, e), r in cells.items()
@@ -167,19 +170,23 @@ def _cells(results, where, names) -> dict:
   return {place: chosen[place][1] for place in places}
 
 
-def _compare(cells, scores) -> dict:
-  """Returns all of a context but where it is."""
+def _compare(cells, scores, of_thirds) -> dict:
+  """Returns all of a context but where it is.
+
+  What is of a third of the labels is estimated and tested, no more.
+  """
+  every = [*scores, *of_thirds]
   data = [*dict.fromkeys(data for data, _ in cells)]
   entries = [*dict.fromkeys(entry for _, entry in cells)]
   estimates = {
     (*place, score): paired.estimate(paired.scores_of(mine, score), mine)
     for place, result in cells.items()
     for mine in (result['trials'],)
-    for score in scores
+    for score in every
   }
   tests = [
     test
-    for score in scores
+    for score in every
     for reference in REFERENCES
     if reference in entries
     for test in paired.against(cells, data, entries, score, reference)
@@ -189,10 +196,10 @@ def _compare(cells, scores) -> dict:
     'entries': entries,
     'cells': [
       {'data': d, 'entry': e}
-      | _means(result, {score: estimates[d, e, score] for score in scores})
+      | _means(result, {score: estimates[d, e, score] for score in every})
       for (d, e), result in cells.items()
     ],
-    'overall': _overall(estimates, data, entries, scores),
+    'overall': _overall(estimates, data, entries, every),
     'tests': tests,
     'pairs': paired.pairs(cells, data, entries, scores),
     'ranks': [_ranks(estimates, data, entries, score) for score in scores],

@@ -271,6 +271,18 @@ def _factors(effects, model) -> Iterator[Said]:
         yield Said(False, f'{words}none of {len(rows)} is told apart.')
 
 
+def unequal(contexts) -> str:
+  """Returns where methods differ in what is augmented; '' where none do."""
+  if all(context['augment_rows'] != 'added' for context in contexts):
+    return ''
+  return (
+    'Where augmented rows are those added, plain training and what adds no row '
+    'have no augmented image: what is over them may be augmentation, not '
+    'balance. Rows at random are augmented alike; compare.augment_rows=all '
+    'augments the rows of every method.'
+  )
+
+
 def _limits(record) -> Iterator[str]:
   """Yields what holds of every comparison like this one."""
   contexts = record['statistics']['contexts']
@@ -295,6 +307,8 @@ def _limits(record) -> Iterator[str]:
     )
   if any(cell['num_trials'] == 1 for cell in cells):
     yield 'A cell with one trial has no interval, and no test.'
+  if words := unequal(contexts):
+    yield words
   if failed:
     yield (
       f'{len(failed)} of {len(record["rows"])} cells failed; no mean has them.'

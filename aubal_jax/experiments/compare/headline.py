@@ -126,10 +126,13 @@ def _helped(contexts, families, score, test, context) -> str:
   where = ''
   if len(contexts) > 1:
     where = f' ({verdicts.context_name(context, contexts)})'
+  bare = ''
+  if context['augment_rows'] == 'added':
+    bare = ', which has no image augmented'
   half = f' ±{test["half_width"]:.3f}'
   words = (
     f'{test["entry"]} helped here{where}: {verdicts.PHRASES[score]} '
-    f'{test["difference"]:+z.3f}{half} over plain training '
+    f'{test["difference"]:+z.3f}{half} over plain training{bare} '
     f'({verdicts.p_words(test["p_holm"])})'
   )
   words += _beside_random(context, score, test['entry'])

@@ -11,6 +11,7 @@ from aubal_jax.experiments.compare import answer as answer_lib
 from aubal_jax.experiments.compare import conclusions
 from aubal_jax.experiments.compare import headline
 from aubal_jax.experiments.compare import plots
+from aubal_jax.experiments.compare import rare
 from aubal_jax.experiments.compare import sections
 from aubal_jax.experiments.compare import trials
 from aubal_jax.experiments.compare import verdicts
@@ -19,7 +20,7 @@ from aubal_jax.runs import files
 
 _WIDTH = 98
 # What is printed of a table: more columns do not fit a terminal.
-_PRINTED = ('f1_macro', 'f1_macro_tuned', 'f1_micro', 'auc_macro', 'map')
+_PRINTED = ('f1_macro', 'f1_macro_tuned', 'auc_macro', 'map', 'ap_rare')
 _OPEN = 2  # Of more contexts than this only the first is open.
 _READING = (
   'Thresholds are .5, or tuned on a part of the training images that is never '
@@ -79,6 +80,8 @@ def _lead(record) -> str:
       f'{html.count(seeds, "seed")} each.'
     )
   first = html.lead(html.text(headline.sentence(record)))
+  note = conclusions.unequal(record['statistics']['contexts'])
+  words += f' {html.text(note)}' if note else ''
   return f'{first}\n{html.soft(words)}'
 
 
@@ -192,9 +195,10 @@ def _dots(context, name) -> str:
 
 
 def _labels(context, name) -> str:
+  tables = rare.tables(context)
   if context['entries'] == ['none'] or 'none' not in context['entries']:
-    return ''
-  return html.plot(
+    return tables
+  return f'{tables}\n' + html.plot(
     plots.labels(name, context),
     alt='F1 of each label less that of none, against how frequent it is.',
     caption='A dot is a label of a data set; a line joins the means of the '
@@ -254,7 +258,8 @@ def lines(record) -> list[str]:
   """Returns what is printed: tables, all that is said, the answer at last."""
   found = record['statistics']
   contexts, printed = found['contexts'], []
-  scores = [score for score in _PRINTED if score in found['scores']]
+  measured = {t for c in contexts for e in c['cells'] for t in e['scores']}
+  scores = [score for score in _PRINTED if score in measured]
   for context in contexts:
     printed += ['', *_table(context, contexts, scores)]
   for answer in conclusions.conclude(record):
@@ -276,7 +281,7 @@ def _table(context, contexts, scores) -> list[str]:
     for t in verdicts.tests_of(context, where, score, 'none')
   }
   name = verdicts.context_name(context, contexts)
-  head = ' '.join(f'{trials.SCORES[s]:<14}' for s in scores)
+  head = ' '.join(f'{trials.TITLES[s]:<14}' for s in scores)
   printed = [
     f'{name}: {", ".join(context["data"])}; mean ± 95 %, + above none, - below',
     f'{"":24} {head}'.rstrip(),

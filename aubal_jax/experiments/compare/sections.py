@@ -65,11 +65,12 @@ def _scores(context, data, names, title) -> str:
     '<code>none</code> by the paired test, Holm over the methods; pale: below '
     'it.'
   )
-  return html.table(caption, _heads(names), rows)
+  return html.table(caption, heads(names), rows)
 
 
-def _heads(names, *after):
-  return ('', *(trials.SCORES[name] for name in names), *after)
+def heads(names, *after):
+  """Returns the headings of columns of scores, and of others after them."""
+  return ('', *(trials.TITLES[name] for name in names), *after)
 
 
 def _plus_minus(mean, half_width, sign='') -> str:
@@ -150,13 +151,13 @@ def ranks(context, names) -> str:
   tested = html.table(
     'Critical difference: Nemenyi, 5 %. Data sets needed: to tell the first '
     'from the last, were these ranks the truth.',
-    _heads(names),
+    heads(names),
     tests,
   )
   ranked = html.table(
     f'Average ranks over {len(context["data"])} data sets, 1 the best, ties '
     'averaged.',
-    _heads(names),
+    heads(names),
     rows,
   )
   return f'{tested}\n{ranked}'
@@ -186,7 +187,7 @@ def tests(context, score, reference) -> str:
     if any((e, d) in found for d in where)
   ]
   caption = (
-    f'<b>{trials.SCORES[score]}</b>, each method less '
+    f'<b>{trials.TITLES[score]}</b>, each method less '
     f'<code>{reference}</code>, ± half of the 95 % interval. Bold: told from 0 '
     'at 5 %, Holm over the methods.'
   )
@@ -253,7 +254,7 @@ def budgets(context, score) -> str:
     for a in entries
   ]
   caption = (
-    f'<b>{trials.SCORES[score]}</b>, row less column, over the data sets on '
+    f'<b>{trials.TITLES[score]}</b>, row less column, over the data sets on '
     'which both have the same number of rows (within 1 %); in thousandths. '
     f'{html.key("after", "row is better")}{html.key("before", "worse")}. '
     'Bold: told apart at 5 %, Holm over all pairs.'
@@ -305,4 +306,4 @@ def effects(found, model, factor, reference) -> str:
     'over all else that both have, so many pairs of cells on a data set; ± '
     'half of the 95 % interval. Bold: told from 0 at 5 %, Holm over the rows.'
   )
-  return html.table(caption, _heads(names, 'pairs'), rows)
+  return html.table(caption, heads(names, 'pairs'), rows)

@@ -11,6 +11,7 @@ import numpy as np
 
 from aubal_jax.datasets import dataset as dataset_lib
 from aubal_jax.datasets import splits
+from aubal_jax.experiments.compare import thirds
 from aubal_jax.runs import errors
 from aubal_jax.scoring import metrics
 from aubal_jax.scoring import summary
@@ -28,6 +29,7 @@ SCORES = {
   for kind, ending in _ENDINGS.items()
   if not (score.ranking and ending)
 }
+TITLES = SCORES | thirds.SCORES
 PER_LABEL = tuple(f'f1_per_label{ending}' for ending in _ENDINGS.values())
 UNEVEN = ('mean_ir', 'cvir', 'scumble')
 
@@ -189,9 +191,9 @@ def score(dataset, split, validation_probability, test_probability) -> dict:
   Arguments as of `make_trial`.
 
   Returns:
-    `scores`: name -> number; `f1_per_label`, and that with `_tuned` and with
-    `_shrunk`: L numbers, None for a label without a positive in the test rows;
-    `frequency`: the share of positives among the known labels of
+    `scores`: name -> number, of TITLES; `f1_per_label`, and that with `_tuned`
+    and with `_shrunk`: L numbers, None for a label without a positive in the
+    test rows; `frequency`: the share of positives among the known labels of
     `split.train`, None where none is known. A score that no label has is None.
 
   Raises:
@@ -210,25 +212,30 @@ def score(dataset, split, validation_probability, test_probability) -> dict:
     )
     for kind, ending in _ENDINGS.items()
   }
+  listed = summary.scores_in('comparison')
+  ranked = {s.name: s.ranking(*test) for s in listed if s.ranking}
   scores = {}
-  for listed in summary.scores_in('comparison'):
-    name = listed.name
-    if listed.ranking:
-      scores[name] = _mean(listed.ranking(*test))
+  for name in (s.name for s in listed):
+    if name in ranked:
+      scores[name] = _mean(ranked[name])
     else:
       scores |= {
         name + ending: float(getattr(one, name))
         for ending, one in counts.items()
       }
   labels, known = truth['train']
-  num_known = known.sum(axis=0)
-  frequency = labels.sum(axis=0) / np.maximum(num_known, 1)
+  num_known, positives = known.sum(axis=0), (labels * known).sum(axis=0)
+  frequency = positives / np.maximum(num_known, 1)
+  per_label = {
+    f'f1_per_label{ending}': _where(one.positives > 0, one.f1)
+    for ending, one in counts.items()
+  }
+  scores |= thirds.score(
+    positives, ranked['map'], per_label['f1_per_label_tuned']
+  )
   return {
     'scores': scores,
-    **{
-      f'f1_per_label{ending}': _where(one.positives > 0, one.f1)
-      for ending, one in counts.items()
-    },
+    **per_label,
     'frequency': _where(num_known > 0, frequency),
   }
 
