@@ -62,18 +62,15 @@ def describe(record) -> str:
 
 
 def _short(record) -> str:
-  """Returns that training was short, where a best state is the last one."""
-  last = [
-    name
-    for name, entry in record['networks'].items()
-    if entry['report'].get('step') == record['num_steps']
-  ]
-  if not last:
+  """Returns which trainings look short of their rate, and what that means."""
+  short = [name for name, x in record['networks'].items() if x['short']]
+  if not short:
     return ''
+  why = record['networks'][short[0]]['short']
   return (
-    f' The training was short: the best state of {", ".join(map(_code, last))} '
-    'is the last one. In a short training balance gains what more steps or a '
-    'larger learning rate would give as well.'
+    f' The training of {", ".join(map(_code, short))} looks short '
+    f'({html.text(why)}). In a short training balance gains what more steps or '
+    'a larger learning rate would give as well.'
   )
 
 

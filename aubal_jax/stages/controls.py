@@ -13,12 +13,14 @@ import dataclasses
 import numpy as np
 
 from aubal_jax import settings
+from aubal_jax.network import log as log_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import hosts
 from aubal_jax.runs import preemption
 from aubal_jax.runs import workdir
 from aubal_jax.scoring import bootstrap
+from aubal_jax.scoring import course
 from aubal_jax.scoring import differences
 from aubal_jax.scoring import summary
 from aubal_jax.stages import balance
@@ -155,8 +157,13 @@ def _network(run, found) -> dict:
   return {
     **{name: plan[name] for name in names},
     'map': float(np.mean([x for x in areas if x is not None] or [0.0])),
+    'short': hosts.from_first(lambda: course.seems_short(_lines_of(run))),
     'report': report,
   }
+
+
+def _lines_of(run) -> list[dict]:
+  return log_lib.read_lines(run.path / 'metrics.jsonl')
 
 
 def _lines(record):

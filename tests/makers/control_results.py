@@ -35,6 +35,7 @@ def record(names, *, gains=(0.0, 0.05, 0.1), num_groups=9, num_images=120):
       'class_counts': [*range(10, 10 + len(names))],
       'mean_ir': 2.5,
       'map': 0.5,
+      'short': '',
       'report': summary.summarise(
         *(mine, label, known),
         thresholds=thresholds_lib.Thresholds(thresholds),
