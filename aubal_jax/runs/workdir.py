@@ -80,7 +80,10 @@ CONTROLS = ('controls.json', 'controls')
 SEARCH = ('search.csv', 'search.json', 'search.png', 'best.py', 'search')
 
 # What the task compare writes beside them; as above.
-COMPARISON = ('compare.json', 'compare.csv', 'compare.html', 'cells')
+COMPARISON = (
+  *('compare.json', 'compare.csv', 'compare.html', 'cells'),
+  'predicted.npz',  # Of such a cell.
+)
 
 # All that is written into the folder; config.json, which vouches for the rest,
 # is deleted last.

@@ -15,10 +15,13 @@ from aubal_jax import settings as settings_lib
 from aubal_jax.datasets import dataset as dataset_lib
 from aubal_jax.datasets import loading
 from aubal_jax.experiments import cells
+from aubal_jax.experiments.compare import averaged
 from aubal_jax.experiments.compare import compare
 from aubal_jax.experiments.compare import image_cells
 from aubal_jax.experiments.compare import table_cells
 from aubal_jax.experiments.compare import table_trials
+from aubal_jax.experiments.compare import trials as trials_lib
+from aubal_jax.experiments.compare import verdicts
 from aubal_jax.network import log as log_lib
 from aubal_jax.network import step as step_lib
 from aubal_jax.runs import files
@@ -245,6 +248,49 @@ def test_rates_are_cells_of_which_the_best_counts(config, tmp_path, ran):
   config.compare.rates = (1.0, 4.0)
   run(config, path)
   assert ran[12:] == [name]
+
+
+def test_two_seeds_of_images_are_averaged(config, tmp_path, ran, monkeypatch):
+  rng, run_cell, predicted = np.random.default_rng(0), image_cells.run_cell, {}
+
+  def predicting(whole, cell):
+    rows = [len(whole.dataset.rows(name)) for name in ('validation', 'test')]
+    found = [rng.random((num, 3), 'f4') for num in rows]
+    predicted[cell.method, cell.seed, cell.rate] = found
+    if cell.method == 'none':
+      with files.write_atomically(whole.path / 'predicted.npz', 'wb') as file:
+        np.savez(file, validation=found[0], test=found[1])
+    result = run_cell(whole, cell)
+    # Seeds choose other rates.
+    score = cell.rate if cell.seed == 1 else -cell.rate
+    result['trials'][0]['tried'] = [[cell.rate, score]]
+    return result
+
+  monkeypatch.setattr(image_cells, 'run_cell', predicting)
+  config.compare.seeds = 3
+  config.compare.rates = (1.0, 4.0)
+  path = run(config, tmp_path / 'run')
+  none, ml_ros = rows_of(path)
+  assert 'averaged' not in ml_ros
+  chosen = [predicted['none', t['seed'], t['rate']] for t in none['trials']]
+  assert [t['rate'] for t in none['trials']] == [1.0, 4.0, 1.0]
+  dataset = compare.load(config, path, progress.Watch(0.0)).dataset
+  split = trials_lib.split_of(dataset, None)
+  for k, trial in enumerate(none['averaged']):
+    both = zip(chosen[k], chosen[(k + 1) % 3], strict=True)
+    expected = trials_lib.score(
+      dataset, split, *(averaged.mean(*each) for each in both)
+    )
+    assert trial['seed'] == k
+    assert trial['scores'] == pytest.approx(expected['scores'])
+  with open(path / 'compare.csv', newline='') as file:
+    methods = [line['method'] for line in csv.DictReader(file)]
+  assert methods == ['none'] * 3 + ['ml_ros'] * 3 + [verdicts.AVERAGED] * 3
+  # A folder of before that was kept has no such row.
+  for cell in cells_of(path).values():
+    (cell / 'predicted.npz').unlink(missing_ok=True)
+  run(config, path)
+  assert not rows_of(path)[0]['averaged']
 
 
 def test_a_cell_trains_at_its_multiple_of_the_rate(config, tmp_path):

@@ -334,6 +334,40 @@ def test_default_methods_are_augmented_alike():
   assert settings.default().compare.augment_rows == ('all',)
 
 
+def test_two_seeds_averaged_are_a_row_that_changes_no_other():
+  rng = random.Random(0)
+  for gain in (0.0, 0.2, -0.2):
+    rows = [
+      result(data, m, tuned=tuned, num_labels=3)
+      for data in ('emotions', 'birds')
+      for m in ('none', 'random', 'a', 'b')
+      for tuned in ((m != 'none') * rng.choice((-0.1, 0.0, 0.05)),)
+    ]
+    more = copy.deepcopy(rows)
+    for row in more:
+      if row['method'] == 'none':
+        own = result(row['data'], 'none', tuned=gain, num_labels=3)['trials']
+        row['averaged'] = [t | {'rate': None} for t in own]
+    bare, record = map(comparison.make_record, (rows, more))
+    (before,), (after,) = (r['statistics']['contexts'] for r in (bare, record))
+    assert after['entries'] == [*before['entries'], verdicts.AVERAGED]
+    for key in ('tests', 'shares'):
+      kept = [x for x in after[key] if x['entry'] != verdicts.AVERAGED]
+      assert kept == before[key]
+    for key in ('pairs', 'ranks'):
+      assert after[key] == before[key]
+    cells = rows_of(answer.table(after))[verdicts.AVERAGED]
+    side = ('no more than chance', 'better', 'worse')[
+      (gain > 0) + 2 * (gain < 0)
+    ]
+    assert side in cells[0] and ', at double compute' in cells[0]
+    words = headline.sentence(record)
+    assert words.startswith(headline.sentence(bare).removesuffix('.'))
+    told = '; two seeds of plain training averaged, at double compute: +0.'
+    assert (told in words) == (gain > 0)
+    assert answer.sentences(record)[0] == answer.sentences(bare)[0]
+
+
 def test_thirds_of_the_labels_are_in_the_tables(tmp_path):
   rng = random.Random(0)
   for num_labels in (6, 2, 3):

@@ -5,11 +5,13 @@ import types
 import jax
 import numpy as np
 import pytest
+from scipy import special
 from sklearn import linear_model
 from sklearn import preprocessing
 
 from aubal_jax import resampling
 from aubal_jax.datasets.drawn import synthetic
+from aubal_jax.experiments.compare import averaged
 from aubal_jax.experiments.compare import fit
 from aubal_jax.experiments.compare import table_trials
 from aubal_jax.experiments.compare import trials
@@ -374,6 +376,41 @@ def test_no_test_row_has_a_say_in_what_rates_are_chosen_by():
     assert one == two
     other.labels[split.validation] = 1 - other.labels[split.validation]
     assert trials.validation_map(other, split, p) != one
+
+
+def test_two_seeds_are_averaged_on_logits(recorded):
+  num_splits, num = 2, 3
+  result = cell('none', model='mlp', seeds=num, num_steps=4, rates=(1.0, 4.0))
+  assert len(result['averaged']) == num * num_splits
+  for k in range(num_splits):
+    own = recorded[2 * num * k :][:num]
+    means = recorded[2 * num * k + num :][:num]
+    for seed, (split, *found) in enumerate(means):
+      assert split is own[0][0]
+      both = own[seed][1:], own[(seed + 1) % num][1:]
+      for mine, one, other in zip(found, *both, strict=True):
+        logits = (special.logit(one) + special.logit(other)) / 2
+        np.testing.assert_allclose(mine, special.expit(logits), rtol=1e-4)
+  for trial, one in zip(result['averaged'], result['trials'], strict=True):
+    assert trial['seed'] == one['seed'] and trial['plan'] == one['plan']
+    assert {*trial} == {*one} | {'best_last'} and trial['rate'] is None
+    assert trial['seconds']['train'] == 2 * one['seconds']['train']
+  json.dumps(result, allow_nan=False)
+  for method, seeds in (('none', 1), ('random', 2)):
+    assert 'averaged' not in cell(method, seeds=seeds, num_steps=4)
+
+
+def test_means_of_logits_are_finite_and_between():
+  rng = np.random.default_rng(0)
+  for _ in range(30):
+    sure = rng.choice((0.0, 1.0, 0.5), (2, 5, 3))
+    one, other = np.where(rng.random(sure.shape) < 0.3, sure, rng.random())
+    found = averaged.mean(one.astype('f4'), other.astype('f4'))
+    swapped = averaged.mean(other.astype('f4'), one.astype('f4'))
+    np.testing.assert_array_equal(found, swapped)
+    low, high = np.minimum(one, other), np.maximum(one, other)
+    assert ((low - 1e-6 <= found) & (found <= high + 1e-6)).all()
+    np.testing.assert_allclose(averaged.mean(one, one), one, atol=2e-7)
 
 
 def test_equal_cells_are_equal_and_seeds_matter():

@@ -147,6 +147,8 @@ def _judge(name, against) -> str:
       verdicts.NOT_TOLD: ', as random rows may be',
       verdicts.BELOW: ', less so than random rows',
     }[min(fair)]
+  if name == verdicts.AVERAGED:
+    words += ', at double compute'
   return _verdict(side, words)
 
 

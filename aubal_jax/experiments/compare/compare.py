@@ -173,7 +173,11 @@ def _conclude(run, runs, failures) -> None:
       )
     else:
       results.append(files.read_json(own.path / 'result.json'))
-  record = comparison.make_record(cells_lib.merge(results))
+  rows = cells_lib.merge(results)
+  for row in rows:
+    if (row['kind'], row['method']) == (cells_lib.IMAGES, 'none'):
+      row['averaged'] = image_cells.average_seeds(runs, row)
+  record = comparison.make_record(rows)
   files.write_json(run.path / 'compare.json', record)
   comparison.write_csv(
     run.path / 'compare.csv', record, raw=run.config.raw_cells

@@ -11,6 +11,7 @@ import itertools
 
 import numpy as np
 
+from aubal_jax.experiments.compare import averaged
 from aubal_jax.experiments.compare import effects
 from aubal_jax.experiments.compare import paired
 from aubal_jax.experiments.compare import rates
@@ -61,7 +62,7 @@ def write_csv(path, record, *, raw: bool = False) -> None:
 
 def _csv_rows(record):
   """Yields the rows of compare.csv, and more entries with them."""
-  for row in record['rows']:
+  for row in (*record['rows'], *averaged.rows(record['rows'])):
     cell = {key: row.get(key) for key in (*_CELL, 'rate', 'status')}
     for trial in row.get('trials') or [{}]:
       seconds = trial.get('seconds', {})
@@ -98,6 +99,7 @@ def summarise(results) -> dict:
   results = [
     {'share': None} | result for result in results if result.get('trials')
   ]
+  results += averaged.rows(results)
   names = entry_names(results)
   measured = {
     name
@@ -121,6 +123,7 @@ def summarise(results) -> dict:
       placed += [
         r | where | {'entry': e, 'lacks': {k for k in where if r[k] is None}}
         for (_, e), r in cells.items()
+        if e != verdicts.AVERAGED
       ]
   return {
     'alpha': significance.ALPHA,
@@ -261,6 +264,7 @@ def _overall(estimates, data, entries, scores) -> list[dict]:
 
 def _ranks(estimates, data, entries, score) -> dict:
   """Returns average ranks over the data sets, and what they can tell."""
+  entries = [entry for entry in entries if entry != verdicts.AVERAGED]
   found = {e: [estimates.get((d, e, score)) for d in data] for e in entries}
   kept = [entry for entry in entries if None not in found[entry]]
   table = np.array([[one.mean for one in found[e]] for e in kept]).T

@@ -64,11 +64,7 @@ def _found(contexts) -> str:
   """Returns what the verdicts of the tables of the answer come to."""
   score = verdicts.decisive(contexts[0])
   families = [
-    [
-      t
-      for t in verdicts.tests_of(c, verdicts.whole(c), score, 'none')
-      if t['p_holm'] is not None
-    ]
+    [t for t in verdicts.fair(c, score, 'none') if t['p_holm'] is not None]
     for c in contexts
   ]
   if not any(families):
@@ -84,8 +80,10 @@ def _found(contexts) -> str:
     default=None,
   )
   if best is None:
-    return _nothing(contexts, families, score)
-  return _helped(contexts, families, score, *best)
+    words = _nothing(contexts, families, score)
+  else:
+    words = _helped(contexts, families, score, *best)
+  return f'{words}{_averaged(contexts, score)}.'
 
 
 def _untested(contexts) -> str:
@@ -118,7 +116,7 @@ def _nothing(contexts, families, score) -> str:
   worse = _names(contexts, families, verdicts.BELOW)
   if worse:
     words += f'; worse {"is" if len(worse) == 1 else "are"} {_few(worse)}'
-  return f'{words}.'
+  return words
 
 
 def _helped(contexts, families, score, test, context) -> str:
@@ -149,7 +147,28 @@ def _helped(contexts, families, score, test, context) -> str:
       for family in families
     )
     words += f'; in {num} of {len(contexts)} tables'
-  return f'{words}.'
+  return words
+
+
+def _averaged(contexts, score) -> str:
+  """Says what double compute gives without any plan, where that is told."""
+  tests = [
+    (test, context)
+    for context in contexts
+    for test in verdicts.tests_of(
+      context, verdicts.whole(context), score, 'none'
+    )
+    if test['entry'] == verdicts.AVERAGED
+    and verdicts.verdict(test) == verdicts.ABOVE
+  ]
+  if not tests:
+    return ''
+  test, context = max(tests, key=lambda found: found[0]['difference'])
+  where = _where(context, contexts)
+  return (
+    f'; two seeds of plain training{where} averaged, at double compute: '
+    f'{test["difference"]:+z.3f} ±{test["half_width"]:.3f}'
+  )
 
 
 def _beside_random(context, score, entry) -> str:

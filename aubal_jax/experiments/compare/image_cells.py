@@ -8,16 +8,20 @@ import time
 import numpy as np
 
 from aubal_jax.datasets import loading
+from aubal_jax.experiments.compare import averaged
 from aubal_jax.experiments.compare import grid as cells_lib
 from aubal_jax.experiments.compare import trials
 from aubal_jax.network import log as log_lib
 from aubal_jax.runs import errors
+from aubal_jax.runs import files
 from aubal_jax.runs import hosts
 from aubal_jax.runs import workdir
 from aubal_jax.scoring import course
 from aubal_jax.stages import balance
 from aubal_jax.stages import train
 from aubal_jax.tables import plan as plan_lib
+
+_PREDICTED = 'predicted.npz'  # By plain training, of two splits.
 
 
 def make_runs(run, grid) -> dict:
@@ -138,11 +142,45 @@ def run_cell(run, cell) -> dict:
     tried=[(cell.rate, trials.validation_map(run.dataset, split, found[0]))],
   )
   trial['best_last'] = course.best_is_last(lines)
+  if cell.method == 'none' and hosts.is_first():
+    with files.write_atomically(run.path / _PREDICTED, 'wb') as file:
+      np.savez(file, validation=found[0], test=found[1])
   return cell.described() | {
     'num_steps': run.num_steps,
     'label_names': [*run.dataset.label_names],
     'trials': [trial],
   }
+
+
+def average_seeds(runs, row) -> list[dict]:
+  """Returns the trials of two seeds averaged, of a row of the result.
+
+  Args:
+    runs: cell -> its `Run`, of all there are.
+    row: of `none`, from `cells.merge`; what was predicted is kept in the
+      folders of its cells, but for those of before it was.
+  """
+  trained = {
+    (cell.seed, cell.fold or 0, cell.rate): own
+    for cell, own in runs.items()
+    if all(row[key] == value for key, value in cell.described().items())
+  }
+  folds = {}
+  for trial in row.get('trials', ()):
+    own = trained[trial['seed'], trial['fold'], trial.get('rate', 1.0)]
+    if (own.path / _PREDICTED).exists():
+      folds.setdefault(trial['fold'], []).append((trial, own))
+  found = []
+  for fold, members in folds.items():
+    mine, owners = zip(*members, strict=True)
+    predictions = []
+    for own in owners:
+      with np.load(own.path / _PREDICTED) as kept:
+        predictions.append((kept['validation'], kept['test']))
+    dataset = owners[0].dataset
+    split = trials.split_of(dataset, fold)
+    found += averaged.make_trials(dataset, split, mine, predictions)
+  return found
 
 
 def _make_predict(run):

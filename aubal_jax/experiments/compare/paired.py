@@ -11,6 +11,7 @@ import itertools
 import statistics
 
 from aubal_jax.experiments.compare import significance
+from aubal_jax.experiments.compare import verdicts
 
 # As near in rows as this is the same budget.
 EQUAL_ROWS = 0.01
@@ -95,7 +96,8 @@ def _adjust(tests) -> list[dict]:
 def against(cells, data, entries, score, reference) -> list[dict]:
   """Returns tests of every entry against one, per data set and over all.
 
-  `none` is always the one that others are held against.
+  `none` is always the one that others are held against. What is of double
+  compute is a test of its own: no other is adjusted for it.
 
   Args:
     cells: (data, entry) -> content of result.json.
@@ -127,7 +129,16 @@ def against(cells, data, entries, score, reference) -> list[dict]:
   return [
     {'data': d, 'score': score, **test}
     for d, family in families.items()
-    for test in _adjust(family)
+    for alike in _parted(family)
+    for test in _adjust(alike)
+  ]
+
+
+def _parted(tests) -> list[list]:
+  """Returns the tests of methods, and those of what is of double compute."""
+  return [
+    [t for t in tests if (t['entry'] == verdicts.AVERAGED) == is_averaged]
+    for is_averaged in (False, True)
   ]
 
 
@@ -147,6 +158,7 @@ def pairs(cells, data, entries, scores) -> list[dict]:
       if (d, a) in cells and (d, b) in cells and _equal_rows(cells, d, a, b)
     ]
     for a, b in itertools.combinations(entries, 2)
+    if verdicts.AVERAGED not in (a, b)
   }
   rows = []
   for score in scores:
@@ -173,7 +185,7 @@ def shares(tests) -> list[dict]:
   gains = {
     (t['data'], t['entry'], t['score']): t
     for t in tests
-    if t['reference'] == 'none'
+    if t['reference'] == 'none' and t['entry'] != verdicts.AVERAGED
   }
   rows = []
   for (data, entry, score), gain in gains.items():

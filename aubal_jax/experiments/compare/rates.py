@@ -56,5 +56,6 @@ def counts(trials: Iterable[dict]) -> list[list]:
     for rate, _ in trial.get('tried', ()):
       found.setdefault(rate, 0)
     rate = trial.get('rate', 1.0)
-    found[rate] = found.get(rate, 0) + 1
+    if rate is not None:
+      found[rate] = found.get(rate, 0) + 1
   return [[rate, found[rate]] for rate in sorted(found)]

@@ -16,6 +16,7 @@ from aubal_jax import resampling
 from aubal_jax.balancing import diversity as diversity_lib
 from aubal_jax.batches import plan_rows
 from aubal_jax.datasets import dataset as dataset_lib
+from aubal_jax.experiments.compare import averaged as averaged_lib
 from aubal_jax.experiments.compare import fit
 from aubal_jax.experiments.compare import rates as rates_lib
 from aubal_jax.experiments.compare import trials as trials_lib
@@ -66,8 +67,8 @@ def run_cell(
     rates: times the learning rate, K of them; all are trained at once.
 
   Returns:
-    What result.json says beside what the cell is: `num_steps`, `label_names`
-    and `trials`.
+    What result.json says beside what the cell is: `num_steps`, `label_names`,
+    `trials` and, of `none` with several seeds, `averaged`.
 
   Raises:
     UserError: a name is not known, or the resampler refuses an argument.
@@ -97,7 +98,7 @@ def run_cell(
     len(split.train) + sum(len(one.made) for one in some)
     for split, some in zip(splits, drawn, strict=True)
   )
-  trials = []
+  trials, averaged = [], []
   for k, (split, some) in enumerate(zip(splits, drawn, strict=True)):
     started = time.perf_counter()
     probability = _train(
@@ -109,6 +110,7 @@ def run_cell(
       rates=rates,
     )
     seconds = (time.perf_counter() - started) / len(some) / len(rates)
+    mine, predicted = [], []
     for seed, one, found in zip(seeds, some, probability, strict=True):
       tried = [
         (rate, trials_lib.validation_map(dataset, split, p[split.validation]))
@@ -116,19 +118,24 @@ def run_cell(
       ]
       rate = rates_lib.best(tried)
       p = found[rates.index(rate)]
-      trials.append(
+      predicted.append((p[split.validation], p[split.test]))
+      mine.append(
         trials_lib.make_trial(
-          *(dataset, split, one.plan, p[split.validation], p[split.test]),
+          *(dataset, split, one.plan, *predicted[-1]),
           seed=seed,
           seconds={'resample': one.seconds, 'train': seconds},
           rate=rate,
           tried=tried,
         )
       )
+    trials += mine
+    if method == 'none':
+      averaged += averaged_lib.make_trials(dataset, split, mine, predicted)
   return {
     'num_steps': num_steps,
     'label_names': list(dataset.label_names),
     'trials': trials,
+    **({'averaged': averaged} if averaged else {}),
   }
 
 
