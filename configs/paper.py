@@ -31,4 +31,6 @@ def get_config():
   for name in ('emotionet', 'ck_plus', 'actor_study'):
     c[name].split = 'train'
   c.loss.weights = 'support'
+  c.train.learning_rate = 1e-4
+  c.model.init = 'he_normal'  # The paper does not say.
   return c

@@ -12,7 +12,6 @@ def get_config():
   c.data.image_size = 64  # A third of the arithmetic of the paper's 112.
   c.controls.methods = ('none', 'random')
   c.train.num_steps = 150
-  c.train.learning_rate = 1e-3  # The paper's 1e-4 wants a longer run.
   c.train.eval_every_steps = 75
   c.train.keep_checkpoints = 1
   return c

@@ -258,6 +258,24 @@ def test_a_file_system_without_locks_is_told_of(tmp_path, monkeypatch, capsys):
     assert 'cannot be locked (No locks available)' in capsys.readouterr().err
 
 
+def test_a_default_of_today_is_not_read_into_a_folder_of_before(
+  tmp_path, config
+):
+  config.model.init = 'he_normal'
+  finish(tmp_path, config)
+  record = files.read_json(tmp_path / 'config.json')
+  for entry in record['stages'].values():
+    entry['settings'].pop('model.init', None)
+  files.write_json(tmp_path / 'config.json', record)
+  defaults = {'defaults': settings_lib.DEFAULTS}
+  refuse_other(tmp_path, pin(config), **defaults)
+  config.model.init = settings_lib.SETTINGS['model.init'].default
+  with pytest.raises(
+    ValueError, match="'he_normal' there, 'torch_uniform' now"
+  ):
+    refuse_other(tmp_path, pin(config), **defaults)
+
+
 def test_groups_are_pinned_where_a_plan_goes_by_them(tmp_path, config):
   finish(tmp_path / 'aubal', config)
   refuse_other(tmp_path / 'aubal', pin(config, groups='8'))
@@ -272,6 +290,7 @@ def test_groups_are_pinned_where_a_plan_goes_by_them(tmp_path, config):
 def test_a_folder_from_before_a_setting_was_there_goes_on(
   tmp_path, config, seed
 ):
+  config.model.init = 'he_normal'  # As it was before there was a choice.
   finish(tmp_path, config)
   record = files.read_json(tmp_path / 'config.json')
   rng = random.Random(seed)
