@@ -27,6 +27,15 @@ def best_look(lines: Sequence[dict], score: str = 'f1_macro') -> dict | None:
   return max(looks, key=quality, default=None)
 
 
+def of_score(lines: Sequence[dict], score: str) -> list[tuple]:
+  """Returns (step, score) of the looks at validation that have that score."""
+  return [
+    (line['step'], line['validation'][score])
+    for line in lines
+    if line.get('validation', {}).get(score) is not None
+  ]
+
+
 def best_is_last(lines: Sequence[dict]) -> bool:
   """Whether, of two looks at validation or more, the last is the best."""
   looks = [line for line in lines if 'validation' in line]

@@ -315,10 +315,17 @@ def average_precision(probability, label, known):
   Returns:
     L floats; None for a label without a positive.
   """
-  from sklearn import metrics as sk_metrics
+  return _ranked(
+    _average_precision, probability, label, known, needs_negative=False
+  )
 
-  score = sk_metrics.average_precision_score
-  return _ranked(score, probability, label, known, needs_negative=False)
+
+def _average_precision(label, probability):
+  """Returns the average precision of bool[N], float[N]; ties are one cut."""
+  order = np.argsort(-probability, kind='stable')
+  hits, last = np.cumsum(label[order]), cuts(probability[order])
+  found = hits[last]
+  return (np.diff(found, prepend=0) * found / (last + 1)).sum() / found[-1]
 
 
 def _ranked(score, probability, label, known, *, needs_negative):

@@ -28,6 +28,7 @@ SECTIONS = (
   'Scores',
   'Ranks over data sets',
   'Against plain training and random rows',
+  'Step by step',
   'What tuned thresholds leave',
   'At an equal number of rows',
   'F1 macro on each data set',
@@ -85,7 +86,7 @@ def test_the_page_is_whole_and_asks_for_nothing(tables, source):
   assert not re.search(r'https?://|@import|url\((?!#)', source)
   ids = page.values('id')
   assert len({*ids}) == len(ids)
-  assert source.count('<svg') == 4  # Two of ranks, dots, labels.
+  assert source.count('<svg') == 5  # Two of ranks, steps, dots, labels.
 
 
 def rows_of(source):
@@ -368,6 +369,48 @@ def test_two_seeds_averaged_are_a_row_that_changes_no_other():
     assert answer.sentences(record)[0] == answer.sentences(bare)[0]
 
 
+def test_curves_are_differences_of_matching_trials_by_step(tmp_path):
+  rng = random.Random(0)
+  for seeds, num_splits in ((2, 3), (3, 1), (1, 1)):
+    rows = [
+      result(data, m, seeds=seeds, num_splits=num_splits, num_labels=3)
+      for data in ('emotions', 'birds')
+      for m in ('none', 'a', 'b')
+    ]
+    for row in rows:
+      for trial in row['trials']:
+        steps = (10, 20, 30) if row['method'] != 'b' else (5, 20, 30)
+        trial['course'] = [[step, rng.random()] for step in steps]
+        if row['method'] == 'b':
+          trial['course'][-1][1] = None  # No positive to validate on.
+    record = comparison.make_record(rows)
+    (context,) = record['statistics']['contexts']
+    found = {(x['entry'], x['step']): x for x in context['curves']}
+    assert [*found] == [('a', 10), ('a', 20), ('a', 30), ('b', 20)]
+    for (entry, step), one in found.items():
+      means = []
+      for data in ('emotions', 'birds'):
+        mine, theirs = (
+          [
+            dict(map(tuple, t['course']))[step]
+            for row in rows
+            if (row['data'], row['method']) == (data, m)
+            for t in row['trials']
+          ]
+          for m in (entry, 'none')
+        )
+        means.append((sum(mine) - sum(theirs)) / len(mine))
+      assert one['difference'] == pytest.approx(sum(means) / 2)
+      assert (one['half_width'] is None) == (seeds * num_splits == 1)
+    text = Page(write(record, tmp_path)).whole_text()
+    told = f'At the last step: a {found["a", 30]["difference"]:+.3f}; b '
+    assert told in text
+    for row in rows:
+      for trial in row['trials']:
+        del trial['course']
+    assert 'Step by step' not in write(comparison.make_record(rows), tmp_path)
+
+
 def test_thirds_of_the_labels_are_in_the_tables(tmp_path):
   rng = random.Random(0)
   for num_labels in (6, 2, 3):
@@ -421,7 +464,7 @@ def test_the_crossed_experiment_comes_first(crossed, tmp_path):
   titles = re.findall('<h2>(.*?)</h2>', source)
   assert titles[0] == 'What augmentation gives, and what balancing gives'
   assert 'Ranks over data sets' not in titles
-  assert source.count('<svg') == 2 + 3 * 2
+  assert source.count('<svg') == 2 + 3 * 3
   can, cannot = words_of(crossed)
   assert any(
     x.startswith('Augmenting rows, F1 macro at .5, against none: added +0.04')

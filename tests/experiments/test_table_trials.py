@@ -31,7 +31,7 @@ def problem(num_rows=40, num_features=5, num_labels=3, seed=0):
 def train(model, features, targets, weights, *, num_entries=None, seeds=(0,)):
   """Parameters of fit.fit; targets and weights [R, L] or [S, R, L]."""
   shape = (len(seeds), *targets.shape[-2:])
-  return fit.fit(
+  params, _ = fit.fit(
     models.make_model(model, targets.shape[-1]),
     (fit.bce,),
     0,
@@ -44,6 +44,7 @@ def train(model, features, targets, weights, *, num_entries=None, seeds=(0,)):
     # Rounding grows with the steps of a net whose loss is not convex.
     num_steps=200 if model == 'logistic' else 20,
   )
+  return params
 
 
 def probability(model, features, *arguments, **options):
@@ -141,7 +142,7 @@ def test_a_rate_alone_is_the_same_among_others():
   net = models.make_model('mlp', 3)
 
   def trained(rates):
-    params = fit.fit(
+    params, _ = fit.fit(
       net,
       (fit.bce,),
       0,
@@ -162,13 +163,50 @@ def test_a_rate_alone_is_the_same_among_others():
   assert np.abs(together[0] - together[1]).max() > 1e-3
 
 
+def test_looks_on_the_way_change_nothing():
+  features, targets = problem()
+
+  def trained(**options):
+    return fit.fit(
+      models.make_model('logistic', 3),
+      (fit.bce,),
+      0,
+      features,
+      targets[None],
+      np.ones((1, 40, 3), 'f4'),
+      np.float32(120),
+      jax.random.key(0)[None],
+      learning_rates=np.float32([0.1]),
+      num_steps=11,
+      **options,
+    )
+
+  expected, _ = trained()
+  params, looks = trained(num_looks=4)
+  for exact, mine, on_way in zip(
+    *map(jax.tree.leaves, (expected, params, looks)), strict=True
+  ):
+    np.testing.assert_array_equal(mine, on_way[-1])
+    np.testing.assert_allclose(mine, exact, rtol=1e-5, atol=1e-7)
+    sizes = np.abs(np.diff(on_way, axis=0)).max(axis=(1, 2, 3)[: mine.ndim])
+    assert len(on_way) == 4 and (sizes > 0).all()
+
+
+def test_looks_are_evenly_spread_over_the_steps():
+  for num_steps in range(1, 40):
+    for num_looks in range(1, 9):
+      found = np.diff([0, *fit.look_steps(num_steps, num_looks)])
+      assert found.sum() == num_steps and found.min() >= 1
+      assert np.ptp(found) <= 1 and len(found) == min(num_looks, num_steps)
+
+
 def test_which_loss_is_trained_with():
   features, targets = problem()
   options = {'targets': targets[None], 'weights': np.ones((1, 40, 3), 'f4')}
   net = models.make_model('logistic', 3)
 
   def trained(which, *names):
-    return fit.fit(
+    params, _ = fit.fit(
       net,
       tuple(losses.make_loss(name) for name in names),
       which,
@@ -178,7 +216,8 @@ def test_which_loss_is_trained_with():
       learning_rates=np.float32([0.1]),
       num_steps=20,
       **options,
-    )['Dense_0']['kernel']
+    )
+    return params['Dense_0']['kernel']
 
   focal = trained(0, 'focal')
   np.testing.assert_allclose(trained(1, 'bce', 'focal'), focal, rtol=1e-6)
@@ -273,7 +312,7 @@ def test_a_plan_is_trained_on_row_by_row(recorded, monkeypatch, model):
     weights = known[plan.source] & np.where(
       plan.partner[:, None] >= 0, known[plan.partner], True
     )
-    params = fit.fit(
+    params, _ = fit.fit(
       models.make_model(model, 8),
       (fit.bce,),
       0,
@@ -360,6 +399,8 @@ def test_a_trial_is_that_of_the_rate_best_on_validation():
       assert trial['rate'] == best
       mine = each[several.index(best)]
       assert trial['scores'] == pytest.approx(mine['scores'], abs=5e-3)
+      assert trial['course'][-1] == [8, pytest.approx(max(scores), abs=1e-3)]
+      assert [step for step, _ in trial['course']] == fit.look_steps(8, 6)
       seen.add(best)
   assert len(seen) > 1
 

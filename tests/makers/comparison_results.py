@@ -73,6 +73,7 @@ def _trial(rng, seed, split, splits, n, rows, frequency, gain, tuned):
     'seed': seed,
     'rate': 1.0,
     'tried': [[1.0, 0.5], [4.0, 0.4]],
+    'course': [[100, best.mean() / 2], [200, best.mean()]],
     'repeat': split // 2,
     'fold': split % 2,
     'num_train': n,

@@ -183,6 +183,21 @@ def test_auc_and_average_precision_equal_scikit_learn(masked):
       assert ap[i] == pytest.approx(sk.average_precision_score(truth, score))
 
 
+@pytest.mark.parametrize('digits', [0, 1, 2, 7])
+def test_average_precision_of_ties_equals_scikit_learn(digits):
+  rng = np.random.default_rng(digits)
+  for _ in range(30):
+    size = rng.integers(1, 40)
+    score = rng.random((size, 1)).round(digits).astype('f4')
+    truth = rng.random((size, 1)) < rng.random()
+    (found,) = metrics.average_precision(score, truth, np.ones_like(truth))
+    if truth.any():
+      expected = sk.average_precision_score(truth[:, 0], score[:, 0])
+      assert found == pytest.approx(expected)
+    else:
+      assert found is None
+
+
 @pytest.mark.parametrize('digits', [1, 2, 7])
 @pytest.mark.parametrize('seed', range(5))
 def test_tuned_thresholds_are_the_best_of_all_cuts(seed, digits):

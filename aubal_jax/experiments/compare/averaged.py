@@ -58,6 +58,7 @@ def make_trials(dataset, split, trials: Sequence[dict], predictions) -> list:
         **trials_lib.score(dataset, split, *both),
         'rate': None,  # Each has its own.
         'tried': [],
+        'course': [],
         'best_last': False,
         'seconds': {
           **trial['seconds'],

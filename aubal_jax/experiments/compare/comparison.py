@@ -12,6 +12,7 @@ import itertools
 import numpy as np
 
 from aubal_jax.experiments.compare import averaged
+from aubal_jax.experiments.compare import curves
 from aubal_jax.experiments.compare import effects
 from aubal_jax.experiments.compare import paired
 from aubal_jax.experiments.compare import rates
@@ -94,7 +95,8 @@ def summarise(results) -> dict:
       * `pairs`: each entry less each other where their rows are equal;
       * `ranks`: of each score, with Friedman, Nemenyi and who is left out;
       * `shares`: of the gain over `none` (or loss) at .5, what is left with
-        tuned thresholds.
+        tuned thresholds;
+      * `curves`: of each entry less `none` by step, see `curves.differences`.
   """
   results = [
     {'share': None} | result for result in results if result.get('trials')
@@ -207,6 +209,7 @@ def _compare(cells, scores, of_thirds) -> dict:
     'pairs': paired.pairs(cells, data, entries, scores),
     'ranks': [_ranks(estimates, data, entries, score) for score in scores],
     'shares': paired.shares(tests),
+    'curves': curves.differences(cells, data, entries),
   }
 
 

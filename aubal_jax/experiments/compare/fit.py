@@ -41,7 +41,9 @@ def bce(logits, targets, weights):
   return (weights * _entropy(logits, targets)).sum() / weights.sum()
 
 
-@functools.partial(jax.jit, static_argnames=('model', 'losses', 'num_steps'))
+@functools.partial(
+  jax.jit, static_argnames=('model', 'losses', 'num_steps', 'num_looks')
+)
 def fit(
   model,
   losses: tuple[Callable, ...],
@@ -54,6 +56,7 @@ def fit(
   *,
   learning_rates,
   num_steps: int,
+  num_looks: int = 1,
 ):
   """Trains S seeds of a model at K rates, on all rows at every step.
 
@@ -76,9 +79,11 @@ def fit(
     keys: JAX keys [S], of the first parameters.
     learning_rates: float[K], of Adam, at the first step.
     num_steps: optimiser steps.
+    num_looks: into how many parts they are divided, see `look_steps`.
 
   Returns:
-    The parameters, K S of each: all seeds at the first rate first.
+    The parameters, K S of each: all seeds at the first rate first. And those
+    after each part, the last of which are the same.
   """
   (num_rates,) = learning_rates.shape
   decay = optax.cosine_decay_schedule(-1.0, num_steps)
@@ -105,9 +110,29 @@ def fit(
 
   init = jax.vmap(lambda key: model.init(key, features[:1])['params'])
   params = init(jnp.concatenate([keys] * num_rates))
-  return jax.lax.fori_loop(
-    0, num_steps, step, (params, optimizer.init(params))
-  )[0]
+
+  def train_part(state, part):
+    state = jax.lax.fori_loop(*part, step, state)
+    return state, state[0]
+
+  ends = jnp.array([0, *look_steps(num_steps, num_looks)])
+  (params, _), looks = jax.lax.scan(
+    train_part, (params, optimizer.init(params)), (ends[:-1], ends[1:])
+  )
+  return params, looks
+
+
+def look_steps(num_steps: int, num_looks: int) -> list[int]:
+  """Returns the steps after which training is looked at; the last is the end.
+
+  Examples:
+    >>> look_steps(300, 6)
+    [50, 100, 150, 200, 250, 300]
+    >>> look_steps(2, 6)
+    [1, 2]
+  """
+  num_looks = min(num_looks, num_steps)
+  return [num_steps * (k + 1) // num_looks for k in range(num_looks)]
 
 
 @functools.partial(jax.jit, static_argnames='model')

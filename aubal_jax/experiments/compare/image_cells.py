@@ -140,6 +140,7 @@ def run_cell(run, cell) -> dict:
     seconds={'resample': seconds, 'train': trained},
     rate=cell.rate,
     tried=[(cell.rate, trials.validation_map(run.dataset, split, found[0]))],
+    course=course.of_score(lines, 'map'),
   )
   trial['best_last'] = course.best_is_last(lines)
   if cell.method == 'none' and hosts.is_first():

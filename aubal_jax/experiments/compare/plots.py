@@ -185,6 +185,37 @@ def _thirds(points) -> tuple[list[float], list[float]]:
   return x, [sum(p[1] for p in g) / len(g) for g in groups]
 
 
+def curves(name, context) -> str:
+  """mAP of validation less that of none, by step: a panel for each entry."""
+  points = {}
+  for row in context['curves']:
+    points.setdefault(row['entry'], []).append(row)
+  across = min(len(points), _ACROSS)
+  rows = math.ceil(len(points) / across)
+
+  def make(figure, axes):
+    for ax, (entry, mine) in zip(axes, points.items(), strict=False):
+      ax.axhline(0, color=style.INK, linewidth=0.8)
+      steps = [row['step'] for row in mine]
+      ax.errorbar(
+        steps, [row['difference'] for row in mine],
+        yerr=[row['half_width'] or 0 for row in mine],
+        color=style.AFTER, linewidth=1.5, elinewidth=0.7, marker='o',
+        markersize=3.5,
+      )  # fmt: skip
+      ax.set_title(style.shorten(entry), fontsize=8.5)
+    for ax in axes[max(len(points) - across, 0) : len(points)]:
+      ax.tick_params(labelbottom=True)
+    style.hide(axes[len(points) :])
+    figure.supxlabel('optimiser steps', fontsize=9)
+    figure.supylabel('mAP less that of none', fontsize=9)
+
+  return style.inline(
+    f'curves-{name}', make, height=0.9 + 1.45 * rows, width=9.0, rows=rows,
+    columns=across, sharex=True, sharey=True,
+  )  # fmt: skip
+
+
 def crossed(name, contexts, score) -> str:
   """Scores against the rows that are augmented, a line for each plan.
 

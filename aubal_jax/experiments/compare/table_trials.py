@@ -25,6 +25,7 @@ from aubal_jax.network.models import tabular
 from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import plan as plan_lib
 
+_NUM_LOOKS = 6  # At validation, on the way of a training.
 _ROWS_STEP = 64  # Rows are filled up to a multiple: methods share programs.
 
 
@@ -101,7 +102,7 @@ def run_cell(
   trials, averaged = [], []
   for k, (split, some) in enumerate(zip(splits, drawn, strict=True)):
     started = time.perf_counter()
-    probability = _train(
+    probability, looks = _train(
       *(dataset, split, some, model),
       num_rows=-(-num_rows // _ROWS_STEP) * _ROWS_STEP,
       losses=losses,
@@ -111,7 +112,9 @@ def run_cell(
     )
     seconds = (time.perf_counter() - started) / len(some) / len(rates)
     mine, predicted = [], []
-    for seed, one, found in zip(seeds, some, probability, strict=True):
+    for seed, one, found, on_way in zip(
+      *(seeds, some, probability, looks), strict=True
+    ):
       tried = [
         (rate, trials_lib.validation_map(dataset, split, p[split.validation]))
         for rate, p in zip(rates, found, strict=True)
@@ -126,6 +129,14 @@ def run_cell(
           seconds={'resample': one.seconds, 'train': seconds},
           rate=rate,
           tried=tried,
+          course=[
+            (step, trials_lib.validation_map(dataset, split, p))
+            for step, p in zip(
+              fit.look_steps(num_steps, _NUM_LOOKS),
+              on_way[rates.index(rate)],
+              strict=True,
+            )
+          ],
         )
       )
     trials += mine
@@ -258,7 +269,11 @@ def _make_loss(dataset, split, name):
 def _train(
   dataset, split, drawn, model, *, num_rows, rates, **settings
 ) -> np.ndarray:
-  """Returns float32[S, K, N, L], probabilities of the whole table."""
+  """Returns probabilities of the whole table, and of validation on the way.
+
+  Returns:
+    float32[S, K, N, L], and float32[S, K, J, V, L] of J looks.
+  """
   features = fit.standardise(dataset.features, split.train)
   train = len(split.train)
   rows = np.zeros((num_rows, features.shape[1]), np.float32)
@@ -276,7 +291,7 @@ def _train(
     axes = fit.principal_axes(rows[:train])
     rows, features = rows @ axes, features @ axes
   net = tabular.make_model(model, shape[2])
-  params = fit.fit(
+  params, looks = fit.fit(
     net,
     features=rows,
     targets=targets,
@@ -284,8 +299,18 @@ def _train(
     num_entries=np.float32(dataset.known[split.train].sum()),
     keys=jax.numpy.stack([one.key for one in drawn]),
     learning_rates=np.float32(rates) * fit.LEARNING_RATES[model],
+    num_looks=_NUM_LOOKS,
     **settings,
   )
-  found = np.asarray(fit.predict(net, params, features))
-  found = found.reshape(len(rates), len(drawn), *found.shape[1:])
-  return found.swapaxes(0, 1)
+
+  def predict(params, features):
+    found = np.asarray(fit.predict(net, params, features))
+    shape = len(rates), len(drawn), *found.shape[1:]
+    return found.reshape(shape).swapaxes(0, 1)
+
+  held = features[split.validation]
+  on_way = [
+    predict(jax.tree.map(lambda x, k=k: x[k], looks), held)
+    for k in range(len(jax.tree.leaves(looks)[0]))
+  ]
+  return predict(params, features), np.stack(on_way, axis=2)

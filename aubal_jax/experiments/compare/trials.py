@@ -153,6 +153,7 @@ def make_trial(
   seconds: dict,
   rate: float = 1.0,
   tried: Sequence = (),
+  course: Sequence = (),
 ) -> dict:
   """Returns what result.json says of one net.
 
@@ -166,11 +167,13 @@ def make_trial(
     seconds: of `resample` and `train`; None where they are not known.
     rate: times the learning rate that it was trained with.
     tried: (rate, mAP of the validation rows) of all that it was chosen from.
+    course: (step, mAP of the validation rows) on the way of training.
   """
   return {
     'seed': seed,
     'rate': rate,
     'tried': [*map(list, tried)],
+    'course': [*map(list, course)],
     'repeat': split.repeat,
     'fold': split.fold,
     'num_train': len(split.train),
