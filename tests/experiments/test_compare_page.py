@@ -411,6 +411,60 @@ def test_curves_are_differences_of_matching_trials_by_step(tmp_path):
     assert 'Step by step' not in write(comparison.make_record(rows), tmp_path)
 
 
+def test_each_share_kept_is_a_row(tmp_path):
+  rng, seen = random.Random(0), set()
+  for _ in range(6):
+    shares = rng.sample((0.1, 0.25, 0.5), rng.choice((1, 2, 3)))
+    gains = {share: rng.choice((0.0, 0.2)) for share in shares}
+    rows = [result(method=m, num_labels=3) for m in ('none', 'loss:focal')]
+    rows += [
+      result(
+        method=m, num_labels=3, share=share, fraction=None,
+        tuned=-0.3 + gains[share] * (m == 'keep'), rows=round(300 * share),
+      )
+      for share in shares
+      for m in ('keep_random', 'keep')
+    ]  # fmt: skip
+    record = comparison.make_record(rows)
+    contexts = record['statistics']['contexts']
+    (whole,) = verdicts.by_share(contexts)
+    found = rows_of(answer.table(whole))
+    named = {'none', 'loss:focal'} | {
+      f'{m}, share {share:g}' if len(shares) > 1 else m
+      for m in ('keep_random', 'keep')
+      for share in shares
+    }
+    assert {*found} == named
+    for context in contexts:
+      name = 'keep'
+      if len(shares) > 1:
+        name += f', share {context["share"]:g}'
+      for reference, cell in (('none', -4), ('keep_random', -3)):
+        (test,) = [
+          t
+          for t in verdicts.tests_of(
+            context, 'emotions', 'f1_macro_tuned', reference
+          )
+          if t['entry'] == 'keep'
+        ]
+        assert f'{test["difference"]:+z.3f}' in found[name][cell]
+      assert found[name][-2].startswith(f'{300 * context["share"]:.0f} ')
+    words = headline.sentence(record)
+    best = max(shares, key=gains.get)
+    better = gains[best] > 0
+    seen.add(better)
+    assert words.startswith('Nothing helped here: loss:focal is no better')
+    assert 'worse' not in words
+    told = (
+      f'; of as many rows kept, keep (share {best:g}) is better than at random'
+    )
+    alone = sum(gain > 0 for gain in gains.values()) == 1
+    assert (told in words) == better or not alone
+    assert ('no choice is told to be better' in words) != better
+    assert html.text(words) in write(record, tmp_path)
+  assert seen == {True, False}
+
+
 def test_thirds_of_the_labels_are_in_the_tables(tmp_path):
   rng = random.Random(0)
   for num_labels in (6, 2, 3):

@@ -19,36 +19,58 @@ _SIGNS = {
 }
 
 
-def order(context) -> list[dict]:
-  """Returns the entries' means over the data sets, the best first."""
-  score = verdicts.decisive(context)
+def order(contexts) -> list[tuple]:
+  """Returns (context, entry's means over the data sets), the best first.
 
-  def place(entry):
-    mean = entry['scores'].get(score, {}).get('mean')
+  Args:
+    contexts: that differ in the share kept alone; what keeps none is of the
+      first.
+  """
+  score = verdicts.decisive(contexts[0])
+
+  def place(found):
+    mean = found[1]['scores'].get(score, {}).get('mean')
     return (mean is None, -(mean or 0.0))
 
-  return sorted(sections.means(context, verdicts.whole(context)), key=place)
+  found = [
+    (context, entry)
+    for context in contexts
+    for entry in sections.means(context, verdicts.whole(context))
+    if context is contexts[0] or _share(context, entry['entry']) is not None
+  ]
+  return sorted(found, key=place)
+
+
+def _share(context, name) -> float | None:
+  """Returns which share of the rows an entry keeps; None: none is asked of."""
+  return next(c['share'] for c in context['cells'] if c['entry'] == name)
 
 
 def table(context) -> str:
   """Returns a row for each method, the best first: scores, and what they say.
 
   Args:
-    context: of the statistics.
+    context: of the statistics, or from `verdicts.by_share`: a row a share.
 
   Returns:
     HTML. Differences and the verdict are of `decisive`.
   """
-  where = verdicts.whole(context)
+  where, contexts = verdicts.whole(context), context.get('by_share', [context])
   measured = {t for e in context['cells'] for t in e['scores']}
   shown = [name for name in _SHOWN if name in measured]
   tests = {
-    (name, reference, t['entry']): t
-    for name in shown
-    for reference in verdicts.REFERENCES
-    for t in verdicts.tests_of(context, where, name, reference)
+    id(own): {
+      (name, reference, t['entry']): t
+      for name in shown
+      for reference in verdicts.REFERENCES
+      for t in verdicts.tests_of(own, where, name, reference)
+    }
+    for own in contexts
   }
-  rows = [_row(context, entry, shown, tests) for entry in order(context)]
+  rows = [
+    _row(own, entry, shown, tests[id(own)], named=len(contexts) > 1)
+    for own, entry in order(contexts)
+  ]
   mean = f'Mean over {verdicts.listed(context["data"])}'
   title = context['data'][0] if where is not None else mean
   columns = ('method', 'verdict', *(trials.TITLES[name] for name in shown))
@@ -77,14 +99,16 @@ def _references(context) -> list[str]:
   return [name for name in verdicts.REFERENCES if name in context['entries']]
 
 
-def _row(context, entry, shown, tests) -> list:
-  """Returns the cells of one method."""
+def _row(context, entry, shown, tests, *, named) -> list:
+  """Returns the cells of one method, which the share it keeps may name."""
   name, score = entry['entry'], verdicts.decisive(context)
   against = {
     reference: tests.get((score, reference, name))
     for reference in _references(context)
   }
-  cells = [html.text(name), ('left', _judge(name, against))]
+  share = _share(context, name) if named else None
+  title = name if share is None else f'{name}, share {share:g}'
+  cells = [html.text(title), ('left', _judge(name, against))]
   for key in shown:
     test, mean = tests.get((key, 'none', name)), entry['scores'][key]['mean']
     sign = '' if test is None else _sign(verdicts.verdict(test))

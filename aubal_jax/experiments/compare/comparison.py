@@ -217,7 +217,7 @@ def _means(result, estimates) -> dict:
   """Returns the means of a cell over its trials, scores with intervals."""
   trials = result['trials']
   return {
-    **{key: result[key] for key in ('method', 'upper', 'diversity')},
+    **{key: result[key] for key in ('method', 'upper', 'diversity', 'share')},
     'num_trials': len(trials),
     'num_splits': len({(t['repeat'], t['fold']) for t in trials}),
     'scores': {score: _told(one) for score, one in estimates.items()},

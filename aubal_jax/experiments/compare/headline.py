@@ -20,7 +20,7 @@ def sentence(record) -> str:
   if not contexts:
     return 'Nothing was measured: no cell has a result.'
   parts = [*dict.fromkeys(_not_converged(contexts))]
-  found = _found(contexts)
+  found = _found(verdicts.by_share(contexts), contexts)
   if not parts:
     return found
   return f'Not converged: {verdicts.listed(parts)}. {found}'
@@ -60,15 +60,26 @@ def _where(context, contexts) -> str:
   return f' ({", ".join(parts)})' if parts else ''
 
 
-def _found(contexts) -> str:
-  """Returns what the verdicts of the tables of the answer come to."""
+def _found(contexts, with_shares) -> str:
+  """Returns what the verdicts of the tables of the answer come to.
+
+  Args:
+    contexts: one of those that differ in the share kept.
+    with_shares: all contexts. What keeps fewer rows is not held against plain
+      training on all of them, but against rows kept at random.
+  """
   score = verdicts.decisive(contexts[0])
+  kept = _kept(with_shares, score)
   families = [
-    [t for t in verdicts.fair(c, score, 'none') if t['p_holm'] is not None]
+    [
+      t
+      for t in verdicts.fair(c, score, 'none')
+      if t['p_holm'] is not None and not _keeps(c, t['entry'])
+    ]
     for c in contexts
   ]
   if not any(families):
-    return _untested(contexts)
+    return f'{kept[0].upper()}{kept[1:]}.' if kept else _untested(contexts)
   best = max(
     (
       (test, c)
@@ -83,7 +94,39 @@ def _found(contexts) -> str:
     words = _nothing(contexts, families, score)
   else:
     words = _helped(contexts, families, score, *best)
-  return f'{words}{_averaged(contexts, score)}.'
+  words += _averaged(contexts, score)
+  return f'{words}; {kept}.' if kept else f'{words}.'
+
+
+def _keeps(context, entry) -> bool:
+  """Whether an entry keeps a share of the rows."""
+  return any(
+    c['share'] is not None for c in context['cells'] if c['entry'] == entry
+  )
+
+
+def _kept(contexts, score) -> str:
+  """Says which choice of rows is better than one at random; '' untested."""
+  tests = [
+    (test, context)
+    for context in contexts
+    for test in verdicts.fair(context, score, 'keep_random')
+    if test['p_holm'] is not None and _keeps(context, test['entry'])
+  ]
+  if not tests:
+    return ''
+  better = [x for x in tests if verdicts.verdict(x[0]) == verdicts.ABOVE]
+  if not better:
+    return 'of as many rows kept, no choice is told to be better than at random'
+  test, context = max(better, key=lambda found: found[0]['difference'])
+  where = [f'share {context["share"]:g}']
+  if len({c['model'] for c in contexts}) > 1:
+    where.append(context['model'])
+  return (
+    f'of as many rows kept, {test["entry"]} ({", ".join(where)}) is better '
+    f'than at random: {verdicts.PHRASES[score]} {test["difference"]:+z.3f} '
+    f'±{test["half_width"]:.3f}'
+  )
 
 
 def _untested(contexts) -> str:
@@ -92,7 +135,7 @@ def _untested(contexts) -> str:
       'Whether anything helped is not known: compare.methods has no none, '
       'plain training.'
     )
-  if all(context['entries'] == ['none'] for context in contexts):
+  if all({*c['entries']} <= {'none', verdicts.AVERAGED} for c in contexts):
     return 'Plain training alone was measured: there is nothing to compare.'
   return (
     'Whether anything helped is not known: there is no test, which takes two '

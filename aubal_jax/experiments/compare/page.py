@@ -89,7 +89,7 @@ def _first(record) -> Iterator[str]:
   """Yields the answer: a table, a few sentences, and all the others folded."""
   contexts = record['statistics']['contexts']
   if contexts:
-    yield _of_each(contexts, answer_lib.table)
+    yield _of_each(verdicts.by_share(contexts), answer_lib.table)
   for words in answer_lib.sentences(record):
     yield f'<p>{html.text(words)}</p>'
   if contexts:

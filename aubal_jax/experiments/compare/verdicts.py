@@ -51,6 +51,20 @@ def whole(context):
   return None if len(context['data']) > 1 else context['data'][0]
 
 
+def by_share(contexts) -> list[dict]:
+  """Returns contexts that differ in the share kept as one, the first of them.
+
+  Its `share` is None, and `by_share` holds all of them.
+  """
+  alike = {}
+  for context in contexts:
+    place = context['model'], context['fraction'], context['augment_rows']
+    alike.setdefault(place, []).append(context)
+  return [
+    {**found[0], 'share': None, 'by_share': found} for found in alike.values()
+  ]
+
+
 def tests_of(context, data, score, reference) -> list[dict]:
   """Returns the tests of a data set (None: over all) against one entry."""
   wanted = data, score, reference
