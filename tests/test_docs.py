@@ -161,8 +161,12 @@ def _check_script(path, *rest):
   known += [
     f'--{name}' for name in re.findall(r"DEFINE_\w+\(\s*'(\w+)'", source)
   ]
+  passes_on = 'parse_known_args' in source  # To the command.
   for flag in rest:
     name = flag.partition('=')[0]
+    if passes_on and name.startswith('--config.'):
+      settings.find(name.removeprefix('--config.'))
+      continue
     assert name in (*known, '--help') or not name.startswith('-'), flag
 
 
