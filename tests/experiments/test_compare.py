@@ -125,7 +125,15 @@ def test_methods_are_trained_in_one_line(config, tmp_path, capsys, monkeypatch):
     assert trial['plan']['rows'] == amount
     assert (trial['num_train'], trial['num_test']) == (30, 15)
     assert trial['seconds']['train'] > 0 < trial['seconds']['resample']
-    assert log_lib.read_lines(cell / 'metrics.jsonl')[-1]['step'] == 2
+    looks = log_lib.read_lines(cell / 'metrics.jsonl')
+    assert looks[-1]['step'] == 2
+    looks = [
+      (k['step'], k['validation']['map']) for k in looks if 'validation' in k
+    ]
+    assert trial['course'] == [*map(list, looks)]
+    assert trial['tried'] == [[1.0, pytest.approx(looks[-1][1])]]
+    is_plain = row['method'] == 'none'
+    assert (cell / 'predicted.npz').exists() == is_plain
     assert cell.name in printed
     assert files.read_json(cell / 'result.json')['trials'] == [trial]
   losses = [

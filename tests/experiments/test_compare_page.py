@@ -15,6 +15,7 @@ from aubal_jax.experiments.compare import conclusions
 from aubal_jax.experiments.compare import headline
 from aubal_jax.experiments.compare import page as page_lib
 from aubal_jax.experiments.compare import rare
+from aubal_jax.experiments.compare import sections
 from aubal_jax.experiments.compare import thirds
 from aubal_jax.experiments.compare import trials
 from aubal_jax.experiments.compare import verdicts
@@ -139,7 +140,7 @@ def test_each_row_of_the_answer_is_what_the_tests_say():
     where = verdicts.whole(context)
     rows = rows_of(answer.table(context))
     assert {*rows} == {*context['entries']}
-    means = [float(cells[2].split()[-1]) for cells in rows.values()]
+    means = [float(cells[1].split()[-1]) for cells in rows.values()]
     assert means == sorted(means, reverse=True)
     assert 'plain training' in rows['none'][0]
     for t in verdicts.tests_of(context, where, 'f1_macro_tuned', 'none'):
@@ -150,8 +151,8 @@ def test_each_row_of_the_answer_is_what_the_tests_say():
       side = verdicts.verdict(t)
       seen.add(side)
       assert all(word in cells[0] for word in words[side])
-      assert (words[side][1] in cells[2]) == (side != verdicts.NOT_TOLD)
-      assert cells[6].removeprefix('<b>').startswith(f'{t["difference"]:+z.3f}')
+      assert (words[side][1] in cells[1]) == (side != verdicts.NOT_TOLD)
+      assert cells[5].removeprefix('<b>').startswith(f'{t["difference"]:+z.3f}')
     half, tuned = len(answer.sentences(record)), verdicts.decisive(context)
     assert 1 <= half <= 3 and tuned == 'f1_macro_tuned'
   assert seen == {*words}
@@ -231,17 +232,13 @@ def test_training_that_is_short_is_said_first(tmp_path):
     ]
     assert (f'is its last in {last} of {num} trials' in words) == short[1]
     (context,) = record['statistics']['contexts']
-    chosen = {
-      name: {
-        rate: int(number)
-        for number, rate in re.findall(
-          '([0-9]+) <small>&times;([0-9]+)', cells[-1]
-        )
-      }
-      for name, cells in rows_of(answer.table(context)).items()
-    }
-    assert chosen['none'] == {'1': num - large, '4': large}
-    assert chosen['random'] == {'1': 0, '4': num}
+    cells = rows_of(answer.table(context))
+    assert cells['none'][-1] == f'{100 * large / num:.0f} %'
+    assert cells['random'][-1] == '100 %'
+    told = sections.imbalance(context)
+    for count, rate in ((num - large, 1), (large, 4)):
+      told_of = f'{count} <small>&times;{rate}</small>'
+      assert (told_of in rows_of(told)['none'][-1]) == bool(count)
   source = write(record, tmp_path)
   first = re.search('<p.*?>(.*?)</p>', source)[1]
   assert first == html.text(words)
@@ -361,7 +358,9 @@ def test_two_seeds_averaged_are_a_row_that_changes_no_other():
     side = ('no more than chance', 'better', 'worse')[
       (gain > 0) + 2 * (gain < 0)
     ]
-    assert side in cells[0] and ', at double compute' in cells[0]
+    assert side in cells[0] and cells[-2].startswith('twice ')
+    assert cells[-1] == html.NONE
+    assert '>4 methods on ' in page_lib._lead(record)
     words = headline.sentence(record)
     assert words.startswith(headline.sentence(bare).removesuffix('.'))
     told = '; two seeds of plain training averaged, at double compute: +0.'
@@ -494,7 +493,7 @@ def test_thirds_of_the_labels_are_in_the_tables(tmp_path):
     for name, cells in rows_of(answer.table(context)).items():
       trials_of = next(r['trials'] for r in rows if r['method'] == name)
       mean = sum(t['scores']['ap_rare'] for t in trials_of) / len(trials_of)
-      assert f'{mean:.3f}' in cells[5]
+      assert f'{mean:.3f}' in cells[4]
     assert inner in write(record, tmp_path)
     comparison.write_csv(tmp_path / 'compare.csv', record)
     with open(tmp_path / 'compare.csv', newline='') as file:

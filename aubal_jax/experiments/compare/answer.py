@@ -10,7 +10,8 @@ from aubal_jax.experiments.compare import trials
 from aubal_jax.experiments.compare import verdicts
 from aubal_jax.report import html
 
-_SHOWN = ('f1_macro', 'f1_macro_tuned', 'f1_macro_shrunk', 'map', 'ap_rare')
+# Beside the decisive score. F1 at .5 is below: it tells of thresholds.
+_SHOWN = ('f1_macro_shrunk', 'map', 'ap_rare')
 _NAMED = 5  # Methods that a sentence names.
 _SIGNS = {
   verdicts.ABOVE: ('better', '▲', 'better'),
@@ -57,7 +58,8 @@ def table(context) -> str:
   """
   where, contexts = verdicts.whole(context), context.get('by_share', [context])
   measured = {t for e in context['cells'] for t in e['scores']}
-  shown = [name for name in _SHOWN if name in measured]
+  shown = [verdicts.decisive(context)]
+  shown += [name for name in _SHOWN if name in measured]
   tests = {
     id(own): {
       (name, reference, t['entry']): t
@@ -75,7 +77,8 @@ def table(context) -> str:
   title = context['data'][0] if where is not None else mean
   columns = ('method', 'verdict', *(trials.TITLES[name] for name in shown))
   columns += (*(f'less {name}' for name in _references(context)), 'rows')
-  columns += ('trials at rate',) if _several_rates(context) else ()
+  largest = max(rate for c in context['cells'] for rate, _ in c['rates'])
+  columns += (f'at \u00d7{largest:g}',) if _several_rates(context) else ()
   return html.table(f'{html.text(title)}, the best first.', columns, rows)
 
 
@@ -89,8 +92,9 @@ def explain(context) -> str:
     '<code>none</code> by the paired test at 5 %, Holm over the methods; '
     f'{_verdict(verdicts.NOT_TOLD)} not told from it. Signs beside scores say '
     'the same of those. Bold: told from 0. &ne;: another number of rows than '
-    'those at random. Trials at rate: how many have the learning rate so many '
-    'times, which validation alone chose.'
+    'those at random. Twice: two trainings, double compute. Last: the trials '
+    'for which validation chose the largest learning rate, so many times the '
+    'usual.'
   )
 
 
@@ -114,7 +118,7 @@ def _row(context, entry, shown, tests, *, named) -> list:
     sign = '' if test is None else _sign(verdicts.verdict(test))
     cells.append(f'{sign}{html.number(mean, 3)}')
   cells += map(sections.difference, against.values())
-  rates = [_rates(context, name)] if _several_rates(context) else []
+  rates = [_at_largest(context, name)] if _several_rates(context) else []
   return [*cells, _rows_used(context, name), *rates]
 
 
@@ -122,15 +126,16 @@ def _several_rates(context) -> bool:
   return any(len(cell['rates']) > 1 for cell in context['cells'])
 
 
-def _rates(context, name) -> str:
-  """Returns how many trials of a method chose which rate; HTML."""
+def _at_largest(context, name) -> str:
+  """Returns how many trials of a method chose the largest rate; HTML."""
   chosen = {}
   for cell in context['cells']:
     for rate, num in cell['rates'] if cell['entry'] == name else ():
       chosen[rate] = chosen.get(rate, 0) + num
-  return ', '.join(
-    f'{num} <small>&times;{rate:g}</small>' for rate, num in chosen.items()
-  )
+  total = sum(chosen.values())
+  if not total:  # Averaged: each has its own.
+    return html.NONE
+  return f'{100 * chosen[max(chosen)] / total:.0f} %'
 
 
 def _sign(side) -> str:
@@ -171,8 +176,6 @@ def _judge(name, against) -> str:
       verdicts.NOT_TOLD: ', as random rows may be',
       verdicts.BELOW: ', less so than random rows',
     }[min(fair)]
-  if name == verdicts.AVERAGED:
-    words += ', at double compute'
   return _verdict(side, words)
 
 
@@ -189,6 +192,8 @@ def _rows_used(context, name) -> str:
   if len(rows[name]) < len(context['data']):
     return html.NONE
   used = html.number(sum(rows[name]))
+  if name == verdicts.AVERAGED:
+    return f'twice {used}'
   if len(rows['none']) < len(context['data']) or name == 'none':
     return used
   times = sum(rows[name]) / sum(rows['none'])

@@ -317,6 +317,7 @@ def _limits(record) -> Iterator[str]:
     names = verdicts.listed(sorted(left_out))
     yield f'Not on every data set, so in no ranks: {names}.'
   yield (
-    'Settings of every method were fixed before the run; others, or more '
-    'steps, may change the order.'
+    'Settings of every method were fixed before the run, but for the learning '
+    'rate, where validation chose one of several; others, or more steps, may '
+    'change the order.'
   )

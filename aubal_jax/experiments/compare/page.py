@@ -73,7 +73,7 @@ def _lead(record) -> str:
     data = dict.fromkeys(c['data'] for c in cells)
     splits = max(c['num_splits'] for c in cells)
     seeds = max(c['num_trials'] for c in cells) // splits
-    methods = {c['method'] for c in cells}
+    methods = {c['method'] for c in cells} - {verdicts.AVERAGED}
     words = (
       f'{html.count(len(methods), "method")} on {html.text(", ".join(data))}: '
       f'{words}; {html.count(splits, "split")} with '

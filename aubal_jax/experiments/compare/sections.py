@@ -86,7 +86,7 @@ def _plus_minus(mean, half_width, sign='') -> str:
 def imbalance(context) -> str:
   """Returns what each plan is like and takes, a table for each data set."""
   columns = ('', 'rows', 'MeanIR', 'CVIR', 'SCUMBLE')
-  columns += ('resampling, s', 'training, s')
+  columns += ('resampling, s', 'training, s', 'trials at rate')
   parts = []
   for data in context['data']:
     rows = [
@@ -96,6 +96,7 @@ def imbalance(context) -> str:
         *(html.number(cell['plan'][k], 3) for k in trials.UNEVEN),
         html.number(cell['seconds']['resample'], 3),
         html.number(cell['seconds']['train'], 2),
+        _rates(cell),
       ]
       for cell in means(context, data)
     ]
@@ -103,6 +104,16 @@ def imbalance(context) -> str:
     parts.append(html.table(caption, columns, rows))
   first, *others = parts
   return '\n'.join([first, *map(html.fold, context['data'][1:], others)])
+
+
+def _rates(cell) -> str:
+  """Returns how many trials chose which learning rate; HTML."""
+  told = [
+    f'{num} <small>&times;{rate:g}</small>'
+    for rate, num in cell['rates']
+    if num
+  ]
+  return ', '.join(told) or html.NONE
 
 
 def failed(rows) -> str:
