@@ -8,7 +8,6 @@ python -m aubal_jax.main --config=configs/quickstart.py --workdir=runs/quick
 import errno
 import logging
 import os
-import platform
 import runpy
 import sys
 import time
@@ -25,6 +24,7 @@ from aubal_jax import short_form  # noqa: E402
 from aubal_jax.runs import errors  # noqa: E402
 from aubal_jax.runs import extras  # noqa: E402
 from aubal_jax.runs import preemption  # noqa: E402
+from aubal_jax.runs import programs  # noqa: E402
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Python file with get_config(), such as configs/paper.py.'
@@ -86,16 +86,12 @@ def _prepare_environment() -> None:
     logging.getLogger(name).setLevel(logging.WARNING)
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
   os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # Or it prints of them.
-  cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
-  # By machine: homes are shared, and programs are for one processor.
-  cache = os.path.join(cache, 'aubal_jax', 'xla', platform.node())
-  try:
-    os.makedirs(cache, exist_ok=True)
-  except OSError:
-    return  # A home that cannot be written to: compile every time.
-  if os.access(cache, os.W_OK):
+  cache = programs.folder()
+  if cache:
     os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', cache)
-    os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.2')
+    os.environ.setdefault(
+      'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', str(programs.LEAST_SECONDS)
+    )
 
 
 def _fail(message: str) -> None:

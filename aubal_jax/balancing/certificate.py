@@ -14,10 +14,9 @@ of m = mean g(m), a monotone piecewise linear equation.
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
 from jax import Array
 
+from aubal_jax.balancing import arrays
 from aubal_jax.balancing import objective
 
 _ROOT_STEPS = 100
@@ -44,47 +43,53 @@ def separable_minimum(
     d float64[S'], 0 at empty places; the mean m; and a float64 that bounds from
     above what an inexact m adds to the minimum.
   """
+  xp = problem.xp
   q = problem.q
   total = q + pull
 
   def away_at(mean):
-    free = (slopes + pull * (mean - center)) / jnp.where(total > 0, total, 1)
-    corner = jnp.where(slopes > 0, jnp.inf, -jnp.inf)
-    free = jnp.where(total > 0, free, corner)
+    free = (slopes + pull * (mean - center)) / xp.where(total > 0, total, 1)
+    corner = xp.where(slopes > 0, xp.inf, -xp.inf)
+    free = xp.where(total > 0, free, corner)
     highest, lowest = mean - problem.lower, mean - problem.upper
     inside = (free > lowest) & (free < highest)
-    return problem.present * jnp.clip(free, lowest, highest), inside
+    return problem.present * xp.clip(free, lowest, highest), inside
+
+  # What may stay of the slack: far less than is taken off for rounding.
+  tiny = 1e-15 * (xp.abs(slopes) * problem.upper).sum()
 
   def unsolved(state):
-    step, _, low, high, above = state
-    return (step < _ROOT_STEPS) & (high - low > 1e-15 * high) & (above != 0)
+    step, _, low, high, solved = state
+    return (step < _ROOT_STEPS) & (high - low > 1e-15 * high) & ~solved
 
   def narrow(state):
     step, mean, low, high, _ = state
     away, inside = away_at(mean)
     above = away.sum() / problem.num_sets
-    moved = jnp.where(inside, q / jnp.maximum(total, 1e-300), 0.0)
+    moved = xp.where(inside, q / xp.maximum(total, 1e-300), 0.0)
     slope = 1 - moved.sum() / problem.num_sets
-    low = jnp.where(above <= 0, mean, low)
-    high = jnp.where(above >= 0, mean, high)
-    newton = mean - above / jnp.maximum(slope, 1e-12)
+    low = xp.where(above <= 0, mean, low)
+    high = xp.where(above >= 0, mean, high)
+    solved = 2 * problem.lam * xp.abs(above) * (high - low) <= tiny
+    solved &= xp.abs(above) <= 1e-13 * high
+    newton = mean - above / xp.maximum(slope, 1e-12)
     within = (newton > low) & (newton < high)
-    following = jnp.where(within, newton, (low + high) / 2)
-    return step + 1, following, low, high, above
+    following = xp.where(within, newton, (low + high) / 2)
+    return step + 1, xp.where(solved, mean, following), low, high, solved
 
   low = problem.lower.sum() / problem.num_sets
   high = problem.upper.sum() / problem.num_sets
   guess = center.sum() / problem.num_sets if guess is None else guess
-  start = (0, jnp.clip(guess, low, high), low, high, jnp.ones_like(low))
-  _, mean, low, high, _ = jax.lax.while_loop(unsolved, narrow, start)
+  start = (0, xp.clip(guess, low, high), low, high, xp.zeros((), bool))
+  _, mean, low, high, _ = arrays.while_loop(xp, unsolved, narrow, start)
   away, _ = away_at(mean)
   above = away.sum() / problem.num_sets
-  distance = jnp.where(above > 0, mean - low, high - mean)
+  distance = xp.where(above > 0, mean - low, high - mean)
   # d/dm of the minimum is q sum (m - g_s) = 2 lam (m - mean g).
-  slack = 2 * problem.lam * jnp.abs(above) * jnp.maximum(distance, 0)
-  growth = jnp.clip(mean - away, problem.lower, problem.upper)
-  growth = jnp.where(away >= mean - problem.lower, problem.lower, growth)
-  growth = jnp.where(away <= mean - problem.upper, problem.upper, growth)
+  slack = 2 * problem.lam * xp.abs(above) * xp.maximum(distance, 0)
+  growth = xp.clip(mean - away, problem.lower, problem.upper)
+  growth = xp.where(away >= mean - problem.lower, problem.lower, growth)
+  growth = xp.where(away <= mean - problem.upper, problem.upper, growth)
   return growth, away, mean, slack
 
 
@@ -101,48 +106,43 @@ def lower_bound(problem: objective.Problem, u, image_cost) -> Array:
     u: float64[L + 1]; clipped to the dual's domain.
     image_cost: price of an added image; 0 bounds f alone.
   """
+  xp = problem.xp
   u = objective.within_dual(problem, u)
   counts = problem.counts
   slopes = objective.all_slopes(problem, u) + image_cost * counts
-  zeros = jnp.zeros_like(slopes)
+  zeros = xp.zeros_like(slopes)
   _, away, mean, slack = separable_minimum(
     problem, slopes, zeros, problem.present
   )
-  spread = problem.lam * _two_level_sum(away**2) / problem.num_sets
-  minimum = mean * _two_level_sum(slopes) - _two_level_sum(slopes * away)
+  spread = problem.lam * arrays.two_level_sum(xp, away**2) / problem.num_sets
+  minimum = mean * arrays.two_level_sum(xp, slopes) - arrays.two_level_sum(
+    xp, slopes * away
+  )
   # u with the budget's share: B u is the least that row can be.
   fixed = problem.offset @ u[:-1] - objective.conjugate(problem, u)
-  fixed -= jnp.where(problem.high[-1] > 0, problem.budget * u[-1], 0.0)
-  weighed = jnp.abs(problem.weights * u[:-1])
+  fixed -= xp.where(problem.high[-1] > 0, problem.budget * u[-1], 0.0)
+  weighed = xp.abs(problem.weights * u[:-1])
   size = problem.incidence.over_labels(weighed)
   size += problem.mass * (problem.target @ weighed)
-  size = counts * (size + jnp.abs(u[-1]) + image_cost)
-  magnitude = _two_level_sum(size * (mean + jnp.abs(away))) + spread
+  size = counts * (size + xp.abs(u[-1]) + image_cost)
+  magnitude = arrays.two_level_sum(xp, size * (mean + xp.abs(away))) + spread
   num_sums = 2 * (len(u) + 2 * len(counts) ** 0.5 + 16)
-  magnitude += jnp.abs(problem.offset) @ jnp.abs(u[:-1])
-  magnitude += jnp.abs(problem.budget * u[-1])
+  magnitude += xp.abs(problem.offset) @ xp.abs(u[:-1])
+  magnitude += xp.abs(problem.budget * u[-1])
   magnitude += _conjugate_size(problem, u) + image_cost * counts.sum()
-  rounding = num_sums * jnp.finfo(slopes.dtype).eps * magnitude
-  total = image_cost * _two_level_sum(counts)
+  rounding = num_sums * xp.finfo(slopes.dtype).eps * magnitude
+  total = image_cost * arrays.two_level_sum(xp, counts)
   return minimum + spread + fixed - slack - rounding - total
 
 
 def _conjugate_size(problem, u) -> Array:
   """Returns the sum of magnitudes of the terms of phi*(u)."""
+  xp = problem.xp
   size = (problem.bend * u**2).sum() / 2
   if problem.penalty == 'log':
     k, v = problem.scale, -u[:-1]
-    size += (k * (jnp.abs(jnp.log(k)) + jnp.abs(jnp.log(v)) + 1)).sum()
+    size += (k * (xp.abs(xp.log(k)) + xp.abs(xp.log(v)) + 1)).sum()
   return size
-
-
-def _two_level_sum(values) -> Array:
-  """Returns the sum, as about sqrt(S) sums of about sqrt(S) terms each."""
-  width = int(len(values) ** 0.5) + 1
-  filled = jnp.pad(values, (0, -len(values) % width))
-  partial = filled.reshape(-1, width).sum(axis=1)
-  # Without the barrier XLA may merge both sums into one.
-  return jax.lax.optimization_barrier(partial).sum()
 
 
 def certify(problem: objective.Problem, growth, u) -> dict[str, Array]:
@@ -167,6 +167,7 @@ def within_budget(problem: objective.Problem, growth) -> Array:
   Towards the lower bounds where there are too many images, towards the upper
   ones where there are too few and the number is exact.
   """
+  xp = problem.xp
   if_any = problem.high[-1] > 0
   exactly = problem.low[-1] < 0
   images = (problem.counts * growth).sum()
@@ -174,10 +175,10 @@ def within_budget(problem: objective.Problem, growth) -> Array:
   largest = (problem.counts * problem.upper).sum()
   too_many = if_any & (images > problem.budget)
   too_few = if_any & exactly & (images < problem.budget)
-  down = (images - problem.budget) / jnp.maximum(images - fewest, 1e-300)
-  up = (problem.budget - images) / jnp.maximum(largest - images, 1e-300)
-  share = jnp.clip(jnp.where(too_many, down, jnp.where(too_few, up, 0.0)), 0, 1)
-  bound = jnp.where(too_many, problem.lower, problem.upper)
+  down = (images - problem.budget) / xp.maximum(images - fewest, 1e-300)
+  up = (problem.budget - images) / xp.maximum(largest - images, 1e-300)
+  share = xp.clip(xp.where(too_many, down, xp.where(too_few, up, 0.0)), 0, 1)
+  bound = xp.where(too_many, problem.lower, problem.upper)
   return growth + share * (bound - growth)
 
 
@@ -191,9 +192,10 @@ def best_price(problem: objective.Problem, u) -> Array:
     problem: the problem, in float64.
     u: float64[L + 1], whose last entry is where the search begins.
   """
-  base = objective.all_slopes(problem, u.at[-1].set(0.0))
+  xp = problem.xp
+  base = objective.all_slopes(problem, xp.append(u[:-1], 0.0))
   base += problem.image_cost * problem.counts
-  zeros = jnp.zeros_like(base)
+  zeros = xp.zeros_like(base)
 
   def beyond(price, guess):
     growth, _, mean, _ = separable_minimum(
@@ -202,28 +204,28 @@ def best_price(problem: objective.Problem, u) -> Array:
     return (problem.counts * growth).sum() - problem.budget, mean
 
   def search():
-    widest = jnp.abs(base / jnp.maximum(problem.counts, 1.0)).max()
+    widest = xp.abs(base / xp.maximum(problem.counts, 1.0)).max()
     widest += problem.q * (problem.upper - problem.lower).max() + 1.0
-    zero = jnp.zeros_like(widest)
+    zero = xp.zeros_like(widest)
     free, mean = beyond(zero, None)
-    low = jnp.where(problem.low[-1] < 0, -widest, 0.0)
+    low = xp.where(problem.low[-1] < 0, -widest, 0.0)
 
     def halve(_, bracket):
       low, high, mean = bracket
       middle = (low + high) / 2
       excess, mean = beyond(middle, mean)
       more = excess > 0
-      low, high = jnp.where(more, middle, low), jnp.where(more, high, middle)
+      low, high = xp.where(more, middle, low), xp.where(more, high, middle)
       return low, high, mean
 
     bracket = (low, widest, mean)
-    low, high, _ = jax.lax.fori_loop(0, _PRICE_STEPS, halve, bracket)
-    return jnp.where(free > 0, high, low)
+    low, high, _ = arrays.fori_loop(xp, _PRICE_STEPS, halve, bracket)
+    return xp.where(free > 0, high, low)
 
-  price = jax.lax.cond(
-    problem.high[-1] > 0, search, lambda: jnp.zeros_like(problem.budget)
+  price = arrays.cond(
+    xp, problem.high[-1] > 0, search, lambda: xp.zeros_like(problem.budget)
   )
-  return u.at[-1].set(price)
+  return xp.append(u[:-1], price)
 
 
 def certify_within(problem: objective.Problem, growth, u):
@@ -239,17 +241,18 @@ def certify_corner(problem: objective.Problem):
   + cost over budgets, from there into the box: the first at which all labelsets
   stay in the corner.
   """
+  xp = problem.xp
   counts = problem.counts
   middle = (counts * (problem.lower + problem.upper)).sum() / 2
   at_lower = problem.budget <= middle
-  growth = jnp.where(at_lower, problem.lower, problem.upper)
+  growth = xp.where(at_lower, problem.lower, problem.upper)
   x = objective.deviations(problem, growth)
-  u = jnp.append(objective.slope_of_level(problem, x, objective.SHARP), 0.0)
+  u = xp.append(objective.slope_of_level(problem, x, objective.SHARP), 0.0)
   price = -objective.multipliers(problem, growth, u)
-  price /= jnp.where(counts > 0, counts, 1)
+  price /= xp.where(counts > 0, counts, 1)
   free = problem.upper > problem.lower
-  highest = jnp.where(free, price, -jnp.inf).max()
-  lowest = jnp.where(free, price, jnp.inf).min()
-  u = u.at[-1].set(jnp.where(at_lower, highest, lowest))
+  highest = xp.where(free, price, -xp.inf).max()
+  lowest = xp.where(free, price, xp.inf).min()
+  u = xp.append(u[:-1], xp.where(at_lower, highest, lowest))
   u = objective.within_dual(problem, u)
   return growth, u, certify(problem, growth, u)

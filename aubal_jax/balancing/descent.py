@@ -29,7 +29,7 @@ _STALLED_CHUNKS = 5
 _WIDTH_FACTOR = 0.5
 
 
-def run(result, growth, u, search):
+def run(result, growth, u, search, hands_over: bool = False):
   """Takes first-order steps while the relaxation narrows.
 
   The last width is the one whose minimiser has a certified gap of tol.
@@ -39,6 +39,8 @@ def run(result, growth, u, search):
     growth: float64[S'], where to start from, on the devices.
     u: float64[L + 1], of whose entries only the price of an image counts.
     search: the `iterations.Search`.
+    hands_over: whether the first chunk of steps is all, as others finish what
+      it leaves sooner than more of these.
 
   Returns:
     growth and u to go on from, on the devices.
@@ -47,14 +49,15 @@ def run(result, growth, u, search):
   relaxation = search.relaxation
   gap = objective.RELAXATIONS[relaxation].gap * len(instance.weights)
   active = Active(instance, where, search.devices)
-  state = projected_gradient.init(name, growth)
+  state = projected_gradient.init(name, active.first(growth))
   width, rate, num_steps = _first_width(instance, where, growth), 1.0, 0
   price, stalled, least_gap = u[-1], 0, np.inf
   while True:
     if num_steps:
       state = projected_gradient.run_chunk(
-        active.part.problem, state, price, width, rate, num_steps,
-        name=name, relaxation=relaxation,
+        active.part.problem, state, *map(np.float64, (price, width, rate)),
+        num_steps,
+        name=name, relaxation=relaxation, has_budget=bool(instance.budget),
       )  # fmt: skip
       growth = active.whole(state.growth, growth)
     feasible, u, hold, figures = projected_gradient.certify(
@@ -69,6 +72,8 @@ def run(result, growth, u, search):
     stalled += narrowest or instance.penalty != 'absolute'
     if met or (narrowest and stalled > _STALLED_CHUNKS):
       break
+    if hands_over and num_steps:
+      break
     if num_steps:
       width = max(width * _WIDTH_FACTOR, last)
       rate *= projected_gradient.OPTIMIZERS[name].decay
@@ -76,7 +81,8 @@ def run(result, growth, u, search):
     if num_steps <= 0:
       break
     state = active.follow(state, growth, hold)
-  return where.put(result.growth), jnp.asarray(result.u)
+  xp = where.problem.xp
+  return where.put(result.growth), xp.asarray(result.u)
 
 
 def _first_width(instance, where, growth) -> float:
@@ -97,8 +103,15 @@ class Active:
   def __init__(self, instance: Instance, where: Placed, devices):
     self._instance = instance
     self._where = self.part = where
+    self._on_host = where.problem.xp is np
+    if self._on_host:
+      self.part = instance.padded()
     self._devices = devices
     self._kept = np.ones(len(instance), bool)
+
+  def first(self, growth):
+    """Returns growth float64[S'] of all, over the places of the part."""
+    return self.part.put(growth) if self._on_host else growth
 
   def whole(self, part_growth, growth) -> Array:
     """Returns growth float64[S'] of all, from that of the part that moves.
@@ -107,6 +120,8 @@ class Active:
       part_growth: float64, over the places of the part.
       growth: float64[S'], of all, before the part moved.
     """
+    if self._on_host:
+      return self.part.take(part_growth)
     if self.part is self._where:
       return part_growth
     all_growth = self._where.take(growth).copy()

@@ -31,6 +31,7 @@ _WIDEST = 32
 _AXIS = 'labelsets'
 # Below so many entries a dense matrix is faster, and compiles at once.
 MOST_DENSE = 1 << 17
+MOST_DENSE_ON_HOST = 1 << 12  # In NumPy a matrix is faster below so many.
 
 
 class Sums(NamedTuple):
@@ -119,6 +120,123 @@ class Incidence:
     return jax.shard_map(
       function, mesh=self.mesh, in_specs=(own, values), out_specs=split
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class HostIncidence:
+  """P in NumPy, as a matrix where it is small and as its entries otherwise.
+
+  Attributes:
+    dense: float64[S, L], or None.
+    labels: int[T], the label of every entry, labelset after labelset.
+    sets: int[T], the labelset of every entry.
+    starts: int[S], the first entry of every labelset.
+    pairs: int[Q] i L + j and int[Q] the labelset, of every pair i < j in it;
+      None where not wanted.
+    num_labels: L.
+    num_places: S.
+  """
+
+  dense: np.ndarray | None
+  labels: np.ndarray
+  sets: np.ndarray
+  starts: np.ndarray
+  pairs: tuple[np.ndarray, np.ndarray] | None
+  num_labels: int
+  num_places: int
+
+  def over_labels(self, values: np.ndarray) -> np.ndarray:
+    """As `Incidence.over_labels`."""
+    if self.dense is not None:
+      return self.dense @ values
+    return np.add.reduceat(values[self.labels], self.starts)
+
+  def over_labelsets(self, values: np.ndarray) -> np.ndarray:
+    """As `Incidence.over_labelsets`."""
+    if self.dense is not None:
+      return values @ self.dense
+    return np.bincount(self.labels, values[self.sets], self.num_labels)
+
+  def pair_table(self, values: np.ndarray) -> np.ndarray:
+    """As `Incidence.pair_table`."""
+    if self.dense is not None:
+      return (self.dense.T * values) @ self.dense
+    size = self.num_labels
+    keys, sets = self.pairs
+    upper = np.bincount(keys, values[sets], size**2).reshape(size, size)
+    return upper + upper.T + np.diag(self.over_labelsets(values))
+
+
+def on_host(patterns, *, with_pairs: bool) -> HostIncidence:
+  """Returns 0/1 CSR patterns [S, L] in NumPy; rows not empty, in any order."""
+  num_sets, num_labels = patterns.shape
+  is_dense = num_sets * num_labels <= MOST_DENSE_ON_HOST
+  places = np.arange(num_sets)
+  return HostIncidence(
+    dense=patterns.toarray() if is_dense else None,
+    labels=patterns.indices.astype(np.intp),
+    sets=np.repeat(places, np.diff(patterns.indptr)),
+    starts=patterns.indptr[:-1].astype(np.intp),
+    pairs=_pair_entries(patterns, places)
+    if with_pairs and not is_dense
+    else None,
+    num_labels=num_labels,
+    num_places=num_sets,
+  )
+
+
+@functools.partial(
+  jax.tree_util.register_dataclass,
+  data_fields=('labels', 'sets'),
+  meta_fields=('num_labels', 'num_places'),
+)
+@dataclasses.dataclass(frozen=True)
+class Entries:
+  """P as the list of its entries: slower than tables, but compiled at once.
+
+  Attributes:
+    labels: int32[T], the label of every entry.
+    sets: int32[T], the place of its labelset.
+    num_labels: L.
+    num_places: S'.
+  """
+
+  labels: Array
+  sets: Array
+  num_labels: int
+  num_places: int
+
+  def over_labels(self, values: Array) -> Array:
+    """As `Incidence.over_labels`."""
+    return jnp.zeros(self.num_places).at[self.sets].add(values[self.labels])
+
+  def over_labelsets(self, values: Array) -> Array:
+    """As `Incidence.over_labelsets`."""
+    return jnp.zeros(self.num_labels).at[self.labels].add(values[self.sets])
+
+
+def padded(patterns, num_places: int, num_labels: int) -> Incidence:
+  """Returns 0/1 CSR patterns [S, L] as a larger matrix, not on a device yet."""
+  dense = np.zeros((num_places, num_labels))
+  dense[: patterns.shape[0], : patterns.shape[1]] = patterns.toarray()
+  return Incidence(dense, None, None, None, num_labels, num_places)
+
+
+def padded_entries(patterns, num_places: int, num_labels: int) -> Entries:
+  """Returns the same as a longer list, filled up with the last place.
+
+  No labelset may be there, so that what it gets counts nothing.
+  """
+  num_sets = patterns.shape[0]
+  extra = rounded_up(patterns.nnz, coarse=True) - patterns.nnz
+  sets = np.repeat(np.arange(num_sets), np.diff(patterns.indptr))
+  fill = {'constant_values': num_places - 1}
+  return Entries(
+    labels=np.pad(patterns.indices, (0, extra)).astype(np.int32),
+    sets=np.pad(sets, (0, extra), **fill).astype(np.int32),
+    num_labels=num_labels,
+    num_places=num_places,
+  )
 
 
 def _gather_sums(tables, values) -> Array:
@@ -319,10 +437,17 @@ def _segments(keys, places, filler) -> dict[int, tuple[np.ndarray, np.ndarray]]:
   return found
 
 
-def placed(incidence: Incidence, place: np.ndarray, values) -> Array:
-  """Returns `values` [S] at their places, float64[S']; 0 elsewhere."""
+def placed(incidence, place: np.ndarray, values) -> Array | np.ndarray:
+  """Returns `values` [S] at their places, float64[S']; 0 elsewhere.
+
+  In NumPy where the incidence is.
+  """
   full = np.zeros(incidence.num_places)
   full[place] = values
+  if not isinstance(incidence, Incidence):
+    return full
+  if isinstance(incidence.dense, np.ndarray):
+    return full
   if incidence.mesh is None:
     return jnp.asarray(full)
   own = NamedSharding(incidence.mesh, PartitionSpec(_AXIS))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -15,6 +17,10 @@ from aubal_jax.balancing import incidence as incidence_lib
 from aubal_jax.balancing import rules as rules_lib
 from aubal_jax.balancing.objective import Problem
 from aubal_jax.tables import labelsets as labelsets_lib
+
+# Places and labels of the matrices that first-order steps on a small problem
+# are compiled for.
+PADDED = ((64, 16), (256, 64), (1024, 128))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,13 +67,19 @@ class Placed(NamedTuple):
 
   def retuned(self, lam: float, budget: Budget) -> Placed:
     """Returns the same problem with another lam and budget."""
-    low, high = budget.dual_range
+    problem, xp = self.problem, self.problem.xp
+    low, high = (np.float64(price) for price in budget.dual_range)
+    scalar = (
+      np.float64
+      if xp is np
+      else functools.partial(jnp.asarray, dtype=jnp.float64)
+    )
     problem = dataclasses.replace(
-      self.problem,
-      lam=jnp.asarray(lam, jnp.float64),
-      budget=jnp.asarray(budget.most if budget else 0.0, jnp.float64),
-      low=self.problem.low.at[-1].set(low),
-      high=self.problem.high.at[-1].set(high),
+      problem,
+      lam=scalar(lam),
+      budget=scalar(budget.most if budget else 0.0),
+      low=xp.append(problem.low[:-1], low),
+      high=xp.append(problem.high[:-1], high),
     )
     return self._replace(problem=problem)
 
@@ -200,6 +212,50 @@ class Instance:
       self.patterns, with_pairs=with_pairs, devices=devices, coarse=coarse
     )
 
+    problem = jax.tree.map(jnp.asarray, self._with(incidence, place))
+    return Placed(problem, place)
+
+  def on_host(self, *, with_pairs: bool = True) -> Placed:
+    """Returns the same as arrays of NumPy, of which nothing is compiled."""
+    incidence = incidence_lib.on_host(self.patterns, with_pairs=with_pairs)
+    place = np.arange(len(self))
+    return Placed(self._with(incidence, place), place)
+
+  def padded(self) -> Placed:
+    """Returns the same for first-order steps, in one of few sizes.
+
+    With labels that nobody has, which add nothing to f or its slopes.
+    """
+    num_sets, num_labels = self.patterns.shape
+    sizes = [
+      (places, labels)
+      for places, labels in PADDED
+      if num_sets <= places and num_labels <= labels
+    ]
+    make = incidence_lib.padded
+    if not sizes:
+      make = incidence_lib.padded_entries
+      larger = (num_sets + 1, num_labels)
+      sizes = [[incidence_lib.rounded_up(k, coarse=True) for k in larger]]
+    num_places, num_padded = sizes[0]
+    extra = num_padded - num_labels
+    none, ones = np.zeros(extra), np.ones(extra)
+    is_log = self.penalty == 'log'
+    wider = dataclasses.replace(
+      self,
+      weights=np.append(self.weights, none),
+      target=np.append(self.target, none),
+      # k log x is 0 log 1, x^2 / k is 0 / 1.
+      offset=np.append(self.offset, ones if is_log else none),
+      scale=np.append(self.scale, none if is_log else ones),
+    )
+    incidence = make(self.patterns, num_places, num_padded)
+    place = np.arange(num_sets)
+    return Placed(wider._with(incidence, place), place)
+
+  def _with(self, incidence, place) -> Problem:
+    """Returns the problem in NumPy, but for what has places on devices."""
+
     def placed(values):
       return incidence_lib.placed(incidence, place, values)
 
@@ -210,27 +266,26 @@ class Instance:
       'log': (-np.inf * ones, 0 * ones),
     }[self.penalty]
     least_price, largest_price = self.budget.dual_range
-    problem = Problem(
+    return Problem(
       incidence=incidence,
       counts=placed(self.start),
       present=placed(np.ones(len(self))),
       mass=placed(self.mass),
-      weights=jnp.asarray(self.weights),
-      target=jnp.asarray(self.target),
-      offset=jnp.asarray(self.offset),
-      scale=jnp.asarray(self.scale),
-      low=jnp.asarray(np.append(low, least_price)),
-      high=jnp.asarray(np.append(high, largest_price)),
-      budget=jnp.asarray(self.budget.most if self.budget else 0.0, jnp.float64),
-      lam=jnp.asarray(self.lam, jnp.float64),
-      image_cost=jnp.asarray(self.image_cost, jnp.float64),
+      weights=self.weights,
+      target=self.target,
+      offset=self.offset,
+      scale=self.scale,
+      low=np.append(low, least_price),
+      high=np.append(high, largest_price),
+      budget=np.float64(self.budget.most if self.budget else 0.0),
+      lam=np.float64(self.lam),
+      image_cost=np.float64(self.image_cost),
       lower=placed(self.least / self.start),
       upper=placed(self.most / self.start),
-      num_sets=jnp.asarray(float(self.num_sets)),
-      rest=jnp.asarray(self.rest, jnp.float64),
+      num_sets=np.float64(self.num_sets),
+      rest=np.float64(self.rest),
       penalty=self.penalty,
     )
-    return Placed(problem, place)
 
 
 def make_instance(

@@ -26,10 +26,10 @@ slopes and rows do not add up is what the method mends by itself.
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from aubal_jax.balancing import arrays
 from aubal_jax.balancing import certificate
 from aubal_jax.balancing import ipm_system as system_lib
 from aubal_jax.balancing import objective
@@ -81,23 +81,24 @@ def run_from(result, state: State) -> None:
     least_gap = min(least_gap, result.gap)
 
 
-@jax.jit
+@arrays.compiled
 def start(problem: objective.Problem, growth) -> State:
   """Returns a first interior point near growth float64[S']."""
+  xp = problem.xp
   frame = system_lib.frame_of(problem)
   width = problem.upper - problem.lower
   margin = 0.1 * width
-  growth = jnp.clip(growth, problem.lower + margin, problem.upper - margin)
+  growth = xp.clip(growth, problem.lower + margin, problem.upper - margin)
   x = objective.all_rows(problem, growth)
   u = _first_dual(problem, frame, x)
-  scale = jnp.where(frame.free, objective.column_scale(problem) * width, 0.0)
-  mu = jnp.maximum(0.1 * scale.sum() / frame.omega.sum(), 1e-6)
+  scale = xp.where(frame.free, objective.column_scale(problem) * width, 0.0)
+  mu = xp.maximum(0.1 * scale.sum() / frame.omega.sum(), 1e-6)
   plus, minus = _parts(problem, frame, x - problem.bend * u, mu)
-  force = jnp.where(frame.free, mu * frame.omega, 0.0)
+  force = xp.where(frame.free, mu * frame.omega, 0.0)
   return _on_bounds(problem, frame, growth, force, u, plus, minus)
 
 
-@jax.jit
+@arrays.compiled
 def near(problem: objective.Problem, growth, u, gap) -> State:
   """Returns an interior point near a solution of a problem like this one.
 
@@ -108,6 +109,7 @@ def near(problem: objective.Problem, growth, u, gap) -> State:
     gap: what the products shall sum to, in units of f: the farther the other
       problem is away, the more. A tenth of f where nothing grows served all.
   """
+  xp = problem.xp
   frame = system_lib.frame_of(problem)
   mu = gap / system_lib.weight_of(problem, frame)
   force = system_lib.targets(problem, frame, mu)
@@ -122,10 +124,10 @@ def near(problem: objective.Problem, growth, u, gap) -> State:
     width,
   )
   x = objective.all_rows(problem, growth)
-  low = jnp.where(frame.down, problem.low, -jnp.inf)
-  high = jnp.where(frame.up, problem.high, jnp.inf)
+  low = xp.where(frame.down, problem.low, -xp.inf)
+  high = xp.where(frame.up, problem.high, xp.inf)
   u = _inside(u, x, low, high, mu * frame.row_omega, 2.0)
-  u = jnp.where(frame.used, u, 0.0)
+  u = xp.where(frame.used, u, 0.0)
   up, down = system_lib.room(problem, frame, u)
   return _on_bounds(
     problem, frame, growth, force.below, u, force.plus / up, force.minus / down
@@ -143,78 +145,84 @@ def _inside(values, multipliers, low, high, force, width) -> Array:
     force: float64[K], what distance times multiplier shall be.
     width: float64[K] or a number, between two bounds.
   """
-  away = force / jnp.maximum(jnp.abs(multipliers), 1e-300)
-  away = jnp.minimum(away, _MOST_MOVED * width)
-  return jnp.clip(values, low + away, high - away)
+  xp = arrays.namespace(values)
+  away = force / xp.maximum(xp.abs(multipliers), 1e-300)
+  away = xp.minimum(away, _MOST_MOVED * width)
+  return xp.clip(values, low + away, high - away)
 
 
 def _on_bounds(problem, frame, growth, force, u, plus, minus) -> State:
   """Returns the point with slack times multiplier = force float64[S']."""
-  below = jnp.where(frame.free, growth - problem.lower, 0.0)
-  above = jnp.where(frame.free, problem.upper - growth, 0.0)
-  push = force / jnp.where(frame.free, below, 1.0)
-  pull = force / jnp.where(frame.free, above, 1.0)
+  xp = problem.xp
+  below = xp.where(frame.free, growth - problem.lower, 0.0)
+  above = xp.where(frame.free, problem.upper - growth, 0.0)
+  push = force / xp.where(frame.free, below, 1.0)
+  pull = force / xp.where(frame.free, above, 1.0)
   return State(below, above, push, pull, u, plus, minus)
 
 
 def _first_dual(problem, frame, x):
   """Returns u: where phi is smooth its slope, else the middle of the bounds."""
+  xp = problem.xp
   both = frame.up & frame.down
-  middle = jnp.where(both, (problem.high + problem.low) / 2, 0.0)
-  u = jnp.where(frame.up & ~frame.down, problem.high - 1.0, middle)
-  u = jnp.where(~frame.up & frame.down, problem.low + 1.0, u)
+  middle = xp.where(both, (problem.high + problem.low) / 2, 0.0)
+  u = xp.where(frame.up & ~frame.down, problem.high - 1.0, middle)
+  u = xp.where(~frame.up & frame.down, problem.low + 1.0, u)
   bend = problem.bend
-  u = jnp.where(bend > 0, x / jnp.where(bend > 0, bend, 1.0), u)
+  u = xp.where(bend > 0, x / xp.where(bend > 0, bend, 1.0), u)
   barrier = problem.barrier
-  u = jnp.where(barrier > 0, -barrier / jnp.maximum(x, 1e-3), u)
-  return jnp.where(frame.used, u, 0.0)
+  u = xp.where(barrier > 0, -barrier / xp.maximum(x, 1e-3), u)
+  return xp.where(frame.used, u, 0.0)
 
 
 def _parts(problem, frame, rest, mu):
   """Returns p and m > 0 with p - m = rest where both are there."""
+  xp = problem.xp
   wanted = mu * frame.row_omega
-  wanted = jnp.where(problem.barrier > 0, problem.barrier, wanted)
-  half = jnp.sqrt((rest / 2) ** 2 + wanted)
-  least = jnp.sqrt(wanted)
-  plus = jnp.where(frame.down, half + rest / 2, jnp.maximum(rest, least))
-  minus = jnp.where(frame.up, half - rest / 2, jnp.maximum(-rest, least))
-  return jnp.where(frame.up, plus, 0.0), jnp.where(frame.down, minus, 0.0)
+  wanted = xp.where(problem.barrier > 0, problem.barrier, wanted)
+  half = xp.sqrt((rest / 2) ** 2 + wanted)
+  least = xp.sqrt(wanted)
+  plus = xp.where(frame.down, half + rest / 2, xp.maximum(rest, least))
+  minus = xp.where(frame.up, half - rest / 2, xp.maximum(-rest, least))
+  return xp.where(frame.up, plus, 0.0), xp.where(frame.down, minus, 0.0)
 
 
 def _longest(values, change, has):
   """Returns the longest step for which values + step change stays >= 0."""
-  ratio = jnp.where(
-    has & (change < 0), -values / jnp.where(change < 0, change, -1), jnp.inf
+  xp = arrays.namespace(values)
+  ratio = xp.where(
+    has & (change < 0), -values / xp.where(change < 0, change, -1), xp.inf
   )
   return ratio.min()
 
 
 def _lengths(problem, frame, state, change, share):
   """Returns primal and dual step lengths, 1 at most."""
+  xp = problem.xp
   up, down = system_lib.room(problem, frame, state.u)
   # The product of a logarithm has to stay near k: shorter steps.
-  short = jnp.where(problem.barrier > 0, _LOG_SHARE, 1.0)
-  primal = jnp.minimum(
-    jnp.minimum(
+  short = xp.where(problem.barrier > 0, _LOG_SHARE, 1.0)
+  primal = xp.minimum(
+    xp.minimum(
       _longest(state.below, change.below, frame.free),
       _longest(state.above, change.above, frame.free),
     ),
-    jnp.minimum(
+    xp.minimum(
       _longest(short * state.plus, change.plus, frame.up),
       _longest(state.minus, change.minus, frame.down),
     ),
   )
-  dual = jnp.minimum(
-    jnp.minimum(
+  dual = xp.minimum(
+    xp.minimum(
       _longest(state.push, change.push, frame.free),
       _longest(state.pull, change.pull, frame.free),
     ),
-    jnp.minimum(
+    xp.minimum(
       _longest(short * up, -change.u, frame.up),
       _longest(down, change.u, frame.down),
     ),
   )
-  return jnp.minimum(share * primal, 1.0), jnp.minimum(share * dual, 1.0)
+  return xp.minimum(share * primal, 1.0), xp.minimum(share * dual, 1.0)
 
 
 def _gap(problem, frame, state):
@@ -231,6 +239,7 @@ def _moved(state, change, primal, dual) -> State:
 
 def _one(problem, frame, state) -> State:
   """Takes one predictor-corrector step."""
+  xp = problem.xp
   system = system_lib.factor(problem, frame, state)
   products = system_lib.products_of(problem, frame, state)
   gap = system_lib.gap_of(problem, products)
@@ -241,14 +250,14 @@ def _one(problem, frame, state) -> State:
   lengths = _lengths(problem, frame, state, predicted, 1.0)
   ahead = _moved(state, predicted, *lengths)
   ahead_gap = _gap(problem, frame, ahead)
-  sigma = jnp.clip((ahead_gap / gap) ** 3, 1e-6, 1.0)
+  sigma = xp.clip((ahead_gap / gap) ** 3, 1e-6, 1.0)
   targets = system_lib.targets(problem, frame, sigma * mu)
   d = predicted
   second = Products(
     d.below * d.push,
     d.above * d.pull,
-    jnp.where(frame.up, -d.plus * d.u, 0.0),
-    jnp.where(frame.down, d.minus * d.u, 0.0),
+    xp.where(frame.up, -d.plus * d.u, 0.0),
+    xp.where(frame.down, d.minus * d.u, 0.0),
   )
   aim = Products(
     *(t - p - c for t, p, c in zip(targets, products, second, strict=True))
@@ -264,21 +273,22 @@ def _one(problem, frame, state) -> State:
 
 def _correct(problem, frame, state, system, targets, aim, step, lengths):
   """Tries one of Gondzio's correctors; keeps it where steps get longer."""
-  longer = tuple(jnp.minimum(1.1 * a + 0.08, 1.0) for a in lengths)
+  xp = problem.xp
+  longer = tuple(xp.minimum(1.1 * a + 0.08, 1.0) for a in lengths)
   trial = system_lib.products_of(problem, frame, _moved(state, step, *longer))
   correction = []
   for product, target in zip(trial, targets, strict=True):
-    inside = jnp.clip(product, 0.1 * target, 10 * target)
-    correction.append(jnp.maximum(inside - product, -10 * target))
+    inside = xp.clip(product, 0.1 * target, 10 * target)
+    correction.append(xp.maximum(inside - product, -10 * target))
   better = Products(*(a + c for a, c in zip(aim, correction, strict=True)))
   other = system_lib.solve(problem, frame, state, system, better)
   reached = _lengths(problem, frame, state, other, _STEP_SHARE)
   keep = reached[0] + reached[1] >= lengths[0] + lengths[1] + 0.02
   tried, had = (better, other, reached), (aim, step, lengths)
-  return jax.tree.map(lambda new, old: jnp.where(keep, new, old), tried, had)
+  return jax.tree.map(lambda new, old: xp.where(keep, new, old), tried, had)
 
 
-@jax.jit
+@arrays.compiled
 def run_chunk(problem: objective.Problem, state: State, tol, max_steps):
   """Takes steps until the products sum to less than `tol`.
 
@@ -292,6 +302,7 @@ def run_chunk(problem: objective.Problem, state: State, tol, max_steps):
     The State, growth, u, the number of steps and `certificate.certify`'s
     figures.
   """
+  xp = problem.xp
   frame = system_lib.frame_of(problem)
 
   def unfinished(carry):
@@ -302,23 +313,26 @@ def run_chunk(problem: objective.Problem, state: State, tol, max_steps):
   def advance(carry):
     state, count, _ = carry
     following = _one(problem, frame, state)
-    sound = jnp.array([jnp.isfinite(x).all() for x in following]).all()
+    sound = xp.array([xp.isfinite(x).all() for x in following]).all()
     following = jax.tree.map(
-      lambda new, old: jnp.where(sound, new, old), following, state
+      lambda new, old: xp.where(sound, new, old), following, state
     )
     return following, count + 1, ~sound
 
-  state, count, _ = jax.lax.while_loop(unfinished, advance, (state, 0, False))
+  state, count, _ = arrays.while_loop(
+    xp, unfinished, advance, (state, 0, xp.zeros((), bool))
+  )
   growth, figures = _certified(problem, state, tol)
   return state, growth, state.u, count, figures
 
 
 def _certified(problem, state, tol):
   """Returns growth, on its bounds where it is next to them, and figures."""
+  xp = problem.xp
   inside = system_lib.growth_of(problem, state)
   near = _AT_BOUND * (problem.upper - problem.lower)
-  growth = jnp.where(state.below < near, problem.lower, inside)
-  growth = jnp.where(state.above < near, problem.upper, growth)
+  growth = xp.where(state.below < near, problem.lower, inside)
+  growth = xp.where(state.above < near, problem.upper, growth)
   growth = certificate.within_budget(problem, growth)
   inside = certificate.within_budget(problem, inside)
 
@@ -326,5 +340,5 @@ def _certified(problem, state, tol):
     return objective.value(problem, growth) + objective.cost(problem, growth)
 
   worse = priced(growth) > priced(inside) + 0.1 * tol
-  growth = jnp.where(worse, inside, growth)
+  growth = xp.where(worse, inside, growth)
   return growth, certificate.certify(problem, growth, state.u)

@@ -7,6 +7,7 @@ next.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable
@@ -15,12 +16,13 @@ from typing import Any
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from aubal_jax.balancing import arrays
 from aubal_jax.balancing import certificate
 from aubal_jax.balancing import descent
 from aubal_jax.balancing import ipm
+from aubal_jax.balancing import ipm_system
 from aubal_jax.balancing import newton
 from aubal_jax.balancing import objective
 from aubal_jax.balancing import pdhg
@@ -29,6 +31,7 @@ from aubal_jax.balancing import rules
 from aubal_jax.balancing.instance import Instance
 from aubal_jax.balancing.instance import Placed
 from aubal_jax.runs import errors
+from aubal_jax.runs import programs
 
 EXACT = ('newton', 'ipm')
 PRIMAL_DUAL = ('pdhg',)
@@ -36,10 +39,16 @@ PRIMAL_DUAL = ('pdhg',)
 # linear objectives only) and the exact ones.
 VARIANTS = (*projected_gradient.OPTIMIZERS, *PRIMAL_DUAL, *EXACT)
 
+# Labelsets up to which certificates and exact steps are computed in NumPy.
+MOST_ON_HOST = 1 << 13
+# Labels up to which steps of the interior point finish what a first chunk of
+# first-order steps leaves, as they cost little more than another one.
+_FEW_LABELS = 256
+_ONE_BLOCK = 64  # Labels of tables that LAPACK factors in one thread.
 _NEAR = 0.1  # Gap of an interior point near a solution, of f at the start.
 
-_certify = jax.jit(certificate.certify_within)
-_certify_corner = jax.jit(certificate.certify_corner)
+_certify = arrays.compiled(certificate.certify_within)
+_certify_corner = arrays.compiled(certificate.certify_corner)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -227,8 +236,10 @@ def run(
 ) -> Run:
   """Runs the variant, then polishes what it left, until the gap is met.
 
-  Nothing is polished when first-order steps run out, or where Newton's tables
-  would be too large.
+  Where the tables of pairs are small, a chunk of first-order steps is all, and
+  steps of the interior point follow; else first-order steps go on until they
+  stall, and proximal Newton steps follow. Nothing is polished when first-order
+  steps run out, or where those tables would be too large.
 
   Args:
     instance: the problem.
@@ -243,14 +254,16 @@ def run(
     FloatingPointError: the objective is not a number, or below its bound.
     UserError: the problem is too large for an exact variant.
   """
-  with Clock() as clock:
+  few = len(instance.weights) <= _ONE_BLOCK or len(instance) > MOST_ON_HOST
+  alone = contextlib.nullcontext() if few else arrays.one_thread()
+  with programs.kept(), Clock() as clock, alone:
     result = Run(instance, search, clock)
     if not len(instance):
       result.lower_bound = result.lower_bound_priced = 0.0
       return result
     needs_pairs = _needs_pairs(instance, search)
     if where is None:
-      where = instance.problem(with_pairs=needs_pairs, devices=search.devices)
+      where = _placed(instance, search, needs_pairs)
     result.where = where
     growth, u = _first(instance, where, start)
     if start is not None:
@@ -274,15 +287,30 @@ def _needs_pairs(instance, search) -> bool:
   return affordable and (search.polish or search.optimizer in EXACT)
 
 
+def _placed(instance, search, needs_pairs) -> Placed:
+  """Returns the problem in NumPy where it is small, else on the devices."""
+  lengths = instance.sizes
+  is_small = (
+    search.devices is None
+    and search.optimizer not in PRIMAL_DUAL
+    and len(instance) <= MOST_ON_HOST
+    and lengths @ lengths <= 32 * MOST_ON_HOST
+  )
+  if is_small:
+    return instance.on_host(with_pairs=needs_pairs)
+  return instance.problem(with_pairs=needs_pairs, devices=search.devices)
+
+
 def _first(instance, where, start):
   """Returns the growth and the dual to begin with, on the devices."""
+  xp = where.problem.xp
   if start is not None:
-    return where.put(start.growth), jnp.asarray(start.u)
+    return where.put(start.growth), xp.asarray(start.u)
   counts = np.clip(instance.start, instance.least, instance.most)
   x = instance.deviations(counts)
   growth = where.put(counts / instance.start)
-  u = objective.slope_of_level(where.problem, jnp.asarray(x), objective.SHARP)
-  return growth, jnp.append(u, 0.0)
+  u = objective.slope_of_level(where.problem, xp.asarray(x), objective.SHARP)
+  return growth, xp.append(u, 0.0)
 
 
 def _go_on(result, growth, u, optimizer, needs_pairs) -> None:
@@ -320,8 +348,20 @@ def _take_steps(result, growth, u, search, needs_pairs) -> None:
   if search.optimizer in PRIMAL_DUAL:
     growth, u = pdhg.run(result, growth, u, search.max_steps)
   else:
-    growth, u = descent.run(result, growth, u, search)
+    hands_over = needs_pairs and len(result.instance.weights) <= _FEW_LABELS
+    growth, u = descent.run(result, growth, u, search, hands_over)
   short = result.gap > search.tol and result.num_steps < search.max_steps
   if short and needs_pairs:
     result.polished = True
-    newton.run(result, growth, u)
+    if hands_over:
+      ipm.run_from(result, _interior(result, growth, u))
+    if result.gap > search.tol:
+      newton.run(result, growth, u)
+
+
+def _interior(result, growth, u) -> ipm_system.State:
+  """Returns an interior point near one of so large a gap as the result's."""
+  instance = result.instance
+  gap = _NEAR * instance.unit(instance.value(instance.start))
+  gap = min(gap, result.gap * instance.unit(result.value))
+  return ipm.near(result.where.problem, growth, u, gap)

@@ -21,11 +21,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from aubal_jax.balancing import arrays
 from aubal_jax.balancing import certificate
 from aubal_jax.balancing import objective
 
@@ -100,39 +99,41 @@ def _dual(problem, u, pull, center, guess):
 
 def _misfit(problem, u, point) -> Array:
   """Returns phi(x) + phi*(u) - u . x, at least 0: how far u is from a slope."""
+  xp = problem.xp
   x = point.rest + objective.conjugate_slope(problem, u)
   fit = objective.level(problem, x[:-1]) + objective.conjugate(problem, u)
   beyond = x[-1]
   # An image too many costs about as much as moving it changes the classes.
-  unmet = jnp.where(
+  unmet = xp.where(
     problem.high[-1] > 0,
-    jnp.where(problem.low[-1] < 0, jnp.abs(beyond), jnp.maximum(beyond, 0.0)),
+    xp.where(problem.low[-1] < 0, xp.abs(beyond), xp.maximum(beyond, 0.0)),
     0.0,
   )
-  slack = u[-1] * jnp.maximum(-beyond, 0.0)
-  return fit - u[:-1] @ x[:-1] + unmet * (1 + jnp.abs(u[-1])) + slack
+  slack = u[-1] * xp.maximum(-beyond, 0.0)
+  return fit - u[:-1] @ x[:-1] + unmet * (1 + xp.abs(u[-1])) + slack
 
 
 def _direction(problem, pull, u, point):
   """Returns the Newton step on the rows that are not held at a bound."""
+  xp = problem.xp
   growth, rest = point.growth, point.rest
   free_sets = (growth > problem.lower) & (growth < problem.upper)
-  diagonal = jnp.where(free_sets, 1 / (problem.q + pull), 0.0)
+  diagonal = xp.where(free_sets, 1 / (problem.q + pull), 0.0)
   held = (u >= problem.high) & (rest >= 0) | (u <= problem.low) & (rest <= 0)
   hessian = objective.normal_matrix(problem, diagonal)
   v = objective.row_moves(problem, diagonal)
   share = problem.q / (problem.num_sets - problem.q * diagonal.sum())
-  hessian += share * jnp.outer(v, v)
-  hessian += jnp.diag(objective.conjugate_curvature(problem, u))
-  scale = 1 / jnp.sqrt(jnp.maximum(jnp.diag(hessian), 1e-300))
-  scale = jnp.where(held, 0.0, scale)
-  hessian = jnp.outer(scale, scale) * hessian
-  ridge = jnp.where(held, 1.0, 1e-10)
-  factor = jax.scipy.linalg.cho_factor(hessian + jnp.diag(ridge))
-  return scale * jax.scipy.linalg.cho_solve(factor, scale * rest)
+  hessian += share * xp.outer(v, v)
+  hessian += xp.diag(objective.conjugate_curvature(problem, u))
+  scale = 1 / xp.sqrt(xp.maximum(xp.diag(hessian), 1e-300))
+  scale = xp.where(held, 0.0, scale)
+  hessian = xp.outer(scale, scale) * hessian
+  ridge = xp.where(held, 1.0, 1e-10)
+  factor = arrays.cho_factor(xp, hessian + xp.diag(ridge))
+  return scale * arrays.cho_solve(xp, factor, scale * rest)
 
 
-@jax.jit
+@arrays.compiled
 def step(problem: objective.Problem, growth, u, sigma, tol):
   """Takes one proximal-point step.
 
@@ -147,14 +148,15 @@ def step(problem: objective.Problem, growth, u, sigma, tol):
     growth, u, whether the inner problem was solved, the number of Newton steps
     it took, and `certificate.certify`'s figures.
   """
+  xp = problem.xp
   pull = objective.column_scale(problem) / sigma
-  pull = pull / jnp.maximum(problem.upper - problem.lower, 1e-12)
+  pull = pull / xp.maximum(problem.upper - problem.lower, 1e-12)
   center = growth
   u = objective.within_dual(problem, u)
 
   def wanted(point):
     moved = (pull * (point.growth - center) ** 2).sum()
-    return jnp.maximum(0.1 * tol, 0.02 * moved)
+    return xp.maximum(0.1 * tol, 0.02 * moved)
 
   def unsolved(state):
     u, point, count, stuck = state
@@ -164,8 +166,8 @@ def step(problem: objective.Problem, growth, u, sigma, tol):
   def newton(state):
     u, point, count, _ = state
     direction = _direction(problem, pull, u, point)
-    usable = jnp.isfinite(direction).all() & (direction @ point.rest > 0)
-    direction = jnp.where(usable, direction, point.rest)
+    usable = xp.isfinite(direction).all() & (direction @ point.rest > 0)
+    direction = xp.where(usable, direction, point.rest)
 
     def attempt(scale):
       trial = objective.within_dual(problem, u + scale * direction)
@@ -180,15 +182,15 @@ def step(problem: objective.Problem, growth, u, sigma, tol):
     def halve(search):
       return search[0] / 2, *attempt(search[0] / 2)
 
-    one = jnp.ones((), u.dtype)
-    scale, trial, found = jax.lax.while_loop(
-      too_long, halve, (one, *attempt(one))
+    one = xp.ones((), u.dtype)
+    scale, trial, found = arrays.while_loop(
+      xp, too_long, halve, (one, *attempt(one))
     )
     return trial, found, count + 1, scale <= 0.5**_HALVINGS
 
   guess = growth.sum() / problem.num_sets
-  start = (u, _dual(problem, u, pull, center, guess), 0, False)
-  u, point, count, _ = jax.lax.while_loop(unsolved, newton, start)
+  start = (u, _dual(problem, u, pull, center, guess), 0, xp.zeros((), bool))
+  u, point, count, _ = arrays.while_loop(xp, unsolved, newton, start)
   solved = _misfit(problem, u, point) <= wanted(point)
   growth, u, figures = certificate.certify_within(problem, point.growth, u)
   return growth, u, solved, count, figures

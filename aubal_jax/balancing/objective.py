@@ -28,9 +28,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
+from aubal_jax.balancing import arrays
+from aubal_jax.balancing.incidence import HostIncidence
 from aubal_jax.balancing.incidence import Incidence
 
 
@@ -53,27 +54,40 @@ class Relaxation(NamedTuple):
 
 
 def _huber(x, mu):
-  return jnp.where(jnp.abs(x) < mu, x**2 / (2 * mu), jnp.abs(x) - mu / 2)
+  xp = arrays.namespace(x)
+  return xp.where(xp.abs(x) < mu, x**2 / (2 * mu), xp.abs(x) - mu / 2)
 
 
 def _pseudo_huber(x, mu):
-  return jnp.sqrt(x**2 + mu**2) - mu
+  xp = arrays.namespace(x)
+  return xp.sqrt(x**2 + mu**2) - mu
 
 
 def _log_cosh(x, mu):
-  scaled = jnp.abs(x) / mu
-  return mu * (scaled + jnp.log1p(jnp.exp(-2 * scaled)) - jnp.log(2.0))
+  xp = arrays.namespace(x)
+  scaled = xp.abs(x) / mu
+  return mu * (scaled + xp.log1p(xp.exp(-2 * scaled)) - xp.log(2.0))
+
+
+def _huber_slope(x, mu):
+  return arrays.namespace(x).clip(x / mu, -1, 1)
+
+
+def _pseudo_huber_slope(x, mu):
+  return x / arrays.namespace(x).sqrt(x**2 + mu**2)
+
+
+def _log_cosh_slope(x, mu):
+  return arrays.namespace(x).tanh(x / mu)
 
 
 SHARP = 1e-9  # A width at which slopes are those of |x|.
 
 RELAXATIONS = types.MappingProxyType(
   {
-    'huber': Relaxation(_huber, lambda x, mu: jnp.clip(x / mu, -1, 1), 0.25),
-    'pseudo_huber': Relaxation(
-      _pseudo_huber, lambda x, mu: x / jnp.sqrt(x**2 + mu**2), 0.3003
-    ),
-    'logcosh': Relaxation(_log_cosh, lambda x, mu: jnp.tanh(x / mu), 0.2785),
+    'huber': Relaxation(_huber, _huber_slope, 0.25),
+    'pseudo_huber': Relaxation(_pseudo_huber, _pseudo_huber_slope, 0.3003),
+    'logcosh': Relaxation(_log_cosh, _log_cosh_slope, 0.2785),
   }
 )
 
@@ -90,6 +104,8 @@ RELAXATIONS = types.MappingProxyType(
 @dataclasses.dataclass(frozen=True)
 class Problem:
   """One balancing problem, as arrays over S' places and L classes.
+
+  They are of JAX, or, where the problem is small, of NumPy.
 
   Attributes:
     incidence: P.
@@ -112,7 +128,7 @@ class Problem:
     penalty: phi, as in `rules.Objective`.
   """
 
-  incidence: Incidence
+  incidence: Incidence | HostIncidence
   counts: Array
   present: Array
   mass: Array
@@ -132,6 +148,11 @@ class Problem:
   penalty: str
 
   @property
+  def xp(self) -> types.ModuleType:
+    """The library that computes it: numpy or jax.numpy."""
+    return arrays.namespace(self.counts)
+
+  @property
   def q(self) -> Array:
     """float64, 2 lam / S: curvature of lam Var(g)."""
     return 2 * self.lam / self.num_sets
@@ -139,14 +160,16 @@ class Problem:
   @property
   def bend(self) -> Array:
     """float64[L + 1], the curvature of phi* that does not depend on u."""
+    xp = self.xp
     bend = self.scale / 2 if self.penalty == 'square' else 0 * self.scale
-    return jnp.append(bend, 0.0)
+    return xp.append(bend, 0.0)
 
   @property
   def barrier(self) -> Array:
     """float64[L + 1], k of the terms -k log x in phi."""
+    xp = self.xp
     barrier = self.scale if self.penalty == 'log' else 0 * self.scale
-    return jnp.append(barrier, 0.0)
+    return xp.append(barrier, 0.0)
 
 
 def deviations(problem: Problem, growth: Array) -> Array:
@@ -160,13 +183,15 @@ def deviations(problem: Problem, growth: Array) -> Array:
 
 def all_rows(problem: Problem, growth: Array) -> Array:
   """Returns float[L + 1], the deviations and the images beyond the budget."""
+  xp = problem.xp
   beyond = (problem.counts * growth).sum() - problem.budget
-  return jnp.append(deviations(problem, growth), beyond)
+  return xp.append(deviations(problem, growth), beyond)
 
 
 def row_moves(problem: Problem, growth: Array) -> Array:
   """Returns A g with the budget's row, without what is constant in them."""
-  fixed = jnp.append(problem.offset, -problem.budget)
+  xp = problem.xp
+  fixed = xp.append(problem.offset, -problem.budget)
   return all_rows(problem, growth) - fixed
 
 
@@ -198,11 +223,12 @@ def spread_of_growth(problem: Problem, growth: Array) -> Array:
 
 def level(problem: Problem, x: Array) -> Array:
   """Returns phi(x), from the deviations float[L]."""
+  xp = problem.xp
   if problem.penalty == 'absolute':
-    return jnp.abs(x).sum()
+    return xp.abs(x).sum()
   if problem.penalty == 'square':
     return (x**2 / problem.scale).sum()
-  return -(problem.scale * jnp.log(jnp.maximum(x, 0.0))).sum()
+  return -(problem.scale * xp.log(xp.maximum(x, 0.0))).sum()
 
 
 def slope_of_level(
@@ -216,43 +242,48 @@ def slope_of_level(
     width: mu, below which |x| is rounded off and log x is straight.
     relaxation: a name of `RELAXATIONS`.
   """
+  xp = problem.xp
   if problem.penalty == 'square':
     return 2 * x / problem.scale
   if problem.penalty == 'log':
-    return -problem.scale / jnp.maximum(x, width)
+    return -problem.scale / xp.maximum(x, width)
   return RELAXATIONS[relaxation].slope(x, width)
 
 
 def conjugate(problem: Problem, u: Array) -> Array:
   """Returns phi*(u), from u float[L + 1] within [low, high]."""
+  xp = problem.xp
   total = (problem.bend * u**2).sum() / 2
   if problem.penalty == 'log':
     k, v = problem.scale, -u[:-1]
-    total += (k * (jnp.log(k / jnp.maximum(v, 1e-300)) - 1)).sum()
+    total += (k * (xp.log(k / xp.maximum(v, 1e-300)) - 1)).sum()
   return total
 
 
 def conjugate_slope(problem: Problem, u: Array) -> Array:
   """Returns the x at which u is a slope of phi: float[L + 1]; 0 at kinks."""
+  xp = problem.xp
   x = problem.bend * u
   if problem.penalty == 'log':
-    x -= problem.barrier / jnp.where(problem.barrier > 0, u, 1.0)
+    x -= problem.barrier / xp.where(problem.barrier > 0, u, 1.0)
   return x
 
 
 def conjugate_curvature(problem: Problem, u: Array) -> Array:
   """Returns the second derivative of phi*, float[L + 1]."""
+  xp = problem.xp
   curvature = problem.bend
   if problem.penalty == 'log':
-    curvature += problem.barrier / jnp.where(problem.barrier > 0, u, 1.0) ** 2
+    curvature += problem.barrier / xp.where(problem.barrier > 0, u, 1.0) ** 2
   return curvature
 
 
 def within_dual(problem: Problem, u: Array) -> Array:
   """Returns u float[L + 1] clipped to where phi* is finite."""
-  u = jnp.clip(u, problem.low, problem.high)
-  tiny = 1e-12 * jnp.sign(problem.barrier)  # A log wants u < 0.
-  return jnp.minimum(u, jnp.where(problem.barrier > 0, -tiny, jnp.inf))
+  xp = problem.xp
+  u = xp.clip(u, problem.low, problem.high)
+  tiny = 1e-12 * xp.sign(problem.barrier)  # A log wants u < 0.
+  return xp.minimum(u, xp.where(problem.barrier > 0, -tiny, xp.inf))
 
 
 def value(problem: Problem, growth: Array) -> Array:
@@ -280,23 +311,25 @@ def column_scale(problem: Problem) -> Array:
 
 def row_scale(problem: Problem) -> Array:
   """Returns float[L + 1], about sum_s |A_is| (upper_s - lower_s)."""
+  xp = problem.xp
   room = problem.counts * (problem.upper - problem.lower)
   own = problem.incidence.over_labelsets(room)
   shared = problem.target * (problem.mass * room).sum()
-  return jnp.append(problem.weights * (own + shared), room.sum())
+  return xp.append(problem.weights * (own + shared), room.sum())
 
 
 def normal_matrix(problem: Problem, diagonal: Array) -> Array:
   """Returns A_ext D A_ext^T: float[L + 1, L + 1], for D = diag(diagonal)."""
+  xp = problem.xp
   y = problem.counts**2 * diagonal
   t = problem.incidence.over_labelsets(y * problem.mass)
   z = problem.incidence.over_labelsets(y)
   tau, w = problem.target, problem.weights
   table = problem.incidence.pair_table(y)
-  table -= jnp.outer(tau, t) + jnp.outer(t, tau)
+  table -= xp.outer(tau, t) + xp.outer(t, tau)
   mass = (y * problem.mass).sum()
-  table += (y * problem.mass**2).sum() * jnp.outer(tau, tau)
+  table += (y * problem.mass**2).sum() * xp.outer(tau, tau)
   border = w * (z - tau * mass)
-  table = jnp.concatenate([jnp.outer(w, w) * table, border[None]])
-  last = jnp.append(border, y.sum())
-  return jnp.concatenate([table, last[:, None]], axis=1)
+  table = xp.concatenate([xp.outer(w, w) * table, border[None]])
+  last = xp.append(border, y.sum())
+  return xp.concatenate([table, last[:, None]], axis=1)

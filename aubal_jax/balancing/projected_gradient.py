@@ -20,9 +20,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 
+from aubal_jax.balancing import arrays
 from aubal_jax.balancing import certificate
 from aubal_jax.balancing import objective
 
@@ -94,11 +96,23 @@ class State(NamedTuple):
   inner: optax.OptState
 
 
-def init(name: str, growth: Array) -> State:
-  """Returns the state of the variant called `name` at a first growth."""
-  variant = OPTIMIZERS[name]
-  inner = variant.transform(variant.learning_rate).init(growth)
+def init(name: str, growth) -> State:
+  """Returns the state of the variant called `name` at a first growth.
+
+  All of them begin with zeros, or, where they search, anew in every chunk.
+  """
+  shape = jax.ShapeDtypeStruct(growth.shape, np.float64)
+  inner = jax.tree.map(
+    lambda leaf: np.zeros(leaf.shape, leaf.dtype), _inner(name, shape)
+  )
   return State(growth, growth, inner)
+
+
+@functools.lru_cache(maxsize=256)
+def _inner(name, shape):
+  """Returns shapes and types of what a variant keeps from step to step."""
+  variant = OPTIMIZERS[name]
+  return jax.eval_shape(variant.transform(variant.learning_rate).init, shape)
 
 
 def relaxed_value(problem, growth, price, width, relaxation: str) -> Array:
@@ -116,7 +130,7 @@ def relaxed_gradient(problem, growth, price, width, relaxation: str) -> Array:
   """Returns the gradient of `relaxed_value`, float64[S']."""
   x = objective.deviations(problem, growth)
   u = objective.slope_of_level(problem, x, width, relaxation)
-  slopes = objective.all_slopes(problem, jnp.append(u, price))
+  slopes = objective.all_slopes(problem, problem.xp.append(u, price))
   around = growth - objective.mean_growth(problem, growth)
   spread = problem.q * problem.present * around
   return slopes + spread + problem.image_cost * problem.counts
@@ -178,7 +192,9 @@ def project(problem: objective.Problem, growth, metric) -> Array:
   return boxed(price)
 
 
-@functools.partial(jax.jit, static_argnames=('name', 'relaxation'))
+@functools.partial(
+  jax.jit, static_argnames=('name', 'relaxation', 'has_budget')
+)
 def run_chunk(
   problem: objective.Problem,
   state: State,
@@ -189,6 +205,7 @@ def run_chunk(
   *,
   name: str,
   relaxation: str,
+  has_budget: bool = True,
 ) -> State:
   """Takes `num_steps` projected steps.
 
@@ -201,12 +218,19 @@ def run_chunk(
     num_steps: to take.
     name: of `OPTIMIZERS`.
     relaxation: of `objective.RELAXATIONS`.
+    has_budget: whether there may be one; the program is shorter without.
   """
   variant = OPTIMIZERS[name]
   transform = variant.transform(variant.learning_rate)
   metric = jnp.ones_like(problem.counts)
   if variant.preconditioned:
     metric = curvature(problem, state.growth, width)
+
+  def onto(growth):
+    if has_budget:
+      return project(problem, growth, metric)
+    box = problem.lower, problem.upper
+    return optax.projections.projection_box(growth, *box)
 
   def gradient_at(growth):
     return relaxed_gradient(problem, growth, price, width, relaxation)
@@ -216,7 +240,7 @@ def run_chunk(
     ahead = state.growth + push if variant.lookahead else state.growth
     gradient = gradient_at(ahead) / metric
     updates, inner = transform.update(gradient, state.inner, state.growth)
-    growth = project(problem, state.growth + push + rate * updates, metric)
+    growth = onto(state.growth + push + rate * updates)
     return State(growth, state.growth, inner)
 
   def search(_, state):
@@ -225,6 +249,7 @@ def run_chunk(
       state,
       transform,
       metric,
+      onto,
       gradient_at,
       lambda growth: relaxed_value(problem, growth, price, width, relaxation),
     )
@@ -235,7 +260,9 @@ def run_chunk(
   return jax.lax.fori_loop(0, num_steps, take, state)
 
 
-def _search(problem, state, transform, metric, gradient_at, value_at) -> State:
+def _search(
+  problem, state, transform, metric, onto, gradient_at, value_at
+) -> State:
   """Takes a quasi-Newton step on the free labelsets, along the projected path.
 
   Clipping a quasi-Newton step need not descend, so labelsets that are held at
@@ -254,7 +281,7 @@ def _search(problem, state, transform, metric, gradient_at, value_at) -> State:
   level = value_at(growth)
 
   def attempt(scale):
-    trial = project(problem, growth + scale * direction, metric)
+    trial = onto(growth + scale * direction)
     return scale, trial, value_at(trial)
 
   def too_long(search):
@@ -268,7 +295,7 @@ def _search(problem, state, transform, metric, gradient_at, value_at) -> State:
   return State(jnp.where(reached <= level, trial, growth), growth, inner)
 
 
-@functools.partial(jax.jit, static_argnames=('relaxation',))
+@functools.partial(arrays.compiled, static_argnames=('relaxation',))
 def certify(problem: objective.Problem, growth, price, width, *, relaxation):
   """Certifies where steps have led.
 
@@ -285,13 +312,14 @@ def certify(problem: objective.Problem, growth, price, width, *, relaxation):
     have (below 0: pushed off it, -inf: at none); and `certificate.certify`'s
     figures.
   """
+  xp = problem.xp
   growth = certificate.within_budget(problem, growth)
   x = objective.deviations(problem, growth)
-  u = jnp.append(objective.slope_of_level(problem, x, width, relaxation), price)
+  u = xp.append(objective.slope_of_level(problem, x, width, relaxation), price)
   u = certificate.best_price(problem, objective.within_dual(problem, u))
   gradient = relaxed_gradient(problem, growth, u[-1], width, relaxation)
-  low = jnp.where(growth <= problem.lower, gradient, -jnp.inf)
-  high = jnp.where(growth >= problem.upper, -gradient, -jnp.inf)
-  scale = jnp.maximum(objective.column_scale(problem), 1e-300)
-  hold = jnp.maximum(low, high) / scale
+  low = xp.where(growth <= problem.lower, gradient, -xp.inf)
+  high = xp.where(growth >= problem.upper, -gradient, -xp.inf)
+  scale = xp.maximum(objective.column_scale(problem), 1e-300)
+  hold = xp.maximum(low, high) / scale
   return growth, u, hold, certificate.certify(problem, growth, u)

@@ -36,14 +36,17 @@ from aubal_jax.runs import errors
 
 SIGNS = np.array([1.0, -1.0])  # A move of an image more, or of one less.
 
-_BLOCK = 64  # Labelsets rounded against the same error, at most,
+_BLOCK = 192  # Labelsets rounded against the same error, at most,
+_PART = 32  # and of those that are left that part,
 _ONE_BY_ONE = 2000  # but the last ones one after the other.
 _TWO_STARTS = 10_000  # Labelsets up to which both starts are searched.
 _MOST_DENSE = 1 << 18  # Entries of P up to which it is a matrix.
 _ROUNDS = 8
 _CHAINS = 250  # Of moves, made in a round.
 _BEAM = 256  # Chains that are made longer, at most.
-_CANDIDATES = 4096  # Moves of either sign that a round may use.
+_CANDIDATES = 4096  # Moves of either sign that a round may use,
+_SHORT_LIST = 1024  # of which the cheapest are for so many chains.
+_CHAINS_OF_A_LIST = 25
 # Class terms evaluated to make chains one move longer, and moves of a chain;
 # the second where the first finds none.
 _EFFORTS = ((1 << 14, 2), (1 << 18, 4))
@@ -233,7 +236,7 @@ def _blocks(num_rows):
   """Yields slices of all rows, shorter and shorter towards the end."""
   start = 0
   while start < num_rows:
-    size = (num_rows - start - _ONE_BY_ONE) // _BLOCK
+    size = (num_rows - start - _ONE_BY_ONE) // _PART
     stop = min(start + min(max(size, 1), _BLOCK), num_rows)
     yield slice(start, stop)
     start = stop
@@ -244,17 +247,17 @@ def _search(moves, point, goal) -> Point:
   instance = point.instance
   for _ in range(_ROUNDS):
     level = point.priced()
-    candidates, num_chains = moves, 0
-    if len(moves.rows) > _CANDIDATES:
-      places = [smallest(price, _CANDIDATES) for price in moves.prices(point)]
-      candidates = moves.take(np.unique(np.concatenate(places)))
+    candidates, num_chains = _cheap(moves, point, _CANDIDATES), 0
     found = Point(instance, point.counts.copy())
     tiny = 1e-10 * max(1.0, abs(level))
     for effort in _EFFORTS:  # The second makes what the first makes, and more.
-      while num_chains < _CHAINS and _make_chain(
-        candidates, found, tiny, *effort
-      ):
-        num_chains += 1
+      made = True
+      while made and num_chains < _CHAINS:
+        near, made = _cheap(candidates, found, _SHORT_LIST), 0
+        most = min(_CHAINS_OF_A_LIST, _CHAINS - num_chains)
+        while made < most and _make_chain(near, found, tiny, *effort):
+          made += 1
+        num_chains += made
     found = Point(instance, found.counts)  # Sums without their errors.
     reached = found.priced()
     if reached < level:
@@ -264,6 +267,14 @@ def _search(moves, point, goal) -> Point:
     if candidates is moves and num_chains < _CHAINS:
       break  # All moves were tried.
   return point
+
+
+def _cheap(moves, point, number) -> Moves:
+  """Returns the moves of the labelsets that are cheapest to move either way."""
+  if len(moves.rows) <= number:
+    return moves
+  places = [smallest(price, number) for price in moves.prices(point)]
+  return moves.take(np.unique(np.concatenate(places)))
 
 
 def _make_chain(moves, point, tiny, terms, longest) -> bool:

@@ -227,7 +227,7 @@ def test_no_logarithm_is_infinite():
 
 def test_the_problem_is_set_up_once_and_warm_starts_are_short(monkeypatch):
   made, steps = [], []
-  make, run = instance_lib.Instance.problem, iterations.run
+  make, run = instance_lib.Instance.on_host, iterations.run
 
   def counted(self, **settings):
     made.append(self)
@@ -238,7 +238,7 @@ def test_the_problem_is_set_up_once_and_warm_starts_are_short(monkeypatch):
     steps.append(found.num_steps)
     return found
 
-  monkeypatch.setattr(instance_lib.Instance, 'problem', counted)
+  monkeypatch.setattr(instance_lib.Instance, 'on_host', counted)
   monkeypatch.setattr(iterations, 'run', followed)
   warm, cold = 0, 0
   for seed in range(4):

@@ -355,9 +355,9 @@ def test_running_out_of_steps_is_said_and_honest():
   settings = {'lam_images': None, 'image_cost': 0.0}
   exact = aubal.solve(patterns, counts, optimizer='newton', **settings)
   found = aubal.solve(
-    patterns, counts, optimizer='sgd', max_steps=120, **settings
+    patterns, counts, optimizer='sgd', max_steps=80, **settings
   )
-  assert not found.converged and found.num_steps == 120
+  assert not found.converged and found.num_steps == 80
   assert found.gap > 1e-5
   assert found.value - exact.value <= found.gap * max(1.0, found.value)
 
@@ -445,9 +445,9 @@ def test_nothing_listens_to_jax_but_a_solve(monkeypatch):
   ):
     monkeypatch.setattr(jax.monitoring, name, change)
   settings = {'on_progress': lambda _: seen.append(len(listening))}
-  aubal.solve([[1, 0], [0, 1]], [4, 1], optimizer='ipm', **settings)
+  aubal.solve([[1, 0], [0, 1]], [4, 1], optimizer='adam', **settings)
   assert seen and min(seen) > 0 and not listening
   monkeypatch.undo()
   jax.clear_caches()
-  found = aubal.solve([[1, 0], [0, 1]], [4, 1], optimizer='ipm')
+  found = aubal.solve([[1, 0], [0, 1]], [4, 1], optimizer='adam')
   assert found.seconds_compile > 0 and found.seconds > 0
