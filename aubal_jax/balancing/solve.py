@@ -72,8 +72,8 @@ class Solution(shown.Shown):
     gap: (value + cost - lower_bound_priced) / max(1, |value|), certified.
     rounded_value: f(counts / n_o).
     rounded_gap: the same as `gap`, at the whole counts.
-    num_steps: first-order steps and Newton steps taken.
-    polished: whether Newton steps finished what first-order steps began.
+    num_steps: first-order steps and exact steps taken.
+    polished: whether exact steps finished what first-order steps began.
     converged: whether gap <= tol.
     seconds: of the solve, rounding included, compilation left out.
     seconds_compile: of tracing and compiling.
@@ -227,7 +227,8 @@ def solve(
     tol: relative certified gap to stop at; absolute, in units of mean z_o, for
       'log', whose value has no natural zero.
     max_steps: first-order steps at most.
-    polish: whether proximal Newton steps finish what first-order steps left.
+    polish: whether steps of the interior point, or proximal Newton steps,
+      finish what first-order steps left.
     devices: JAX devices to split the labelsets over; None is one.
     on_progress: is given each new entry of the trace.
 
