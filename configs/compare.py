@@ -1,6 +1,6 @@
 r"""Methods on tables of features, with folds and seeds: table, ranks, plot.
 
-On a table that is drawn, a minute on 2 cores; then on your own.
+On a table that is drawn, a minute or two on 2 cores; then on your own.
 
   python -m aubal_jax.main --config=configs/compare.py --workdir=runs/compare
 

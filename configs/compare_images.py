@@ -1,6 +1,6 @@
 r"""Methods in the same line of training, on images: table, ranks, plot.
 
-On the synthetic faces, small: 6 to 10 minutes on 2 cores.
+On the synthetic faces, small: 6 to 10 minutes on 2 cores for each of two rates.
 
   python -m aubal_jax.main --config=configs/compare_images.py \
       --workdir=runs/compare_images

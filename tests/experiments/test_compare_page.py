@@ -434,6 +434,7 @@ def test_each_share_kept_is_a_row(tmp_path):
       for share in shares
     }
     assert {*found} == named
+    assert answer.table(whole).count('<tr>') == len(named) + 1
     for context in contexts:
       name = 'keep'
       if len(shares) > 1:
