@@ -38,7 +38,7 @@ SIGNS = np.array([1.0, -1.0])  # A move of an image more, or of one less.
 
 _BLOCK = 192  # Labelsets rounded against the same error, at most,
 _PART = 32  # and of those that are left that part,
-_ONE_BY_ONE = 2000  # but the last ones one after the other.
+_ONE_BY_ONE = 1000  # but the last ones one after the other.
 _TWO_STARTS = 10_000  # Labelsets up to which both starts are searched.
 _MOST_DENSE = 1 << 18  # Entries of P up to which it is a matrix.
 _ROUNDS = 8
@@ -167,8 +167,9 @@ def _goes_up(instance, rows, part, wanted) -> np.ndarray:
       sums = error_shared, error_mass, error_images
       columns = mass, shared, part, along
       rest = [column[block.start :].tolist() for column in columns]
-      ends = patterns.indptr[block.start :].tolist()
-      labels = patterns.indices.tolist()
+      ends = patterns.indptr[block.start :]
+      labels = patterns.indices[ends[0] :].tolist()
+      ends = (ends - ends[0]).tolist()
       sets = [labels[i:j] for i, j in itertools.pairwise(ends)]
       up[block.start :] = _one_by_one(
         sets, rest, v.tolist(), error.tolist(), sums, (own, nu)
@@ -181,7 +182,8 @@ def _goes_up(instance, rows, part, wanted) -> np.ndarray:
     slope += nu * error_images - error_mass * shared[block]
     up[block] = slope + (0.5 - part[block]) * along[block] < 0
     step = up[block] - part[block]
-    np.add.at(error, labels, v[labels] * np.repeat(step, np.diff(ends)))
+    each = v[labels] * np.repeat(step, np.diff(ends))
+    error += np.bincount(labels, each, len(v))
     error_shared += step @ shared[block]
     error_mass += step @ mass[block]
     error_images += step.sum()

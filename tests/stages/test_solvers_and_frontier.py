@@ -54,35 +54,35 @@ def run(config, path, **options):
 def test_a_table_of_what_they_do(config, tmp_path, capsys, monkeypatch):
   monkeypatch.setenv('JAX_COMPILATION_CACHE_DIR', str(tmp_path / 'cache'))
   config.balance.objective = 'l2'
-  config.optimizers.variants = ('pdhg,newton',)
+  config.optimizers.variants = ('pdhg,adam',)
   config.optimizers.rivals = ('scipy',)
   path = run(config, tmp_path / 'run')
   printed = capsys.readouterr().out
   rows = files.read_json(path / 'optimizers.json')['rows']
   with open(path / 'optimizers.csv', newline='') as file:
     table = list(csv.DictReader(file))
-  assert [row['variant'] for row in rows] == ['pdhg', 'newton', 'scipy']
-  assert [row['variant'] for row in table] == ['pdhg', 'newton', 'scipy']
+  assert [row['variant'] for row in rows] == ['pdhg', 'adam', 'scipy']
+  assert [row['variant'] for row in table] == ['pdhg', 'adam', 'scipy']
   for row in rows:
     assert row['variant'] in printed and row['status'] in printed
-  impossible, newton, scipy = rows
+  impossible, adam, scipy = rows
   assert 'sums of absolute values only' in impossible['status']
   assert impossible['value'] is None and not impossible['failed']
   solution = solve_lib.solve(
-    PATTERNS, COUNTS, lam_images=1e4, objective='l2', optimizer='newton'
+    PATTERNS, COUNTS, lam_images=1e4, objective='l2', polish=False
   )
-  assert newton['converged'] and newton['gap'] <= config.balance.tol
+  assert adam['converged'] and adam['gap'] <= config.balance.tol
   for name in ('value', 'cost', 'lower_bound_priced', 'num_steps'):
-    assert newton[name] == pytest.approx(getattr(solution, name), rel=1e-12)
-  assert float(table[1]['value']) == newton['value']
+    assert adam[name] == pytest.approx(getattr(solution, name), rel=1e-9)
+  assert float(table[1]['value']) == adam['value']
   # Really compiled, without the cache; and measured without compiling.
   assert not (tmp_path / 'cache').exists()
-  assert newton['seconds_compile'] > newton['seconds'] > 0
-  assert newton['trace']['seconds'][-1] == pytest.approx(newton['seconds'])
-  assert 20e6 < newton['memory_bytes'] < 1e9
-  assert scipy['lower_bound_priced'] == newton['lower_bound_priced']
-  assert scipy['value'] == pytest.approx(newton['value'], rel=1e-4)
-  excess = scipy['value'] + scipy['cost'] - newton['lower_bound_priced']
+  assert adam['seconds_compile'] > adam['seconds'] > 0
+  assert adam['trace']['seconds'][-1] == pytest.approx(adam['seconds'])
+  assert 20e6 < adam['memory_bytes'] < 1e9
+  assert scipy['lower_bound_priced'] == adam['lower_bound_priced']
+  assert scipy['value'] == pytest.approx(adam['value'], rel=1e-4)
+  excess = scipy['value'] + scipy['cost'] - adam['lower_bound_priced']
   assert scipy['seconds'] > 0 == scipy['seconds_compile']
   assert scipy['gap'] == pytest.approx(excess / scipy['value'], rel=1e-9)
   assert (path / 'optimizers.png').read_bytes().startswith(b'\x89PNG')
