@@ -309,7 +309,7 @@ def test_every_score_of_the_list_is_a_column(source):
   assert columns == ['', *trials.SCORES.values()]
 
 
-def test_what_is_not_augmented_alike_is_said(tmp_path):
+def test_what_is_not_augmented_alike_is_said():
   rng = random.Random(0)
   for _ in range(6):
     kinds = rng.sample(('none', 'added', 'all'), rng.choice((1, 2, 3)))
@@ -319,7 +319,7 @@ def test_what_is_not_augmented_alike_is_said(tmp_path):
       for m in ('none', 'a')
     ]
     record = comparison.make_record(rows)
-    text = Page(write(record, tmp_path)).whole_text()
+    text = page_lib._lead(record)
     for said in (text, ' '.join(page_lib.lines(record))):
       assert ('may be augmentation, not' in said) == ('added' in kinds)
     bare = 'plain training, which has no image augmented (p' in text
@@ -368,7 +368,7 @@ def test_two_seeds_averaged_are_a_row_that_changes_no_other():
     assert answer.sentences(record)[0] == answer.sentences(bare)[0]
 
 
-def test_curves_are_differences_of_matching_trials_by_step(tmp_path):
+def test_curves_are_differences_of_matching_trials_by_step():
   rng = random.Random(0)
   for seeds, num_splits in ((2, 3), (3, 1), (1, 1)):
     rows = [
@@ -401,16 +401,17 @@ def test_curves_are_differences_of_matching_trials_by_step(tmp_path):
         means.append((sum(mine) - sum(theirs)) / len(mine))
       assert one['difference'] == pytest.approx(sum(means) / 2)
       assert (one['half_width'] is None) == (seeds * num_splits == 1)
-    text = Page(write(record, tmp_path)).whole_text()
+    text = page_lib._curves(context, f'{seeds}-{num_splits}')
     told = f'At the last step: a {found["a", 30]["difference"]:+.3f}; b '
     assert told in text
     for row in rows:
       for trial in row['trials']:
         del trial['course']
-    assert 'Step by step' not in write(comparison.make_record(rows), tmp_path)
+    (context,) = comparison.make_record(rows)['statistics']['contexts']
+    assert page_lib._curves(context, '') == ''
 
 
-def test_each_share_kept_is_a_row(tmp_path):
+def test_each_share_kept_is_a_row():
   rng, seen = random.Random(0), set()
   for _ in range(6):
     shares = rng.sample((0.1, 0.25, 0.5), rng.choice((1, 2, 3)))
@@ -461,7 +462,7 @@ def test_each_share_kept_is_a_row(tmp_path):
     alone = sum(gain > 0 for gain in gains.values()) == 1
     assert (told in words) == better or not alone
     assert ('no choice is told to be better' in words) != better
-    assert html.text(words) in write(record, tmp_path)
+    assert html.text(words) in page_lib._lead(record)
   assert seen == {True, False}
 
 

@@ -135,6 +135,7 @@ def test_a_seed_alone_is_the_same_among_others(model):
   assert np.abs(together[0] - together[1]).max() > 1e-3
 
 
+@pytest.mark.long
 def test_a_rate_alone_is_the_same_among_others():
   features, targets = problem()
   weights = np.random.default_rng(1).integers(0, 3, (2, 40, 1))
