@@ -34,7 +34,6 @@ class Setting:
     may_grow: a larger value goes on from where a smaller one ended.
     before: what it was before there was such a setting, in folders that do not
       know it; None: as the default.
-    before: what it was before there was such a setting; None: the default.
     choices: the values there are; (): any.
     registry: 'module:NAME', a mapping or tuple of the choices, where importing
       it takes libraries that not everybody has.
@@ -54,7 +53,6 @@ class Setting:
   _: dataclasses.KW_ONLY
   read_by: tuple[str, ...] = ()
   may_grow: bool = False
-  before: object = None
   before: object = None
   choices: Iterable = ()
   registry: str = ''
