@@ -29,7 +29,7 @@ def num_kept(share: float, num_rows: int) -> int:
   kept = round(float(share) * num_rows)
   if not kept:
     raise errors.UserError(
-      f'share must keep at least one row; {share} of {num_rows:,} rows is '
+      f'share must keep at least one row of labels; {share} of {num_rows:,} is '
       f'none. The least that keeps one is {rounded_up(1 / max(num_rows, 1))}.'
     )
   return kept
