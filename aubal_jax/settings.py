@@ -370,7 +370,7 @@ _DECLARED = (
     Setting('batch_size', 64, 'Rows a step, over all devices.', least=1),
     Setting('optimizer', 'adam', "Optax's of that name.", registry=_OPTIMIZERS),
     Setting(
-      *('learning_rate', 1e-3, 'The largest, where it changes.'),
+      *('learning_rate', 5e-4, 'The largest, where it changes.'),
       above=0,
     ),
     Setting(

@@ -33,6 +33,7 @@ def get_config():
   c.balance.optimizer = 'ipm'
   c.balance.features = 'pixels'  # Where neighbours and content are looked for.
   c.train.num_steps = 400
+  c.train.learning_rate = 1e-3  # Which suits the small network.
   c.train.eval_every_steps = 200
   c.train.checkpoint_every_steps = 200
   return c
