@@ -110,7 +110,8 @@ def test_each_task_runs_alone_from_the_files_before_it(config, tmp_path):
   whole = run(config, tmp_path / 'whole')
   path = tmp_path / 'alone'
   for stage in workdir.LINE:
-    run(config, path, stage)
+    if stage not in workdir.OPTIONAL:
+      run(config, path, stage)
   for name in ('labelsets.json', 'plan.npz', 'report.json'):
     assert (whole / name).read_bytes() == (path / name).read_bytes()
 
