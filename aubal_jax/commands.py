@@ -160,9 +160,4 @@ def _prepare(run, overwrite) -> None:
   if overwrite:
     workdir.clear(run.path)
   else:
-    workdir.refuse_other(
-      run.path,
-      run.pinned,
-      may_grow=settings.MAY_GROW,
-      defaults=settings.DEFAULTS,
-    )
+    run.refuse_other()

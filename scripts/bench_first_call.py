@@ -155,6 +155,8 @@ def main():
     print(json.dumps(measure(*arguments.one)))
     return
   files = sorted(arguments.labels.glob('*.npz')) if arguments.labels else []
+  if arguments.labels and not files:
+    parser.error(f'{arguments.labels} holds no .npz file.')
   print('| ' + ' | '.join(COLUMNS) + ' |\n' + '|---' * len(COLUMNS) + '|')
   rows = []
   began = time.perf_counter()

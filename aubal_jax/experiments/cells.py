@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import gc
 import sys
@@ -12,12 +11,9 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 
-from aubal_jax import settings
 from aubal_jax.runs import errors
-from aubal_jax.runs import hosts
 from aubal_jax.runs import preemption
 from aubal_jax.runs import progress
-from aubal_jax.runs import workdir
 
 _FORGET_EVERY = 10  # Cells.
 
@@ -29,13 +25,7 @@ def refuse_others(runs: Iterable) -> None:
     runs: the `Run` of each cell.
   """
   for own in runs:
-    workdir.check_folder(own.path)
-    workdir.refuse_other(
-      own.path,
-      own.pinned,
-      may_grow=settings.MAY_GROW,
-      defaults=settings.DEFAULTS,
-    )
+    own.refuse_other()
 
 
 def with_images(run, runs: Mapping) -> dict:
@@ -110,10 +100,7 @@ def _forget_programs() -> None:
 
 def _run_one(run, cell, work) -> str | None:
   """Does a cell in its folder; returns what went wrong, or None."""
-  lock = contextlib.nullcontext()
-  if hosts.is_first():
-    lock = workdir.locked(run.path)
-  with lock:
+  with run.locked():
     try:
       work(run, cell)
     except OSError:

@@ -250,7 +250,7 @@ def read(path: pathlib.Path) -> dict | None:
   except FileNotFoundError:
     return None
   except (KeyError, TypeError, ValueError):
-    pass  # It is not whole.
+    whole = False
   if isinstance(number, int) and number > _FORMAT:
     raise errors.UserError(
       f'{path / FILE} is of format {number}, and formats up to {_FORMAT} are '

@@ -116,9 +116,9 @@ def shrink(labels, of_all, positives) -> np.ndarray:
   return np.where(positives > 0, sigmoid(mixed), of_all)
 
 
-def logit(probability) -> np.ndarray:
-  """Returns log(p / (1 - p)), p cut to within 1e-6 of 0 and 1, in float64."""
-  p = np.clip(np.asarray(probability, np.float64), _LEAST, 1 - _LEAST)
+def logit(probability, least: float = _LEAST) -> np.ndarray:
+  """Returns log(p / (1 - p)) in float64, p cut to `least` from 0 and 1."""
+  p = np.clip(np.asarray(probability, np.float64), least, 1 - least)
   return np.log(p) - np.log1p(-p)
 
 

@@ -7,7 +7,6 @@ of its own, which a stop loses nothing of.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 
 import numpy as np
@@ -18,7 +17,6 @@ from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import hosts
 from aubal_jax.runs import preemption
-from aubal_jax.runs import workdir
 from aubal_jax.scoring import bootstrap
 from aubal_jax.scoring import course
 from aubal_jax.scoring import differences
@@ -64,7 +62,7 @@ def run(run) -> None:
   run.begin('controls')
   methods = settings.values(run.config, 'controls.methods')
   others = {name: _make_run(run, name) for name in methods}
-  hosts.from_first(lambda: _refuse_others(others.values()))
+  hosts.from_first(lambda: [own.refuse_other() for own in others.values()])
   for place, (name, own) in enumerate(others.items(), 1):
     preemption.stop_if_requested()
     print(
@@ -91,23 +89,9 @@ def _make_run(run, method):
   return dataclasses.replace(own, opened=run.images())
 
 
-def _refuse_others(runs) -> None:
-  for own in runs:
-    workdir.check_folder(own.path)
-    workdir.refuse_other(
-      own.path,
-      own.pinned,
-      may_grow=settings.MAY_GROW,
-      defaults=settings.DEFAULTS,
-    )
-
-
 def _train(run) -> None:
   """Balances and trains what is not done yet."""
-  lock = contextlib.nullcontext()
-  if hosts.is_first():
-    lock = workdir.locked(run.path)
-  with lock:
+  with run.locked():
     if not run.is_done('balance'):
       hosts.from_first(lambda: balance.run(run))
     if not run.is_done('train'):

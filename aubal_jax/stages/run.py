@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
 import pathlib
 import typing
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
 
 import numpy as np
@@ -69,6 +71,25 @@ class Run:
       num_steps=steps,
       pinned=pinned,
     )
+
+  def refuse_other(self) -> None:
+    """Raises UserError where the folder holds what these settings did not."""
+    workdir.check_folder(self.path)
+    workdir.refuse_other(
+      self.path,
+      self.pinned,
+      may_grow=settings_lib.MAY_GROW,
+      defaults=settings_lib.DEFAULTS,
+    )
+
+  @contextlib.contextmanager
+  def locked(self) -> Iterator[None]:
+    """Locks the folder, which process 0 alone sees."""
+    if not hosts.is_first():
+      yield
+      return
+    with workdir.locked(self.path):
+      yield
 
   def begin(self, stage: str) -> None:
     """Says that `stage` is about to write its files."""

@@ -7,7 +7,6 @@ import pathlib
 import shutil
 import time
 
-import cv2
 import jax
 import numpy as np
 import pytest
@@ -26,25 +25,9 @@ from aubal_jax.serving import networks
 from aubal_jax.serving import predictions
 from aubal_jax.stages import run as run_lib
 from tests.makers import damage as damage_lib
+from tests.serving import test_predictions
 
 LABELS = ('bright', 'edge')
-
-
-def write_table(folder, labels=LABELS, num_images=48, size=20):
-  """Images whose labels can be seen, in three splits."""
-  rng = np.random.default_rng(0)
-  (folder / 'images').mkdir(parents=True)
-  with open(folder / 'table.csv', 'w', newline='') as file:
-    table = csv.writer(file)
-    table.writerow(['path', 'split', *labels])
-    for i in range(num_images):
-      bright, edge = rng.random(2) < [0.5, 0.3]
-      image = rng.integers(0, 80, (size, size), np.uint8) + 100 * bright
-      image[:, size // 2 :] += np.uint8(70 * edge)
-      cv2.imwrite(str(folder / f'images/{i}.png'), image.astype(np.uint8))
-      split = ('train', 'validation', 'test')[i % 3]
-      table.writerow([f'images/{i}.png', split, int(bright), int(edge)])
-  return folder / 'table.csv'
 
 
 def configuration(table, **changes):
@@ -71,7 +54,7 @@ def run(config, path, task, **options):
 def fixture_runs(tmp_path_factory):
   """A folder with a table, and runs a, b, c of it, as if they were trained."""
   home = tmp_path_factory.mktemp('runs')
-  config = configuration(write_table(home / 'data'))
+  config = configuration(test_predictions.write_table(home / 'data', LABELS))
   own = run_lib.load(config, home / 'a', progress.Watch(0.0))
   described = bundle.describe(config, own.dataset.targets)
   parts = *bundle.make_network(described), described
@@ -436,7 +419,8 @@ def test_members_without_thresholds_have_a_half(runs, tmp_path, capsys):
 @pytest.mark.long
 def test_the_mean_of_runs_that_were_trained(tmp_path):
   """The whole line, with seeds of their own."""
-  table, said = write_table(tmp_path / 'data'), []
+  table = test_predictions.write_table(tmp_path / 'data', LABELS)
+  said = []
   for seed, name in enumerate('ab'):
     config = configuration(table, seed=seed, train__num_steps=4)
     run(config, tmp_path / name, 'run')

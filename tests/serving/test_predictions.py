@@ -36,13 +36,13 @@ from tests.makers import damage as damage_lib
 LABELS = ('bright', 'edge, "half"')
 
 
-def write_table(folder, num_images=48, size=20):
+def write_table(folder, labels=LABELS, num_images=48, size=20):
   """Images whose labels can be seen, in three splits."""
   rng = np.random.default_rng(0)
   (folder / 'images').mkdir(parents=True)
   with open(folder / 'table.csv', 'w', newline='') as file:
     table = csv.writer(file)
-    table.writerow(['path', 'split', *LABELS])
+    table.writerow(['path', 'split', *labels])
     for i in range(num_images):
       bright, edge = rng.random(2) < [0.5, 0.3]
       image = rng.integers(0, 80, (size, size), np.uint8) + 100 * bright

@@ -14,6 +14,7 @@ import numpy as np
 
 from aubal_jax.experiments.compare import trials as trials_lib
 from aubal_jax.experiments.compare import verdicts
+from aubal_jax.scoring import thresholds
 
 _LEAST = 1e-7  # Probabilities are as far from 0 and 1, for finite logits.
 
@@ -24,13 +25,8 @@ def mean(first: np.ndarray, second: np.ndarray) -> np.ndarray:
   Args:
     first, second: probabilities of one shape.
   """
-  logits = [_logit(np.asarray(p, np.float64)) for p in (first, second)]
-  return 1 / (1 + np.exp(-(logits[0] + logits[1]) / 2))
-
-
-def _logit(p):
-  p = np.clip(p, _LEAST, 1 - _LEAST)
-  return np.log(p) - np.log1p(-p)
+  logits = (thresholds.logit(p, _LEAST) for p in (first, second))
+  return thresholds.sigmoid(sum(logits) / 2)
 
 
 def make_trials(dataset, split, trials: Sequence[dict], predictions) -> list:

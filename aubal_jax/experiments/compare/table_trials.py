@@ -85,16 +85,12 @@ def run_cell(
     resampling.resample, method=resampler, fraction=fraction, **chosen
   )
   limits = {key: chosen[key] for key in ('lower', 'upper') if key in chosen}
-  drawn = []
-  for split in splits:
-    features = fit.standardise(dataset.features, split.train)
-    of_rows = resampling.about_rows(resampler, dataset, split.train)
-    bounded = functools.partial(resample, **of_rows)
-    if diversity != 'none':
-      limits['kind'], limits['num_clusters'] = diversity, num_clusters
-      upper = find_upper(dataset, split.train, features, **limits)
-      bounded = functools.partial(resample, upper=upper)
-    drawn.append([_draw(dataset, split, features, s, bounded) for s in seeds])
+  if diversity != 'none':
+    limits |= {'kind': diversity, 'num_clusters': num_clusters}
+  drawn = [
+    _draw_seeds(dataset, split, seeds, resampler, resample, limits)
+    for split in splits
+  ]
   num_rows = max(
     len(split.train) + sum(len(one.made) for one in some)
     for split, some in zip(splits, drawn, strict=True)
@@ -115,30 +111,15 @@ def run_cell(
     for seed, one, found, on_way in zip(
       *(seeds, some, probability, looks), strict=True
     ):
-      tried = [
-        (rate, trials_lib.validation_map(dataset, split, p[split.validation]))
-        for rate, p in zip(rates, found, strict=True)
-      ]
-      rate = rates_lib.best(tried)
-      p = found[rates.index(rate)]
-      predicted.append((p[split.validation], p[split.test]))
-      mine.append(
-        trials_lib.make_trial(
-          *(dataset, split, one.plan, *predicted[-1]),
-          seed=seed,
-          seconds={'resample': one.seconds, 'train': seconds},
-          rate=rate,
-          tried=tried,
-          course=[
-            (step, trials_lib.validation_map(dataset, split, p))
-            for step, p in zip(
-              fit.look_steps(num_steps, _NUM_LOOKS),
-              on_way[rates.index(rate)],
-              strict=True,
-            )
-          ],
-        )
+      trial, said = _trial(
+        *(dataset, split, one, found, on_way),
+        seed=seed,
+        rates=rates,
+        num_steps=num_steps,
+        seconds={'resample': one.seconds, 'train': seconds},
       )
+      mine.append(trial)
+      predicted.append(said)
     trials += mine
     if method == 'none':
       averaged += averaged_lib.make_trials(dataset, split, mine, predicted)
@@ -148,6 +129,49 @@ def run_cell(
     'trials': trials,
     **({'averaged': averaged} if averaged else {}),
   }
+
+
+def _trial(
+  dataset, split, drawn, probability, looks, *, rates, num_steps, **about
+) -> tuple[dict, tuple]:
+  """Returns the trial of the rate that is best on validation, and what it says.
+
+  Args:
+    dataset: the table.
+    split: of it.
+    drawn: the `_Drawn` that was trained on.
+    probability: float32[K, N, L], of the whole table, at each rate.
+    looks: float32[K, J, V, L], of validation on the way.
+    rates: K of them.
+    num_steps: of the training.
+    **about: `seed` and `seconds`.
+
+  Returns:
+    The trial; and the probabilities of validation and of test.
+  """
+
+  def score(found):
+    return trials_lib.validation_map(dataset, split, found)
+
+  tried = [
+    (rate, score(p[split.validation]))
+    for rate, p in zip(rates, probability, strict=True)
+  ]
+  place = rates.index(rates_lib.best(tried))
+  said = tuple(
+    probability[place][rows] for rows in (split.validation, split.test)
+  )
+  steps = fit.look_steps(num_steps, _NUM_LOOKS)
+  trial = trials_lib.make_trial(
+    *(dataset, split, drawn.plan, *said),
+    rate=rates[place],
+    tried=tried,
+    course=[
+      (step, score(p)) for step, p in zip(steps, looks[place], strict=True)
+    ],
+    **about,
+  )
+  return trial, said
 
 
 def parse_method(
@@ -216,6 +240,26 @@ def find_upper(
   return diversity_lib.bound_growth(
     found.index, found.counts, groups, lower=lower, upper=upper
   )
+
+
+def _draw_seeds(dataset, split, seeds, resampler, resample, limits) -> list:
+  """Returns the `_Drawn` of each seed.
+
+  Args:
+    dataset: the table.
+    split: of it.
+    seeds: one for each plan.
+    resampler: its name.
+    resample: makes a plan of labels.
+    limits: of `find_upper`, with a `kind` where diversity bounds growth.
+  """
+  features = fit.standardise(dataset.features, split.train)
+  if 'kind' in limits:
+    bounds = {'upper': find_upper(dataset, split.train, features, **limits)}
+  else:
+    bounds = resampling.about_rows(resampler, dataset, split.train)
+  bounded = functools.partial(resample, **bounds)
+  return [_draw(dataset, split, features, seed, bounded) for seed in seeds]
 
 
 def _draw(dataset, split, features, seed, resample) -> _Drawn:
