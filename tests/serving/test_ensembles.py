@@ -54,7 +54,7 @@ def run(config, path, task, **options):
 def fixture_runs(tmp_path_factory):
   """A folder with a table, and runs a, b, c of it, as if they were trained."""
   home = tmp_path_factory.mktemp('runs')
-  config = configuration(test_predictions.write_table(home / 'data', LABELS))
+  config = configuration(test_predictions.write_table(home / 'data', labels=LABELS))
   own = run_lib.load(config, home / 'a', progress.Watch(0.0))
   described = bundle.describe(config, own.dataset.targets)
   parts = *bundle.make_network(described), described
@@ -419,7 +419,7 @@ def test_members_without_thresholds_have_a_half(runs, tmp_path, capsys):
 @pytest.mark.long
 def test_the_mean_of_runs_that_were_trained(tmp_path):
   """The whole line, with seeds of their own."""
-  table = test_predictions.write_table(tmp_path / 'data', LABELS)
+  table = test_predictions.write_table(tmp_path / 'data', labels=LABELS)
   said = []
   for seed, name in enumerate('ab'):
     config = configuration(table, seed=seed, train__num_steps=4)

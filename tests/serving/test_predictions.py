@@ -36,7 +36,7 @@ from tests.makers import damage as damage_lib
 LABELS = ('bright', 'edge, "half"')
 
 
-def write_table(folder, labels=LABELS, num_images=48, size=20):
+def write_table(folder, num_images=48, size=20, labels=LABELS):
   """Images whose labels can be seen, in three splits."""
   rng = np.random.default_rng(0)
   (folder / 'images').mkdir(parents=True)
