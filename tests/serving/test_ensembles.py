@@ -54,7 +54,8 @@ def run(config, path, task, **options):
 def fixture_runs(tmp_path_factory):
   """A folder with a table, and runs a, b, c of it, as if they were trained."""
   home = tmp_path_factory.mktemp('runs')
-  config = configuration(test_predictions.write_table(home / 'data', labels=LABELS))
+  table = test_predictions.write_table(home / 'data', labels=LABELS)
+  config = configuration(table)
   own = run_lib.load(config, home / 'a', progress.Watch(0.0))
   described = bundle.describe(config, own.dataset.targets)
   parts = *bundle.make_network(described), described
