@@ -360,6 +360,41 @@ def test_failures_are_rows(config, tmp_path, ran, monkeypatch, capsys):
   assert all(row['status'] == '' for row in rows_of(tmp_path / 'run'))
 
 
+def test_a_rate_that_diverges_has_lost(
+  config, tmp_path, request, monkeypatch, capsys
+):
+  run_cell = image_cells.run_cell  # The real one, whose training diverges.
+  request.getfixturevalue('ran')
+  trained, done = image_cells.run_cell, []
+
+  def diverges(run):
+    raise FloatingPointError('loss is nan at step 2: lower the learning rate.')
+
+  def some_diverge(whole, cell):
+    done.append(cell)
+    bad = cell.rate > 1 or (cell.method == 'random' and cell.seed == 1)
+    return (run_cell if bad else trained)(whole, cell)
+
+  monkeypatch.setattr(image_cells.train, 'run', diverges)
+  monkeypatch.setattr(image_cells, 'run_cell', some_diverge)
+  config.compare.methods = ('none', 'random')
+  config.compare.rates = (1.0, 4.0)
+  config.compare.seeds = 2
+  path = tmp_path / 'run'
+  for _ in range(2):
+    with pytest.raises(SystemExit) as caught:
+      run(config, path)
+    assert caught.value.code == 1
+    none, random = rows_of(path)
+    assert [t['rate'] for t in none['trials']] == [1.0, 1.0]
+    assert none['trials'][0]['tried'] == [[1.0, 1.0], [4.0, None]]
+    assert none['status'] == '' and random['trials'] == []
+    assert 'every one of compare.rates, 1, 4 times' in random['status']
+    assert 'loss is nan' in capsys.readouterr().err
+    assert len(done) == 8  # Nothing diverges twice.
+  assert '1 failed' in (path / 'compare.html').read_text()
+
+
 def test_a_full_disk_ends_it(config, tmp_path, monkeypatch):
   def full(*_):
     raise OSError(28, 'No space left on device', 'x')

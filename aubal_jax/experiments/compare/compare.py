@@ -11,6 +11,7 @@ is missing, and what failed.
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 from aubal_jax import settings
 from aubal_jax.datasets import loading
@@ -130,9 +131,12 @@ def run(run) -> None:
   failures = cells_tasks.run_all(
     'compare', runs, left, _do_cell, forgets=on_images
   )
-  hosts.from_first(lambda: _conclude(run, runs, failures))
+  lost = hosts.from_first(lambda: _conclude(run, runs, failures))
   run.watch.lap('comparing')
   cells_tasks.end_with(failures)
+  if lost:
+    print(f'Warning: {lost}', file=sys.stderr)
+    raise SystemExit(1)
 
 
 def _is_done(run, cell) -> bool:
@@ -162,8 +166,8 @@ def _do_cell(run, cell) -> None:
     image_cells.tidy(run)
 
 
-def _conclude(run, runs, failures) -> None:
-  """Writes and prints what the cells come to."""
+def _conclude(run, runs, failures) -> str:
+  """Writes and prints what the cells come to; returns what diverged."""
   results = []
   for cell, own in runs.items():
     if cell in failures:
@@ -186,3 +190,5 @@ def _conclude(run, runs, failures) -> None:
   for line in report.lines(record):
     print(line)
   print(f'compare: {run.path / "compare.html"}', flush=True)
+  lost = [row for row in rows if row.get('status') and 'num_steps' in row]
+  return '; '.join(f'{row["method"]} {row["status"]}' for row in lost)

@@ -183,7 +183,8 @@ def merge(results) -> list[dict]:
 
   Args:
     results: contents of result.json, in the order of the grid. One that failed
-      has no `trials`, and stays a row of its own.
+      has no `trials`, and stays a row of its own; so does one that diverged at
+      every rate, with its `status`.
   """
   merged, failed = {}, []
   for result in results:
@@ -195,4 +196,9 @@ def merge(results) -> list[dict]:
     whole['trials'] = whole['trials'] + result['trials']
   for whole in merged.values():
     whole['trials'] = rates_lib.choose(whole['trials'])
+    lost = [trial for trial in whole['trials'] if 'diverged' in trial]
+    if lost:
+      tried = [rate for rate, _ in lost[0]['tried']]
+      told = rates_lib.tell_diverged(tried, lost[0]['diverged'])
+      whole |= {'trials': [], 'status': f'failed: {told}'}
   return [*merged.values(), *failed]

@@ -10,6 +10,7 @@ import numpy as np
 from aubal_jax.datasets import loading
 from aubal_jax.experiments.compare import averaged
 from aubal_jax.experiments.compare import grid as cells_lib
+from aubal_jax.experiments.compare import rates
 from aubal_jax.experiments.compare import trials
 from aubal_jax.network import log as log_lib
 from aubal_jax.runs import errors
@@ -109,14 +110,23 @@ def _run_of(run, cell, dataset):
 
 
 def run_cell(run, cell) -> dict:
-  """Balances, trains and scores; returns the content of result.json."""
+  """Balances, trains and scores; returns the content of result.json.
+
+  A training that diverges is a trial as well: its rate has lost.
+  """
   seconds = None
   if not run.is_done('balance'):
     start = time.perf_counter()
     hosts.from_first(lambda: balance.run(run))
     seconds = time.perf_counter() - start
   if not run.is_done('train'):
-    train.run(run)
+    try:
+      train.run(run)
+    except FloatingPointError as error:
+      print(f'compare: {cell.name} diverged: {error}', flush=True)
+      return _result(
+        run, cell, rates.diverged(cell.seed, cell.fold, cell.rate, str(error))
+      )
   plan, lines = hosts.from_first(
     lambda: (
       plan_lib.load(run.path / 'plan.npz'),
@@ -146,6 +156,11 @@ def run_cell(run, cell) -> dict:
   if cell.method == 'none' and hosts.is_first():
     with files.write_atomically(run.path / _PREDICTED, 'wb') as file:
       np.savez(file, validation=found[0], test=found[1])
+  return _result(run, cell, trial)
+
+
+def _result(run, cell, trial) -> dict:
+  """Returns the content of result.json."""
   return cell.described() | {
     'num_steps': run.num_steps,
     'label_names': [*run.dataset.label_names],

@@ -24,6 +24,29 @@ def best(tried: Iterable) -> float:
   return max(tried, key=quality)[0]
 
 
+def diverged(seed: int, fold: int | None, rate: float, error: str) -> dict:
+  """Returns the trial of a training that diverged: below any other rate.
+
+  Args:
+    seed: of training.
+    fold: of images; None where there is one split alone.
+    rate: times the learning rate.
+    error: what was said of it.
+  """
+  place = {'seed': seed, 'repeat': 0, 'fold': fold or 0}
+  return place | {'rate': rate, 'tried': [[rate, None]], 'diverged': error}
+
+
+def tell_diverged(rates: Iterable, error: str = '') -> str:
+  """Returns what is said where training diverged at every rate."""
+  told = ', '.join(f'{rate:g}' for rate in rates)
+  why = f' ({error})' if error else ''
+  return (
+    f'training diverged at every one of compare.rates, {told} times the '
+    f'learning rate{why}; add a smaller one.'
+  )
+
+
 def choose(trials: Iterable[dict]) -> list[dict]:
   """Returns one trial of each seed and split: that of its best rate.
 

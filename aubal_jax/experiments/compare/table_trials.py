@@ -148,9 +148,14 @@ def _trial(
 
   Returns:
     The trial; and the probabilities of validation and of test.
+
+  Raises:
+    FloatingPointError: it diverged at every rate; one at which it did has lost.
   """
 
   def score(found):
+    if not np.isfinite(found).all():
+      return None
     return trials_lib.validation_map(dataset, split, found)
 
   tried = [
@@ -158,6 +163,8 @@ def _trial(
     for rate, p in zip(rates, probability, strict=True)
   ]
   place = rates.index(rates_lib.best(tried))
+  if not np.isfinite(probability[place]).all():
+    raise FloatingPointError(rates_lib.tell_diverged(rates))
   said = tuple(
     probability[place][rows] for rows in (split.validation, split.test)
   )
