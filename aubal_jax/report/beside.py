@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from aubal_jax.report import html
 from aubal_jax.report import plots
 from aubal_jax.runs import extras
 
 _TITLES = {
   'f1_macro': 'F1 at 0.5',
+  'f1_macro_shrunk': 'F1 with shrunk thresholds',
   'f1_macro_tuned': 'F1 with tuned thresholds',
   'map': 'mAP',
 }
@@ -44,8 +47,8 @@ def describe(record) -> str:
   if not beyond:
     return (
       f'{opening} <b>No difference between {_code(record["method"])} and '
-      f'{others} is more than chance over {over}</b>, in F1 at 0.5, in F1 with '
-      f'tuned thresholds or in mAP.{ending}'
+      f'{others} is more than chance over {over}</b>, in F1 at any of these '
+      f'thresholds or in mAP.{ending}'
     )
   told = '; '.join(
     _tell(record['method'], name, [d for d in beyond if d['less'] == name])
@@ -102,31 +105,43 @@ def side_by_side(record) -> str:
   networks = record['networks']
   report = networks[record['method']]['report']
   floor = report['floors']['all_positive']['f1_macro']
-  rows = [_network(name, entry, floor) for name, entry in networks.items()]
+  kinds = [*_kinds(record)]
+  rows = [
+    _network(name, entry, floor, kinds) for name, entry in networks.items()
+  ]
   rows += [
     [
       html.soft_text(f'floor: {words} to every image'),
       *(html.NONE for _ in range(3)),
       html.number(report['floors'][key]['f1_macro'], 3),
-      *(html.NONE, html.bar(('floor', floor, None)), html.NONE, html.NONE),
+      *(html.NONE, html.bar(('floor', floor, None)), html.NONE),
+      *(html.NONE for _ in kinds),
     ]
     for words, key in (('yes', 'all_positive'), ('no', 'all_negative'))
   ]
   level = f'{100 * report["bootstrap"]["confidence"]:.0f} %'
   columns = ('trained on', 'rows', 'added', 'MeanIR', 'F1 macro')
-  columns += (f'{level} interval', '0 to 1', 'F1 tuned', 'mAP')
+  columns += (f'{level} interval', '0 to 1', *(f'F1 {k}' for k in kinds))
+  columns += ('mAP',)
   caption = (
     f'{report["split"].capitalize()} split, '
     f'{html.count(report["num_images"], "image")}; F1 at threshold 0.5, and '
-    f'with tuned ones. Intervals are over {_units(record)}. Bar: F1, its '
-    f'interval as a line; {html.key("before", "the floor")}.'
+    f'with {" and ".join(kinds)} ones. Intervals are over {_units(record)}. '
+    f'Bar: F1, its interval as a line; {html.key("before", "the floor")}.'
   )
   return '\n'.join(
     [html.table(caption, columns, rows), _differences(record, level)]
   )
 
 
-def _network(name, entry, floor) -> list[str]:
+def _kinds(record) -> Iterator[str]:
+  """Yields the kinds of thresholds; older records lack shrunk."""
+  for kind in ('shrunk', 'tuned'):
+    if all(kind in entry['report'] for entry in record['networks'].values()):
+      yield kind
+
+
+def _network(name, entry, floor, kinds) -> list[str]:
   """Returns the row of a network."""
   report = entry['report']
   interval = report.get('f1_macro_interval')
@@ -140,7 +155,7 @@ def _network(name, entry, floor) -> list[str]:
     f'<b>{report["f1_macro"]:.3f}</b>',
     f'{interval[0]:.3f} to {interval[1]:.3f}' if interval else html.NONE,
     html.bar(('', 0, report['f1_macro']), *line, ('floor', floor, None)),
-    html.number(report['tuned']['f1_macro'], 3),
+    *(html.number(report[kind]['f1_macro'], 3) for kind in kinds),
     html.number(entry['map'], 3),
   ]
 
@@ -162,7 +177,8 @@ def _differences(record, level) -> str:
     f'{_units(record)} for both. Bold: zero is outside, more than chance over '
     'them; each interval stands by itself, and nothing is said of seeds.'
   )
-  return html.table(caption, ('', *_TITLES.values()), rows)
+  scores = dict.fromkeys(found['score'] for found in record['differences'])
+  return html.table(caption, ('', *(_TITLES[s] for s in scores)), rows)
 
 
 def _difference(found) -> str:

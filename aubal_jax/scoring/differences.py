@@ -15,7 +15,8 @@ import numpy as np
 from aubal_jax.scoring import bootstrap
 from aubal_jax.scoring import metrics
 
-SCORES = ('f1_macro', 'f1_macro_tuned', 'map')
+SCORES = ('f1_macro', 'f1_macro_shrunk', 'f1_macro_tuned', 'map')
+_KINDS = ('shrunk', 'tuned')  # Of thresholds.
 # Weighted places that ranking may take: a second of work or two.
 _PLACES = 4e8
 
@@ -25,7 +26,7 @@ def differences(
   label,
   known,
   *,
-  thresholds: Mapping[str, np.ndarray],
+  thresholds: Mapping[str, Mapping[str, np.ndarray]],
   reference: str,
   groups=None,
   num_resamples: int = 1000,
@@ -38,7 +39,8 @@ def differences(
     probability: name of network -> float[N, L].
     label: 0/1 [N, L].
     known: bool[N, L].
-    thresholds: name of network -> float[L] or [N, L], of `f1_macro_tuned`.
+    thresholds: name of network -> 'shrunk' and 'tuned' -> float[L] or [N, L]. A
+      kind that one of the networks lacks is left out of all.
     reference: name of the network that the others are taken from.
     groups: N values, the subject or video of each image; or None.
     num_resamples: bootstrap samples; of `map` fewer, at least 100, where there
@@ -56,16 +58,18 @@ def differences(
   """
   unit = bootstrap.units(len(label), groups)
   tails = (1 - confidence) / 2, (1 + confidence) / 2
+  kinds = [k for k in _KINDS if all(k in own for own in thresholds.values())]
   scored = {
     name: _samples(
       metrics.check_entries(mine, label, known),
-      *(thresholds[name], unit, num_resamples, seed),
+      {k: thresholds[name][k] for k in kinds},
+      *(unit, num_resamples, seed),
     )
     for name, mine in probability.items()
   }
   found = []
   for name in [name for name in scored if name != reference]:
-    for score in SCORES:
+    for score in scored[name]:
       mine, others = scored[reference][score], scored[name][score]
       found.append({'less': name, 'score': score} | _tell(mine, others, tails))
   return found
@@ -85,10 +89,11 @@ def _tell(mine, others, tails) -> dict:
 
 def _samples(entries, thresholds, unit, num_resamples, seed) -> dict:
   """Returns score -> (value, float[R] of its resamples, or None)."""
-  decided = [metrics.decisions(*entries, t) for t in (0.5, thresholds)]
+  at = {'f1_macro': 0.5} | {f'f1_macro_{k}': t for k, t in thresholds.items()}
+  decided = [metrics.decisions(*entries, t) for t in at.values()]
   sampled = bootstrap.resample(decided, unit, num_resamples, seed)
   found = {}
-  for name, counts, samples in zip(SCORES, decided, sampled, strict=False):
+  for name, counts, samples in zip(at, decided, sampled, strict=True):
     value = metrics.Confusion.from_decisions(counts).f1_macro
     found[name] = value, None if samples is None else samples.f1_macro
   many = int(min(num_resamples, max(100, _PLACES // entries[0].size)))

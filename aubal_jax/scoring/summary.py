@@ -198,7 +198,7 @@ def _check_summary(label, names, groups):
 
 
 def used_thresholds(probability, label, known, thresholds, unit, seed):
-  """Returns the thresholds that tuned scores are at.
+  """Returns the thresholds that scores are at, beside 0.5.
 
   Args:
     probability, label, known: as of `summarise`.
@@ -208,11 +208,12 @@ def used_thresholds(probability, label, known, thresholds, unit, seed):
     seed: int, of the halves.
 
   Returns:
-    float[L], or float[N, L] where each half has those of the other.
+    'tuned' -> float[L], or float[N, L] where each half has those of the other;
+    and 'shrunk' likewise, unless it is not known what from.
   """
   entries = metrics.check_entries(probability, label, known)
   whole = thresholds or thresholds_lib.find(*entries)
-  return _thresholds(entries, thresholds, whole, unit, seed)[0]['tuned']
+  return _thresholds(entries, thresholds, whole, unit, seed)[0]
 
 
 def _thresholds(entries, given, whole, unit, seed):

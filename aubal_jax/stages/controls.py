@@ -158,18 +158,16 @@ def _lines(record):
   }
   for name, entry in record['networks'].items():
     report = entry['report']
-    f1, tuned, area = (
-      f'{score:.3f}{less.get((name, key), "")}'
-      for key, score in zip(
-        differences.SCORES,
-        (report['f1_macro'], report['tuned']['f1_macro'], entry['map']),
-        strict=True,
-      )
+    scores = {'f1_macro': ('F1 macro', report['f1_macro'])}
+    for kind in ('shrunk', 'tuned'):
+      if kind in report:
+        scores[f'f1_macro_{kind}'] = kind, report[kind]['f1_macro']
+    scores['map'] = 'mAP', entry['map']
+    told = ', '.join(
+      f'{title} {score:.3f}{less.get((name, key), "")}'
+      for key, (title, score) in scores.items()
     )
-    yield (
-      f'{name}: {entry["rows"]:,} rows, F1 macro {f1}, tuned {tuned}, '
-      f'mAP {area}'
-    )
+    yield f'{name}: {entry["rows"]:,} rows, {told}'
   yield (
     f'in brackets: what {record["method"]} has more; the page tells which '
     'differences are more than chance'

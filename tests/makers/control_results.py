@@ -38,7 +38,9 @@ def record(names, *, gains=(0.0, 0.05, 0.1), num_groups=9, num_images=120):
       'short': '',
       'report': summary.summarise(
         *(mine, label, known),
-        thresholds=thresholds_lib.Thresholds(thresholds),
+        thresholds=thresholds_lib.Thresholds(
+          thresholds, of_all=0.4, positives=label.sum(0)
+        ),
         label_names=names,
         groups=groups,
         num_resamples=50,
@@ -52,7 +54,10 @@ def record(names, *, gains=(0.0, 0.05, 0.1), num_groups=9, num_images=120):
     'networks': networks,
     'differences': differences.differences(
       *(probability, label, known),
-      thresholds=dict.fromkeys(probability, thresholds),
+      thresholds={
+        name: {'tuned': thresholds, 'shrunk': thresholds}
+        for name in probability
+      },
       reference='aubal',
       groups=groups,
       num_resamples=50,

@@ -44,9 +44,13 @@ def test_map_is_that_of_images_written_out(seed):
     assert mine == pytest.approx(np.mean(areas) if areas else 0, abs=1e-12)
 
 
-def thresholds_of(probability, value=0.4):
+def thresholds_of(probability):
   num_labels = next(iter(probability.values())).shape[1]
-  return {name: np.full(num_labels, value) for name in probability}
+  kinds = {'tuned': 0.4, 'shrunk': 0.6}
+  return {
+    name: {kind: np.full(num_labels, value) for kind, value in kinds.items()}
+    for name in probability
+  }
 
 
 @given(SEEDS)
@@ -69,7 +73,7 @@ def test_f1_is_that_of_the_same_subjects_drawn_for_both(seed):
   for told in found:
     if told['score'] == 'map':
       continue
-    at = 0.5 if told['score'] == 'f1_macro' else 0.4
+    at = {'f1_macro': 0.5, 'f1_macro_tuned': 0.4}.get(told['score'], 0.6)
 
     def f1(name, rows, at=at):
       entries = probability[name][rows], label[rows], known[rows]
@@ -99,9 +103,23 @@ def test_a_network_does_not_differ_from_itself(seed):
     reference='aubal',
     num_resamples=20,
   )
-  for told in found[:3]:
+  for told in found[:4]:
     assert told['difference'] == 0 and told['interval'] == [0, 0]
     assert not told['beyond_chance']
+
+
+def test_a_kind_of_thresholds_that_one_lacks_is_left_out():
+  probability, label, known = draw(0)
+  options = {'reference': 'aubal', 'num_resamples': 20}
+  thresholds = thresholds_of(probability)
+  whole = differences.differences(
+    probability, label, known, thresholds=thresholds, **options
+  )
+  del thresholds['random']['shrunk']
+  found = differences.differences(
+    probability, label, known, thresholds=thresholds, **options
+  )
+  assert found == [d for d in whole if d['score'] != 'f1_macro_shrunk']
 
 
 def test_what_is_surely_better_is_told_and_one_group_tells_nothing():
