@@ -21,6 +21,7 @@ _HOMES = {
   'Resampler': 'aubal_jax.resampling.estimator',
   'Solution': 'aubal_jax.balancing.solve',
   'balance': 'aubal_jax.balancing.solve',
+  'balance_parts': 'aubal_jax.balancing.in_parts',
   'keep': 'aubal_jax.balancing.keeping',
   'frontier': 'aubal_jax.balancing.frontier',
   'resample': 'aubal_jax.resampling',

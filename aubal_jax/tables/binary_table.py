@@ -76,7 +76,7 @@ def as_checked(
   """As `as_binary`, for a table whose first row counts as `first_row`."""
   is_sparse = sparse.issparse(table)
   values = table.data[: table.indptr[-1]] if is_sparse else table
-  bits = _bits(values)
+  bits = as_bits(values)
   if bits is None:
     bad = np.flatnonzero(~_are_bits(values))[0]
     (found,) = values.flat[bad : bad + 1].tolist()
@@ -108,7 +108,7 @@ def as_checked(
   return table
 
 
-def _bits(values: np.ndarray) -> np.ndarray | None:
+def as_bits(values: np.ndarray) -> np.ndarray | None:
   """Returns values as uint8, or None if one is neither 0 nor 1."""
   if values.dtype == np.bool_:
     return values.view(np.uint8)

@@ -10,6 +10,7 @@ import collections.abc
 import dataclasses
 import itertools
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,8 @@ class Labelsets(shown.Shown):
       `scipy.sparse.csr_array` where it was sparse.
     counts: int64[S], rows that have each pattern, most frequent first.
     index: int32[N] (int64 from 2^31 labelsets on), the labelset of each row:
-      `patterns[index] == labels`.
+      `patterns[index] == labels`. None of a table in parts, whose rows are too
+      many to number.
     known: bool[S, L], where unknown labels were told apart from absent ones;
       `known[index]` is the table's, and two labelsets may have one pattern.
       Else None.
@@ -42,7 +44,7 @@ class Labelsets(shown.Shown):
 
   patterns: np.ndarray | sparse.csr_array
   counts: np.ndarray
-  index: np.ndarray
+  index: np.ndarray | None
   known: np.ndarray | None = None
 
   @property
@@ -55,7 +57,7 @@ class Labelsets(shown.Shown):
     num_labelsets, num_labels = self.patterns.shape
     return (
       f'Labelsets: {num_labelsets:,} of {num_labels:,} labels, in '
-      f'{len(self.index):,} rows'
+      f'{self.counts.sum():,} rows'
     )
 
   def _num_rows(self) -> int:
@@ -77,8 +79,13 @@ class Labelsets(shown.Shown):
 
 
 def find_labelsets(
-  labels: binary_table.Table | collections.abc.Iterable[binary_table.Table],
+  labels: binary_table.Table
+  | collections.abc.Iterable[binary_table.Table]
+  | os.PathLike[str],
   known: npt.ArrayLike | None = None,
+  *,
+  label_columns: Sequence[str] = (),
+  executor: Any = None,
 ) -> Labelsets:
   """Groups the rows of a 0/1 table by their exact combination of labels.
 
@@ -95,24 +102,34 @@ def find_labelsets(
   whose first item is an array or sparse table with two axes. The result is
   that of the whole table.
 
+  A path is that of a Parquet file, which is read in chunks, or of a folder of
+  them (extra `tables`): parts of one table, which are read one at a time each,
+  wherever the executor runs; see `aubal.balance_parts`.
+
   Args:
     labels: 0/1 [N, L]; bool, integer or float, dense or scipy sparse; a data
       frame, a dict of columns, or a list with the names of each row's labels
-      (the columns are then the names that occur, sorted); or chunks of rows.
+      (the columns are then the names that occur, sorted); or chunks of rows;
+      or a path (a `pathlib.Path`, or a text).
     known: bool [N, L], False where a label is unknown (and 0 in `labels`):
       "unknown" is then a third value that tells labelsets apart. None: an
       unknown label counts as absent. Dense, for a dense table.
+    label_columns: of Parquet files: the names of the labels, in order; (): all
+      columns.
+    executor: what reads the parts of a folder: anything that has
+      `submit(function, *arguments).result()`, such as an executor of
+      `concurrent.futures`, or of Dask; None: this process.
 
   Returns:
     The `Labelsets` of the table. Patterns of chunks are dense or sparse as the
-    first chunk is.
+    first chunk is. Those of a folder have no index.
 
   Raises:
     UserError: `known` has another shape, or is False where a label is 1; or
       `labels` has not two axes, or holds something but 0 and 1, or a
       sparse one the same entry twice; or there is no chunk, or one has another
       number of labels than the first. The message names the chunk, counted
-      from 0, and the row in it.
+      from 0, and the row in it; or the file.
 
   Examples:
     >>> found = find_labelsets([[1, 0], [1, 1], [1, 0]])
@@ -125,6 +142,13 @@ def find_labelsets(
     >>> find_labelsets(table, known).index.tolist()
     [0, 1]
   """
+  if _is_parquet(labels):
+    return _find_in_files(labels, known, label_columns, executor)
+  if label_columns or executor is not None:
+    raise errors.UserError(
+      'label_columns and executor are for Parquet files, which labels names by '
+      'their path; it is a table. Leave them out.'
+    )
   if known is not None:
     return _find_with_unknown(
       binary_table.as_binary(labels, 'labels'),
@@ -140,6 +164,31 @@ def find_labelsets(
   )
   _add(groups, table, 'labels')
   return Labelsets(*groups.result())
+
+
+def _is_parquet(labels) -> bool:
+  """Whether it is the path of a Parquet file, or of any folder."""
+  if not isinstance(labels, (str, os.PathLike)):
+    return False
+  path = os.fspath(labels)
+  return isinstance(path, str) and (
+    path.lower().endswith('.parquet') or os.path.isdir(path)
+  )
+
+
+def _find_in_files(path, known, label_columns, executor) -> Labelsets:
+  """As `find_labelsets`, of a Parquet file or a folder of them."""
+  from aubal_jax.tables import parts
+
+  if known is not None:
+    raise errors.UserError(
+      'known is for tables in memory; in a Parquet file a label is 0 or 1. '
+      'Leave it out, or read the file first.'
+    )
+  reading = parts.read_columns(label_columns)
+  if os.path.isdir(path):
+    return parts.survey(path, reading, executor).labelsets
+  return parts.read_labelsets(path, reading)[0]
 
 
 def _find_with_unknown(labels, known) -> Labelsets:
@@ -158,11 +207,97 @@ def _find_with_unknown(labels, known) -> Labelsets:
     raise errors.UserError(
       'labels must be 0 where known says that one is unknown.'
     )
-  found = find_labelsets(np.concatenate([labels, ~known], axis=1))
+  return split_unknown(find_labelsets(np.concatenate([labels, ~known], axis=1)))
+
+
+def split_unknown(found: Labelsets) -> Labelsets:
+  """Returns the labelsets of which these have labels and unknown in a row."""
   patterns, unknown = np.split(found.patterns, 2, axis=1)
   return dataclasses.replace(
     found, patterns=np.ascontiguousarray(patterns), known=unknown == 0
   )
+
+
+def _told_patterns(labelsets: Labelsets) -> np.ndarray | sparse.csr_array:
+  """Returns what tells labelsets apart: patterns, and what is unknown."""
+  if labelsets.known is None:
+    return labelsets.patterns
+  return np.concatenate([labelsets.patterns, ~labelsets.known], axis=1)
+
+
+def merge(parts: Sequence[Labelsets]) -> Labelsets:
+  """Returns the labelsets of the rows of all parts, one part after the other.
+
+  They are those of the whole table, bit for bit, whatever parts it was in. So
+  a merge is associative and, but for the order of the rows in the index,
+  commutative.
+
+  Args:
+    parts: at least one, of the same labels; of tables in which unknown labels
+      are told apart, or of others, not both.
+
+  Returns:
+    Patterns are sparse as those of the first part are. The index is None where
+    that of a part is.
+
+  Raises:
+    UserError: a part has other labels than the first.
+
+  Examples:
+    >>> a, b = find_labelsets([[1, 0], [0, 1]]), find_labelsets([[0, 1]])
+    >>> merge([a, b]).counts.tolist(), merge([a, b]).index.tolist()
+    ([2, 1], [1, 0, 0])
+  """
+  found, places = join(parts)
+  if any(part.index is None for part in parts):
+    return found
+  pairs = zip(places, parts, strict=True)
+  index = np.concatenate([place[part.index] for place, part in pairs])
+  return dataclasses.replace(found, index=index)
+
+
+def join(parts: Sequence[Labelsets]) -> tuple[Labelsets, list[np.ndarray]]:
+  """Returns the labelsets of all parts, and where each part's are in them.
+
+  Args:
+    parts: as of `merge`; their indices are not looked at.
+
+  Returns:
+    The `Labelsets`, without an index; and for each part int[K], the places of
+    its labelsets.
+  """
+  _check_alike(parts)
+  tables = [_told_patterns(part) for part in parts]
+  rows = find_labelsets(tables)
+  counts = np.zeros(len(rows.counts), np.int64)
+  np.add.at(counts, rows.index, np.concatenate([p.counts for p in parts]))
+  # Of patterns that are there once each, the order is that of their numbers.
+  number = find_labelsets(rows.patterns).index
+  order = np.lexsort((number, -counts))
+  place = np.empty(len(order), rows.index.dtype)
+  place[order] = np.arange(len(order))
+  starts = np.cumsum([table.shape[0] for table in tables])[:-1]
+  found = Labelsets(rows.patterns[order], counts[order], None)
+  if parts[0].known is not None:
+    found = split_unknown(found)
+  return found, np.split(place[rows.index], starts)
+
+
+def _check_alike(parts: Sequence[Labelsets]) -> None:
+  """Raises UserError where parts cannot be of one table."""
+  first = parts[0]
+  for number, part in enumerate(parts):
+    if part.patterns.shape[1] != first.patterns.shape[1]:
+      raise errors.UserError(
+        f'parts must have the same labels; part 0 has '
+        f'{first.patterns.shape[1]}, and part {number} has '
+        f'{part.patterns.shape[1]}.'
+      )
+    if (part.known is None) != (first.known is None):
+      raise errors.UserError(
+        'parts must all tell unknown labels apart, or none of them; part '
+        f'{number} differs from part 0.'
+      )
 
 
 def is_chunked(labels) -> bool:

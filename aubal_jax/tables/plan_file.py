@@ -31,7 +31,7 @@ def write(
   """Writes the arrays of a plan, whole or not at all."""
   arrays = {name: np.asarray(value) for name, value in arrays.items()}
   # The first: damage to the list of members can hide those that follow.
-  arrays = {'format': np.array([_FORMAT, _sum(arrays)], np.int64), **arrays}
+  arrays = {'format': np.array([_FORMAT, checksum(arrays)], np.int64), **arrays}
   with files.write_atomically(path, 'wb') as file:
     np.savez_compressed(file, **arrays)
 
@@ -48,17 +48,22 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
   try:
     arrays = _read_arrays(content)
     number, kept = arrays.pop('format', (0, 0))
-    if 0 < number <= _FORMAT and int(kept) != _sum(arrays):
+    if 0 < number <= _FORMAT and int(kept) != checksum(arrays):
       raise ValueError('its checksum is wrong')
   except Exception as error:  # Parsers raise what comes.
     raise not_whole(path, error) from error
   if number > _FORMAT:
-    raise errors.UserError(
-      f'{path} is a plan of format {number}, and formats up to {_FORMAT} are '
-      'read here: a newer version of aubal_jax wrote it. Go on with that '
-      'version, or delete the file and run the balance task again.'
-    )
+    raise too_new(path, number, _FORMAT)
   return arrays
+
+
+def too_new(path, number: int, known: int) -> errors.UserError:
+  """Returns the error of a file that a later version wrote."""
+  return errors.UserError(
+    f'{path} is a plan of format {number}, and formats up to {known} are read '
+    'here: a newer version of aubal_jax wrote it. Go on with that version, or '
+    'delete the file and run the balance task again.'
+  )
 
 
 def not_whole(path, error: Exception) -> errors.UserError:
@@ -101,7 +106,7 @@ def _parse_npy(content: bytes) -> np.ndarray:
   return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
 
 
-def _sum(arrays: Mapping[str, np.ndarray]) -> int:
+def checksum(arrays: Mapping[str, np.ndarray]) -> int:
   """Returns the CRC-32 of names, dtypes, shapes and numbers."""
   total = 0
   for name, array in sorted(arrays.items()):

@@ -14,8 +14,8 @@ from aubal_jax.runs import foreign
 from aubal_jax.tables.files import table
 
 # How pandas calls an index that it saved as a column.
-_INDEX = re.compile(r'__index_level_\d+__')
-_MEND = 'Save it again with pandas.DataFrame.to_parquet, or as CSV.'
+INDEX = re.compile(r'__index_level_\d+__')
+MEND = 'Save it again with pandas.DataFrame.to_parquet, or as CSV.'
 
 
 def read(path: pathlib.Path) -> table.Table:
@@ -31,12 +31,12 @@ def read(path: pathlib.Path) -> table.Table:
     UserError: it is damaged or not Parquet; a column has no name or the name
       of another; there is no row; or pyarrow is not installed.
   """
-  pa, parquet = _import(path)
+  pa, parquet = need(path)
   with (
-    foreign.parsing(path, 'Parquet', _MEND),
+    foreign.parsing(path, 'Parquet', MEND),
     parquet.ParquetFile(path) as file,
   ):
-    fields = [f for f in file.schema_arrow if not _INDEX.fullmatch(f.name)]
+    fields = [f for f in file.schema_arrow if not INDEX.fullmatch(f.name)]
     names = [field.name.strip() for field in fields]
     table.check_names(str(path), names)
     num_rows = file.metadata.num_rows
@@ -57,7 +57,7 @@ def read(path: pathlib.Path) -> table.Table:
   if any(len(column.codes) != num_rows for column in columns.values()):
     raise errors.UserError(
       f'{path}: not readable as Parquet (it says it has {num_rows} rows, and '
-      f'has not). {_MEND}'
+      f'has not). {MEND}'
     )
   rows = np.arange(num_rows)
   return table.Table(path, columns, rows, 0, images=tuple(images))
@@ -76,9 +76,9 @@ def read_images(
   Raises:
     UserError: the file is damaged.
   """
-  pa, parquet = _import(path)
+  pa, parquet = need(path)
   with (
-    foreign.parsing(path, 'Parquet', _MEND),
+    foreign.parsing(path, 'Parquet', MEND),
     parquet.ParquetFile(path) as file,
   ):
     groups = range(file.metadata.num_row_groups)
@@ -93,7 +93,7 @@ def read_images(
           yield cell['bytes'] if isinstance(cell, dict) else cell
 
 
-def _import(path):
+def need(path):
   """Returns pyarrow and its Parquet; UserError where it is not installed."""
   try:
     import pyarrow as pa
@@ -140,7 +140,7 @@ def _column(file, field, num_rows, pa) -> table.Column:
   codes = [
     chunk.indices.fill_null(len(cells)).to_numpy() for chunk in encoded.chunks
   ]
-  texts = [_text(cell) for cell in cells]
+  texts = [text_of(cell) for cell in cells]
   if values.null_count:
     texts.append('')
   return table.make_column(texts, np.concatenate(codes).astype(np.int32))
@@ -188,6 +188,6 @@ def _list(values) -> str:
   return '' if values is None else json.dumps(values, ensure_ascii=False)
 
 
-def _text(value) -> str:
+def text_of(value) -> str:
   """Returns the cell as CSV has it; NaN and null are blank."""
   return '' if value is None or value != value else str(value)
