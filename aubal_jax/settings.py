@@ -345,7 +345,11 @@ _DECLARED = (
   ),
   *_section(
     *('model', _MODEL),
-    Setting('name', 'resnet18_112', 'The network.', registry=_MODELS),
+    Setting(
+      *('name', 'resnet18_112', 'The network; yours: package.module:Class.'),
+      registry=_MODELS,
+      importable=True,
+    ),
     Setting('stem', '7x7', 'First convolution.', choices=('7x7', '3x3')),
     Setting('sync_batch_norm', True, 'Statistics over all devices.'),
   ),

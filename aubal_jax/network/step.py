@@ -111,6 +111,7 @@ def train_step(
   ema_decay=0.0,
   augment=None,
   axis_name=None,
+  seed=0,
 ):
   """One optimiser step on one batch; plain, to be mapped and compiled.
 
@@ -127,6 +128,7 @@ def train_step(
     augment: f(image, parameters, mask bool[B]) -> image, with the settings of
       `augment_device.augment_images` bound, where batches hold parameters.
     axis_name: mapped axis the batch is spread over, or None.
+    seed: of what the network draws in a step, beside the number of the step.
 
   Returns:
     The next state, and a dict of scalars: 'loss' of the global batch before
@@ -137,12 +139,17 @@ def train_step(
     image = augment(batch['image'], packed, (packed != 0).any(axis=1))
     batch = {**batch, 'image': image}
 
+  rngs = {}
+  if getattr(model, 'draws', True):
+    rngs['dropout'] = jax.random.fold_in(jax.random.key(seed), state.step)
+
   def loss_of(params):
     outputs, updated = model.apply(
       {'params': params, 'batch_stats': state.batch_stats},
       batch,
       train=True,
       mutable=['batch_stats'],
+      rngs=rngs,
     )
     value = objective(outputs, batch, axis_name)
     return value, updated.get('batch_stats', {})
@@ -229,6 +236,7 @@ def make_train_step(
   *,
   ema_decay: float = 0.0,
   augment: Callable | None = None,
+  seed: int = 0,
   devices: Sequence[jax.Device] | None = None,
 ) -> TrainStep:
   """Compiles `train_step` for all the given devices, on its first call.
@@ -242,6 +250,7 @@ def make_train_step(
     objective: from `heads.make_objective`.
     ema_decay: in [0, 1), of the moving averages, where the state has them.
     augment: as in `train_step`.
+    seed: as in `train_step`; a network that draws nothing does not look at it.
     devices: the devices that share each batch; None: all there are.
 
   Raises:
@@ -258,6 +267,7 @@ def make_train_step(
       ema_decay=ema_decay,
       augment=augment,
       axis_name=AXIS_NAME,
+      seed=seed,
     ),
     axis_name=AXIS_NAME,
     in_axes=(None, 0),

@@ -37,6 +37,7 @@ class Setting:
     choices: the values there are; (): any.
     registry: 'module:NAME', a mapping or tuple of the choices, where importing
       it takes libraries that not everybody has.
+    importable: 'package.module:Name', of the user's, is a value as well.
     least: the value is at least that; None: no bound. Likewise `above` (and
       not equal), `most` (a number, or what returns one) and `below`.
     infinite: inf is a value as well, above `most`: no bound.
@@ -56,6 +57,7 @@ class Setting:
   before: object = None
   choices: Iterable = ()
   registry: str = ''
+  importable: bool = False
   least: float | None = None
   above: float | None = None
   most: float | Callable[[], float] | None = None
@@ -82,6 +84,7 @@ class Setting:
     choices = self.choices if choices is None else choices
     if choices:
       words = f'one of {[*choices]}'
+      words += ", or 'package.module:Name'" if self.importable else ''
     else:
       words = _KINDS[self.kind] + self._range()
       words += ', or inf' if self.infinite else ''
@@ -201,7 +204,7 @@ class Setting:
     if not _is_a(value, self.kind):
       raise self.refuse(value, choices)
     if choices:
-      if value not in choices:
+      if value not in choices and not (self.importable and ':' in value):
         raise self.refuse(value, choices)
     elif self.infinite and value == math.inf:
       pass

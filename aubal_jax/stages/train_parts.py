@@ -85,6 +85,7 @@ def make_parts(run) -> Parts:
     objective,
     ema_decay=config.train.ema_decay,
     augment=functools.partial(augment_device.augment_images, settings=settings),
+    seed=config.seed,
   )
   return Parts(
     plan,

@@ -1,8 +1,12 @@
 """The networks, by name: a trunk from streams to features, and its heads."""
 
 import functools
+import importlib
 import inspect
+import pathlib
+import sys
 import types
+from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,22 +15,33 @@ import jax
 import jax.numpy as jnp
 
 from aubal_jax.network.models import first_weights
+from aubal_jax.network.models import mobilenet
 from aubal_jax.network.models import resnet
 from aubal_jax.runs import errors
+
+_RESNET18 = functools.partial(resnet.ResNet, stage_sizes=(2, 2, 2, 2), width=64)
+_RESNET34 = functools.partial(resnet.ResNet, stage_sizes=(3, 4, 6, 3), width=64)
+_RESNET50 = functools.partial(_RESNET34, bottleneck=True)
 
 # name -> factory(**options) of a trunk, a module (**streams, train) -> features
 # float[B, F], float32 or wider. It is given what it takes of the options of
 # `make_model`. Parameters are counted with one channel, eight outputs, 7x7.
 MODELS = types.MappingProxyType(
   {
-    # 11,174,344 parameters.
-    'resnet18_112': functools.partial(
-      resnet.ResNet, stage_sizes=(2, 2, 2, 2), width=64
+    # 11,174,344 parameters; with three channels torchvision's resnet18.
+    'resnet18_112': _RESNET18,
+    'resnet18': _RESNET18,
+    # 21,282,504 parameters; with three channels torchvision's resnet34.
+    'resnet34_112': _RESNET34,
+    'resnet34': _RESNET34,
+    # 23,518,152 parameters; with three channels torchvision's resnet50.
+    'resnet50': _RESNET50,
+    # As many. Of Deng et al. 2020 (arXiv 2002.03557).
+    'resnet50_112': functools.partial(
+      _RESNET50, published='caffe', dropout=0.5
     ),
-    # 21,282,504 parameters.
-    'resnet34_112': functools.partial(
-      resnet.ResNet, stage_sizes=(3, 4, 6, 3), width=64
-    ),
+    # 2,233,544 parameters.
+    'mobilenet_v2': mobilenet.MobileNetV2,
     # 4,254,664 parameters: the last stage is dropped.
     'resnet18_64': functools.partial(
       resnet.ResNet, stage_sizes=(2, 3, 3), width=64
@@ -60,6 +75,11 @@ class Network(nn.Module):
   param_dtype: Any = jnp.float32
   first: str = 'he_normal'
 
+  @property
+  def draws(self) -> bool:
+    """Whether it takes a key in training; a module of the user's may."""
+    return bool(getattr(self.trunk, 'dropout', True))
+
   @nn.compact
   def __call__(self, batch: Mapping[str, Any], *, train: bool = False):
     """Returns name of head -> outputs float[B, L], float32 or wider.
@@ -72,6 +92,7 @@ class Network(nn.Module):
     nn.share_scope(self, self.trunk)
     streams = {name: scale(batch[name], self.dtype) for name in self.streams}
     features = self.trunk(**streams, train=train)
+    check_features(features, self.trunk)
     return {
       name: nn.Dense(
         size,
@@ -82,6 +103,70 @@ class Network(nn.Module):
       )(features)
       for name, size in self.outputs
     }
+
+
+def check_features(features, trunk: nn.Module) -> None:
+  """Raises UserError unless a trunk gives floating-point features [B, F]."""
+  if features.ndim != 2 or not jnp.issubdtype(features.dtype, jnp.floating):
+    raise errors.UserError(
+      f'{type(trunk).__name__} must return features float[B, F], such as means '
+      f'over rows and columns; got {features.dtype}{list(features.shape)}.'
+    )
+
+
+def features_of(model: Network, variables: Mapping, batch: Mapping[str, Any]):
+  """Returns what the heads see of a batch in evaluation: float[B, F].
+
+  Args:
+    model: from `make_model`.
+    variables: of the model: 'params', and 'batch_stats' if it has such.
+    batch: has the streams of the model, as in `Network.__call__`.
+  """
+  streams = {name: scale(batch[name], model.dtype) for name in model.streams}
+  return model.trunk.apply(variables, **streams, train=False)
+
+
+def find(name: str) -> Callable[..., nn.Module]:
+  """Returns the factory of the trunk called `name`.
+
+  Args:
+    name: a name of `MODELS`, or 'package.module:Class' of a flax module of the
+      user's, with the `__call__` and options of those. It is imported from
+      where Python looks, or from the working directory.
+
+  Raises:
+    UserError: there is none, or it is no flax module.
+  """
+  if name in MODELS:
+    return MODELS[name]
+  module, colon, attribute = name.partition(':')
+  if not colon:
+    raise errors.UserError(
+      f'Unknown model {name!r}; choose one of {sorted(MODELS)}, or name a flax '
+      "module of yours as 'package.module:Class'."
+    )
+  here = str(pathlib.Path.cwd())
+  sys.path.append(here)
+  try:
+    found = getattr(importlib.import_module(module), attribute)
+  except Exception as error:
+    raise errors.UserError(
+      f'model {name!r} cannot be imported ({type(error).__name__}: {error}); '
+      'the module must be installed, or lie in the folder this runs in.'
+    ) from error
+  finally:
+    sys.path.remove(here)
+  if not (isinstance(found, type) and issubclass(found, nn.Module)):
+    raise errors.UserError(
+      f'model {name!r} must be a class below flax.linen.Module, it is '
+      f'{found!r}.'
+    )
+  if 'train' not in inspect.signature(found.__call__).parameters:
+    raise errors.UserError(
+      f'model {name!r} must have __call__(self, image, *, train): streams by '
+      'name, and whether it is in training; train is not there.'
+    )
+  return found
 
 
 def make_model(
@@ -99,7 +184,7 @@ def make_model(
   """Returns the network called `name`.
 
   Args:
-    name: a name of `MODELS`.
+    name: see `find`.
     outputs: name of head -> how many outputs it has, such as one logit for each
       label.
     stem: first convolution, '7x7' or '3x3'; both halve height and width.
@@ -124,10 +209,7 @@ def make_model(
   Raises:
     UserError: a name or the stem is not known, or a number is out of range.
   """
-  if name not in MODELS:
-    raise errors.UserError(
-      f'Unknown model {name!r}; choose one of {sorted(MODELS)}.'
-    )
+  factory = find(name)
   for head, size in outputs.items():
     if size < 1:
       raise errors.UserError(f'{head} must have at least 1 output, got {size}.')
@@ -146,8 +228,8 @@ def make_model(
   of_all = {'axis_name': axis_name, 'dtype': dtype, 'param_dtype': param_dtype}
   of_all['first'] = init
   options = {**of_all, 'stem': stem, 'momentum': momentum, 'remat': remat}
-  taken = inspect.signature(MODELS[name]).parameters
-  trunk = MODELS[name](**{k: v for k, v in options.items() if k in taken})
+  taken = inspect.signature(factory).parameters
+  trunk = factory(**{k: v for k, v in options.items() if k in taken})
   streams = [*inspect.signature(trunk.__call__).parameters]
   streams.remove('train')
   return Network(trunk, tuple(outputs.items()), tuple(streams), **of_all)

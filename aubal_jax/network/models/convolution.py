@@ -1,4 +1,4 @@
-"""3x3 convolution that is fast on a CPU, its gradients and small maps too."""
+"""Convolutions that are fast on a CPU, their gradients and small maps too."""
 
 import functools
 
@@ -47,6 +47,48 @@ def convolve(x, kernel, strides, padding, **options):
     if strides == (1, 1) and min(sides) >= _LEAST_SIDE:
       return _convolve_3x3(x, kernel)
   return jax.lax.conv_general_dilated(x, kernel, strides, padding, **options)
+
+
+def convolve_depthwise(x, kernel, strides, padding, **options):
+  """Returns the convolution of each channel by itself; for flax, as `convolve`.
+
+  On a CPU it is a sum over taps of maps times numbers: XLA's own takes 10 to 60
+  times as long. On other devices all is XLA's.
+
+  Args:
+    x: float[B, H, W, C].
+    kernel: float[h, w, 1, C].
+    strides: two ints.
+    padding: two pairs of ints.
+    **options: further arguments of `conv_general_dilated`; no dilation.
+
+  Returns:
+    float[B, H', W', C].
+  """
+  strides, padding = tuple(strides), tuple(map(tuple, padding))
+  groups = {'feature_group_count': x.shape[-1]}
+  options = {'dimension_numbers': _DIMENSIONS, **options, **groups}
+  return jax.lax.platform_dependent(
+    *(x, kernel),
+    cpu=lambda x, kernel: _sum_of_taps(x, kernel, strides, padding),
+    default=lambda x, kernel: jax.lax.conv_general_dilated(
+      x, kernel, strides, padding, **options
+    ),
+  )
+
+
+def _sum_of_taps(x, kernel, strides, padding):
+  """The depthwise convolution as the sum over taps of x, shifted, times k."""
+  height, width = kernel.shape[:2]
+  x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+  last = x.shape[1] - height, x.shape[2] - width
+  down, right = strides
+  return sum(
+    x[:, i : i + last[0] + 1 : down, j : j + last[1] + 1 : right]
+    * kernel[i, j].reshape(1, 1, 1, -1)
+    for i in range(height)
+    for j in range(width)
+  )
 
 
 def _divide_up(side, stride) -> int:

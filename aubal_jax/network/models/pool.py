@@ -40,7 +40,7 @@ def _search(x, sides):
   # Output pixel i sees the padded rows 2 i, 2 i + 1 and 2 i + 2.
   padding = ((1, 2 * rows - height), (1, 2 * columns - width))
   padded = jnp.pad(x, ((0, 0), *padding, (0, 0)), constant_values=-jnp.inf)
-  y = jnp.full((len(x), rows, columns, x.shape[3]), -jnp.inf, x.dtype)
+  y = jnp.full((x.shape[0], rows, columns, x.shape[3]), -jnp.inf, x.dtype)
   place = jnp.full(y.shape, 4, jnp.int8)  # The middle is never of the border.
   for i in range(3):
     for j in range(3):
