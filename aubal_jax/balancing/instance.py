@@ -45,6 +45,13 @@ class Budget:
     free = np.inf if self else 0.0
     return -free if self.exactly else 0.0, free
 
+  def beyond(self, images):
+    """Returns the images too many (> 0) or missing (< 0); 0 within."""
+    if not self:
+      return 0.0 * images
+    beyond = images - np.floor(self.most)
+    return beyond if self.exactly else np.maximum(beyond, 0.0)
+
 
 class Placed(NamedTuple):
   """A problem on its devices, and the places of its labelsets.

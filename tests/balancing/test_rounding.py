@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 from aubal_jax.balancing import box
+from aubal_jax.balancing import chains
 from aubal_jax.balancing import cover
 from aubal_jax.balancing import instance as instance_lib
+from aubal_jax.balancing import moves as moves_lib
 from aubal_jax.balancing import rounding
 from aubal_jax.balancing.instance import Budget
 from aubal_jax.balancing.rules import OBJECTIVES as ALL
@@ -227,8 +229,8 @@ def test_moves_are_priced_exactly(objective, seed):
   rng = np.random.default_rng(seed)
   counts = rng.integers(instance.least, instance.most + 1).astype(float)
   counts[0], counts[1] = instance.least[0], instance.most[1]
-  point = rounding.Point(instance, counts)
-  moves = rounding.all_moves(instance)
+  point = moves_lib.Point(instance, counts)
+  moves = moves_lib.all_moves(instance)
   prices = moves.prices(point)
   assert np.isinf(prices[1, 0]) and np.isinf(prices[0, 1])
   changes = np.stack([np.eye(10), -np.eye(10)])
@@ -365,7 +367,7 @@ def test_many_labelsets_are_searched_from_the_better_start(
   on_the_kink, monkeypatch
 ):
   monkeypatch.setattr(rounding, '_TWO_STARTS', 100)
-  monkeypatch.setattr(rounding, '_ROUNDS', 0)
+  monkeypatch.setattr(chains, '_ROUNDS', 0)
   instance, growth = on_the_kink
   nearest = nearest_repaired(instance, growth)
   fed_back = rounding.round_counts(instance, growth)
@@ -409,10 +411,10 @@ def test_repair_makes_the_cheapest_moves_and_prices_them_anew():
   instance = make(
     np.eye(2), [4, 4], lam=0.0, upper=2.0, budget=Budget(8, exactly=True)
   )
-  moves = rounding.all_moves(instance)
-  point = rounding.Point(instance, np.array([8.0, 4.0]))
+  moves = moves_lib.all_moves(instance)
+  point = moves_lib.Point(instance, np.array([8.0, 4.0]))
   assert rounding._repair(moves, point).counts.tolist() == [4, 4]
-  point = rounding.Point(instance, np.array([2.0, 4.0]))
+  point = moves_lib.Point(instance, np.array([2.0, 4.0]))
   assert rounding._repair(moves, point).counts.tolist() == [4, 4]
 
 
@@ -426,8 +428,8 @@ def test_repair_of_many_takes_from_many():
     image_cost=0.0,
     budget=Budget(counts.sum() + 700),
   )
-  point = rounding.Point(instance, counts + 1.0)
-  found = rounding._repair(rounding.all_moves(instance), point)
+  point = moves_lib.Point(instance, counts + 1.0)
+  found = rounding._repair(moves_lib.all_moves(instance), point)
   assert found.images == instance.budget.most
   assert sorted(set(found.counts - counts)) == [0, 1]
 
@@ -435,7 +437,7 @@ def test_repair_of_many_takes_from_many():
 @pytest.mark.parametrize('objective', OBJECTIVES)
 @pytest.mark.parametrize('exactly', [False, True])
 def test_growth_far_beyond_the_budget(objective, exactly, monkeypatch):
-  monkeypatch.setattr(rounding, '_CHAINS', 10)  # They have room for millions.
+  monkeypatch.setattr(chains, '_CHAINS', 10)  # They have room for millions.
   instance = make(
     np.eye(3),
     [1_000_000, 2_000_000, 1_000_000],
@@ -465,13 +467,13 @@ def test_swaps_where_the_budget_leaves_nothing_else():
   ('goal', 'expected'), [(-np.inf, [5, 5]), (np.inf, [3, 7])]
 )
 def test_rounds_go_on_while_above_the_goal(goal, expected, monkeypatch):
-  monkeypatch.setattr(rounding, '_CHAINS', 1)
-  monkeypatch.setattr(rounding, '_CANDIDATES', 1)  # Of either sign.
+  monkeypatch.setattr(chains, '_CHAINS', 1)
+  monkeypatch.setattr(chains, '_CANDIDATES', 1)  # Of either sign.
   instance = make(
     np.eye(2), [4, 4], lam=0.0, upper=2.0, budget=Budget(10, exactly=True)
   )
-  point = rounding.Point(instance, np.array([2.0, 8.0]))
-  found = rounding._search(rounding.all_moves(instance), point, goal)
+  point = moves_lib.Point(instance, np.array([2.0, 8.0]))
+  found = chains.search(moves_lib.all_moves(instance), point, goal)
   assert found.counts.tolist() == expected
 
 
@@ -492,12 +494,12 @@ def test_chains_know_that_growing_together_is_no_spread():
 
 def test_longer_chains_are_the_best_and_each_is_kept_once():
   # {0, 1} costs 1 either way, {0, 2} 4, {1, 2} 2; no move goes with itself.
-  chains = np.array([[0], [1], [2]])
+  single = np.array([[0], [1], [2]])
   change = np.array([[np.inf, 1, 4], [1, np.inf, 2], [4, 2, np.inf]])
-  first, last, longer = rounding._longer(chains, change, 2)
+  first, last, longer = chains._longer(single, change, 2)
   assert longer.tolist() == [[0, 1], [1, 2]]
   assert change[first, last].tolist() == [1, 2]
-  every = rounding._longer(chains, change, 9)[2]
+  every = chains._longer(single, change, 9)[2]
   assert every.tolist() == [[0, 1], [1, 2], [0, 2]]
 
 
@@ -587,16 +589,16 @@ def test_a_logarithm_loses_no_class():
 def test_moves_from_many_points_are_priced_as_one_by_one(
   objective, most_dense, monkeypatch
 ):
-  monkeypatch.setattr(rounding, '_MOST_DENSE', most_dense)
+  monkeypatch.setattr(moves_lib, '_MOST_DENSE', most_dense)
   for seed in range(6):
     instance = drawn(seed, num_sets=12, objective=objective)
     rng = np.random.default_rng(seed)
     counts = rng.integers(instance.least, instance.most + 1).astype(float)
-    point = rounding.Point(instance, counts)
-    few = rounding._cheapest(rounding.all_moves(instance), point, 1 << 10)
+    point = moves_lib.Point(instance, counts)
+    few = chains._cheapest(moves_lib.all_moves(instance), point, 1 << 10)
     x = point.x + rng.normal(size=(7, len(point.x)))
     x = np.maximum(x, 5.0) if objective == 'log' else x
-    expected = rounding.terms_of(instance, x[:, None] + few.steps).sum(axis=2)
+    expected = moves_lib.terms_of(instance, x[:, None] + few.steps).sum(axis=2)
     np.testing.assert_allclose(few.levels(instance, x), expected, rtol=1e-9)
     changed = counts + few.signs[:, None] * np.eye(12)[few.rows]
     alone = all_priced(instance, changed) - priced(instance, counts)
