@@ -21,6 +21,7 @@ from aubal_jax.runs import progress
 from aubal_jax.runs import workdir
 from aubal_jax.serving import predict
 from aubal_jax.stages import balance
+from aubal_jax.stages import balance_parts
 from aubal_jax.stages import controls
 from aubal_jax.stages import evaluate
 from aubal_jax.stages import report
@@ -68,6 +69,10 @@ STAGES = {
   ),
 }
 
+_BALANCE_PARTS = Stage(
+  balance_parts.run, balance_parts.check, balance_parts.load
+)
+
 
 def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
   """Runs `config.task` in the folder `path`, and says where the time went.
@@ -89,7 +94,10 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
   names = (_stage_of(config.task),)
   if whole_line:
     names = [name for name in workdir.LINE if STAGES[name].wanted(config)]
-  for stage in (STAGES[name] for name in names if name in STAGES):
+  stages = {name: STAGES[name] for name in names if name in STAGES}
+  if balance_parts.is_meant(config):
+    stages = {'balance': _BALANCE_PARTS}
+  for stage in stages.values():
     stage.check(config)
   _start_hosts(config.distributed)
   watch = progress.Watch(started)
@@ -100,16 +108,15 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
     watch.report()
     return
   with _folder(path) as path:
-    run = STAGES[names[0]].load(config, path, watch)
+    run = stages[names[0]].load(config, path, watch)
     hosts.check_same(_settings_of_all(run))
     hosts.from_first(lambda: _prepare(run, overwrite))
     telling.tell(run.dataset)
     if whole_line:
       run.need_images()
-    if any(STAGES[name].learns for name in names):
+    if any(stage.learns for stage in stages.values()):
       run.need_varied()
-    for name in names:
-      stage = STAGES[name]
+    for name, stage in stages.items():
       preemption.stop_if_requested()
       if whole_line and run.is_done(name):
         print(f'{name}: done before.', flush=True)

@@ -83,6 +83,10 @@ class Codes:
         meanings[code] = meaning
     return meanings
 
+  def meaning(self, cell: str) -> int | None:
+    """Returns ABSENT, PRESENT or UNKNOWN; None for what is no code."""
+    return self.meanings.get(normal(cell))
+
   def parse(
     self, rows: table.Table, names: Sequence[str], hint: str = ''
   ) -> tuple[np.ndarray, np.ndarray, Counts]:

@@ -9,6 +9,7 @@ import math
 import os
 import re
 import typing
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 
@@ -269,23 +270,9 @@ def parse(
   _check_excluded(rows, how.exclude_columns)
   if how.label_column:
     return _of_names(rows, how)
-  special = {*how.special, *RESERVED, *features, *how.exclude_columns}
-  names = _check_names(how.label_columns, rows.columns)
-  if names:
+  names = names_of_labels(rows.header, rows.columns, how, features, rows.images)
+  if how.label_columns:
     return _of_codes(rows, names, how)
-  names = tuple(
-    name
-    for name in rows.columns
-    if name not in special
-    and name.casefold() not in RESERVED
-    and name not in rows.images
-  )
-  if not names:
-    raise errors.UserError(
-      f'{rows.header}: there is no label column, only '
-      f'{text.listing(map(repr, rows.columns))}. Add one column for each '
-      'label.'
-    )
   meanings = how.codes.meanings
   if rows.header_line and all(
     codes_lib.normal(n) in meanings for n in rows.columns
@@ -295,11 +282,47 @@ def parse(
   others = [name for name in rows.columns if name not in names]
   return parsed._replace(
     origin='all columns' + (f' but {text.listing(others)}' if others else ''),
-    notes=(*_odd_notes(names), *parsed.notes),
+    notes=(*odd_notes(names), *parsed.notes),
   )
 
 
-def _odd_notes(names) -> tuple[str, ...]:
+def names_of_labels(
+  header: str,
+  columns: Collection[str],
+  how: Reading,
+  features: Sequence[str] = (),
+  images: Sequence[str] = (),
+) -> tuple[str, ...]:
+  """Returns which columns of a table are labels, each a column.
+
+  Args:
+    header: where the names of columns stand, for the message.
+    columns: their names, in order.
+    how: which columns are what.
+    features: columns that are no labels.
+    images: likewise.
+
+  Raises:
+    UserError: there is none, or `data.label_columns` is wrong in itself.
+  """
+  names = _check_names(how.label_columns, columns)
+  if names:
+    return names
+  special = {*how.special, *RESERVED, *features, *images, *how.exclude_columns}
+  names = tuple(
+    name
+    for name in columns
+    if name not in special and name.casefold() not in RESERVED
+  )
+  if not names:
+    raise errors.UserError(
+      f'{header}: there is no label column, only '
+      f'{text.listing(map(repr, columns))}. Add one column for each label.'
+    )
+  return names
+
+
+def odd_notes(names) -> tuple[str, ...]:
   """Returns a warning on labels that are called like something else."""
   odd = [name for name in names if _ODD.fullmatch(name)]
   if not odd:

@@ -73,7 +73,7 @@ def _annotations(config):
       # To `inspect` missing images are something to count.
       unreadable='drop' if config.task == 'inspect' else data.unreadable,
       others=_others(config),
-      **_reading(config),
+      **reading(config),
     )
     return found, path
   if data.name != 'merge':
@@ -122,7 +122,7 @@ def load_table(config, path: str):
     feature_columns=settings.values(config, 'data.feature_columns'),
     path_key='compare.data' if compared else 'data.path',
     others=None if compared else _others(config),
-    **_reading(config),
+    **reading(config),
   )
 
 
@@ -149,7 +149,7 @@ def pixels(config):
   return images.Pixels(**{name: config.data[name] for name in names})
 
 
-def _reading(config) -> dict:
+def reading(config) -> dict:
   """Returns how a table is read: the fields of `labels.Reading`."""
   from aubal_jax.datasets import labels
 

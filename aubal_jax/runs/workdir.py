@@ -91,6 +91,7 @@ CONTENTS = (
   *(name for names in WRITES.values() for name in names),
   'solution.json',
   'plan.csv',
+  'plan',  # Of a table in parts.
   'balance.html',
   *CONTROLS,
   'ensemble.json',

@@ -46,25 +46,21 @@ def check(config) -> None:
 
 def run(run) -> None:
   """Finds the labelsets, solves, and writes the plan."""
+  from aubal_jax.report import page
+
   dataset, path = run.dataset, run.path
   labelsets = problem.find_labelsets(run)
   rows = dataset.rows('train')
-  uneven = labelsets_lib.imbalance(labelsets)
-  print(
-    f'balance: {uneven["images"]:,} training images, {uneven["labels"]:,} '
-    f'label(s), {uneven["labelsets"]:,} labelset(s), MeanIR '
-    f'{uneven["mean_ir"]:.2f}',
-    flush=True,
-  )
+  uneven = measure(labelsets)
   plan, solution = _make_plan(run, rows, labelsets)
   after = _counts_after(plan, rows, labelsets)
   names = dataset.label_names
-  content = _labelsets_json(names, labelsets, uneven, after)
+  content = labelsets_json(names, labelsets, uneven, after)
   content['codes'] = codes.as_json(dataset.counts)
   content['plan'] = _plan_json(run, plan, labelsets, after)
   if dataset.sources is not None:
     content['sources'] = rows_lib.tell_sources(dataset)
-  solved = None if solution is None else _solution_json(solution)
+  solved = None if solution is None else solution_json(solution)
   if not _is_same(plan, path / 'plan.npz'):
     run.begin('balance')
   files.write_json(path / 'labelsets.json', content)
@@ -77,20 +73,40 @@ def run(run) -> None:
     path / 'plan.csv', plan, dataset, raw=run.config.raw_cells
   )
   plan.save(path / 'plan.npz')
-  _write_page(run, content, solved, plan)
+  write_page(run, content, solved, page.describe_plan(plan, dataset.labels))
   run.finish('balance')
   print(f'balance: {path / "plan.csv"}, {path / "balance.html"}', flush=True)
   run.watch.lap('balance')
 
 
-def _write_page(run, content, solved, plan) -> None:
+def measure(labelsets) -> dict:
+  """Returns how uneven the training rows are, and prints it."""
+  uneven = labelsets_lib.imbalance(labelsets)
+  print(
+    f'balance: {uneven["images"]:,} training images, {uneven["labels"]:,} '
+    f'label(s), {uneven["labelsets"]:,} labelset(s), MeanIR '
+    f'{uneven["mean_ir"]:.2f}',
+    flush=True,
+  )
+  return uneven
+
+
+def write_page(run, content, solved, plan: dict) -> None:
+  """Writes balance.html.
+
+  Args:
+    run: the `Run`.
+    content: of labelsets.json.
+    solved: of solution.json, or None.
+    plan: as of `page.describe_plan`.
+  """
   from aubal_jax.report import page
 
   name = pathlib.PurePath(run.config.data.path).name or run.config.data.name
   shown = page.Content(
     labelsets=content,
     solution=solved,
-    plan=page.describe_plan(plan, run.dataset.labels),
+    plan=plan,
     title=f'Balance: {name}',
   )
   page.write_balance_page(run.path / 'balance.html', shown)
@@ -141,12 +157,45 @@ def _make_plan(run, rows, labelsets):
     method == 'random' and config.balance.fraction
   ):
     return problem.make_plan(run, rows), None
+  upper = problem.find_upper(run, labelsets)
+  solution = solve(config, labelsets, upper)
+  plan = plan_lib.spread(
+    labelsets.index,
+    solution.counts,
+    label_names=names,
+    rows=rows,
+    seed=config.seed,
+  )
+  if method == 'random':
+    added = int(plan.augment.sum())
+    plan = plan_lib.random(
+      rows, len(plan) - added, added, label_names=names, seed=config.seed
+    )
+    print(
+      f'balance: the plan is the control: {len(plan):,} rows, {added:,} of '
+      'them augmented, as many as that solution has, drawn evenly',
+      flush=True,
+    )
+  return plan, solution
+
+
+def solve(config, labelsets, upper):
+  """Returns the `Solution` for the labelsets of the training rows; tells it.
+
+  Args:
+    config: the configuration.
+    labelsets: the `Labelsets`.
+    upper: the largest growth, as `problem.find_upper` has it.
+
+  Raises:
+    UserError: as `aubal.solve`.
+  """
   from aubal_jax.balancing import advice
   from aubal_jax.balancing import solve as solve_lib
 
   arguments = problem.solve_arguments(config)
-  arguments |= _budget_of_fraction(config, len(rows))
-  arguments['upper'] = problem.find_upper(run, labelsets)
+  arguments |= _budget_of_fraction(config, int(labelsets.counts.sum()))
+  arguments['upper'] = upper
   try:
     solution = solve_lib.solve(
       labelsets.patterns, labelsets.counts, **arguments
@@ -166,24 +215,7 @@ def _make_plan(run, rows, labelsets):
   )
   if why:
     print(f'Note: {why}', flush=True)
-  plan = plan_lib.spread(
-    labelsets.index,
-    solution.counts,
-    label_names=names,
-    rows=rows,
-    seed=config.seed,
-  )
-  if method == 'random':
-    added = int(plan.augment.sum())
-    plan = plan_lib.random(
-      rows, len(plan) - added, added, label_names=names, seed=config.seed
-    )
-    print(
-      f'balance: the plan is the control: {len(plan):,} rows, {added:,} of '
-      'them augmented, as many as that solution has, drawn evenly',
-      flush=True,
-    )
-  return plan, solution
+  return solution
 
 
 def _budget_of_fraction(config, num_rows: int) -> dict:
@@ -234,7 +266,15 @@ def _print_solution(solution) -> None:
     )
 
 
-def _labelsets_json(names, labelsets, uneven, after) -> dict:
+def labelsets_json(names, labelsets, uneven, after) -> dict:
+  """Returns labelsets.json, but for codes, sources and the plan.
+
+  Args:
+    names: of the labels.
+    labelsets: the `Labelsets` of the training rows.
+    uneven: from `measure`.
+    after: int64[S], rows of the plan that show each.
+  """
   grown = np.argsort(-(after - labelsets.counts), kind='stable')
 
   unknown = None if labelsets.known is None else ~labelsets.known
@@ -254,7 +294,7 @@ def _labelsets_json(names, labelsets, uneven, after) -> dict:
       for s in order[:_NUM_LISTED_LABELSETS]
     ]
 
-  content = {name: _plain(value) for name, value in uneven.items()}
+  content = {name: plain(value) for name, value in uneven.items()}
   content['label_names'] = list(names)
   content['absent'] = [names[i] for i in uneven['absent']]
   content['largest'] = listed(np.arange(len(after)))
@@ -280,7 +320,7 @@ def _plan_json(run, plan, labelsets, after) -> dict:
     'left_out': len(labelsets.index) - len(sources),
   }
   for name in ('class_counts', 'mean_ir', 'cvir', 'scumble'):
-    content[name] = _plain(uneven[name])
+    content[name] = plain(uneven[name])
   print(
     f'balance: the plan has {len(plan):,} rows, {content["added"]:,} of them '
     f'added; {content["left_out"]:,} images are in none; MeanIR '
@@ -295,27 +335,27 @@ def _plan_json(run, plan, labelsets, after) -> dict:
   return content
 
 
-def _solution_json(solution) -> dict:
+def solution_json(solution) -> dict:
   """Returns solution.json: the figures, not the labelsets' own."""
   content = {
-    name: _plain(value)
+    name: plain(value)
     for name, value in vars(solution).items()
     if name not in ('growth', 'counts', 'label_names')
   }
   for name in ('min', 'mean', 'max'):
-    content[f'growth_{name}'] = _plain(getattr(np, name)(solution.growth))
+    content[f'growth_{name}'] = plain(getattr(np, name)(solution.growth))
   for when in ('before', 'after'):
     counts = getattr(solution, f'class_counts_{when}')
-    content[f'mean_ir_{when}'] = _plain(labelsets_lib.mean_ir(counts))
+    content[f'mean_ir_{when}'] = plain(labelsets_lib.mean_ir(counts))
   return content
 
 
-def _plain(value):
+def plain(value):
   """Returns NumPy values as JSON types; NaN as None."""
   if isinstance(value, np.ndarray):
-    return [_plain(entry) for entry in value.tolist()]
+    return [plain(entry) for entry in value.tolist()]
   if isinstance(value, np.generic):
-    return _plain(value.item())
+    return plain(value.item())
   if isinstance(value, float) and not math.isfinite(value):
     return None
   return value

@@ -188,7 +188,7 @@ def _find_in_files(path, known, label_columns, executor) -> Labelsets:
   reading = parts.read_columns(label_columns)
   if os.path.isdir(path):
     return parts.survey(path, reading, executor).labelsets
-  return parts.read_labelsets(path, reading)[0]
+  return parts.read(path, reading).labelsets
 
 
 def _find_with_unknown(labels, known) -> Labelsets:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import hashlib
 import itertools
 import os
 import pathlib
+import typing
 import zlib
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -23,6 +25,7 @@ import numpy as np
 
 from aubal_jax.runs import errors
 from aubal_jax.tables import labelsets as labelsets_lib
+from aubal_jax.tables.files import any_table
 from aubal_jax.tables.files import parquet_labels
 from aubal_jax.tables.files.parquet_labels import Reading
 
@@ -41,12 +44,16 @@ class Part:
       order of the part's own.
     counts: int64[K], rows of the part that have each.
     sum: checksum of its labels, row by row.
+    num_rows: of the file, those that are left out included.
+    num_unknown: cells that are unknown.
   """
 
   path: pathlib.Path
   numbers: np.ndarray
   counts: np.ndarray
   sum: int
+  num_rows: int = 0
+  num_unknown: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,12 +70,11 @@ class Parts:
   labelsets: labelsets_lib.Labelsets
   reading: Reading
 
-  @property
-  def sum(self) -> int:
-    """Checksum of the names of the labels, the parts and their labels."""
+  def fingerprint(self) -> str:
+    """Returns 16 hex digits that tell one table from another."""
     told = [self.reading.label_names, self.reading.unknown]
     told += [(part.path.name, part.sum) for part in self.parts]
-    return zlib.crc32(repr(told).encode())
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 
 def read_columns(label_columns: Sequence[str]) -> Reading:
@@ -96,13 +102,7 @@ def find(folder: os.PathLike | str) -> list[pathlib.Path]:
   Raises:
     UserError: there is none.
   """
-  paths = sorted(
-    path
-    for path in pathlib.Path(folder).iterdir()
-    if path.suffix.lower() == SUFFIX
-    and path.name[0] not in '._'
-    and path.is_file()
-  )
+  paths = sorted(filter(any_table.is_part, pathlib.Path(folder).iterdir()))
   if not paths:
     raise errors.UserError(
       f'{folder}: there is no {SUFFIX} file in this folder. Name the folder '
@@ -140,20 +140,20 @@ def survey(
 
 
 def _joined(counted: Iterable) -> tuple:
-  """Returns the labelsets of all parts, and of each numbers, counts and sum.
+  """Returns the labelsets of all parts, and of each the fields of its `Part`.
 
   Args:
     counted: of each part what `_count` returns.
   """
   whole, batches = None, []
   while some := [*itertools.islice(counted, _JOINED)]:
-    found = [labelsets for labelsets, _ in some]
+    found = [labelsets for labelsets, *_ in some]
     whole, places = labelsets_lib.join([whole, *found] if whole else found)
     # Where the labelsets of the parts before are now.
     moved = places.pop(0) if batches else None
     own = [
-      (place, one.counts, total)
-      for place, (one, total) in zip(places, some, strict=True)
+      (place, one.counts, *rest)
+      for place, (one, *rest) in zip(places, some, strict=True)
     ]
     batches.append((moved, own))
   held, now = [], np.arange(len(whole.counts), dtype=np.int32)
@@ -164,10 +164,11 @@ def _joined(counted: Iterable) -> tuple:
 
 
 def _count(path, reading: Reading, types: dict[str, str]) -> tuple:
-  """Returns a part's `Labelsets`, without an index, and its checksum."""
+  """Returns a part's `Labelsets`, without an index, and what a `Part` says."""
   _check_columns(path, reading, types)
-  found, _, total = read_labelsets(path, reading)
-  return dataclasses.replace(found, index=None), total
+  found = read(path, reading)
+  labelsets = dataclasses.replace(found.labelsets, index=None)
+  return labelsets, found.sum, found.num_rows, found.num_unknown
 
 
 def _check_columns(path, reading, types) -> None:
@@ -186,18 +187,30 @@ def _check_columns(path, reading, types) -> None:
       )
 
 
-def read_labelsets(
-  path: os.PathLike | str, reading: Reading
-) -> tuple[labelsets_lib.Labelsets, np.ndarray | None, int]:
-  """Returns the labelsets of one file, its rows, and its checksum.
+class Read(typing.NamedTuple):
+  """The labels of one file.
+
+  Attributes:
+    labelsets: with an index.
+    rows: int64[n], the rows they are of; None: all.
+    sum: checksum of labels and rows.
+    num_rows: of the file.
+    num_unknown: cells that are unknown.
+  """
+
+  labelsets: labelsets_lib.Labelsets
+  rows: np.ndarray | None
+  sum: int
+  num_rows: int
+  num_unknown: int
+
+
+def read(path: os.PathLike | str, reading: Reading) -> Read:
+  """Returns what one file holds.
 
   Args:
     path: of a .parquet file.
     reading: how labels are read; without names, all columns are labels.
-
-  Returns:
-    The `Labelsets`, with an index; int64[n], the rows they are of, or None for
-    all; and a checksum of labels and rows.
 
   Raises:
     UserError: see `survey`.
@@ -206,32 +219,42 @@ def read_labelsets(
   if not reading.label_names:
     names = (*parquet_labels.find_columns(path, ()),)
     reading = dataclasses.replace(reading, label_names=names)
-  kept = []
-  found = labelsets_lib.find_labelsets(_tables(path, reading, kept))
+  seen = collections.Counter()
+  kept = [] if reading.unknown == 'drop' else None
+  found = labelsets_lib.find_labelsets(_tables(path, reading, seen, kept))
   if reading.unknown == 'separate':
     found = labelsets_lib.split_unknown(found)
-  rows = np.concatenate(kept) if kept else None
-  told = (found.patterns, found.counts, found.index, found.known, rows)
+  rows = None if kept is None else np.concatenate(kept)
   total = 0
-  for array in told:
+  for array in (found.patterns, found.counts, found.index, found.known, rows):
     if array is not None:
       total = zlib.crc32(np.ascontiguousarray(array), total)
-  return found, rows, total
+  return Read(found, rows, total, seen['rows'], seen['unknown'])
 
 
-def _tables(path, reading, kept: list) -> Iterator[np.ndarray]:
-  """Yields 0/1 tables of a part's rows; adds to `kept` which rows stay."""
-  first_row = 0
+def _tables(path, reading, seen, kept: list | None) -> Iterator[np.ndarray]:
+  """Yields 0/1 tables of a file's rows.
+
+  Args:
+    path: of the file.
+    reading: how it is read.
+    seen: counts its 'rows' and 'unknown' cells.
+    kept: is given the rows that stay; None: all do.
+  """
   for labels, known in parquet_labels.read_labels(path, reading):
-    num_rows = len(labels)
+    first_row = seen['rows']
+    seen['rows'] += len(labels)
+    if known is None:
+      known = np.True_
+    else:
+      seen['unknown'] += int(np.count_nonzero(~known))
     if reading.unknown == 'separate':
-      unknown = np.zeros_like(labels) if known is None else ~known
-      labels = np.concatenate([labels, unknown.view(np.uint8)], axis=1)
-    elif reading.unknown == 'drop':
-      whole = np.ones(num_rows, bool) if known is None else known.all(axis=1)
+      unknown = np.broadcast_to(~known, labels.shape).astype(np.uint8)
+      labels = np.concatenate([labels, unknown], axis=1)
+    elif kept is not None:
+      whole = np.broadcast_to(known, labels.shape).all(axis=1)
       kept.append(first_row + np.flatnonzero(whole))
       labels = labels[whole]
-    first_row += num_rows
     yield labels
 
 

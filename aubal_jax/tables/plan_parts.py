@@ -121,17 +121,17 @@ def _write_part(path, reading, total, quota, folder, seed) -> tuple[int, int]:
   out = folder / path.name
   plan = _read_same(out, pins)
   if plan is None or plan.label_names != reading.label_names:
-    found, rows, now = parts_lib.read_labelsets(path, reading)
-    if now != total:
+    found = parts_lib.read(path, reading)
+    if found.sum != total:
       raise errors.UserError(
         f'{path} has changed since its rows were counted. Run it again when '
         'nothing writes there.'
       )
     plan = plan_lib.spread(
-      found.index,
+      found.labelsets.index,
       quota,
       label_names=reading.label_names,
-      rows=rows,
+      rows=found.rows,
       seed=np.random.default_rng(seed),
     )
     _write(out, plan, pins)

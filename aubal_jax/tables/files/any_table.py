@@ -29,6 +29,12 @@ def suffix(path: pathlib.Path) -> str:
   return pathlib.Path(name.removesuffix(packed)).suffix + packed
 
 
+def is_part(path: pathlib.Path) -> bool:
+  """Whether a file is a part of the table that its folder is."""
+  named = suffix(path) == '.parquet' and path.name[0] not in '._'
+  return named and path.is_file()
+
+
 def check_exists(
   path: os.PathLike | str, key: str = 'data.path'
 ) -> pathlib.Path:
@@ -51,6 +57,8 @@ def check_exists(
 
 def _hint(path: pathlib.Path) -> str:
   """Returns what may be meant by a path that is no file, or ''."""
+  if path.is_dir() and any(map(is_part, path.iterdir())):
+    return ' It holds parts of a table, which the task balance alone takes.'
   if path.is_dir():
     return (
       ' scripts/to_manifest.py class_folders makes a table of class folders.'
