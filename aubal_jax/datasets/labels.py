@@ -20,6 +20,7 @@ from aubal_jax.datasets import codes as codes_lib
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets import label_forms
 from aubal_jax.datasets import splits
+from aubal_jax.datasets import stacked
 from aubal_jax.datasets import votes
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
@@ -161,7 +162,7 @@ def load(
     )
     found = annotations.leave_out(found, how.exclude_columns, str(path))
     return annotations.to_dataset(found, where=str(path), by_column=True)
-  found = annotations.stack(
+  found = stacked.stack(
     lambda one, key: _read(one, key, how, feature_columns),
     path,
     path_key,

@@ -61,6 +61,7 @@ def _annotations(config):
   """Returns the `Annotations` of image files, and where they are."""
   from aubal_jax.datasets import annotations
   from aubal_jax.datasets import manifest
+  from aubal_jax.datasets import merged
 
   data = config.data
   label_columns = settings.values(config, 'data.label_columns')
@@ -84,7 +85,7 @@ def _annotations(config):
     raise errors.UserError(
       f'data.sources names a set twice: {tuple(data.sources)}. Name it once.'
     )
-  found = annotations.merge(
+  found = merged.merge(
     {name: _read_set(config, name) for name in data.sources},
     label_columns=label_columns,
     unlabelled=data.unlabelled,

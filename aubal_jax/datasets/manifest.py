@@ -16,6 +16,7 @@ import numpy as np
 from aubal_jax.datasets import annotations
 from aubal_jax.datasets import folders
 from aubal_jax.datasets import labels
+from aubal_jax.datasets import stacked
 from aubal_jax.datasets import votes
 from aubal_jax.runs import errors
 from aubal_jax.runs import progress
@@ -62,7 +63,7 @@ def read(
     UserError: the table breaks a rule; names the line, the column, the mend.
   """
   how = labels.Reading(**reading)
-  return annotations.stack(
+  return stacked.stack(
     lambda one, key: _read(one, key, how, image_dir, unreadable),
     path,
     'data.path',
@@ -267,7 +268,7 @@ def _other_spellings(cell):
 def _check_distinct(rows, path_column, files):
   """Raises UserError where two rows have one file; `files` are by code."""
   column = rows.columns[path_column]
-  plain = map(annotations.plain_path, files)
+  plain = map(stacked.plain_path, files)
   first = {}
   of_value = [first.setdefault(name, code) for code, name in enumerate(plain)]
   canonical = np.array(of_value)[column.codes]

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from aubal_jax.datasets import annotations
+from aubal_jax.datasets import stacked
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 
@@ -29,7 +30,7 @@ def count(
   if not least_votes:
     return found
   named = found.ids if found.files is None else found.files
-  named = np.array([annotations.plain_path(name) for name in named.tolist()])
+  named = np.array([stacked.plain_path(name) for name in named.tolist()])
   _, first, number = np.unique(named, return_index=True, return_inverse=True)
   order = np.argsort(first)
   first = first[order]

@@ -9,9 +9,9 @@ from aubal_jax.runs import csv_files
 
 def tell_sources(dataset) -> dict:
   """Prints the left half of the paper's Table I for merged sets; returns it."""
-  from aubal_jax.datasets import annotations
+  from aubal_jax.datasets import merged
 
-  found = annotations.table_of_sources(dataset)
+  found = merged.table_of_sources(dataset)
   total = {
     'images': sum(entry['images'] for entry in found.values()),
     'class_counts': np.sum([e['class_counts'] for e in found.values()], axis=0),

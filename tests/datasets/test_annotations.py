@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from aubal_jax.datasets import annotations
+from aubal_jax.datasets import merged
 from aubal_jax.datasets import splits
 from aubal_jax.datasets import targets
 from aubal_jax.media import images
@@ -38,7 +39,7 @@ def two_sets():
 
 
 def test_the_union_keeps_what_a_set_lacks_unknown():
-  both = annotations.merge(two_sets())
+  both = merged.merge(two_sets())
   assert both.label_names == ('AU01', 'AU02', 'AU12')
   assert both.labels.tolist() == [
     [1, 0, 0], [0, 0, 0], [1, 0, 1], [0, 1, 0], [0, 0, 1],
@@ -67,7 +68,7 @@ def test_a_reader_hands_on_what_else_is_learnt():
 
 
 def test_the_papers_reading_takes_it_as_absent():
-  both = annotations.merge(
+  both = merged.merge(
     two_sets(), label_columns=('AU12', 'AU01'), unlabelled='absent'
   )
   assert both.label_names == ('AU12', 'AU01')
@@ -80,9 +81,9 @@ def test_splits_of_all_sets_or_of_none():
   train = np.array(['train', 'test', 'train'], splits.DTYPE)
   sets['one'] = found(('AU01',), [(1,), (0,), (1,)], split=train)
   with pytest.raises(ValueError, match=r'two has no official .*two\.split to'):
-    annotations.merge(sets)
+    merged.merge(sets)
   sets['two'] = found(('AU01',), [(1,)], split=np.array(['validation']))
-  both = annotations.merge(sets)
+  both = merged.merge(sets)
   assert both.split.tolist() == ['train', 'test', 'train', 'validation']
 
 
@@ -95,9 +96,9 @@ def test_splits_of_all_sets_or_of_none():
 )
 def test_bad_arguments(options, message):
   with pytest.raises(ValueError, match=message):
-    annotations.merge(two_sets(), **options)
+    merged.merge(two_sets(), **options)
   with pytest.raises(ValueError, match=r'data\.sources is empty'):
-    annotations.merge({})
+    merged.merge({})
 
 
 def test_table_of_sources_counts_what_is_used():
@@ -111,12 +112,12 @@ def test_table_of_sources_counts_what_is_used():
     for name, one in two_sets().items()
   }
   data = annotations.to_dataset(
-    annotations.merge(sets),
+    merged.merge(sets),
     where='x',
     draw=splits.Draw(),
     pixels=images.Pixels(8),
   )
-  assert annotations.table_of_sources(data) == {
+  assert merged.table_of_sources(data) == {
     'one': {
       'images': 2, 'dropped': 1,
       'class_counts': [2, 0, 0], 'known': [2, 0, 2],
