@@ -40,6 +40,9 @@ TASKS = types.MappingProxyType(
   }
 )
 
+# The tasks that are many runs, each a cell.
+OF_CELLS = ('search', 'compare')
+
 # The data sets that have a reader of their own: modules of datasets.readers.
 SETS = ('aff_wild2', 'emotionet', 'ck_plus', 'disfa', 'bp4d', 'actor_study')
 
@@ -468,6 +471,21 @@ _DECLARED = (
     Setting('process_id', 0, 'Of this one, from 0.', least=0, most=100_000),
   ),
   *_section(
+    *('experiments', ()),
+    Setting(
+      *('executor', 'local', 'Who does cells: this machine, Dask, SLURM.'),
+      registry='aubal_jax.runs.executors:NAMES',
+    ),
+    Setting(
+      *('address', '', 'dask: host:port; submitit: slurm or local.'),
+    ),
+    Setting(
+      *('num_workers', 1, 'Processes of this machine; 0: one for each CPU.'),
+      least=0,
+      most=most_processes,
+    ),
+  ),
+  *_section(
     *('search', ('search',)),
     Setting(
       *('losses', ('soft_f1', 'bce'), 'The grid: losses,'),
@@ -806,6 +824,8 @@ def reads(task: str, setting: Setting) -> bool:
   if setting.read_by:
     return bool(stages & {*setting.read_by})
   section = setting.name.rpartition('.')[0]
+  if section == 'experiments':
+    return task in OF_CELLS
   return section in ('', 'data', 'distributed', task, *stages)
 
 

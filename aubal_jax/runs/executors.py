@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import math
 import multiprocessing
 import os
@@ -238,11 +239,27 @@ class _Dask:
     self._executor = client.get_executor(pure=False)
 
   def submit(self, function: Callable, *arguments) -> futures.Future:
-    return self._executor.submit(function, *arguments)
+    future: futures.Future = futures.Future()
+    told = self._executor.submit(function, *arguments)
+    told.add_done_callback(functools.partial(_pass_on, future))
+    return future
 
   def close(self) -> None:
     self._executor.shutdown(wait=False)
     self._client.close()
+
+
+def _pass_on(future, told) -> None:
+  """Settles a future as Dask's was."""
+  from distributed import scheduler
+
+  if told.cancelled():
+    error = WorkerDied('the scheduler let go of it, or is gone')
+  else:
+    error = told.exception()
+  if isinstance(error, scheduler.KilledWorker):
+    error = WorkerDied(f'its worker died ({error.last_worker.address})')
+  _settle(future, None if error else told.result(), error)
 
 
 def _connect(address: str):

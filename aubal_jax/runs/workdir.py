@@ -85,6 +85,9 @@ COMPARISON = (
   'predicted.npz',  # Of such a cell.
 )
 
+# Scripts and logs of SLURM's jobs, where cells are such.
+JOBS = ('jobs',)
+
 # All that is written into the folder; config.json, which vouches for the rest,
 # is deleted last.
 CONTENTS = (
@@ -99,6 +102,7 @@ CONTENTS = (
   *LOGS,
   *SEARCH,
   *COMPARISON,
+  *JOBS,
   *PREDICTIONS,
   'config.json',
 )

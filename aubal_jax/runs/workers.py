@@ -30,7 +30,8 @@ def map_unordered(
 ) -> Iterator[tuple]:
   """Yields (item, function(item)) as they get done.
 
-  With one process, or one item, the work is done here. Workers import what
+  With one process, or one item, or in a daemon (as Dask's workers are), which
+  may have no processes, the work is done here. Workers import what
   `function` needs and nothing more, ignore Ctrl-C and SIGHUP (who started
   them ends them), and end when their parent does, however it does.
 
@@ -44,7 +45,7 @@ def map_unordered(
   """
   items = list(items)
   num_processes = min(default_count(num_processes), len(items))
-  if num_processes <= 1:
+  if num_processes <= 1 or multiprocessing.current_process().daemon:
     for item in items:
       yield item, function(item)
     return

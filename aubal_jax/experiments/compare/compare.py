@@ -11,7 +11,11 @@ is missing, and what failed.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import pathlib
+import pickle
 import sys
+import time
 
 from aubal_jax import settings
 from aubal_jax.datasets import loading
@@ -24,6 +28,7 @@ from aubal_jax.experiments.compare import table_cells
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import hosts
+from aubal_jax.runs import progress
 from aubal_jax.stages import run as run_lib
 from aubal_jax.stages import train
 
@@ -58,6 +63,7 @@ def check(config) -> None:
         f'compare.uppers must hold numbers of at least {config.balance.lower} '
         f'(balance.lower); it holds {upper}.'
       )
+  cells_tasks.check(config)
 
 
 def _models(config):
@@ -128,15 +134,65 @@ def run(run) -> None:
   on_images = bool(left) and left[0].kind == cells_lib.IMAGES
   if on_images:
     runs = cells_tasks.with_images(run, runs)
-  failures = cells_tasks.run_all(
-    'compare', runs, left, _do_cell, forgets=on_images
-  )
+  remake = _remake_of_images if on_images else _remake_of_table
+  held = pickle.dumps(run.config), str(run.path.absolute())
+  with cells_tasks.handing_out(run) as executor:
+    failures = cells_tasks.run_all(
+      *('compare', runs, left, _do_cell),
+      executor=executor,
+      remake=functools.partial(remake, *held),
+      forgets=on_images,
+    )
   lost = hosts.from_first(lambda: _conclude(run, runs, failures))
   run.watch.lap('comparing')
   cells_tasks.end_with(failures)
   if lost:
     print(f'Warning: {lost}', file=sys.stderr)
     raise SystemExit(1)
+
+
+def _remake_of_table(held, path, cell):
+  """Returns the `Run` of a cell in a worker.
+
+  Args:
+    held: the configuration, pickled.
+    path: folder of the comparison.
+    cell: the cell.
+  """
+  run = _load_table(held, path, cell.data)
+  return table_cells.run_of(run, cell, run.dataset)
+
+
+@functools.lru_cache(maxsize=4)
+def _load_table(held, path, name):
+  """Returns the `Run` of the comparison on one of its tables."""
+  config = pickle.loads(held)
+  paths = [
+    found
+    for found in loading.table_paths(config)
+    if table_cells.name_of(found) == name
+  ]
+  table = table_cells.load(config, paths)[name]
+  pinned = run_lib.pin(config, table, 1)
+  watch = progress.Watch(time.perf_counter())
+  return run_lib.Run(config, pathlib.Path(path), table, 1, pinned, watch)
+
+
+def _remake_of_images(held, path, cell):
+  """Returns the `Run` of a cell in a worker, as `_remake_of_table`."""
+  run, sets = _load_images(held, path)
+  own = image_cells.run_of(run, cell, sets[cell.fold])
+  return dataclasses.replace(own, opened=run.opened)
+
+
+@functools.lru_cache(maxsize=1)
+def _load_images(held, path):
+  """Returns the `Run` of the comparison with its images, and its splits."""
+  config = pickle.loads(held)
+  watch = progress.Watch(time.perf_counter())
+  run = run_lib.load(config, pathlib.Path(path), watch)
+  run = dataclasses.replace(run, opened=run.images())
+  return run, image_cells.sets_of(run)
 
 
 def _is_done(run, cell) -> bool:

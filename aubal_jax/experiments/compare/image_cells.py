@@ -37,7 +37,7 @@ def make_runs(run, grid) -> dict:
   """
   config = run.config
   run.need_images()
-  sets = _sets(run)
+  sets = sets_of(run)
   for fold, dataset in sets.items():
     trials.split_of(dataset, fold)
   found = cells_lib.make_grid(
@@ -54,10 +54,10 @@ def make_runs(run, grid) -> dict:
       'compare.diversities holds group, but this data set has no groups; name '
       'their column in data.group_column.'
     )
-  return {cell: _run_of(run, cell, sets[cell.fold]) for cell in found}
+  return {cell: run_of(run, cell, sets[cell.fold]) for cell in found}
 
 
-def _sets(run) -> dict:
+def sets_of(run) -> dict:
   """Returns fold -> the data set with its splits; None of what has but one."""
   config, dataset = run.config, run.dataset
   if not config.data.num_folds:
@@ -82,7 +82,7 @@ def _sets(run) -> dict:
   return sets
 
 
-def _run_of(run, cell, dataset):
+def run_of(run, cell, dataset):
   """Returns the `Run` of a cell."""
   config = run.config.copy_and_resolve_references()
   config.task = 'run'

@@ -20,7 +20,7 @@ def load(config, paths) -> dict:
   """
   tables = {}
   for path in paths:
-    name = os.path.splitext(os.path.basename(path))[0]
+    name = name_of(path)
     if name in tables:
       raise errors.UserError(
         f'compare.data names two tables that are called {name}, the last of '
@@ -36,6 +36,11 @@ def load(config, paths) -> dict:
     run_lib.need_varied(config, table, f'{path}: ')
     tables[name] = table
   return tables
+
+
+def name_of(path) -> str:
+  """Returns what a table is called, which is at `path`."""
+  return os.path.splitext(os.path.basename(path))[0]
 
 
 def make_runs(run, grid, tables) -> dict:
@@ -56,10 +61,10 @@ def make_runs(run, grid, tables) -> dict:
         f'compare.diversities holds group, but {cell.data} has no groups; name '
         'their column in data.group_column, or take content.'
       )
-  return {cell: _run_of(run, cell, tables[cell.data]) for cell in found}
+  return {cell: run_of(run, cell, tables[cell.data]) for cell in found}
 
 
-def _run_of(run, cell, table):
+def run_of(run, cell, table):
   """Returns the `Run` of a cell."""
   config = run.config.copy_and_resolve_references()
   rates = settings.values(config, 'compare.rates')

@@ -6,6 +6,7 @@ import itertools
 import typing
 
 from aubal_jax import settings
+from aubal_jax.experiments import cells
 from aubal_jax.runs import errors
 from aubal_jax.runs import extras
 from aubal_jax.stages import balance
@@ -62,6 +63,7 @@ def check(config) -> None:
       'Set train.schedule=constant, or search.halving=0: the full grid.'
     )
   extras.need('matplotlib', 'config.task=search')
+  cells.check(config)
 
 
 def make_grid(config) -> list[Cell]:

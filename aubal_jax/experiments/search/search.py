@@ -11,8 +11,11 @@ is known when the best is chosen.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import pickle
 import shlex
 import sys
+import time
 
 from aubal_jax.experiments import cells as cells_lib
 from aubal_jax.experiments.search import grid as grid_lib
@@ -24,9 +27,11 @@ from aubal_jax.runs import csv_files
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import hosts
+from aubal_jax.runs import progress
 from aubal_jax.runs import workdir
 from aubal_jax.scoring import course
 from aubal_jax.stages import balance
+from aubal_jax.stages import run as run_lib
 from aubal_jax.stages import train
 
 _FIELDS = (
@@ -56,10 +61,19 @@ def run(run) -> None:
     print('balance: done before.', flush=True)
   else:
     hosts.from_first(lambda: balance.run(run))
-  failures, rows, alive = {}, {}, cells
+  with cells_lib.handing_out(run) as executor:
+    rows, failures = _climb(run, owns, rungs, executor)
+  hosts.from_first(lambda: _conclude(run, [*rows.values()], rungs))
+  run.watch.lap('comparing')
+  cells_lib.end_with(failures)
+
+
+def _climb(run, owns, rungs, executor) -> tuple[dict, dict]:
+  """Trains rung by rung; returns cell -> row, and what went wrong of some."""
+  failures, rows, alive = {}, {}, [*owns]
   for place, rung in enumerate(rungs):
     runs = {cell: _up_to(owns[cell], rung.num_steps) for cell in alive}
-    failed = _train(run, runs, rungs, place)
+    failed = _train(run, runs, rungs, place, executor)
     rows |= hosts.from_first(
       lambda runs=runs, failed=failed, place=place: {
         cell: _row(own, cell, place + 1, failed.get(cell))
@@ -70,9 +84,7 @@ def run(run) -> None:
     if place + 1 < len(rungs):
       scores = [rows[cell][run.config.search.metric] for cell in alive]
       alive = rungs_lib.promote(alive, scores, rungs[place + 1].num_cells)
-  hosts.from_first(lambda: _conclude(run, [*rows.values()], rungs))
-  run.watch.lap('comparing')
-  cells_lib.end_with(failures)
+  return rows, failures
 
 
 def _check(run, cells) -> None:
@@ -162,7 +174,7 @@ def _tell_grid(cells, rungs) -> None:
   print(f'search: {grid}: {told}', flush=True)
 
 
-def _train(run, runs, rungs, place) -> dict:
+def _train(run, runs, rungs, place, executor) -> dict:
   """Trains the cells of a rung; returns cell -> what went wrong."""
   num_steps = rungs[place].num_steps
   begun = hosts.from_first(lambda: {c: _begun(own) for c, own in runs.items()})
@@ -173,30 +185,57 @@ def _train(run, runs, rungs, place) -> dict:
   ]
   if left:
     runs = cells_lib.with_images(run, runs)
-
-  def train_cell(own, _):
-    hosts.from_first(lambda: _take_plan(run, own))
-    train.run(own, tells_short=len(rungs) == 1)
-
+  held, path = pickle.dumps(run.config), run.path.absolute()
   added = rungs_lib.steps_left(rungs, place) / rungs[place].num_cells
   size = sum(cell.batch_size for cell in runs) / max(len(runs), 1)
   later = range(place + 1, len(rungs))
   title = f'search, rung {place + 1} of {len(rungs)}'
   return cells_lib.run_all(
-    *(title if len(rungs) > 1 else 'search', runs, left, train_cell),
+    *(title if len(rungs) > 1 else 'search', runs, left),
+    functools.partial(_train_cell, path, len(rungs) == 1),
+    executor=executor,
+    remake=functools.partial(_remake, held, path, num_steps),
     weigh=lambda cell: cell.batch_size * added,
     later=size * sum(rungs_lib.steps_left(rungs, k) for k in later),
     forgets=True,
   )
 
 
-def _take_plan(run, cell_run) -> None:
+def _train_cell(path, tells_short, own, _) -> None:
+  """Trains a cell with the plan of the search, whose folder is `path`."""
+  hosts.from_first(lambda: _take_plan(path, own))
+  train.run(own, tells_short=tells_short)
+
+
+def _remake(held, path, num_steps, cell):
+  """Returns the `Run` of a cell in a worker, up to so many steps.
+
+  Args:
+    held: the configuration, pickled.
+    path: folder of the search.
+    num_steps: of the rung.
+    cell: the cell.
+  """
+  run = _load(held, path)
+  own = _up_to(_run_of(run, cell), num_steps)
+  return dataclasses.replace(own, opened=run.opened)
+
+
+@functools.lru_cache(maxsize=1)
+def _load(held, path):
+  """Returns the `Run` of the search in a worker, with its images."""
+  watch = progress.Watch(time.perf_counter())
+  run = run_lib.load(pickle.loads(held), path, watch)
+  return dataclasses.replace(run, opened=run.images())
+
+
+def _take_plan(path, cell_run) -> None:
   """Copies what balancing has written into the folder of a cell."""
   if cell_run.is_done('balance'):
     return
   for name in (*workdir.WRITES['balance'], 'solution.json'):
-    if (run.path / name).exists():
-      content = (run.path / name).read_bytes()
+    if (path / name).exists():
+      content = (path / name).read_bytes()
       with files.write_atomically(cell_run.path / name, 'wb') as file:
         file.write(content)
   cell_run.finish('balance')
