@@ -304,6 +304,8 @@ def drawn_ranks(
     seed: of the draw; or a Generator to draw from.
   """
   shuffled = np.random.default_rng(seed).permutation(len(index))
+  if len(sizes) <= 1 << 16:
+    index = index.astype(np.uint16)  # Sorted by counting.
   order = shuffled[np.argsort(index[shuffled], kind='stable')]
   ranks = np.empty(len(index), np.int64)
   starts = np.cumsum(sizes) - sizes
