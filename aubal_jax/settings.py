@@ -363,6 +363,7 @@ _DECLARED = (
       registry=_INITS,
       before='he_normal',
     ),
+    Setting('init_from', '', 'Weights to begin with: a file, a folder.'),
   ),
   *_section(
     *('loss', ('train',)),

@@ -160,10 +160,22 @@ def _newest(checkpoints, parts, run):
     return bundle.first_state(model, optimizer, parts.description, seed=seed)
 
   if checkpoint.find_step(checkpoints) is None:
-    state = first()
+    state = _begin(first(), parts, run.config.model.init_from)
   else:
     state = checkpoint.restore(checkpoints, jax.eval_shape(first))
   return jax.tree.map(np.asarray, state)
+
+
+def _begin(state, parts, path):
+  """Returns the first state, its trunk from the weights at `path`, if any."""
+  from aubal_jax.network import weights
+
+  if not path:
+    return state
+  state, told = weights.begin(path, state, parts.model)
+  for line in told:
+    print(f'train: {line}', flush=True)
+  return state
 
 
 def _open_metrics(path, step):

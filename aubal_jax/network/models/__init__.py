@@ -80,6 +80,11 @@ class Network(nn.Module):
     """Whether it takes a key in training; a module of the user's may."""
     return bool(getattr(self.trunk, 'dropout', True))
 
+  @property
+  def head_names(self) -> tuple[str, ...]:
+    """Names, among the parameters, of the layers of the heads."""
+    return tuple(map(_head_name, dict(self.outputs)))
+
   @nn.compact
   def __call__(self, batch: Mapping[str, Any], *, train: bool = False):
     """Returns name of head -> outputs float[B, L], float32 or wider.
@@ -99,10 +104,14 @@ class Network(nn.Module):
         kernel_init=first_weights.INITS[self.first],
         dtype=features.dtype,
         param_dtype=self.param_dtype,
-        name='logits' if name == 'labels' else f'{name}_outputs',
+        name=_head_name(name),
       )(features)
       for name, size in self.outputs
     }
+
+
+def _head_name(name: str) -> str:
+  return 'logits' if name == 'labels' else f'{name}_outputs'
 
 
 def check_features(features, trunk: nn.Module) -> None:
