@@ -6,7 +6,7 @@
   features = features[plan.source]            # the rows to train on
 
 Light: this module imports JAX and SciPy when a name is first used, and never
-TensorFlow, albumentations or flax.
+TensorFlow, albumentations or (but for `load`) flax.
 """
 
 import importlib
@@ -24,6 +24,7 @@ _HOMES = {
   'balance_parts': 'aubal_jax.balancing.in_parts',
   'keep': 'aubal_jax.balancing.keeping',
   'frontier': 'aubal_jax.balancing.frontier',
+  'load': 'aubal_jax.serving.trained',
   'resample': 'aubal_jax.resampling',
   'solve': 'aubal_jax.balancing.solve',
 }

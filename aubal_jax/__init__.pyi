@@ -7,6 +7,7 @@ from aubal_jax.balancing.solve import solve as solve
 from aubal_jax.resampling import resample as resample
 from aubal_jax.resampling.estimator import Resampler as Resampler
 from aubal_jax.runs.errors import UserError as UserError
+from aubal_jax.serving.trained import load as load
 from aubal_jax.tables.labelsets import Labelsets as Labelsets
 from aubal_jax.tables.labelsets import find_labelsets as find_labelsets
 from aubal_jax.tables.labelsets import imbalance as imbalance

@@ -19,6 +19,7 @@ from aubal_jax.runs import hosts
 from aubal_jax.runs import preemption
 from aubal_jax.runs import progress
 from aubal_jax.runs import workdir
+from aubal_jax.serving import export
 from aubal_jax.serving import predict
 from aubal_jax.stages import balance
 from aubal_jax.stages import balance_parts
@@ -74,6 +75,10 @@ _BALANCE_PARTS = Stage(
 )
 
 
+# What a copy of checkpoints/ is enough for.
+OF_TRAINED = {'predict': predict.run, 'export': export.run}
+
+
 def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
   """Runs `config.task` in the folder `path`, and says where the time went.
 
@@ -101,9 +106,10 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
     stage.check(config)
   _start_hosts(config.distributed)
   watch = progress.Watch(started)
-  if config.task == 'predict':  # A copy of checkpoints/ is all it needs.
+  if config.task in OF_TRAINED:
+    of_trained = OF_TRAINED[config.task]
     hosts.from_first(
-      lambda: predict.run(config, path, watch, overwrite=overwrite)
+      lambda: of_trained(config, path, watch, overwrite=overwrite)
     )
     watch.report()
     return

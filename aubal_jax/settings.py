@@ -32,6 +32,7 @@ TASKS = types.MappingProxyType(
     'controls': ('controls', 'balance', 'train', 'evaluate'),
     'report': ('report',),
     'predict': ('predict',),
+    'export': ('export',),
     'inspect': ('inspect',),
     'search': ('search', 'balance', 'train'),
     'compare': ('compare', 'balance', 'train'),
@@ -454,7 +455,7 @@ _DECLARED = (
     ),
   ),
   *_section(
-    *('ensemble', ('evaluate', 'predict')),
+    *('ensemble', ('evaluate', 'predict', 'export')),
     Setting('runs', (), 'Folders of trained runs to average.', listed=True),
     Setting(
       *('mean', 'logits', 'Of what, over the runs.'),
@@ -600,6 +601,13 @@ _DECLARED = (
     Setting('out', '', "The .csv to write; '': predictions.csv of the run."),
     Setting('batch_size', 64, 'Images a step, over all devices.', least=1),
     Setting(
+      *('submission', '', 'Also a file for each video, or for all images.'),
+      choices=_SUBMISSIONS,
+    ),
+  ),
+  *_section(
+    *('predict', ('predict', 'export')),
+    Setting(
       *(
         'thresholds',
         'shrunk',
@@ -608,10 +616,14 @@ _DECLARED = (
       ),
       choices=('shrunk', 'tuned', 'half'),
     ),
+  ),
+  *_section(
+    *('export', ('export',)),
     Setting(
-      *('submission', '', 'Also a file for each video, or for all images.'),
-      choices=_SUBMISSIONS,
+      *('format', 'onnx', 'onnx, stablehlo: all; safetensors: weights alone.'),
+      choices=('onnx', 'stablehlo', 'safetensors'),
     ),
+    Setting('out', '', "The file to write; '': model.* in the run's folder."),
   ),
   *_section(
     *('inspect', ('inspect',)),

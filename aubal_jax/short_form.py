@@ -62,6 +62,10 @@ TASKS = types.MappingProxyType(
       'New images, by the network of a run, or the mean of several.',
       'RUN[,RUN...] [IMAGES]',
     ),
+    'export': Task(
+      'The network of a run, or the mean of several, as one file.',
+      'RUN[,RUN...]',
+    ),
     'compare': Task(
       'Methods of balancing, with folds and seeds, and their ranks.',
       '[TABLE ...]',
@@ -179,8 +183,8 @@ def _long(task: str, flag: str) -> str:
 def _of_inputs(name, inputs) -> tuple[str, list[str], str]:
   """Returns the configuration, flags for the inputs, and the folder."""
   task = TASKS[name]
-  if name == 'predict':
-    return _of_predict(inputs)
+  if name in ('predict', 'export'):
+    return _of_trained(name, inputs)
   if not inputs:
     return task.config, [], f'runs/{name}-{task.config}'
   workdir = f'runs/{name}-{_stem(inputs[0])}'
@@ -202,7 +206,13 @@ def _of_inputs(name, inputs) -> tuple[str, list[str], str]:
   return task.with_input, flags, workdir
 
 
-def _of_predict(inputs) -> tuple[str, list[str], str]:
+def _of_trained(name, inputs) -> tuple[str, list[str], str]:
+  """Returns the same for what takes a run that is trained."""
+  if name == 'export' and len(inputs) != 1:
+    raise errors.UserError(
+      'export takes the folder of a run: aubal_jax export RUN '
+      f'--export.format=onnx; here are {len(inputs)}.'
+    )
   if not 1 <= len(inputs) <= 2:
     raise errors.UserError(
       'predict takes the folder of a run, and a folder or table of images: '

@@ -132,6 +132,21 @@ def command(*arguments, folder):
       ['--config=manifest', '--config.task=predict', '--workdir=runs/mine'],
     ),
     (
+      ['export', 'runs/mine', '--format', 'stablehlo', '--out=m.stablehlo'],
+      [
+        *('--config=manifest', '--config.task=export'),
+        '--config.export.format=stablehlo',
+        *('--config.export.out=m.stablehlo', '--workdir=runs/mine'),
+      ],
+    ),
+    (
+      ['export', 'a,b'],
+      [
+        *('--config=manifest', '--config.task=export'),
+        *('--config.ensemble.runs=a,b', '--workdir=runs/ensemble-a-b'),
+      ],
+    ),
+    (
       ['train', '--tensorboard', 't.csv'],
       [
         *('--config=manifest', '--config.task=train'),
@@ -160,6 +175,8 @@ def test_the_long_form_of_a_short_one(short, long):
     (['run', 'a.csv', 'b.csv'], ['one table', 'a.csv, b.csv', 'test_path']),
     (['predict'], ['predict RUN IMAGES']),
     (['predict', 'a', 'b', 'c'], ['here are 3']),
+    (['export'], ['export RUN', 'here are 0']),
+    (['export', 'a', 'images/'], ['export RUN', 'here are 2']),
     (['run', '--balance.uper=3'], ["mean 'balance.upper'"]),
     (['run', '--seed'], ['--seed has no value']),
   ],

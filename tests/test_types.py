@@ -34,6 +34,7 @@ points: np.ndarray = aubal.frontier(found, num_points=3, lam=1.0).images
 resampler = aubal.Resampler('lp_ros', fraction=0.5).fit(labels, labels)
 made: aubal.Plan = resampler.plan_
 version: str = aubal.__version__
+probability: np.ndarray = aubal.load('runs/a', thresholds='half').predict([])
 try:
   plan.save('plan.npz')
 except aubal.UserError as error:

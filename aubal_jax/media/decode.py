@@ -121,6 +121,44 @@ def image(
   return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
 
 
+def converted(given: np.ndarray | Image.Image, channels: int) -> np.ndarray:
+  """Returns what `image` does, of an image that is decoded already.
+
+  Grey is made of the colours, where a file has more to tell: the grey of a
+  JPEG is its own, and up to two steps from this.
+
+  Args:
+    given: uint8[h, w], uint8[h, w, 1] or uint8[h, w, 3] (RGB); or an image of
+      Pillow, which is turned upright.
+    channels: 1 or 3.
+
+  Raises:
+    UserError: it is nothing of this, or has no stated white, see `image`.
+  """
+  if isinstance(given, Image.Image):
+    _check_size(*given.size)
+    _check_mode(given)
+    pixels = _pixels_of(given)
+  else:
+    pixels = _check_pixels(np.asarray(given))
+  if channels == 1:
+    return _as_flags(pixels, cv2.IMREAD_GRAYSCALE)
+  return cv2.cvtColor(_as_flags(pixels, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def _check_pixels(given):
+  """Returns uint8[h, w] or uint8[h, w, 3]; raises UserError of what is not."""
+  is_image = given.ndim == 2 or (given.ndim == 3 and given.shape[2] in (1, 3))
+  if not is_image or given.dtype != np.uint8 or not given.size:
+    raise errors.UserError(
+      f'an image must be uint8[h, w] (grey) or uint8[h, w, 3] (RGB), in '
+      f'0..255, not {given.dtype}{list(given.shape)}; make it so'
+    )
+  if given.shape[2:] == (1,):
+    given = given[..., 0]
+  return np.ascontiguousarray(given)
+
+
 def image_as(
   contents: bytes,
   flags: int,
@@ -265,6 +303,11 @@ def _by_pillow(contents):
     raise errors.UserError('not an image that can be decoded') from None
   _check_size(*opened.size)
   _check_mode(opened)
+  return _pixels_of(opened)
+
+
+def _pixels_of(opened):
+  """Returns the picture of Pillow as `_by_pillow` does."""
   try:
     upright = ImageOps.exif_transpose(opened)
     if upright.mode.startswith('I'):

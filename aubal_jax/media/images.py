@@ -43,7 +43,7 @@ class Pixels:
 
 
 def read(
-  paths: Sequence[str],
+  paths: Sequence,
   pixels: Pixels,
   *,
   landmarks: np.ndarray | None = None,
@@ -57,7 +57,7 @@ def read(
   names; see `decode.image`.
 
   Args:
-    paths: R files.
+    paths: R files; or images that are decoded, see `decode.converted`.
     pixels: what they become.
     landmarks: float32[R, 5, 2], where `pixels.crop` says that faces are cut
       out: pixel coordinates in the upright image, see `crop.align`.
@@ -82,10 +82,10 @@ def read(
   def read_one(position):
     if landmarks is not None and np.isnan(landmarks[position]).any():
       raise errors.UserError(crop_lib.NO_FACE)
-    image = decode.image(
-      decode.read_contents(paths[position]),
+    image = _decoded(
+      paths[position],
       pixels.channels,
-      on_remark=on_remark and functools.partial(on_remark, position),
+      on_remark and functools.partial(on_remark, position),
     )
     if landmarks is None:
       image = fit(image, pixels.image_size, pixels.resize)
@@ -95,6 +95,14 @@ def read(
 
   failures = _for_all(len(paths), read_one, num_threads, on_progress)
   return images, failures
+
+
+def _decoded(given, channels, on_remark):
+  """Returns the image of a file, or of what is decoded already."""
+  if not isinstance(given, (str, os.PathLike)):
+    return decode.converted(given, channels)
+  contents = decode.read_contents(given)
+  return decode.image(contents, channels, on_remark=on_remark)
 
 
 def unreadable_error(

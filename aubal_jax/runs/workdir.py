@@ -70,6 +70,13 @@ PREDICTIONS = (
   'submission',
 )
 
+# What the task export writes, which needs no more either.
+EXPORTS = tuple(
+  f'model.{suffix}{record}'
+  for suffix in ('onnx', 'stablehlo', 'safetensors')
+  for record in ('', '.json')
+)
+
 # What training writes beside that, where it is asked to.
 LOGS = ('tensorboard', 'profile')
 
@@ -104,6 +111,7 @@ CONTENTS = (
   *COMPARISON,
   *JOBS,
   *PREDICTIONS,
+  *EXPORTS,
   'config.json',
 )
 
@@ -125,8 +133,9 @@ def check_folder(path) -> pathlib.Path:
       'written to.'
     )
   held = [name for name in CONTENTS if (path / name).exists()]
-  if (
-    held and {*held} <= {*PREDICTIONS} and (path / 'predictions.json').exists()
+  of_several = {*held} - {*EXPORTS}
+  if of_several <= {*PREDICTIONS} and (
+    not of_several or (path / 'predictions.json').exists()
   ):
     return path  # Of several runs, of which the folder is none.
   if held and not isinstance(_read(path).get('stages'), dict):
@@ -156,7 +165,11 @@ def locked(path: pathlib.Path, *, name: str = '.lock') -> Iterator[None]:
     f'Another run is at work in {path}; wait for it, or name another --workdir'
   )
   with files.locked(path / name, busy):
-    mine = {*CONTENTS} - {*PREDICTIONS} if name == '.lock' else {*PREDICTIONS}
+    mine = (
+      {*CONTENTS} - {*PREDICTIONS, *EXPORTS}
+      if name == '.lock'
+      else {*PREDICTIONS}
+    )
     for written in sorted(mine):
       for left in path.glob(f'.{written}.*.tmp'):
         left.unlink()

@@ -10,6 +10,8 @@ from aubal_jax import settings
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 
+IMAGE = 'image'  # What the input is called, of networks and of exports.
+
 
 def members(config, path: pathlib.Path) -> list[pathlib.Path]:
   """Returns the folders of the runs whose mean is predicted; [] of one alone.
@@ -44,6 +46,16 @@ def describe(path: pathlib.Path, members):
   if members:
     return ensemble.check(members)
   return bundle.read(path / 'checkpoints')
+
+
+def check_image_alone(description) -> None:
+  """Raises UserError where a network sees more than the image."""
+  if description.streams:
+    raise errors.UserError(
+      f'This network sees {", ".join(description.streams)} beside the image, '
+      'and what is predicted are images alone. The evaluate task scores it on '
+      'its data set (--config.task=evaluate).'
+    )
 
 
 def load(config, path: pathlib.Path, members):

@@ -6,6 +6,8 @@ import dataclasses
 import os
 import pathlib
 
+import numpy as np
+
 from aubal_jax import settings
 from aubal_jax.runs import errors
 from aubal_jax.runs import preemption
@@ -44,12 +46,7 @@ def _predict(config, path, outputs, watch, overwrite) -> None:
 
   members = networks.members(config, path)
   description = networks.describe(path, members)
-  if description.streams:
-    raise errors.UserError(
-      f'This network sees {", ".join(description.streams)} beside the image, '
-      'and what is predicted are images alone. The evaluate task scores it on '
-      'its data set (--config.task=evaluate).'
-    )
+  networks.check_image_alone(description)
   known = (path / 'config.json').exists() or not members
   home = path if known else members[0]
   source, inputs = _source(config, home, description)
@@ -190,7 +187,6 @@ def _split(config, description):
   """Returns the images of a split of the data set that `config` names."""
   from aubal_jax.datasets import loading
   from aubal_jax.datasets import telling
-  from aubal_jax.serving import sources
 
   config.data.update(dataclasses.asdict(description.pixels))
   dataset = loading.load(config)
@@ -214,15 +210,52 @@ def _split(config, description):
       'Set predict.split to another.'
     )
   name = f'the {split} split of {config.data.path or config.data.name}'
+  return _of_rows(config, dataset, rows, description.pixels), name
+
+
+def _of_rows(config, dataset, rows, pixels):
+  """Returns the images of rows, as a network sees them."""
+  from aubal_jax.serving import sources
+
   if dataset.files is None:
-    return sources.of_dataset(dataset, rows), name
-  source = sources.of_files(
+    return sources.of_dataset(dataset, rows)
+  return sources.of_files(
     dataset.ids[rows].tolist(),
     dataset.files[rows].tolist(),
-    description.pixels,
+    pixels,
     **_options(config),
   )
-  return source, name
+
+
+def some_images(config, path, description, count: int) -> np.ndarray:
+  """Returns a few images of the data set of a run, as its network sees them.
+
+  Args:
+    config: any configuration.
+    path: the folder of the run.
+    description: of its network.
+    count: of the images, at most `predict.batch_size`.
+
+  Returns:
+    uint8[n, H, W, C]; fewer where some cannot be read, and none where the data
+    set is not at hand.
+  """
+  from aubal_jax.datasets import loading
+
+  try:
+    config = _with_data(config, path)
+    config.data.update(dataclasses.asdict(description.pixels))
+    dataset = loading.load(config)
+    rows = np.flatnonzero(dataset.split != 'dropped')
+    if dataset.load_images is None or not len(rows):
+      return np.zeros((0, *description.pixels.shape), np.uint8)
+    spread = np.linspace(0, len(rows) - 1, min(count, len(rows)))
+    rows = rows[np.unique(spread.round().astype(int))]
+    source = _of_rows(config, dataset, rows, description.pixels)
+    images, failures = source.read(0, len(rows))
+  except (ImportError, OSError, errors.UserError):
+    return np.zeros((0, *description.pixels.shape), np.uint8)
+  return np.delete(images, [*failures], axis=0)
 
 
 def _tell(path, label_names):

@@ -182,12 +182,25 @@ def _append(rows, source, run, batch_size, done, should_stop):
       images, failures = waiting.result()
       if start + batch_size < total:
         waiting = read(start + batch_size)
-      padding = ((0, batch_size - len(images)), (0, 0), (0, 0), (0, 0))
-      probability = np.asarray(run(np.pad(images, padding)))
+      probability = run_whole(run, images, batch_size)
       names = source.names[start : start + batch_size]
-      rows.write(names, failures, probability[: len(names)])
+      rows.write(names, failures, probability)
       report.update(len(images))
   return True
+
+
+def run_whole(run, images: np.ndarray, batch_size: int) -> np.ndarray:
+  """Returns run(images) of one batch; the last is filled up to a whole one.
+
+  So all are of one program, and a row is to the bit the same in any of them.
+
+  Args:
+    run: uint8[batch_size, H, W, C] -> [batch_size, L].
+    images: uint8[B, H, W, C], B at most `batch_size`.
+    batch_size: images of a whole batch.
+  """
+  padding = ((0, batch_size - len(images)), (0, 0), (0, 0), (0, 0))
+  return np.asarray(run(np.pad(images, padding)))[: len(images)]
 
 
 class _Rows:

@@ -1,0 +1,328 @@
+"""The files that a trained network is exported as, and what reads them again.
+
+Every file is read back by what is no part of its making, and compared with the
+network on images, before it is of any use to anybody.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import types
+import typing
+from collections.abc import Callable
+from collections.abc import Mapping
+
+import numpy as np
+
+from aubal_jax.network import bundle
+from aubal_jax.network import checkpoint_sums
+from aubal_jax.network import ensemble
+from aubal_jax.network import heads as heads_lib
+from aubal_jax.network import inference
+from aubal_jax.runs import errors
+from aubal_jax.runs import extras
+from aubal_jax.serving import networks
+from aubal_jax.serving import onnx_graph
+
+LIMIT = 1e-4  # What outputs may differ by, in shares of the largest.
+
+
+class Format(typing.NamedTuple):
+  """A kind of file.
+
+  Attributes:
+    suffix: of its name.
+    needs: modules, names in `extras.PACKAGES`.
+    check: raises UserError for a `Description` that it cannot hold.
+    make: (trained, metadata) -> bytes of the file.
+    readers: (file, trained) -> name of a reader, and a function from images
+      uint8[B, H, W, C] to name of output -> float32[B, L].
+  """
+
+  suffix: str
+  needs: tuple[str, ...]
+  check: Callable[[bundle.Description], None]
+  make: Callable[[typing.Any, Mapping], bytes]
+  readers: Callable[[bytes, typing.Any], dict[str, Callable]]
+
+
+def in_float32(trained):
+  """Returns a `Bundle` or an `Ensemble` whose arithmetic is float32."""
+  if isinstance(trained, ensemble.Ensemble):
+    members = tuple(map(in_float32, trained.members))
+    return dataclasses.replace(trained, members=members)
+  description = dataclasses.replace(trained.description, dtype='float32')
+  return dataclasses.replace(trained, description=description)
+
+
+def members_of(trained) -> tuple[bundle.Bundle, ...]:
+  """Returns the networks whose mean is predicted, or the one."""
+  if isinstance(trained, ensemble.Ensemble):
+    return trained.members
+  return (trained,)
+
+
+def mean_of(trained) -> str:
+  """Returns what the mean of several networks is of."""
+  return getattr(trained, 'mean', 'logits')
+
+
+def weights_of(trained) -> list[dict]:
+  """Returns the variables of each network."""
+  return [
+    {'params': one.params, 'batch_stats': one.batch_stats}
+    for one in members_of(trained)
+  ]
+
+
+def forward(trained) -> Callable:
+  """Returns f(weights, images) -> name of output -> float32[B, L], traceable.
+
+  Args:
+    trained: a `Bundle` or an `Ensemble`.
+
+  Returns:
+    Of `weights_of` and uint8[B, H, W, C], all outputs of `onnx_graph.make`.
+  """
+  models = [
+    bundle.make_network(one.description)[0] for one in members_of(trained)
+  ]
+  heads, mean = trained.description.heads, mean_of(trained)
+
+  def run(weights, images):
+    found = [
+      model.apply(own, {networks.IMAGE: images}, train=False)
+      for model, own in zip(models, weights, strict=True)
+    ]
+    return _combine(heads, found, mean)
+
+  return run
+
+
+def _combine(heads, found, mean) -> dict:
+  """Returns what is predicted of the outputs of networks, and their mean."""
+
+  def average(each):
+    return {h.name: sum(x[h.name] for x in each) / len(each) for h in heads}
+
+  if mean == 'probabilities':
+    return average([heads_lib.predictions(heads, x) for x in found])
+  means = average(found)
+  logits = {f'{name}_logits': x for name, x in means.items()}
+  return {**heads_lib.predictions(heads, means), **logits}
+
+
+def expect(trained, images: np.ndarray) -> dict[str, np.ndarray]:
+  """Returns all outputs of `forward`, by the programs that predict."""
+  import jax
+
+  devices = jax.local_devices(backend='cpu')[:1]
+  heads, programs, found = trained.description.heads, {}, []
+  for one in members_of(trained):
+    key = repr(one.description)
+    if key not in programs:  # Equal networks share a program.
+      model, _ = bundle.make_network(one.description)
+      programs[key] = inference.make_predict(
+        model, heads, devices, outputs=True
+      )
+    run = programs[key](one.params, one.batch_stats)
+    found.append(run({networks.IMAGE: images}))
+  return {
+    name: np.asarray(x)
+    for name, x in _combine(heads, found, mean_of(trained)).items()
+  }
+
+
+def difference(found: Mapping, expected: Mapping) -> float:
+  """Returns the largest difference of an output, in shares of its largest."""
+  shares = [
+    np.abs(np.asarray(found[name], np.float64) - wanted).max()
+    / np.abs(wanted).max()
+    for name, wanted in expected.items()
+  ]
+  return float(np.max(shares))  # A NaN is the largest.
+
+
+def compare(readers: Mapping, expected: Mapping, images: np.ndarray) -> dict:
+  """Returns reader -> `difference` on images, the first alone and all at once.
+
+  Raises:
+    UserError: it is above `LIMIT`.
+  """
+  found = {}
+  for name, run in readers.items():
+    first = {k: x[:1] for k, x in expected.items()}
+    found[name] = max(
+      difference(run(images), expected), difference(run(images[:1]), first)
+    )
+    if not found[name] <= LIMIT:
+      raise errors.UserError(
+        f'export: read by {name}, the file differs from the network by '
+        f'{found[name]:.2g} of the largest output, and {LIMIT:g} is allowed; '
+        'it is not written. Take another export.format, and tell the authors.'
+      )
+  return found
+
+
+def _make_onnx(trained, metadata) -> bytes:
+  members = members_of(trained)
+  parts = [
+    (bundle.make_network(one.description)[0].trunk, one.params, one.batch_stats)
+    for one in members
+  ]
+  description = trained.description
+  return onnx_graph.make(
+    parts,
+    description.heads,
+    description.pixels.shape,
+    mean=mean_of(trained),
+    metadata=metadata,
+  )
+
+
+def _check_onnx(description) -> None:
+  model, _ = bundle.make_network(description)
+  onnx_graph.check(model.trunk, description.model['name'])
+  for head in description.heads:
+    if head.kind not in onnx_graph.OPERATORS:
+      raise errors.UserError(
+        f'export.format=onnx: the head {head.name} is of the kind {head.kind}, '
+        f'and of {", ".join(onnx_graph.OPERATORS)} alone a graph is written. '
+        'Take export.format=stablehlo.'
+      )
+
+
+def _read_onnx(content, trained) -> dict[str, Callable]:
+  del trained
+  readers = {'OpenCV': _by_opencv(content)}
+  if extras.is_there('onnxruntime'):
+    readers['ONNX Runtime'] = _by_onnxruntime(content)
+  return readers
+
+
+def _by_opencv(content):
+  import cv2
+
+  network = cv2.dnn.readNetFromONNX(np.frombuffer(content, np.uint8))
+  names = network.getUnconnectedOutLayersNames()
+
+  def run(images):
+    network.setInput(images, networks.IMAGE)
+    return dict(zip(names, network.forward(names), strict=True))
+
+  return run
+
+
+def _by_onnxruntime(content):
+  import onnxruntime
+
+  session = onnxruntime.InferenceSession(
+    content, providers=['CPUExecutionProvider']
+  )
+  names = [output.name for output in session.get_outputs()]
+
+  def run(images):
+    found = session.run(names, {networks.IMAGE: images})
+    return dict(zip(names, found, strict=True))
+
+  return run
+
+
+def _make_stablehlo(trained, metadata) -> bytes:
+  import jax
+  from jax import export
+
+  del metadata  # It has no place for any.
+  run, weights = forward(trained), weights_of(trained)
+  (batch,) = export.symbolic_shape('batch')
+  image = jax.ShapeDtypeStruct(
+    (batch, *trained.description.pixels.shape), np.uint8
+  )
+  exported = export.export(
+    jax.jit(lambda images: run(weights, images)),
+    platforms=('cpu', 'cuda', 'tpu'),
+  )(image)
+  return bytes(exported.serialize())
+
+
+def _read_stablehlo(content, trained) -> dict[str, Callable]:
+  import jax
+  from jax import export
+
+  del trained
+  exported = export.deserialize(bytearray(content))
+  device = jax.local_devices(backend='cpu')[0]
+
+  def run(images):
+    with jax.default_device(device):
+      return exported.call(images)
+
+  return {'JAX': run}
+
+
+def _make_safetensors(trained, metadata) -> bytes:
+  from safetensors import numpy as safetensors
+
+  arrays = {
+    name: np.ascontiguousarray(x)
+    for name, x in checkpoint_sums.flatten(_named(trained)).items()
+    if hasattr(x, 'shape')
+  }
+  texts = {name: json.dumps(value) for name, value in metadata.items()}
+  return safetensors.save(arrays, texts)
+
+
+def _named(trained):
+  """Returns the variables of one network, or name of member -> those."""
+  every = weights_of(trained)
+  if len(every) == 1:
+    return every[0]
+  return {f'member{k + 1}': one for k, one in enumerate(every)}
+
+
+def _read_safetensors(content, trained) -> dict[str, Callable]:
+  from safetensors import numpy as safetensors
+
+  held = _nested(safetensors.load(content))
+  members = members_of(trained)
+  every = [held]
+  if len(members) > 1:
+    every = [held[f'member{k + 1}'] for k in range(len(members))]
+  again = tuple(
+    dataclasses.replace(
+      one, params=own['params'], batch_stats=own.get('batch_stats', {})
+    )
+    for one, own in zip(members, every, strict=True)
+  )
+  if isinstance(trained, ensemble.Ensemble):
+    again = (dataclasses.replace(trained, members=again),)
+  return {'JAX': functools.partial(expect, *again)}
+
+
+def _nested(arrays: Mapping) -> dict:
+  """Returns {'a': {'b': x}} of {'a.b': x}."""
+  tree = {}
+  for name, values in arrays.items():
+    *above, last = name.split('.')
+    inner = tree
+    for key in above:
+      inner = inner.setdefault(key, {})
+    inner[last] = values
+  return tree
+
+
+FORMATS = types.MappingProxyType(
+  {
+    'onnx': Format('.onnx', ('onnx',), _check_onnx, _make_onnx, _read_onnx),
+    'stablehlo': Format(
+      *('.stablehlo', ('flatbuffers',), lambda description: None),
+      *(_make_stablehlo, _read_stablehlo),
+    ),
+    'safetensors': Format(
+      *('.safetensors', ('safetensors',), lambda description: None),
+      *(_make_safetensors, _read_safetensors),
+    ),
+  }
+)

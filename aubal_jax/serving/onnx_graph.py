@@ -1,0 +1,223 @@
+"""The graph of a network in ONNX, written by hand: a function a family.
+
+One Transpose at the door, and all is NCHW as ONNX has it; every convolution and
+pool has its padding spelt out. Batch norm stays a node of its own, which every
+runtime folds. Of the operators and their versions all that is used is in opsets
+13 to 21 (https://onnx.ai/onnx/operators), and in OpenCV.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import numpy as np
+
+from aubal_jax.network.models import resnet
+from aubal_jax.runs import errors
+from aubal_jax.serving import networks as networks_lib
+
+OPSET = 13
+_FLOAT = 1  # float32, as TensorProto counts types.
+_IR_VERSION = 8  # Which ONNX Runtime has read since 1.10, of 2021.
+_EPSILON = 1e-5  # Of flax's batch norm, beside the variance.
+
+# kind of head -> the operator from its outputs to what is predicted.
+OPERATORS = types.MappingProxyType({'binary': 'Sigmoid'})
+
+
+class Graph:
+  """Nodes and arrays of a graph that grows.
+
+  Attributes:
+    nodes: of `onnx.helper.make_node`.
+    arrays: of `onnx.numpy_helper.from_array`.
+  """
+
+  def __init__(self):
+    self.nodes, self.arrays = [], []
+
+  def add(self, operator: str, *inputs: str, output: str = '', **attributes):
+    """Adds a node; returns the name of its output."""
+    from onnx import helper
+
+    output = output or f'{operator.lower()}_{len(self.nodes)}'
+    node = helper.make_node(operator, inputs, [output], **attributes)
+    self.nodes.append(node)
+    return output
+
+  def array(self, values) -> str:
+    """Adds numbers, as float32; returns their name."""
+    from onnx import numpy_helper
+
+    name = f'array_{len(self.arrays)}'
+    values = np.asarray(values, np.float32)
+    self.arrays.append(numpy_helper.from_array(values, name))
+    return name
+
+  def convolve(self, x: str, weights: Mapping, stride: int = 1) -> str:
+    """Adds a convolution that keeps side / stride, rounded up.
+
+    Args:
+      x: [B, C, H, W].
+      weights: flax's of it: `kernel` float[h, w, C, F], h and w odd.
+      stride: in both directions.
+    """
+    kernel = np.asarray(weights['kernel'])
+    height, width = kernel.shape[:2]
+    return self.add(
+      'Conv',
+      x,
+      self.array(kernel.transpose(3, 2, 0, 1)),
+      kernel_shape=[height, width],
+      pads=[height // 2, width // 2] * 2,
+      strides=[stride] * 2,
+    )
+
+  def normalise(self, x: str, params: Mapping, statistics: Mapping) -> str:
+    """Adds batch norm by the running statistics, all float[C]."""
+    arrays = (
+      *(params['scale'], params['bias']),
+      *(statistics['mean'], statistics['var']),
+    )
+    names = map(self.array, arrays)
+    return self.add('BatchNormalization', x, *names, epsilon=_EPSILON)
+
+
+def _resnet(graph, x, params, statistics) -> str:
+  """Adds the trunk of a `resnet.ResNet`; returns its features, [B, F]."""
+
+  def step(x, conv, norm, stride=1, *, of=(params, statistics)):
+    x = graph.convolve(x, of[0][conv], stride)
+    return graph.normalise(x, of[0][norm], of[1][norm])
+
+  x = graph.add('Relu', step(x, 'stem_conv', 'stem_norm', 2))
+  x = graph.add('MaxPool', x, kernel_shape=[3, 3], pads=[1] * 4, strides=[2, 2])
+  blocks = [name for name in params if name.startswith('stage')]
+  for name in sorted(blocks, key=_stage_and_block):
+    stage, block = _stage_and_block(name)
+    of = params[name], statistics[name]
+    stride = 2 if stage > 1 and block == 1 else 1
+    y = graph.add('Relu', step(x, 'conv1', 'norm1', stride, of=of))
+    y = step(y, 'conv2', 'norm2', of=of)
+    if 'conv_shortcut' in params[name]:
+      x = step(x, 'conv_shortcut', 'norm_shortcut', stride, of=of)
+    x = graph.add('Relu', graph.add('Add', x, y))
+  return graph.add('Flatten', graph.add('GlobalAveragePool', x), axis=1)
+
+
+def _stage_and_block(name: str) -> tuple[int, int]:
+  """Returns (2, 1) of 'stage2_block1'."""
+  stage, block = name.split('_')
+  return int(stage.removeprefix('stage')), int(block.removeprefix('block'))
+
+
+# class of trunk -> function(graph, x, params, batch_stats) that adds it to a
+# graph, from x [B, C, H, W] in [0, 1], and returns the features [B, F].
+FAMILIES = types.MappingProxyType({resnet.ResNet: _resnet})
+
+
+def check(trunk, name: str) -> None:
+  """Raises UserError where no function writes the graph of such a trunk."""
+  if type(trunk) not in FAMILIES:
+    raise errors.UserError(
+      f'export.format=onnx: no graph in ONNX is written of the network {name}. '
+      'Take export.format=stablehlo, which holds every network.'
+    )
+
+
+def make(
+  networks: Sequence[tuple],
+  heads: Sequence,
+  shape: tuple[int, int, int],
+  *,
+  mean: str = 'logits',
+  metadata: Mapping[str, object] = types.MappingProxyType({}),
+) -> bytes:
+  """Returns an ONNX file, of bytes [B, H, W, C] to what is predicted.
+
+  Its input is `networks.IMAGE`. Its outputs are, for each head, what is
+  predicted under the head's name, and under NAME_logits the outputs of the
+  network; these are left out of a mean of probabilities, which has none.
+
+  Args:
+    networks: (trunk, params, batch_stats) of one network or of several, whose
+      mean is predicted; every trunk is of a family in `FAMILIES`.
+    heads: of all of them.
+    shape: (H, W, C) of an image.
+    mean: of what, 'logits' or 'probabilities'.
+    metadata: name -> what JSON can hold, for the properties of the file.
+  """
+  graph = Graph()
+  x = graph.add('Cast', networks_lib.IMAGE, to=_FLOAT)
+  x = graph.add('Div', x, graph.array(255))
+  x = graph.add('Transpose', x, perm=[0, 3, 1, 2])
+  found = {head.name: [] for head in heads}
+  for trunk, params, statistics in networks:
+    features = FAMILIES[type(trunk)](graph, x, params, statistics)
+    for head in heads:
+      dense = params[_dense_of(head)]
+      names = map(graph.array, (dense['kernel'], dense['bias']))
+      found[head.name].append(graph.add('Gemm', features, *names))
+  outputs = {}
+  for head in heads:
+    for name in _predict(graph, head, found[head.name], mean):
+      outputs[name] = len(head.names)
+  return _file(graph, shape, outputs, metadata)
+
+
+def _dense_of(head) -> str:
+  """Returns what the layer of a head is called in `models.Network`."""
+  return 'logits' if head.name == 'labels' else f'{head.name}_outputs'
+
+
+def _predict(graph, head, outputs, mean) -> list[str]:
+  """Adds what is predicted of each network's outputs; returns its names."""
+  operator = OPERATORS[head.kind]
+  if len(outputs) > 1 and mean == 'probabilities':
+    found = [graph.add(operator, x) for x in outputs]
+    _mean(graph, found, head.name)
+    return [head.name]
+  logits = f'{head.name}_logits'
+  _mean(graph, outputs, logits)
+  return [graph.add(operator, logits, output=head.name), logits]
+
+
+def _mean(graph, inputs, output) -> None:
+  if len(inputs) == 1:
+    graph.add('Identity', *inputs, output=output)
+    return
+  total = inputs[0]
+  for one in inputs[1:]:
+    total = graph.add('Add', total, one)
+  graph.add('Div', total, graph.array(len(inputs)), output=output)
+
+
+def _file(graph, shape, outputs, metadata) -> bytes:
+  """Returns the file of a graph, checked by ONNX's own rules."""
+  import onnx
+  from onnx import helper
+
+  float32, uint8 = onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8
+
+  def info(name, kind, *shape):
+    return helper.make_tensor_value_info(name, kind, ['batch', *shape])
+
+  model = helper.make_model(
+    helper.make_graph(
+      graph.nodes,
+      'aubal_jax',
+      [info(networks_lib.IMAGE, uint8, *shape)],
+      [info(name, float32, size) for name, size in outputs.items()],
+      graph.arrays,
+    ),
+    opset_imports=[helper.make_opsetid('', OPSET)],
+    ir_version=_IR_VERSION,
+    producer_name='aubal_jax',
+  )
+  texts = {name: json.dumps(value) for name, value in metadata.items()}
+  helper.set_model_props(model, texts)
+  onnx.checker.check_model(model, full_check=True)
+  return model.SerializeToString(deterministic=True)

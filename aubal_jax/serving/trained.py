@@ -1,0 +1,220 @@
+"""The network of a run as an object of Python: `aubal.load`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import pathlib
+import tempfile
+import typing
+from collections.abc import Callable
+from collections.abc import Sequence
+
+import numpy as np
+
+from aubal_jax import settings
+from aubal_jax.runs import errors
+from aubal_jax.runs import text
+from aubal_jax.serving import networks
+
+if typing.TYPE_CHECKING:
+  from aubal_jax.media import images as images_lib
+  from aubal_jax.network import heads as heads_lib
+
+
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
+class Trained:
+  """The network of a run, or the mean of several, ready to predict.
+
+  Attributes:
+    path: the folder it is of.
+    names: of the L labels.
+    thresholds: float64[L], from which on a probability means "present".
+    network: its weights, what it is, and its own predictions.
+  """
+
+  path: pathlib.Path
+  names: tuple[str, ...]
+  thresholds: np.ndarray
+  network: typing.Any
+
+  @property
+  def heads(self) -> tuple[heads_lib.Head, ...]:
+    """What it says of each target: name, kind and names."""
+    return self.network.description.heads
+
+  @property
+  def pixels(self) -> images_lib.Pixels:
+    """What an image becomes before the network sees it."""
+    return self.network.description.pixels
+
+  def __repr__(self):
+    pixels, count = self.pixels, len(self.names)
+    kind = 'grey' if pixels.channels == 1 else 'RGB'
+    names = text.listing(map(text.quote, self.names), text.SHOWN)
+    return (
+      f'<{self.path}: {networks.in_words(self.network)}; {count} labels '
+      f'({names}) of {pixels.image_size} x {pixels.image_size} {kind} images>'
+    )
+
+  def predict(self, images, *, batch_size: int = 64) -> np.ndarray:
+    """Returns probabilities, float32[N, L], of images of any size.
+
+    They are prepared as in training, and what is said of a file is to the bit
+    what the task predict says with the same batch size.
+
+    Args:
+      images: uint8[N, H, W] (grey) or uint8[N, H, W, C], C 1 or 3 (RGB); or a
+        list, in which each may be the path of a file, an image of Pillow,
+        uint8[h, w] or uint8[h, w, 3]; or one path or image of Pillow.
+      batch_size: images a step, over all devices.
+
+    Raises:
+      UserError: an image cannot be read or has no face, where faces are cut
+        out; or the argument is none of this.
+    """
+    if batch_size < 1:
+      raise errors.UserError(
+        f'batch_size must be at least 1, but is {batch_size}; 64 is usual.'
+      )
+    given = _listed(images)
+    parts = [np.zeros((0, len(self.names)), np.float32)]
+    with tempfile.TemporaryDirectory() as folder:
+      read = self._reader(given, batch_size, folder)
+      for start in range(0, len(given), batch_size):
+        batch, failures = read(start, min(start + batch_size, len(given)))
+        if failures:
+          raise _unreadable(given, start, failures)
+        parts.append(self._predict(batch, batch_size))
+    return np.concatenate(parts)
+
+  def decide(self, probability: np.ndarray) -> np.ndarray:
+    """Returns bool[N, L]: which probabilities reach their thresholds."""
+    return np.asarray(probability, np.float64) >= self.thresholds
+
+  def _reader(self, given, batch_size, folder) -> Callable:
+    """Returns (start, stop) -> images as the network sees them, failures."""
+    from aubal_jax.media import images as images_lib
+    from aubal_jax.serving import sources
+
+    if self.pixels.crop == 'none':
+      return lambda start, stop: images_lib.read(given[start:stop], self.pixels)
+    # Faces are sought in files, by processes of their own.
+    paths = [_as_file(one, folder, k) for k, one in enumerate(given)]
+    source = sources.of_files(paths, paths, self.pixels, batch_size=batch_size)
+    return source.read
+
+  def _predict(self, batch, batch_size) -> np.ndarray:
+    from aubal_jax.serving import predictions
+
+    return predictions.run_whole(self._run, batch, batch_size)
+
+  @functools.cached_property
+  def _run(self) -> Callable:
+    from aubal_jax.network import bundle
+
+    run = self.network.make_predict()
+    return lambda images: run({networks.IMAGE: images})[bundle.LABELS]
+
+
+def load(path: os.PathLike | str, *, thresholds: str = 'shrunk') -> Trained:
+  """Returns the network of a run; no configuration is needed.
+
+  Args:
+    path: the folder of a run, of which a copy of checkpoints/ is enough; or of
+      an ensemble, which evaluate wrote.
+    thresholds: 'shrunk', 'tuned' or 'half', see the setting
+      `predict.thresholds`.
+
+  Raises:
+    FileNotFoundError, UserError: there is no trained network, it is damaged,
+      or it sees more than images.
+
+  Examples:
+    >>> model = load('runs/mine')  # doctest: +SKIP
+    >>> probability = model.predict(['a.jpg', 'b.png'])  # doctest: +SKIP
+    >>> model.decide(probability)  # doctest: +SKIP
+    array([[ True, False], ...])
+  """
+  path = pathlib.Path(path)
+  config = settings.default()
+  settings.find('predict.thresholds').check(thresholds)
+  config.predict.thresholds = thresholds
+  members = networks.members(config, path)
+  networks.check_image_alone(networks.describe(path, members))
+  trained = networks.load(config, path, members)
+  return Trained(
+    path,
+    trained.description.label_names,
+    networks.thresholds(config, trained),
+    trained,
+  )
+
+
+def _listed(images) -> Sequence:
+  """Returns images as a list or as an array of them.
+
+  Raises:
+    UserError: it is neither.
+  """
+  from PIL import Image
+
+  if isinstance(images, (str, os.PathLike)):
+    if os.path.isdir(images):
+      raise errors.UserError(
+        f'images={images} is a folder; list its files (pathlib.Path.glob), or '
+        'take the command: aubal_jax predict RUN IMAGES.'
+      )
+    return [images]
+  if isinstance(images, Image.Image):
+    return [images]
+  if isinstance(images, (list, tuple)):
+    return images
+  array = np.asarray(images)
+  colours = array.ndim == 4 and array.shape[3] in (1, 3)
+  grey = array.ndim == 3 and array.shape[2] not in (1, 3, 4)
+  if array.dtype != np.uint8 or not (colours or grey):
+    raise errors.UserError(
+      'images must be uint8[N, H, W] (grey) or uint8[N, H, W, C], C 1 or 3 '
+      f'(RGB), in 0..255, not {array.dtype}{list(array.shape)}. A single image '
+      'is images[None]; numbers in 0..1 are (255 * images).astype(np.uint8); '
+      'images of several sizes are a list.'
+    )
+  return array
+
+
+def _as_file(given, folder, position) -> str:
+  """Returns a file of an image; of one that is decoded, a PNG in `folder`.
+
+  Raises:
+    UserError: it is no image.
+  """
+  from PIL import Image
+
+  from aubal_jax.media import decode
+
+  if isinstance(given, (str, os.PathLike)):
+    return os.fspath(given)
+  path = os.path.join(folder, f'{position}.png')
+  grey = getattr(given, 'mode', '') in ('1', 'L', 'LA') or np.ndim(given) == 2
+  try:
+    pixels = decode.converted(given, 1 if grey else 3)
+  except errors.UserError as error:
+    raise _unreadable([given], position, {0: str(error)}) from None
+  Image.fromarray(pixels).save(path)
+  return path
+
+
+def _unreadable(given, start, failures) -> errors.UserError:
+  """Returns the error that names the first images that cannot be read."""
+  told = []
+  for k, reason in sorted(failures.items()):
+    one = given[start + k] if start + k < len(given) else None
+    path = f' ({one})' if isinstance(one, (str, os.PathLike)) else ''
+    told.append(f'images[{start + k}]{path}: {reason}')
+  return errors.UserError(
+    f'Cannot predict {len(told)} images of this batch: '
+    f'{text.listing(told, text.SHOWN)}. Leave them out; the task predict goes '
+    'on without them, and says so in their rows.'
+  )

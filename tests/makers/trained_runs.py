@@ -1,0 +1,66 @@
+"""Folders of runs as if they were trained: weights that are drawn."""
+
+import jax
+import numpy as np
+
+from aubal_jax import settings
+from aubal_jax.datasets import targets as targets_lib
+from aubal_jax.network import bundle
+from aubal_jax.network import checkpoint
+from aubal_jax.scoring import thresholds
+
+
+def write(path, names, *, seed=0, channels=1, tuned=True, **model):
+  """Writes checkpoints/ of a small network that says something of images.
+
+  Statistics are of a trained one: variances from .5 to 2 and means that are
+  not 0, so that whoever mistakes one for another is found out.
+
+  Args:
+    path: the folder.
+    names: of the labels.
+    seed: of the weights.
+    channels: of images.
+    tuned: whether thresholds are kept with the checkpoint.
+    **model: settings of the section model; `image_size`.
+  """
+  c = settings.default()
+  c.data.image_size, c.data.channels = model.pop('image_size', 16), channels
+  c.model.name = 'resnet8_16'
+  c.model.update(model)
+  rng = np.random.default_rng(seed)
+  ones = np.ones((2, len(names)), np.uint8)
+  target = targets_lib.Target('binary', ones, ones > 0, tuple(names))
+  described = bundle.describe(c, {bundle.LABELS: target})
+  state = _drawn(described, rng)
+  found = thresholds.Thresholds(
+    rng.random(len(names)), rng.random(), rng.integers(1, 30, len(names))
+  )
+  with checkpoint.open_checkpoints(path / 'checkpoints') as kept:
+    bundle.write(path / 'checkpoints', described)
+    checkpoint.save(
+      kept, state, {'f1_macro': 0.5, **(found.to_json() if tuned else {})}
+    )
+  return path
+
+
+def _drawn(described, rng):
+  """A state of weights that keep the size of what goes through them."""
+  parts = *bundle.make_network(described), described
+  like = jax.eval_shape(lambda: bundle.first_state(*parts))
+  state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
+
+  def draw(path, x):
+    kind = path[-1].key
+    if kind == 'kernel':
+      return rng.normal(0, np.sqrt(2 / np.prod(x.shape[:-1])), x.shape)
+    low, high = {'var': (0.5, 2), 'scale': (0.5, 1.5)}.get(kind, (-0.5, 0.5))
+    return rng.uniform(low, high, x.shape)
+
+  params, batch_stats = (
+    jax.tree_util.tree_map_with_path(
+      lambda path, x: draw(path, x).astype(x.dtype), tree
+    )
+    for tree in (state.params, state.batch_stats)
+  )
+  return state.replace(params=params, batch_stats=batch_stats)
