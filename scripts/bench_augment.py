@@ -14,15 +14,16 @@ import numpy as np
 
 from aubal_jax.batches import augment
 from aubal_jax.batches import augment_device
+from aubal_jax.batches import draws
 
 _BATCH = 64
-_SETTINGS = augment.Settings()
+_SETTINGS = draws.Settings()
 
 
 def on_host(images, epoch):
   """Draws the parameters and makes the images, by albumentations."""
   rows = np.arange(len(images))
-  drawn = augment.draw(_SETTINGS, seed=0, epochs=epoch, rows=rows)
+  drawn = draws.draw(_SETTINGS, seed=0, epochs=epoch, rows=rows)
   augment.augment(images, drawn)
 
 
@@ -32,7 +33,7 @@ def on_device(images, epoch, *, function):
   made = []
   for start in range(0, len(images), _BATCH):
     rows = np.arange(start, start + _BATCH)
-    drawn = augment.draw(_SETTINGS, seed=0, epochs=epoch, rows=rows)
+    drawn = draws.draw(_SETTINGS, seed=0, epochs=epoch, rows=rows)
     packed = augment_device.pack(drawn, _BATCH, chosen)
     made.append(function(images[start : start + _BATCH], packed, chosen))
   jax.block_until_ready(made)

@@ -71,13 +71,11 @@ def on_device(num, *, seed):
 
   import jax
 
-  from aubal_jax.batches import augment
   from aubal_jax.batches import augment_device
+  from aubal_jax.batches import draws
 
   made = jax.jit(
-    functools.partial(
-      augment_device.augment_images, settings=augment.Settings()
-    )
+    functools.partial(augment_device.augment_images, settings=draws.Settings())
   )
   chosen = np.ones(BATCH, bool)
   for batch in batches(num, seed=seed, pack=augment_device.pack):

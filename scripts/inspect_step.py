@@ -193,8 +193,8 @@ def lower(config, num_labels):
   import jax
   import numpy as np
 
-  from aubal_jax.batches import augment
   from aubal_jax.batches import augment_device
+  from aubal_jax.batches import draws
   from aubal_jax.datasets import targets
   from aubal_jax.network import bundle
   from aubal_jax.network import heads
@@ -215,7 +215,7 @@ def lower(config, num_labels):
   settings = config.augment.to_dict()
   on_device = settings.pop('backend') == 'device'
   del settings['rows'], settings['frozen']
-  settings = augment.Settings(**settings)
+  settings = draws.Settings(**settings)
   loss = losses.make_loss(
     config.loss.name,
     weights=config.loss.weights,

@@ -2,7 +2,7 @@ r"""The six augmentations as one batched function, for the accelerator.
 
 For hosts that cannot keep up: the host draws the parameters and sends 64
 bytes a row; pixels, noise included, are made on the device, with the images
-that `data.augment.augment` makes, up to rounding:
+that `augment.augment` makes, up to rounding:
 
   flip, noise, multiply    the same bits
   blur, contrast, warp     at most 1 grey level off, 1e-3 on average
@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aubal_jax.batches import augment
+from aubal_jax.batches import draws
 from aubal_jax.runs import errors
 
 # One row of packed parameters: 16 words, 64 bytes.
@@ -42,14 +42,14 @@ NUM_WORDS = _LAYOUT.itemsize // 4
 
 
 def pack(
-  parameters: augment.Parameters, batch_size: int, chosen: np.ndarray
+  parameters: draws.Parameters, batch_size: int, chosen: np.ndarray
 ) -> np.ndarray:
   """Returns the drawn parameters as uint32[batch_size, NUM_WORDS].
 
   One array, as one transfer costs less than seven; rows not chosen are 0.
 
   Args:
-    parameters: of the R chosen rows, in their order, see `augment.draw`.
+    parameters: of the R chosen rows, in their order, see `draws.draw`.
     batch_size: rows of the batch.
     chosen: bool[batch_size], R of them True.
 
@@ -64,10 +64,10 @@ def pack(
       f'{np.count_nonzero(chosen)}.'
     )
   rows = np.zeros(num_rows, _LAYOUT)
-  for name in augment.AUGMENTATIONS:
+  for name in draws.NAMES:
     rows[name] = getattr(parameters, name)
   rows['blur_radius'] = [
-    augment.blur_radius(sigma) for sigma in parameters.blur_sigma.tolist()
+    draws.blur_radius(sigma) for sigma in parameters.blur_sigma.tolist()
   ]
   rows['key'][:, 0] = parameters.key & np.uint64(0xFFFFFFFF)
   rows['key'][:, 1] = parameters.key >> np.uint64(32)
@@ -130,7 +130,7 @@ def _contrast(image, alpha):
 
 
 def _noise_bits(key, count):
-  """Returns int32[B, count], those of `augment.noise_bits`."""
+  """Returns int32[B, count], those of `draws.noise_bits`."""
   pixel = jnp.arange(count, dtype=jnp.uint32)[None]
   x = key[:, :1] + (pixel >> 1) * (key[:, 1:] | 1)
   x = (x ^ (x >> 16)) * np.uint32(0x85EBCA6B)
@@ -142,7 +142,7 @@ def _noise_bits(key, count):
 def _noise(image, sigma, key):
   batch, height, width, _ = image.shape
   index = _noise_bits(key, height * width)
-  table = jnp.asarray(augment.normal_quantiles())
+  table = jnp.asarray(draws.normal_quantiles())
   normal = table.at[index].get(mode='clip').reshape(batch, height, width, 1)
   return jnp.clip(image + jnp.rint(sigma * normal), 0, 255)
 
@@ -211,7 +211,7 @@ def _finish(image, mask):
   )
 
 
-def augment_images(image, packed, mask, *, settings: augment.Settings):
+def augment_images(image, packed, mask, *, settings: draws.Settings):
   """Augments the rows in mask; plain, to be jitted or mapped.
 
   A row's result depends on its image and its parameters alone, so it is the

@@ -15,6 +15,7 @@ from multiprocessing import shared_memory
 import numpy as np
 
 from aubal_jax.batches import augment
+from aubal_jax.batches import draws
 from aubal_jax.runs import errors
 from aubal_jax.runs import workers
 
@@ -23,16 +24,16 @@ _TRIES = 2  # Of a batch whose worker dies.
 
 @contextlib.contextmanager
 def start(
-  settings: augment.Settings, *, seed: int, num_processes: int
+  settings: draws.Settings, *, seed: int, num_processes: int
 ) -> Iterator:
   """Starts worker processes; yields the function that has them augment.
 
-      with start(augment.Settings(), seed=0, num_processes=2) as augmented:
+      with start(draws.Settings(), seed=0, num_processes=2) as augmented:
         images = augmented(images, epochs, rows)
 
   The function takes uint8[B, H, W, C], epochs int[B] or int, and rows int[B],
   and returns what `augment.augment` makes of them with the parameters of
-  `augment.draw`. It may be called from several threads; each call is the work
+  `draws.draw`. It may be called from several threads; each call is the work
   of one worker. It raises ChildProcessError where two workers die over one
   batch, and what the work itself raises.
 
@@ -144,7 +145,7 @@ def _serve(pipe, settings, seed):
       name, memory = wanted, shared_memory.SharedMemory(wanted)
     images = np.ndarray(shape, np.uint8, memory.buf)
     try:
-      drawn = augment.draw(settings, seed=seed, epochs=epochs, rows=rows)
+      drawn = draws.draw(settings, seed=seed, epochs=epochs, rows=rows)
       images[...] = augment.augment(images, drawn)
     except ValueError as error:
       pipe.send(error)

@@ -17,6 +17,7 @@ import numpy as np
 
 from aubal_jax.batches import augment
 from aubal_jax.batches import augment_processes
+from aubal_jax.batches import draws
 from aubal_jax.batches import plan_rows
 from aubal_jax.runs import errors
 
@@ -75,7 +76,7 @@ def train_batches(
   start_step: int = 0,
   augment_rows: str = 'added',
   frozen: bool = False,
-  settings: augment.Settings | None = None,
+  settings: draws.Settings | None = None,
   num_workers: int = 2,
   num_processes: int = 0,
   pack: Callable | None = None,
@@ -132,7 +133,7 @@ def train_batches(
   rows_of = row_stream(len(plan.source), batch_size=batch_size, seed=seed)
   share = batch_size // shard_count
   mine = slice(shard_index * share, (shard_index + 1) * share)
-  settings = settings or augment.Settings()
+  settings = settings or draws.Settings()
   which = {
     'added': plan.augment,
     'all': np.ones_like(plan.augment),
@@ -264,7 +265,7 @@ def _check_target(plan, name, target):
 
 
 def _draw(settings, seed, epochs, rows):
-  return augment.draw(settings, seed=seed, epochs=epochs, rows=rows)
+  return draws.draw(settings, seed=seed, epochs=epochs, rows=rows)
 
 
 def _run(make, start_step, num_steps, num_workers, close):

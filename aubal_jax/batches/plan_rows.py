@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from aubal_jax.batches import augment
+from aubal_jax.batches import draws
 
-# Of augment.hash_rows; 0 is augmentation.
+# Of draws.hash_rows; 0 is augmentation.
 _PARTNER_STREAM = 1
 
 
@@ -83,5 +83,5 @@ def _shares(plan, rows, seed):
   """Returns float64[B] in [0, 1), how far each row is on its way."""
   if plan.share is not None:
     return plan.share[rows]
-  bits = augment.hash_rows(seed, 0, rows, count=1, stream=_PARTNER_STREAM)
-  return augment.to_unit(bits)[:, 0]
+  bits = draws.hash_rows(seed, 0, rows, count=1, stream=_PARTNER_STREAM)
+  return draws.to_unit(bits)[:, 0]

@@ -32,6 +32,7 @@ def opened(
 def _write_sheet(log, config, parts, streams, first):
   """Writes rows of the plan, each beside its image as in epoch 0."""
   from aubal_jax.batches import augment
+  from aubal_jax.batches import draws
   from aubal_jax.batches import plan_rows
   from aubal_jax.datasets import streams as streams_lib
 
@@ -44,7 +45,7 @@ def _write_sheet(log, config, parts, streams, first):
   rows = rows[shown.astype(int)]
   (image,) = (s for s in streams if s.name == streams_lib.IMAGE)
   before = plan_rows.inputs_of(plan, image.take, rows, seed=config.seed)
-  drawn = augment.draw(parts.settings, seed=config.seed, epochs=0, rows=rows)
+  drawn = draws.draw(parts.settings, seed=config.seed, epochs=0, rows=rows)
   log.write_sheet(first, before, augment.augment(before.copy(), drawn))
 
 

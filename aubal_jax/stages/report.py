@@ -64,12 +64,11 @@ def _contact_sheet(config, dataset, plan, some_images) -> list[dict]:
   pictures beside them are the very rows of the plan, as in epoch 0.
   """
   from aubal_jax.batches import augment
+  from aubal_jax.batches import draws
   from aubal_jax.batches import plan_rows
 
   which = config.augment.rows
-  drawn_by = augment.Settings(
-    **settings.arguments(config.augment, augment.AUGMENTATIONS)
-  )
+  drawn_by = draws.Settings(**settings.arguments(config.augment, draws.NAMES))
   shown = np.ones(len(plan), bool) if which == 'all' else plan.augment
   if which == 'none' or not shown.any():
     return []
@@ -77,7 +76,7 @@ def _contact_sheet(config, dataset, plan, some_images) -> list[dict]:
   for source in _most_repeated(plan.source[shown], dataset.labels):
     rows = np.flatnonzero(shown & (plan.source == source))[:_NUM_AUGMENTED]
     original = some_images(np.array([source]))
-    parameters = augment.draw(drawn_by, seed=config.seed, epochs=0, rows=rows)
+    parameters = draws.draw(drawn_by, seed=config.seed, epochs=0, rows=rows)
     before = plan_rows.inputs_of(plan, some_images, rows, seed=config.seed)
     names = np.array(dataset.label_names)[dataset.labels[source] == 1]
     entries.append(

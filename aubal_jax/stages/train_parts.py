@@ -12,8 +12,8 @@ import numpy as np
 import optax
 
 from aubal_jax import settings as settings_lib
-from aubal_jax.batches import augment
 from aubal_jax.batches import augment_device
+from aubal_jax.batches import draws
 from aubal_jax.datasets import targets
 from aubal_jax.network import bundle
 from aubal_jax.network import heads
@@ -29,7 +29,7 @@ class Parts(typing.NamedTuple):
   """What a run trains with, whatever it goes on from."""
 
   plan: plan_lib.Plan
-  settings: augment.Settings
+  settings: draws.Settings
   description: bundle.Description
   learning_rate: Callable  # Of the step.
   model: nn.Module
@@ -52,8 +52,8 @@ def make_parts(run) -> Parts:
       'train.patience stops by the validation split, which this data set does '
       'not have; set it to 0, or config.data.validation_fraction.'
     )
-  settings = augment.Settings(
-    **settings_lib.arguments(config.augment, augment.AUGMENTATIONS)
+  settings = draws.Settings(
+    **settings_lib.arguments(config.augment, draws.NAMES)
   )
   description = bundle.describe(config, dataset.targets, dataset.stream)
   rate = config.train.learning_rate

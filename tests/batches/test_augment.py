@@ -9,6 +9,7 @@ from scipy import ndimage
 from scipy import stats
 
 from aubal_jax.batches import augment
+from aubal_jax.batches import draws
 
 # name -> what leaves an image as it is, and a strong value.
 VALUES = {
@@ -30,14 +31,14 @@ def make_parameters(size, strong=()):
     name: np.array([pair[name in strong]] * size)
     for name, pair in VALUES.items()
   }
-  return augment.Parameters(**fields, key=np.arange(size, dtype=np.uint64))
+  return draws.Parameters(**fields, key=np.arange(size, dtype=np.uint64))
 
 
 def test_table_of_this_test_is_the_registry_and_the_parameters():
-  assert list(VALUES) == list(augment.AUGMENTATIONS)
-  fields = [f.name for f in dataclasses.fields(augment.Parameters)]
+  assert list(VALUES) == list(augment.AUGMENTATIONS) == list(draws.NAMES)
+  fields = [f.name for f in dataclasses.fields(draws.Parameters)]
   assert [*VALUES, 'key'] == fields
-  assert list(VALUES) == [f.name for f in dataclasses.fields(augment.Settings)]
+  assert list(VALUES) == [f.name for f in dataclasses.fields(draws.Settings)]
 
 
 @pytest.mark.parametrize('name', VALUES)
@@ -156,9 +157,9 @@ def test_noise_is_clipped_shared_by_channels_and_that_of_its_key():
 
 def test_noise_bits_are_murmurs_and_even():
   # MurmurHash3's finalizer takes 1 to 0x514e28b7; key 1 starts there.
-  assert augment.noise_bits(1, 2).tolist() == [0x28B7, 0x514E]
-  keys = augment.draw(augment.Settings(), seed=0, epochs=0, rows=range(500)).key
-  bits = np.array([augment.noise_bits(key, 2001) for key in keys])
+  assert draws.noise_bits(1, 2).tolist() == [0x28B7, 0x514E]
+  keys = draws.draw(draws.Settings(), seed=0, epochs=0, rows=range(500)).key
+  bits = np.array([draws.noise_bits(key, 2001) for key in keys])
   assert bits.dtype == np.uint16
   counts = np.bincount(bits.ravel() >> 6, minlength=1024)
   assert 1e-3 < stats.chisquare(counts).pvalue < 1 - 1e-3
@@ -228,8 +229,8 @@ def test_perspective_follows_the_homography_of_its_corners(size):
 
 
 def test_no_drawn_perspective_folds_or_shows_a_border():
-  settings = augment.Settings(perspective=(0.3, 0.3))
-  drawn = augment.draw(settings, seed=0, epochs=0, rows=np.arange(500))
+  settings = draws.Settings(perspective=(0.3, 0.3))
+  drawn = draws.draw(settings, seed=0, epochs=0, rows=np.arange(500))
   white = np.full((500, 20, 20, 1), 255, np.uint8)
   parameters = dataclasses.replace(
     make_parameters(500), perspective=drawn.perspective
@@ -261,16 +262,16 @@ def test_all_six_in_the_papers_order():
 
 
 def test_draws_follow_the_settings():
-  settings = augment.Settings(flip=0.3)
-  drawn = augment.draw(settings, seed=3, epochs=2, rows=np.arange(20_000))
+  settings = draws.Settings(flip=0.3)
+  drawn = draws.draw(settings, seed=3, epochs=2, rows=np.arange(20_000))
 
   assert stats.binomtest(int(drawn.flip.sum()), 20_000, 0.3).pvalue > 1e-3
   for name in ('blur_sigma', 'contrast', 'noise_sigma', 'multiply'):
     low, high = getattr(settings, name)
     values = (getattr(drawn, name) - low) / (high - low)
     assert stats.kstest(values, 'uniform').pvalue > 1e-3, name
-  fixed = augment.Settings(perspective=(0.05, 0.05))
-  insets = augment.draw(fixed, seed=3, epochs=2, rows=np.arange(20_000))
+  fixed = draws.Settings(perspective=(0.05, 0.05))
+  insets = draws.draw(fixed, seed=3, epochs=2, rows=np.arange(20_000))
   insets = insets.perspective.reshape(-1, 8) / 0.05
   for corner in insets.T:
     assert stats.kstest(corner, 'halfnorm').pvalue > 1e-3
@@ -282,22 +283,20 @@ def test_draws_follow_the_settings():
 
 
 def test_draws_come_from_seed_epoch_and_row_alone():
-  settings = augment.Settings()
+  settings = draws.Settings()
   rows = np.array([5, 0, 9, 5])
   epochs = np.array([1, 4, 2, 1])
-  together = augment.draw(settings, seed=11, epochs=epochs, rows=rows)
+  together = draws.draw(settings, seed=11, epochs=epochs, rows=rows)
   for i, (epoch, row) in enumerate(zip(epochs, rows, strict=True)):
-    alone = augment.draw(settings, seed=11, epochs=epoch, rows=np.array([row]))
-    for field in dataclasses.fields(augment.Parameters):
+    alone = draws.draw(settings, seed=11, epochs=epoch, rows=np.array([row]))
+    for field in dataclasses.fields(draws.Parameters):
       np.testing.assert_array_equal(
         getattr(together, field.name)[i], getattr(alone, field.name)[0]
       )
 
   seen = set()
   for seed, epoch, row in np.ndindex(8, 8, 8):
-    drawn = augment.draw(
-      settings, seed=seed, epochs=epoch, rows=np.array([row])
-    )
+    drawn = draws.draw(settings, seed=seed, epochs=epoch, rows=np.array([row]))
     seen.add((int(drawn.key[0]), float(drawn.multiply[0])))
   assert len(seen) == 8**3
 
@@ -307,16 +306,16 @@ def test_hash_is_splitmix64_of_its_start():
   start = np.array([0], np.uint64)
   gamma = np.uint64(0x9E3779B97F4A7C15)
   counter = np.arange(1, 4, dtype=np.uint64) * gamma
-  assert [hex(v) for v in augment._mix(start + counter)] == [
+  assert [hex(v) for v in draws._mix(start + counter)] == [
     '0xe220a8397b1dcdaf',
     '0x6e789e6aa1b965f4',
     '0x6c45d188009454f',
   ]
-  bits = augment.hash_rows(0, 0, np.arange(4000), count=2, stream=1)
+  bits = draws.hash_rows(0, 0, np.arange(4000), count=2, stream=1)
   assert len(np.unique(bits)) == 8000
   ones = np.unpackbits(bits.view(np.uint8)).mean()
   assert abs(ones - 0.5) < 0.003
-  assert (bits != augment.hash_rows(0, 0, np.arange(4000), count=2)).all()
+  assert (bits != draws.hash_rows(0, 0, np.arange(4000), count=2)).all()
 
 
 @pytest.mark.parametrize(
@@ -335,7 +334,7 @@ def test_hash_is_splitmix64_of_its_start():
 def test_bad_settings_are_named(change):
   ((name, _),) = change.items()
   with pytest.raises(ValueError, match=f'^{name} .*got'):
-    augment.Settings(**change)
+    draws.Settings(**change)
 
 
 def test_bad_images_are_named():

@@ -9,6 +9,7 @@ import pytest
 
 from aubal_jax.batches import augment
 from aubal_jax.batches import augment_device
+from aubal_jax.batches import draws
 
 # As the module's docstring has it: name -> (largest difference in grey levels,
 # its mean) from data.augment, on images of noise, the hardest for a warp.
@@ -30,7 +31,7 @@ IDENTITY = {
   'perspective': 0.0,
 }
 # Wider than the defaults: every size of kernel up to 13 taps, clipped greys.
-STRONG = augment.Settings(
+STRONG = draws.Settings(
   blur_sigma=(0.0, 4.0),
   contrast=(0.3, 3.0),
   noise_sigma=(0.0, 40.0),
@@ -45,7 +46,7 @@ def make_images(*shape, seed=0):
 
 def draw(settings, size, only=None, epochs=0):
   """Returns parameters of rows 0 .. size - 1; the identity where not `only`."""
-  drawn = augment.draw(settings, seed=3, epochs=epochs, rows=np.arange(size))
+  drawn = draws.draw(settings, seed=3, epochs=epochs, rows=np.arange(size))
   return dataclasses.replace(
     drawn,
     **{
@@ -79,10 +80,10 @@ def assert_close(result, expected, tolerance):
 
 
 def test_tolerances_are_of_the_registry():
-  assert list(TOLERANCES) == list(IDENTITY) == list(augment.AUGMENTATIONS)
+  assert list(TOLERANCES) == list(IDENTITY) == list(draws.NAMES)
 
 
-@pytest.mark.parametrize('settings', [augment.Settings(), STRONG])
+@pytest.mark.parametrize('settings', [draws.Settings(), STRONG])
 @pytest.mark.parametrize('shape', [(112, 112, 1), (32, 47, 3)])
 def test_each_augmentation_is_the_hosts(shape, settings):
   images = make_images(32, *shape)
@@ -97,7 +98,7 @@ def test_each_augmentation_is_the_hosts(shape, settings):
   'shape', [(112, 112, 1), (32, 47, 3), (5, 4, 1), (2, 3, 1), (1, 1, 3)]
 )
 def test_all_six_are_the_hosts(shape):
-  settings = augment.Settings()
+  settings = draws.Settings()
   images = make_images(32, *shape)
   for epoch in range(3):
     drawn = draw(settings, 32, epochs=epoch)
@@ -116,7 +117,7 @@ def test_kernels_end_where_the_hosts_do(sigma, largest):
   image = np.zeros((1, 25, 25, 1), np.uint8)
   image[0, 12, 12] = 255
   image[0, 3] = 255
-  settings = augment.Settings(blur_sigma=(0.0, largest))
+  settings = draws.Settings(blur_sigma=(0.0, largest))
   drawn = draw(settings, 1, [])
   drawn = dataclasses.replace(drawn, blur_sigma=np.array([sigma]))
   np.testing.assert_array_equal(
@@ -130,7 +131,7 @@ def test_noise_bits_are_the_hosts():
   for count in (1, 6, 333):
     np.testing.assert_array_equal(
       augment_device._noise_bits(halves.astype(np.uint32), count),
-      [augment.noise_bits(key, count) for key in keys],
+      [draws.noise_bits(key, count) for key in keys],
     )
 
 

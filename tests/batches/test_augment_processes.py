@@ -11,8 +11,9 @@ import pytest
 
 from aubal_jax.batches import augment
 from aubal_jax.batches import augment_processes
+from aubal_jax.batches import draws
 
-SETTINGS = augment.Settings(flip=0.3, perspective=(0.0, 0.1))
+SETTINGS = draws.Settings(flip=0.3, perspective=(0.0, 0.1))
 
 
 def pictures(count=5, channels=1):
@@ -21,7 +22,7 @@ def pictures(count=5, channels=1):
 
 
 def wanted(images, epochs, rows):
-  drawn = augment.draw(SETTINGS, seed=3, epochs=epochs, rows=rows)
+  drawn = draws.draw(SETTINGS, seed=3, epochs=epochs, rows=rows)
   return augment.augment(images, drawn)
 
 
@@ -93,11 +94,11 @@ def test_at_least_one():
 ORPHAN = """
 import os, signal, sys
 import numpy as np
-from aubal_jax.batches import augment, augment_processes
+from aubal_jax.batches import augment_processes, draws
 
 if __name__ == '__main__':
   started = augment_processes.start(
-    augment.Settings(), seed=0, num_processes=2)
+    draws.Settings(), seed=0, num_processes=2)
   with started as f:
     f(np.zeros((1, 9, 9, 1), np.uint8), 0, np.arange(1))
     import multiprocessing

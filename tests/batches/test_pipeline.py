@@ -16,6 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from aubal_jax.batches import augment
+from aubal_jax.batches import draws
 from aubal_jax.batches import pipeline
 from aubal_jax.datasets import streams
 from aubal_jax.datasets import targets
@@ -79,8 +80,8 @@ def test_the_device_is_sent_images_as_they_are_and_what_was_drawn(frozen):
   assert found.dtype == np.uint32
   epochs, rows = rows_of_steps(range(8))
   chosen = make_plan().augment[rows]
-  drawn = augment.draw(
-    augment.Settings(),
+  drawn = draws.draw(
+    draws.Settings(),
     seed=5,
     epochs=0 if frozen else epochs[chosen],
     rows=rows[chosen],
@@ -239,7 +240,7 @@ def test_a_share_of_the_plan_is_not_drawn():
 def test_augmented_are_the_rows_asked_for_bit_for_bit_as_alone(augment_rows):
   images, labels, known = make_table()
   plan = make_plan()
-  ranges = augment.Settings(flip=0.5, noise_sigma=(5.0, 10.0))
+  ranges = draws.Settings(flip=0.5, noise_sigma=(5.0, 10.0))
   result = joined(
     batches_of(
       plan,
@@ -252,7 +253,7 @@ def test_augmented_are_the_rows_asked_for_bit_for_bit_as_alone(augment_rows):
   for epoch, row, image in zip(*rows_of_steps(range(8)), result, strict=True):
     expected = images[plan.source[row]][None]
     if augment_rows == 'all' or (augment_rows == 'added' and row % 3 == 0):
-      drawn = augment.draw(
+      drawn = draws.draw(
         ranges, seed=5, epochs=int(epoch), rows=np.array([row])
       )
       expected = augment.augment(expected, drawn)
@@ -274,8 +275,8 @@ def test_each_augmentation_alone_and_inside_tf_data(name):
     'perspective': (0.0, 0.0),
   }
   assert list(only) == list(augment.AUGMENTATIONS)
-  only[name] = getattr(augment.Settings(), name)
-  ranges = augment.Settings(**only)
+  only[name] = getattr(draws.Settings(), name)
+  ranges = draws.Settings(**only)
   images = make_table(channels=3, size=24)[0]
   plan = make_plan()
   result = joined(
@@ -289,7 +290,7 @@ def test_each_augmentation_alone_and_inside_tf_data(name):
     )
   )
   epochs, rows = rows_of_steps(range(3))
-  drawn = augment.draw(ranges, seed=5, epochs=epochs, rows=rows)
+  drawn = draws.draw(ranges, seed=5, epochs=epochs, rows=rows)
   values, function = getattr(drawn, name), augment.AUGMENTATIONS[name]
   expected = np.stack(
     [
@@ -377,7 +378,7 @@ def test_a_partner_is_mixed_in_by_one_share_a_row_before_augmentation():
 
   result = joined(batches_of(plan, table, augment_rows='all', **arguments))
   epochs, rows = rows_of_steps(range(2), batch_size=23)
-  drawn = augment.draw(augment.Settings(), seed=5, epochs=epochs, rows=rows)
+  drawn = draws.draw(draws.Settings(), seed=5, epochs=epochs, rows=rows)
   np.testing.assert_array_equal(result, augment.augment(mixed, drawn))
 
 
@@ -579,7 +580,7 @@ def test_evaluation_names_bad_arguments():
 
 
 def test_settings_default_to_those_of_augment():
-  ranges = augment.Settings()
+  ranges = draws.Settings()
   given_them = batches_of(augment_rows='all', settings=ranges)
   np.testing.assert_array_equal(
     joined(given_them), joined(batches_of(augment_rows='all'))

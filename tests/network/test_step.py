@@ -15,6 +15,7 @@ import pytest
 
 from aubal_jax.batches import augment
 from aubal_jax.batches import augment_device
+from aubal_jax.batches import draws
 from aubal_jax.network import checkpoint
 from aubal_jax.network import heads
 from aubal_jax.network import inference
@@ -282,9 +283,9 @@ def test_a_fresh_state_can_be_donated():
 
 def augmented_pixels(num_devices):
   """Returns the pixels the step trains on, of a batch with five rows to do."""
-  settings = augment.Settings()
+  settings = draws.Settings()
   chosen = np.arange(tiny_steps.BATCH) % 3 > 0
-  drawn = augment.draw(
+  drawn = draws.draw(
     settings, seed=1, epochs=2, rows=np.arange(tiny_steps.BATCH)[chosen]
   )
   batch = next(tiny_steps.make_batches())
