@@ -17,6 +17,7 @@ def fixture_handlers(monkeypatch):
   monkeypatch.setattr(preemption, '_received', 0)
   all_of_them = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
   old = [(n, signal.getsignal(n)) for n in all_of_them]
+  signal.signal(signal.SIGHUP, signal.SIG_DFL)  # Tests may be under nohup.
   preemption.install()
   yield
   for number, handler in old:
