@@ -42,7 +42,7 @@ TASKS = types.MappingProxyType(
 )
 
 # The tasks that are many runs, each a cell.
-OF_CELLS = ('search', 'compare')
+OF_CELLS = ('search', 'compare', 'balance')
 
 # The data sets that have a reader of their own: modules of datasets.readers.
 SETS = ('aff_wild2', 'emotionet', 'ck_plus', 'disfa', 'bp4d', 'actor_study')
@@ -475,7 +475,11 @@ _DECLARED = (
   *_section(
     *('experiments', ()),
     Setting(
-      *('executor', 'local', 'Who does cells: this machine, Dask, SLURM.'),
+      *(
+        'executor',
+        'local',
+        'Who does cells or parts: this machine, Dask, SLURM.',
+      ),
       registry='aubal_jax.runs.executors:NAMES',
     ),
     Setting(

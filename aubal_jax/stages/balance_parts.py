@@ -6,9 +6,11 @@ plan.npz, plan.csv and rows.csv, which would be as long as the table.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -17,8 +19,10 @@ from aubal_jax.datasets import codes
 from aubal_jax.datasets import labels as labels_lib
 from aubal_jax.datasets import loading
 from aubal_jax.runs import errors
+from aubal_jax.runs import executors
 from aubal_jax.runs import files
 from aubal_jax.runs import progress
+from aubal_jax.runs import workdir
 from aubal_jax.stages import balance
 from aubal_jax.stages import run as run_lib
 from aubal_jax.tables import labelsets as labelsets_lib
@@ -76,6 +80,7 @@ def is_meant(config) -> bool:
 def check(config) -> None:
   """Raises UserError for what only a table in memory can have."""
   balance.check(config)
+  executors.check(config.experiments.executor, config.experiments.address)
   for name in _WHOLE:
     given, usual = settings.value(config, name), settings.SETTINGS[name].default
     if given != usual:
@@ -92,7 +97,8 @@ def load(config, path, watch: progress.Watch) -> run_lib.Run:
     UserError: a setting or a part has to be mended.
   """
   reading, origin = _reading(config)
-  parts = parts_lib.survey(config.data.path, reading)
+  with _handing_out(config, path) as executor:
+    parts = parts_lib.survey(config.data.path, reading, executor)
   watch.lap('counting labelsets')
   table = PartedTable(parts, origin, _count_cells(parts), _notes(parts))
   num_rows = int(parts.labelsets.counts.sum())
@@ -102,6 +108,24 @@ def load(config, path, watch: progress.Watch) -> run_lib.Run:
   steps = config.train.num_steps or max(epochs, 1)
   pinned = run_lib.pin(config, table, steps)
   return run_lib.Run(config, path, table, steps, pinned, watch)
+
+
+@contextlib.contextmanager
+def _handing_out(config, path) -> Iterator:
+  """Yields who works on the parts; a worker's death is told of."""
+  given = config.experiments
+  folder = path / workdir.JOBS[0]
+  try:
+    with executors.open(
+      given.executor, given.address, given.num_workers, folder=folder
+    ) as executor:
+      yield executor
+  except executors.WorkerDied as error:
+    raise errors.UserError(
+      f'{config.data.path}: {error}. The same command goes on where it was; a '
+      'worker needs some 130 bytes for each row of a part: fewer at once '
+      '(experiments.num_workers), or smaller parts, take less.'
+    ) from error
 
 
 def _reading(config) -> tuple[parts_lib.Reading, str]:
@@ -169,7 +193,10 @@ def run(run) -> None:
   run.begin('balance')
   files.write_json(path / 'labelsets.json', content)
   files.write_json(path / 'solution.json', solved)
-  plan_parts.write(parts, after, path / 'plan', seed=run.config.seed)
+  with _handing_out(run.config, path) as executor:
+    plan_parts.write(
+      parts, after, path / 'plan', seed=run.config.seed, executor=executor
+    )
   shown = {
     'images': plan['rows'],
     'augmented': plan['added'],

@@ -126,7 +126,7 @@ def survey(
     UserError: a part has other columns than the first, or other types, or no
       row, or is damaged, or a cell is no label; the message names it.
   """
-  paths = find(folder)
+  paths = [path.absolute() for path in find(folder)]  # Wherever workers are.
   types = parquet_labels.find_columns(paths[0], reading.label_names)
   reading = dataclasses.replace(reading, label_names=(*types,))
   counted = in_order(

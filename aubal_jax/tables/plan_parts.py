@@ -55,7 +55,7 @@ def write(
     UserError: a part has changed since it was counted, or another process
       writes there.
   """
-  folder = pathlib.Path(folder)
+  folder = pathlib.Path(folder).absolute()
   folder.mkdir(parents=True, exist_ok=True)
   quotas = parts_lib.share_out(parts, counts)
   numbered = enumerate(zip(parts.parts, quotas, strict=True))

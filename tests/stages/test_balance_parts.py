@@ -1,7 +1,9 @@
 """balance of a folder of Parquet files does what balance of one file does."""
 
+import contextlib
 import json
 import time
+from concurrent import futures
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +13,7 @@ from pyarrow import parquet as pq
 from aubal_jax import commands
 from aubal_jax import settings as settings_lib
 from aubal_jax.runs import errors
+from aubal_jax.runs import executors
 from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import plan as plan_lib
 from aubal_jax.tables import plan_parts
@@ -67,6 +70,8 @@ def test_parts_are_balanced_as_one_file(tmp_path, capsys, seed, unknown):
   codes, table = make_cells(seed, kind)
   whole, folder, starts = write(tmp_path, table, 2 + seed)
   given = {'data.unknown': unknown}
+  # By two processes once.
+  given['experiments.num_workers'] = 1 + (seed == 1 and unknown == 'separate')
   if seed == 1:
     given['data.label_columns'] = ('z', 'x')
     codes = codes[:, [2, 0]]
@@ -142,6 +147,32 @@ def test_what_parts_cannot_be_asked_for_is_told(tmp_path, name, value):
   with pytest.raises(errors.UserError, match=f'{name} must be'):
     run(folder, tmp_path / 'run', **{name: value})
   assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('calls', range(4))
+def test_a_worker_that_dies_is_told_of(tmp_path, monkeypatch, calls):
+  _, folder, _ = write(tmp_path, make_cells(0, 'int8')[1], 2)
+  path, left = tmp_path / 'run', [calls]
+
+  class Dying:
+    def submit(self, function, *arguments):
+      future = futures.Future()
+      left[0] -= 1
+      if left[0] < 0:
+        future.set_exception(executors.WorkerDied('a worker was ended'))
+      else:
+        future.set_result(function(*arguments))
+      return future
+
+  with monkeypatch.context() as patch:
+    patch.setattr(
+      executors, 'open', lambda *_, **__: contextlib.nullcontext(Dying())
+    )
+    with pytest.raises(errors.UserError, match=r'a worker was ended.*goes on'):
+      run(folder, path)
+  assert not (path / 'plan' / 'plan.json').exists()
+  run(folder, path)
+  assert (path / 'plan' / 'plan.json').exists()
 
 
 def test_rows_of_other_splits_are_refused(tmp_path):
