@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import json
 import types
+import typing
 from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
 
+from aubal_jax.network.models import mobilenet
 from aubal_jax.network.models import resnet
 from aubal_jax.runs import errors
 from aubal_jax.serving import networks as networks_lib
 
 OPSET = 13
+OUTPUTS = '_logits'  # Behind the name of a head: what the network puts out.
 _FLOAT = 1  # float32, as TensorProto counts types.
 _IR_VERSION = 8  # Which ONNX Runtime has read since 1.10, of 2021.
 _EPSILON = 1e-5  # Of flax's batch norm, beside the variance.
@@ -57,13 +60,16 @@ class Graph:
     self.arrays.append(numpy_helper.from_array(values, name))
     return name
 
-  def convolve(self, x: str, weights: Mapping, stride: int = 1) -> str:
+  def convolve(
+    self, x: str, weights: Mapping, stride: int = 1, *, groups: int = 1
+  ) -> str:
     """Adds a convolution that keeps side / stride, rounded up.
 
     Args:
       x: [B, C, H, W].
-      weights: flax's of it: `kernel` float[h, w, C, F], h and w odd.
+      weights: flax's of it: `kernel` float[h, w, C / groups, F], h and w odd.
       stride: in both directions.
+      groups: of channels, each with F / groups kernels of its own.
     """
     kernel = np.asarray(weights['kernel'])
     height, width = kernel.shape[:2]
@@ -71,6 +77,7 @@ class Graph:
       'Conv',
       x,
       self.array(kernel.transpose(3, 2, 0, 1)),
+      group=groups,
       kernel_shape=[height, width],
       pads=[height // 2, width // 2] * 2,
       strides=[stride] * 2,
@@ -86,37 +93,88 @@ class Graph:
     return self.add('BatchNormalization', x, *names, epsilon=_EPSILON)
 
 
-def _resnet(graph, x, params, statistics) -> str:
+class _Layers(typing.NamedTuple):
+  """A graph, and the weights of a part of the network that is added to it."""
+
+  graph: Graph
+  params: Mapping
+  statistics: Mapping
+
+  def of(self, name: str) -> _Layers:
+    """Returns those of a part of the part."""
+    return _Layers(self.graph, self.params[name], self.statistics[name])
+
+  def conv_norm(self, x: str, conv: str, stride: int = 1, groups: int = 1):
+    """Adds a convolution and the batch norm that is called like it."""
+    norm = conv.replace('conv', 'norm')
+    x = self.graph.convolve(x, self.params[conv], stride, groups=groups)
+    return self.graph.normalise(x, self.params[norm], self.statistics[norm])
+
+
+def _resnet(layers, x, trunk, side) -> str:
   """Adds the trunk of a `resnet.ResNet`; returns its features, [B, F]."""
-
-  def step(x, conv, norm, stride=1, *, of=(params, statistics)):
-    x = graph.convolve(x, of[0][conv], stride)
-    return graph.normalise(x, of[0][norm], of[1][norm])
-
-  x = graph.add('Relu', step(x, 'stem_conv', 'stem_norm', 2))
-  x = graph.add('MaxPool', x, kernel_shape=[3, 3], pads=[1] * 4, strides=[2, 2])
-  blocks = [name for name in params if name.startswith('stage')]
-  for name in sorted(blocks, key=_stage_and_block):
-    stage, block = _stage_and_block(name)
-    of = params[name], statistics[name]
-    stride = 2 if stage > 1 and block == 1 else 1
-    y = graph.add('Relu', step(x, 'conv1', 'norm1', stride, of=of))
-    y = step(y, 'conv2', 'norm2', of=of)
-    if 'conv_shortcut' in params[name]:
-      x = step(x, 'conv_shortcut', 'norm_shortcut', stride, of=of)
-    x = graph.add('Relu', graph.add('Add', x, y))
+  graph = layers.graph
+  x = graph.add('Relu', layers.conv_norm(x, 'stem_conv', 2))
+  pads = [1, 1]
+  if trunk.published == 'caffe':  # All of it is at the end.
+    pads = [0, 1 + -(-side // 2) % 2]
+  x = graph.add(
+    *('MaxPool', x),
+    kernel_shape=[3, 3],
+    pads=np.repeat(pads, 2).tolist(),
+    strides=[2, 2],
+  )
+  for stage, num_blocks in enumerate(trunk.stage_sizes):
+    for block in range(num_blocks):
+      part = layers.of(f'stage{stage + 1}_block{block + 1}')
+      stride = 2 if stage > 0 and block == 0 else 1
+      x = _residual(part, x, stride, trunk)
   return graph.add('Flatten', graph.add('GlobalAveragePool', x), axis=1)
 
 
-def _stage_and_block(name: str) -> tuple[int, int]:
-  """Returns (2, 1) of 'stage2_block1'."""
-  stage, block = name.split('_')
-  return int(stage.removeprefix('stage')), int(block.removeprefix('block'))
+def _residual(layers, x, stride, trunk) -> str:
+  """Adds a `resnet.BasicBlock` or a `resnet.Bottleneck`."""
+  convs = ('conv1', 'conv2', 'conv3')[: 3 if trunk.bottleneck else 2]
+  torchvision = trunk.bottleneck and trunk.published == 'torchvision'
+  strided, graph, y = convs[torchvision], layers.graph, x
+  for conv in convs:
+    y = layers.conv_norm(y, conv, stride if conv == strided else 1)
+    if conv != convs[-1]:
+      y = graph.add('Relu', y)
+  if 'conv_shortcut' in layers.params:
+    x = layers.conv_norm(x, 'conv_shortcut', stride)
+  return graph.add('Relu', graph.add('Add', x, y))
 
 
-# class of trunk -> function(graph, x, params, batch_stats) that adds it to a
-# graph, from x [B, C, H, W] in [0, 1], and returns the features [B, F].
-FAMILIES = types.MappingProxyType({resnet.ResNet: _resnet})
+def _mobilenet(layers, x, trunk, side) -> str:
+  """Adds the trunk of a `mobilenet.MobileNetV2`; returns [B, F]."""
+  del trunk, side  # The widths are in the weights.
+  graph, number = layers.graph, 0
+
+  def relu6(x):
+    return graph.add('Clip', x, graph.array(0), graph.array(6))
+
+  x = relu6(layers.conv_norm(x, 'stem_conv', 2))
+  for _, _, num_blocks, first_stride in mobilenet.STAGES:
+    for block in range(num_blocks):
+      number += 1
+      part = layers.of(f'block{number}')
+      stride, y = 1 if block else first_stride, x
+      if 'expand_conv' in part.params:
+        y = relu6(part.conv_norm(y, 'expand_conv'))
+      channels = part.params['depth_norm']['scale'].shape[0]
+      y = relu6(part.conv_norm(y, 'depth_conv', stride, channels))
+      y = part.conv_norm(y, 'project_conv')
+      x = graph.add('Add', x, y) if block else y
+  x = relu6(layers.conv_norm(x, 'last_conv'))
+  return graph.add('Flatten', graph.add('GlobalAveragePool', x), axis=1)
+
+
+# class of trunk -> function(layers, x, trunk, side) that adds it to a graph,
+# from x [B, C, side, side] in [0, 1], and returns the features [B, F].
+FAMILIES = types.MappingProxyType(
+  {resnet.ResNet: _resnet, mobilenet.MobileNetV2: _mobilenet}
+)
 
 
 def check(trunk, name: str) -> None:
@@ -156,7 +214,8 @@ def make(
   x = graph.add('Transpose', x, perm=[0, 3, 1, 2])
   found = {head.name: [] for head in heads}
   for trunk, params, statistics in networks:
-    features = FAMILIES[type(trunk)](graph, x, params, statistics)
+    layers = _Layers(graph, params, statistics)
+    features = FAMILIES[type(trunk)](layers, x, trunk, shape[0])
     for head in heads:
       dense = params[_dense_of(head)]
       names = map(graph.array, (dense['kernel'], dense['bias']))
@@ -180,7 +239,7 @@ def _predict(graph, head, outputs, mean) -> list[str]:
     found = [graph.add(operator, x) for x in outputs]
     _mean(graph, found, head.name)
     return [head.name]
-  logits = f'{head.name}_logits'
+  logits = f'{head.name}{OUTPUTS}'
   _mean(graph, outputs, logits)
   return [graph.add(operator, logits, output=head.name), logits]
 

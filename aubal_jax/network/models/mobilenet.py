@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from aubal_jax.network.models import layers
 
 # Expansion t, filters c, blocks n, stride s of the first of them.
-_STAGES = (
+STAGES = (
   *((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2)),
   *((6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)),
 )
@@ -87,7 +87,7 @@ class MobileNetV2(nn.Module):
       block_class = nn.remat(InvertedResidual, static_argnums=2)
     shared = ('momentum', 'axis_name', 'dtype', 'param_dtype', 'first')
     number = 0
-    for expansion, filters, num_blocks, stride in _STAGES:
+    for expansion, filters, num_blocks, stride in STAGES:
       for block in range(num_blocks):
         number += 1
         x = block_class(
