@@ -62,6 +62,7 @@ _SCORES = 'aubal_jax.stages.train:SCORES'
 _OBJECTIVES = 'aubal_jax.balancing.rules:OBJECTIVES'
 _VARIANTS = 'aubal_jax.balancing.solve:VARIANTS'
 _MODELS = 'aubal_jax.network.models:MODELS'
+_NORMALISED = 'aubal_jax.network.models.inputs:PRESETS'
 _INITS = 'aubal_jax.network.models.first_weights:INITS'
 
 _DATASETS = ('synthetic', 'synthetic_table', 'manifest', 'labels', 'tfds')
@@ -190,6 +191,22 @@ _DECLARED = (
     Setting(
       *('crop', 'none', 'mtcnn cuts out the face (extra: crop).'),
       choices=('none', 'mtcnn'),
+    ),
+  ),
+  *_section(
+    *('data', _MODEL),
+    Setting(
+      *('normalise', 'none', 'Pixels as weights want them; or mean, std.'),
+      registry=_NORMALISED,
+    ),
+    Setting(
+      *('mean', (), 'Of each channel, in [0, 1]: subtracted.'),
+      each=float,
+    ),
+    Setting(
+      *('std', (), 'Of each channel: divided by.'),
+      each=float,
+      above=0,
     ),
   ),
   *_section(
@@ -365,6 +382,10 @@ _DECLARED = (
       before='he_normal',
     ),
     Setting('init_from', '', 'Weights to begin with: a file, a folder.'),
+    Setting(
+      *('freeze', (), 'Globs of parameters that do not learn; trunk: all.'),
+      listed=True,
+    ),
   ),
   *_section(
     *('loss', ('train',)),
@@ -372,6 +393,11 @@ _DECLARED = (
     Setting(
       *('weights', 'uniform', 'Of each label: uniform, support, inverse.'),
       registry='aubal_jax.network.losses:WEIGHTS',
+    ),
+    Setting(
+      *('label_smoothing', 0.0, 's: labels are s / 2 and 1 - s / 2.'),
+      least=0,
+      below=1,
     ),
   ),
   *_section(
@@ -381,6 +407,24 @@ _DECLARED = (
     Setting(
       *('learning_rate', 5e-4, 'The largest, where it changes.'),
       above=0,
+    ),
+    Setting(
+      *('backbone_learning_rate', 0.0, 'Of all but the heads; 0: the same.'),
+      least=0,
+    ),
+    Setting(
+      *('layer_decay', 1.0, "Of a block's rate, times the next one's."),
+      above=0,
+      most=1,
+    ),
+    Setting(
+      *('weight_decay', 0.0, "Not of norms, biases; 0: the optimiser's own."),
+      least=0,
+    ),
+    Setting(
+      *('accumulate_steps', 1, 'Steps whose mean gradient is one update.'),
+      least=1,
+      most=100_000,
     ),
     Setting(
       *('schedule', 'constant', 'cosine: down to 0 at the end.'),
@@ -762,6 +806,7 @@ def _check_together(config) -> None:
         f'draw rows by weight; balance.method is {config.balance.method!r}.'
       )
   _check_tables(config)
+  _check_tuning(config)
   if not config.train.num_steps and not config.train.num_epochs:
     raise errors.UserError(
       'train.num_epochs must be above 0 where train.num_steps is 0; it is '
@@ -783,6 +828,16 @@ def _check_together(config) -> None:
         f'{needed / 1e9:,.0f} GB, and this machine has '
         f'{memory_bytes() / 1e9:,.0f} GB; take fewer, or smaller ones.'
       )
+
+
+def _check_tuning(config) -> None:
+  """Raises UserError where a decay of weights has no optimiser that has it."""
+  decaying = ('adamw', 'lion', 'nesterov', 'sgd')
+  if config.train.weight_decay and config.train.optimizer not in decaying:
+    raise errors.UserError(
+      f'train.weight_decay is for train.optimizer={"|".join(decaying)}; it is '
+      f'{config.train.optimizer!r}: take adamw, which is adam with it.'
+    )
 
 
 # Of tables alone.

@@ -26,12 +26,15 @@ from aubal_jax.network import inference
 from aubal_jax.network import models
 from aubal_jax.network import optimizer as optimizer_lib
 from aubal_jax.network import step as step_lib
+from aubal_jax.network import tuning as tuning_lib
+from aubal_jax.network.models import inputs
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.scoring import thresholds as thresholds_lib
 
 _FILE = 'model.json'
-_FORMAT = 3
+_FORMAT = 4
+_PLAIN_FORMAT = 3  # Of what is not normalised nor fine-tuned.
 _IMAGE = 'image'  # The stream that every network is given.
 LABELS = 'labels'  # The head of binary labels.
 
@@ -43,12 +46,14 @@ class Description:
   Attributes:
     heads: of the network.
     pixels: what an image becomes, before the network sees it.
-    model: name of the network and its options.
+    model: name of the network and its options; 'mean' and 'std' of the
+      channels where images are normalised.
     dtype: of the arithmetic, see `models.compute_dtype`.
     optimizer: a name of `optimizer.OPTIMIZERS`.
     averaged: whether a moving average of the weights is kept.
     streams: name -> what the network sees of a row beside the image: `dtype`,
       by name, and `shape`.
+    tuning: how parameters were told apart in training.
   """
 
   heads: tuple[heads_lib.Head, ...]
@@ -58,6 +63,9 @@ class Description:
   optimizer: str
   averaged: bool
   streams: Mapping[str, dict] = dataclasses.field(default_factory=dict)
+  tuning: tuning_lib.Tuning = dataclasses.field(
+    default_factory=tuning_lib.Tuning
+  )
 
   @property
   def label_names(self) -> tuple[str, ...]:
@@ -124,10 +132,12 @@ def describe(
       'name': config.model.name,
       'stem': config.model.stem,
       'momentum': train.batch_norm_momentum,
+      **inputs.find(data.normalise, data.mean, data.std, data.channels),
     },
     dtype=train.dtype,
     optimizer=train.optimizer,
     averaged=train.ema_decay > 0,
+    tuning=_tuning(config),
   )
   model, _ = make_network(description)
   found = {name: stream(name) for name in model.streams if name != _IMAGE}
@@ -138,11 +148,31 @@ def describe(
   return dataclasses.replace(description, streams=streams)
 
 
+def _tuning(config) -> tuning_lib.Tuning:
+  """Returns how a configuration tells parameters apart."""
+  train = config.train
+  rate = train.backbone_learning_rate or train.learning_rate
+  return tuning_lib.Tuning(
+    freeze=tuple(config.model.freeze),
+    backbone=rate / train.learning_rate,
+    layer_decay=train.layer_decay,
+    weight_decay=train.weight_decay,
+    accumulate_steps=train.accumulate_steps,
+  )
+
+
 def write(directory: pathlib.Path, description: Description) -> None:
   """Writes model.json into the directory of checkpoints."""
   content = dataclasses.asdict(description)
   streams = {_IMAGE: content.pop('pixels'), **content.pop('streams')}
-  content = {'format': _FORMAT, 'streams': streams, **content}
+  tuning = description.tuning.to_json()
+  del content['tuning']
+  if tuning:
+    content['tuning'] = tuning
+  # Older releases read all that says nothing they do not know.
+  newer = tuning or 'mean' in description.model
+  number = _FORMAT if newer else _PLAIN_FORMAT
+  content = {'format': number, 'streams': streams, **content}
   content['sum'] = checkpoint_sums.of_json(content)
   files.write_json(directory / _FILE, content)
 
@@ -191,7 +221,7 @@ def _read_3(content):
   """Returns the `Description` of what `write` writes."""
   held = dict(content)
   kept = held.pop('sum', None)  # Files from before it was written lack it.
-  if {*held} != {'format', 'heads', 'streams', *_PLAIN}:
+  if {*held} - {'tuning'} != {'format', 'heads', 'streams', *_PLAIN}:
     raise KeyError(f'its entries are {sorted(held)}')
   if kept is not None and kept != checkpoint_sums.of_json(held):
     raise ValueError('its checksum is wrong')
@@ -214,6 +244,7 @@ def _read_3(content):
       for name, seen in streams.items()
     },
     **{name: content[name] for name in _PLAIN},
+    tuning=tuning_lib.Tuning.from_json(content.get('tuning', {})),
   )
 
 
@@ -243,7 +274,7 @@ def _pixels(found):
 
 
 _PLAIN = ('model', 'dtype', 'optimizer', 'averaged')
-_READERS = {2: _read_2, 3: _read_3}
+_READERS = {2: _read_2, 3: _read_3, 4: _read_3}
 
 
 def make_network(
@@ -269,12 +300,17 @@ def make_network(
     dtype=models.compute_dtype(description.dtype),
     remat=remat,
     init=init,
+    mean=description.model.get('mean', ()),
+    std=description.model.get('std', ()),
+    frozen=description.tuning.freezes_trunk,
   )
   optimizer = optimizer_lib.make_optimizer(
     description.optimizer,
     learning_rate,
     schedule=schedule,
     clip_norm=clip_norm,
+    tuning=description.tuning,
+    heads=model.head_names,
   )
   return model, optimizer
 

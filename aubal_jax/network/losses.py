@@ -188,6 +188,7 @@ def make_loss(
   weights: str = 'uniform',
   frequency=None,
   counts=None,
+  label_smoothing: float = 0.0,
   **options: float,
 ) -> Callable:
   """Returns the loss called `name`, masked and of the global batch.
@@ -215,6 +216,8 @@ def make_loss(
     weights: a name of `WEIGHTS`.
     frequency: float[L], for losses that take it, and for 'inverse' weights.
     counts: int[L], for losses that take it.
+    label_smoothing: s in [0, 1): of the two values of a label the cost is to
+      see 1 - s / 2 and s / 2 (Szegedy et al. 2016, arXiv 1512.00567).
     **options: of the loss.
 
   Raises:
@@ -230,6 +233,7 @@ def make_loss(
         f'Unknown {kind} {choice!r}; choose one of {sorted(choices)}.'
       )
   function, needed = LOSSES[name], needs(name)
+  _check_smoothing(name, label_smoothing, needed)
   priors = {}
   if 'counts' in needed:
     priors['counts'] = _prior('counts', counts, name)
@@ -250,12 +254,25 @@ def make_loss(
     for field in needed:
       if field not in fields:
         raise errors.UserError(f'{name!r} needs {field}, which no batch has.')
-    costs = function(logits, y, **{k: fields[k] for k in needed}, **options)
+    soft = y + label_smoothing * (0.5 - y) if label_smoothing else y
+    costs = function(logits, soft, **{k: fields[k] for k in needed}, **options)
     w = _label_weights(weights, y, m, total, priors)
     costs = costs if isinstance(costs, tuple) else (costs,)
     return sum(_masked_mean(cost, m, w, total) for cost in costs)
 
   return loss
+
+
+def _check_smoothing(name, label_smoothing, needed):
+  if not 0 <= label_smoothing < 1:
+    raise errors.UserError(
+      f'label_smoothing must be in [0, 1), got {label_smoothing}; 0 is none.'
+    )
+  if label_smoothing and 'counts' in needed:
+    raise errors.UserError(
+      f'label_smoothing must be 0 with the loss {name!r}, which counts the '
+      f'labels of a row, got {label_smoothing}; bce takes it.'
+    )
 
 
 def needs(name: str) -> tuple[str, ...]:

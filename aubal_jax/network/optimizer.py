@@ -4,9 +4,11 @@ import functools
 import math
 import types
 from collections.abc import Callable
+from collections.abc import Sequence
 
 import optax
 
+from aubal_jax.network import tuning as tuning_lib
 from aubal_jax.runs import errors
 
 # name -> factory(learning_rate), the learning rate a number or a schedule.
@@ -30,10 +32,13 @@ def make_optimizer(
   *,
   schedule: Callable | None = None,
   clip_norm: float = 0.0,
+  tuning: tuning_lib.Tuning | None = None,
+  heads: Sequence[str] = (),
 ) -> optax.GradientTransformation:
   """Returns the optimiser called `name`.
 
-  Its state has one structure, whatever schedule and clipping. The learning
+  Its state has one structure, whatever schedule and clipping; `tuning` gives it
+  another. The learning
   rate is in it and not in the program, which is compiled once for all of them.
 
   Args:
@@ -41,11 +46,13 @@ def make_optimizer(
     learning_rate: number above 0.
     schedule: f(step), what it is multiplied by; None: 1.
     clip_norm: a gradient whose norm, over all parameters, is larger is scaled
-      down to it; 0: none is.
+      down to it; 0: none is. Frozen parameters have none.
+    tuning: how parameters are told apart; None: not at all.
+    heads: names, among the parameters, of the layers of the heads.
 
   Raises:
-    UserError: the name is not known, the learning rate is not above 0, or
-      clip_norm below 0.
+    UserError: the name is not known, the learning rate is not above 0,
+      clip_norm below 0, or `tuning` not for this optimiser.
   """
   if name not in OPTIMIZERS:
     raise errors.UserError(
@@ -60,14 +67,31 @@ def make_optimizer(
       f'clip_norm must be at least 0, got {clip_norm}; 0 clips nothing.'
     )
   schedule = schedule or optax.constant_schedule(1.0)
+  clip = optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()
+  tuning = tuning or tuning_lib.Tuning()
+  tuning_lib.check(tuning, name)
 
   def make(learning_rate):
     return optax.chain(
-      optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
-      OPTIMIZERS[name](lambda step: learning_rate * schedule(step)),
+      clip, OPTIMIZERS[name](lambda step: learning_rate * schedule(step))
     )
 
-  return optax.inject_hyperparams(make)(float(learning_rate))
+  def make_tuned(learning_rate):
+    def one(factor):
+      rate = _rate(learning_rate * factor, schedule, tuning.accumulate_steps)
+      return tuning_lib.decayed(OPTIMIZERS[name], name, rate, tuning)
+
+    return tuning_lib.transform(tuning, one, heads, clip)
+
+  tuned = tuning != tuning_lib.Tuning()
+  return optax.inject_hyperparams(make_tuned if tuned else make)(
+    float(learning_rate)
+  )
+
+
+def _rate(learning_rate, schedule, accumulate_steps):
+  """Returns the learning rate as a function of the updates done."""
+  return lambda update: learning_rate * schedule(update * accumulate_steps)
 
 
 def make_schedule(

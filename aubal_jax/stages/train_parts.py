@@ -131,6 +131,7 @@ def _make_loss(config, head, target, plan):
   return losses.make_loss(
     head.loss,
     weights=config.loss.weights,
+    label_smoothing=config.loss.label_smoothing,
     frequency=counts / np.maximum(known, 1),
     counts=counts,
   )

@@ -90,10 +90,51 @@ def test_a_file_of_the_first_release_is_read(tmp_path, description):
 def test_a_newer_format_is_refused_by_its_number(tmp_path, description):
   bundle.write(tmp_path, description)
   path = tmp_path / 'model.json'
-  content = json.loads(path.read_text()) | {'format': 4, 'model': 'of its own'}
+  content = json.loads(path.read_text()) | {'format': 5, 'model': 'of its own'}
   path.write_text(json.dumps(content))
-  with pytest.raises(ValueError, match=r'format 4, and formats up to 3.*newer'):
+  with pytest.raises(ValueError, match=r'format 5, and formats up to 4.*newer'):
     bundle.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+  ('name', 'value', 'kept'),
+  [
+    ('data.normalise', 'imagenet', ('mean', (0.485, 0.456, 0.406))),
+    ('data.normalise', 'half', ('std', (0.5,))),
+    ('model.freeze', ('trunk',), ('freeze', ('trunk',))),
+    ('train.backbone_learning_rate', 1e-4, ('backbone', 0.2)),
+    ('train.layer_decay', 0.75, ('layer_decay', 0.75)),
+    ('train.accumulate_steps', 4, ('accumulate_steps', 4)),
+    ('train.weight_decay', 0.05, ('weight_decay', 0.05)),
+  ],
+)
+def test_how_it_is_fine_tuned_is_in_the_file(
+  tmp_path, description, name, value, kept
+):
+  """For the state that is restored has the form that says."""
+  config = settings.default()
+  config.model.name, config.data.image_size = 'resnet8_16', 32
+  config.loss.name, config.train.optimizer = 'focal', 'adamw'
+  section, _, key = name.partition('.')
+  config[section][key] = value
+  zeros = np.zeros((1, 2), np.uint8)
+  held = {'labels': targets.Target('binary', zeros, zeros == 0, NAMES)}
+  made = bundle.describe(config, held)
+  bundle.write(tmp_path, made)
+  found = bundle.read(tmp_path)
+  assert found == made
+  assert json.loads((tmp_path / 'model.json').read_text())['format'] == 4
+  network, _ = bundle.make_network(found)
+  where = found.tuning if hasattr(found.tuning, kept[0]) else network
+  assert getattr(where, kept[0]) == pytest.approx(kept[1])
+  assert network.frozen == (value == ('trunk',))
+  parts = [bundle.make_network(d) for d in (made, found)]
+  states = [
+    jax.eval_shape(lambda part=part: bundle.first_state(*part, description))
+    for part in parts
+  ]
+  assert jax.tree.structure(states[0]) == jax.tree.structure(states[1])
+  assert states[0].params.keys() == states[1].params.keys()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import sys
 import types
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -15,10 +16,12 @@ import jax
 import jax.numpy as jnp
 
 from aubal_jax.network.models import first_weights
+from aubal_jax.network.models import inputs
 from aubal_jax.network.models import mobilenet
 from aubal_jax.network.models import resnet
 from aubal_jax.runs import errors
 
+_IMAGE = 'image'
 _RESNET18 = functools.partial(resnet.ResNet, stage_sizes=(2, 2, 2, 2), width=64)
 _RESNET34 = functools.partial(resnet.ResNet, stage_sizes=(3, 4, 6, 3), width=64)
 _RESNET50 = functools.partial(_RESNET34, bottleneck=True)
@@ -65,6 +68,9 @@ class Network(nn.Module):
     dtype: of the arithmetic of the trunk.
     param_dtype: of the parameters.
     first: a name of `first_weights.INITS`, of what the heads begin with.
+    mean: of each channel of the image, subtracted first; (): nothing is.
+    std: of each channel, by which it is divided then.
+    frozen: the trunk is as in evaluation, and has no gradient.
   """
 
   trunk: nn.Module
@@ -74,6 +80,9 @@ class Network(nn.Module):
   dtype: Any = jnp.float32
   param_dtype: Any = jnp.float32
   first: str = 'he_normal'
+  mean: tuple[float, ...] = ()
+  std: tuple[float, ...] = ()
+  frozen: bool = False
 
   @property
   def draws(self) -> bool:
@@ -85,6 +94,20 @@ class Network(nn.Module):
     """Names, among the parameters, of the layers of the heads."""
     return tuple(map(_head_name, dict(self.outputs)))
 
+  def prepare(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the streams as the trunk sees them: scaled and normalised."""
+    if not self.mean:
+      return {name: scale(batch[name], self.dtype) for name in self.streams}
+    streams = {
+      name: scale(batch[name], jnp.promote_types(self.dtype, jnp.float32))
+      if name == _IMAGE
+      else scale(batch[name], self.dtype)
+      for name in self.streams
+    }
+    held = {'mean': self.mean, 'std': self.std}
+    streams[_IMAGE] = inputs.normalise(streams[_IMAGE], held, self.dtype)
+    return streams
+
   @nn.compact
   def __call__(self, batch: Mapping[str, Any], *, train: bool = False):
     """Returns name of head -> outputs float[B, L], float32 or wider.
@@ -95,9 +118,11 @@ class Network(nn.Module):
         running ones ('batch_stats' must be mutable). False: use those.
     """
     nn.share_scope(self, self.trunk)
-    streams = {name: scale(batch[name], self.dtype) for name in self.streams}
-    features = self.trunk(**streams, train=train)
+    streams = self.prepare(batch)
+    features = self.trunk(**streams, train=train and not self.frozen)
     check_features(features, self.trunk)
+    if self.frozen:
+      features = jax.lax.stop_gradient(features)
     return {
       name: nn.Dense(
         size,
@@ -131,8 +156,7 @@ def features_of(model: Network, variables: Mapping, batch: Mapping[str, Any]):
     variables: of the model: 'params', and 'batch_stats' if it has such.
     batch: has the streams of the model, as in `Network.__call__`.
   """
-  streams = {name: scale(batch[name], model.dtype) for name in model.streams}
-  return model.trunk.apply(variables, **streams, train=False)
+  return model.trunk.apply(variables, **model.prepare(batch), train=False)
 
 
 def find(name: str) -> Callable[..., nn.Module]:
@@ -189,6 +213,9 @@ def make_model(
   param_dtype=jnp.float32,
   remat: bool = False,
   init: str = 'he_normal',
+  mean: Sequence[float] = (),
+  std: Sequence[float] = (),
+  frozen: bool = False,
 ) -> Network:
   """Returns the network called `name`.
 
@@ -241,7 +268,15 @@ def make_model(
   trunk = factory(**{k: v for k, v in options.items() if k in taken})
   streams = [*inspect.signature(trunk.__call__).parameters]
   streams.remove('train')
-  return Network(trunk, tuple(outputs.items()), tuple(streams), **of_all)
+  return Network(
+    trunk,
+    tuple(outputs.items()),
+    tuple(streams),
+    mean=tuple(mean),
+    std=tuple(std),
+    frozen=frozen,
+    **of_all,
+  )
 
 
 def compute_dtype(name: str):

@@ -64,6 +64,7 @@ def begin(path: str | pathlib.Path, state, model) -> tuple[Any, list[str]]:
   Raises:
     UserError: as in `load`.
   """
+  _check_normalised(path, model)
   state = jax.tree.map(np.asarray, state)
   loaded = load(
     path,
@@ -74,8 +75,28 @@ def begin(path: str | pathlib.Path, state, model) -> tuple[Any, list[str]]:
   )
   now = {'params': loaded.params, 'batch_stats': loaded.batch_stats}
   average = None if state.average is None else jax.tree.map(np.copy, now)
-  told = [*loaded.told, f'drawn anew: {", ".join(model.head_names)}']
+  told = [*loaded.told]
+  if (not model.mean and 'torchvision' in told[0]) or 'timm' in told[0]:
+    told.append(
+      'images are not normalised: weights of ImageNet want '
+      'data.normalise=imagenet'
+    )
+  told = [*told, f'drawn anew: {", ".join(model.head_names)}']
   return state.replace(**now, average=average), told
+
+
+def _check_normalised(path, model) -> None:
+  """Raises UserError where a bundle is of images normalised otherwise."""
+  description = files.description_of(pathlib.Path(path))
+  if description is None:
+    return
+  for name in ('mean', 'std'):
+    theirs = tuple(description.model.get(name, ()))
+    if theirs != getattr(model, name):
+      raise errors.UserError(
+        f'data.{name} must be that of the bundle {path}, {theirs}, as its '
+        f'weights want the pixels; it is {getattr(model, name)}.'
+      )
 
 
 def load(
