@@ -1,4 +1,4 @@
-"""The network of the paper, ours and as people write it, for bench_train.py."""
+"""The network of the paper, ours and as people write it, for benches."""
 
 import numpy as np
 
@@ -15,8 +15,15 @@ def make_batch(size, side):
   }
 
 
-def make_ours(model_name):
-  """Returns heads, model, optimizer and step as the trainer makes them."""
+def make_ours(model_name, optimizer=('adam', 1e-4), options=None, **of_step):
+  """Returns heads, model, optimizer and step as the trainer makes them.
+
+  Args:
+    model_name: of the network.
+    optimizer: its name and learning rate.
+    options: of `make_model`.
+    **of_step: of `make_train_step`.
+  """
   from aubal_jax.network import heads as heads_lib
   from aubal_jax.network import losses
   from aubal_jax.network import models
@@ -26,11 +33,14 @@ def make_ours(model_name):
   names, loss = tuple(map(str, range(LABELS))), losses.make_loss('soft_f1')
   heads = [heads_lib.Head('labels', 'binary', names, 'soft_f1')]
   model = models.make_model(
-    model_name, {'labels': LABELS}, axis_name=step_lib.AXIS_NAME
+    model_name,
+    {'labels': LABELS},
+    axis_name=step_lib.AXIS_NAME,
+    **(options or {}),
   )
-  optimizer = optimizer_lib.make_optimizer('adam', 1e-4)
+  optimizer = optimizer_lib.make_optimizer(*optimizer)
   objective = heads_lib.make_objective(heads, {'labels': loss})
-  step = step_lib.make_train_step(model, optimizer, objective)
+  step = step_lib.make_train_step(model, optimizer, objective, **of_step)
   return heads, model, optimizer, step
 
 
@@ -159,9 +169,8 @@ def linen(model_name, side):
   return make
 
 
-def torch(model_name, side):
-  """The same as `linen`, in PyTorch."""
-  del side
+def torch_network(model_name):
+  """Returns the network in PyTorch, its memory channels_last."""
   import torch
   from torch import nn
 
@@ -195,7 +204,50 @@ def torch(model_name, side):
       layers.append(Block(inputs, filters, stride))
       inputs = filters
   layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, LABELS)]
-  model = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+  return nn.Sequential(*layers).to(memory_format=torch.channels_last)
+
+
+def torch_loss(probabilities, labels):
+  """Returns 1 - the mean of soft F1 over labels."""
+  p, y = probabilities, labels.float()
+  return 1 - (2 * (p * y).sum(0) / ((p + y).sum(0) + 1e-7)).mean()
+
+
+def torch_on(model_name, device, batch):
+  """Returns a function that does a compiled step in bfloat16 on a device."""
+  import torch
+
+  model = torch_network(model_name).to(device)
+  optimizer = torch.optim.Adam(model.parameters(), 1e-4, fused=True)
+  images, labels = (
+    torch.from_numpy(batch[name]).to(device) for name in ('image', 'labels')
+  )
+
+  def loss_of(images, labels):
+    with torch.autocast(device, torch.bfloat16):
+      x = images.permute(0, 3, 1, 2).float().div_(255)
+      x = x.contiguous(memory_format=torch.channels_last)
+      p = model(x).float().sigmoid()
+    return torch_loss(p, labels)
+
+  loss_of = torch.compile(loss_of)
+  model.train()
+
+  def once():
+    loss = loss_of(images, labels)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+
+  return once
+
+
+def torch(model_name, side):
+  """The same as `linen`, in PyTorch."""
+  del side
+  import torch
+
+  model = torch_network(model_name)
   optimizer = torch.optim.Adam(model.parameters(), 1e-4, fused=True)
 
   def forward(batch):
@@ -204,9 +256,7 @@ def torch(model_name, side):
 
   def train_once(batch):
     model.train()
-    p, y = forward(batch), torch.from_numpy(batch['labels']).float()
-    f1 = 2 * (p * y).sum(0) / ((p + y).sum(0) + 1e-7)
-    loss = 1 - f1.mean()
+    loss = torch_loss(forward(batch), torch.from_numpy(batch['labels']))
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
