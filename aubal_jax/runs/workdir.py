@@ -402,7 +402,7 @@ def _write(path, stages, config) -> None:
     'config': config.to_dict(),
     'command': sys.argv,
     'python': platform.python_version(),
-    'versions': _versions(),
+    'versions': versions(),
     'devices': _devices(),
     'revision': _revision(),
     'stages': stages,
@@ -419,9 +419,10 @@ def _devices() -> list[str]:
   return [device.device_kind for device in jax.devices()]
 
 
-def _versions() -> dict:
+def versions() -> dict[str, str | None]:
+  """Returns package -> its version, of those that decide results."""
   names = ('aubal_jax', 'jax', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
-  names += ('tensorflow-cpu', 'tensorflow', 'albumentations')
+  names += ('tensorflow-cpu', 'tensorflow', 'albumentations', 'onnx')
   found = {}
   for name in names:
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib.metadata
 import os
 import pathlib
 
@@ -13,12 +12,13 @@ import numpy as np
 from aubal_jax.runs import errors
 from aubal_jax.runs import extras
 from aubal_jax.runs import files
+from aubal_jax.runs import workdir
 from aubal_jax.serving import networks
 from aubal_jax.serving import predict
 
 _FORMAT = 1  # Of the JSON file.
 _NUM_RANDOM, _NUM_OWN = 8, 16  # Images that a file is compared on.
-_VERSIONS = ('aubal_jax', 'jax', 'onnx')
+_VERSIONS = ('aubal_jax', 'jax', 'flax', 'onnx')
 
 
 def run(config, path, watch, *, overwrite: bool = False) -> None:
@@ -123,7 +123,7 @@ def _images(config, home, description) -> np.ndarray:
 def _describe(config, trained, thresholds) -> dict:
   """Returns what is told of the file, in plain JSON types."""
   description = trained.description
-  pixels = description.pixels
+  pixels, versions = description.pixels, workdir.versions()
   return {
     'format': _FORMAT,
     'kind': config.export.format,
@@ -146,18 +146,8 @@ def _describe(config, trained, thresholds) -> dict:
       'dtype': 'float32',
       **networks.identity(trained),
     },
-    'versions': _versions(),
+    'versions': {name: versions[name] for name in _VERSIONS},
   }
-
-
-def _versions() -> dict[str, str | None]:
-  found = {}
-  for name in _VERSIONS:
-    try:
-      found[name] = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-      found[name] = None
-  return found
 
 
 def _tell(out, record, content, trained, compared) -> None:

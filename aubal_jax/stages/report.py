@@ -1,4 +1,4 @@
-"""Everything in the folder -> report.html."""
+"""Everything in the folder -> report.html, and the card of the network."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from aubal_jax import settings
 from aubal_jax.network import log as log_lib
 from aubal_jax.runs import files
+from aubal_jax.stages import card
 from aubal_jax.tables import plan as plan_lib
 
 _NUM_STRIPS = 8
@@ -43,6 +44,7 @@ def run(run) -> None:
     settings=settings.flatten(config.to_dict()),
   )
   page.write_page(path / 'report.html', content)
+  card.write(run, content)
   run.finish('report')
   print(f'report: {path / "report.html"}', flush=True)
   run.watch.lap('report')

@@ -99,6 +99,10 @@ def test_run_makes_every_file_and_then_nothing_more(config, tmp_path, capsys):
   told = [x for x in said.splitlines() if 'looks short of its rate' in x]
   assert len(told) == bool(short) and short in ''.join(told)
   assert ('short of its rate' in page) == bool(short) and short in page
+  told = (path / 'checkpoints/card.md').read_text()
+  f1 = report['per_label']['bright']['shrunk']['f1']
+  assert '| bright | ' in told and f' {f1:.3f} (' in told
+  assert str(tmp_path) not in told
   before = {p: p.stat().st_mtime_ns for p in path.rglob('*')}
   run(config, path)
   printed = capsys.readouterr().out

@@ -1,0 +1,113 @@
+"""What the folder of a run tells of its network -> checkpoints/card.md."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+
+from aubal_jax import settings
+from aubal_jax.datasets import readers
+from aubal_jax.report import card
+from aubal_jax.runs import files
+from aubal_jax.runs import workdir
+
+FILE = 'card.md'
+
+
+def write(run, content) -> None:
+  """Writes the card of a run that is trained and scored; else does nothing.
+
+  Args:
+    run: the `Run`.
+    content: `page.Content` of it.
+  """
+  from aubal_jax.network import bundle
+
+  folder = run.path / 'checkpoints'
+  report = content.report
+  if report is None or report.get('step') is None or not folder.is_dir():
+    return
+  described = bundle.read(folder)
+  pixels = described.pixels
+  model = {
+    'network': described.model['name'],
+    'labels': len(described.label_names),
+    'images': f'{pixels.image_size} x {pixels.image_size}, '
+    f'{"grey" if pixels.channels == 1 else "RGB"}',
+    'made to fit by': pixels.resize,
+    'faces cut out by': pixels.crop,
+    'checkpoint': report['checkpoint'],
+  }
+  text = card.make(
+    content,
+    card.Data(
+      _name(run.config),
+      *_counts(run.dataset),
+      licences=_licences(run.config),
+    ),
+    model,
+    workdir.versions(),
+  )
+  with files.write_atomically(folder / FILE) as file:
+    file.write(text)
+
+
+def _name(config) -> str:
+  return pathlib.PurePath(config.data.path).name or config.data.name
+
+
+def _counts(dataset) -> tuple:
+  """Returns images, positives, known and groups of `card.Data`."""
+  there = {*np.unique(dataset.split).tolist()}
+  splits = [s for s in (*card.SPLITS, 'dropped') if s in there]
+  rows = {split: dataset.rows(split) for split in splits}
+  known = {s: dataset.known[r] for s, r in rows.items()}
+  positives = {s: (dataset.labels[r] > 0) & known[s] for s, r in rows.items()}
+  groups = dataset.groups
+  if groups is not None:
+    groups = len({*np.asarray(groups).tolist()} - {''}) or None
+  return (
+    {split: len(found) for split, found in rows.items()},
+    {split: found.sum(axis=0).tolist() for split, found in positives.items()},
+    {split: found.sum(axis=0).tolist() for split, found in known.items()},
+    groups,
+  )
+
+
+def _licences(config) -> list[str]:
+  """Returns what is known of the licences of the data, and what is not."""
+  data = config.data
+  names = settings.values(config, 'data.sources')
+  names = names if data.name == 'merge' else (data.name,)
+  notes = [_of_set(name) for name in names]
+  first = config.model.get('init_from', '')
+  if first:
+    notes.append(
+      f'Training began with the weights of {pathlib.PurePath(first).name}, '
+      'whose licence holds for these, too; it is not known here.'
+    )
+  notes.append(
+    'Which licence the weights themselves have is for those to say who '
+    'trained them.'
+  )
+  return notes
+
+
+def _of_set(name: str) -> str:
+  """Returns a paragraph on the licence of a data set."""
+  if name in ('synthetic', 'synthetic_table'):
+    return 'The images are drawn by aubal_jax; nobody else has rights in them.'
+  card = None
+  if name in settings.SETS:
+    card = getattr(readers.module(name), 'CARD', None)
+  if card is None:
+    return (
+      'No setting tells the licence of the data: who gave the images says what '
+      'may be done with them, and with what is trained on them.'
+    )
+  access = ' '.join(card.layout.split()).partition(' In manual_dir')[0]
+  return (
+    f'{card.title} Its terms are those of its authors, {card.homepage}. How to '
+    f'get it: {access}'
+  )
