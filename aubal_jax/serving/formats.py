@@ -173,7 +173,7 @@ def compare(readers: Mapping, expected: Mapping, images: np.ndarray) -> dict:
 def _make_onnx(trained, metadata) -> bytes:
   members = members_of(trained)
   parts = [
-    (bundle.make_network(one.description)[0].trunk, one.params, one.batch_stats)
+    (bundle.make_network(one.description)[0], one.params, one.batch_stats)
     for one in members
   ]
   description = trained.description

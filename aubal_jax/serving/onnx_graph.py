@@ -201,8 +201,9 @@ def make(
   network; these are left out of a mean of probabilities, which has none.
 
   Args:
-    networks: (trunk, params, batch_stats) of one network or of several, whose
-      mean is predicted; every trunk is of a family in `FAMILIES`.
+    networks: (`models.Network`, params, batch_stats) of one network or of
+      several, whose mean is predicted; every trunk is of a family in
+      `FAMILIES`.
     heads: of all of them.
     shape: (H, W, C) of an image.
     mean: of what, 'logits' or 'probabilities'.
@@ -213,9 +214,10 @@ def make(
   x = graph.add('Div', x, graph.array(255))
   x = graph.add('Transpose', x, perm=[0, 3, 1, 2])
   found = {head.name: [] for head in heads}
-  for trunk, params, statistics in networks:
-    layers = _Layers(graph, params, statistics)
-    features = FAMILIES[type(trunk)](layers, x, trunk, shape[0])
+  for model, params, statistics in networks:
+    layers, trunk = _Layers(graph, params, statistics), model.trunk
+    seen = _normalised(graph, x, model)
+    features = FAMILIES[type(trunk)](layers, seen, trunk, shape[0])
     for head in heads:
       dense = params[_dense_of(head)]
       names = map(graph.array, (dense['kernel'], dense['bias']))
@@ -225,6 +227,19 @@ def make(
     for name in _predict(graph, head, found[head.name], mean):
       outputs[name] = len(head.names)
   return _file(graph, shape, outputs, metadata)
+
+
+def _normalised(graph, x, model) -> str:
+  """Adds what a network does to pixels in [0, 1], [B, C, H, W].
+
+  It is no part of the first convolution: its border is of zeros after it.
+  """
+  if not model.mean:
+    return x
+  for operator, values in (('Sub', model.mean), ('Div', model.std)):
+    of_channels = np.reshape(values, (1, -1, 1, 1))
+    x = graph.add(operator, x, graph.array(of_channels))
+  return x
 
 
 def _dense_of(head) -> str:

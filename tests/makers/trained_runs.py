@@ -10,7 +10,9 @@ from aubal_jax.network import checkpoint
 from aubal_jax.scoring import thresholds
 
 
-def write(path, names, *, seed=0, channels=1, tuned=True, **model):
+def write(
+  path, names, *, seed=0, channels=1, tuned=True, normalise='none', **model
+):
   """Writes checkpoints/ of a small network that says something of images.
 
   Statistics are of a trained one: variances from .5 to 2 and means that are
@@ -22,10 +24,12 @@ def write(path, names, *, seed=0, channels=1, tuned=True, **model):
     seed: of the weights.
     channels: of images.
     tuned: whether thresholds are kept with the checkpoint.
+    normalise: how images are, a name of `inputs.PRESETS`.
     **model: settings of the section model; `image_size`.
   """
   c = settings.default()
   c.data.image_size, c.data.channels = model.pop('image_size', 16), channels
+  c.data.normalise = normalise
   c.model.name = 'resnet8_16'
   c.model.update(model)
   rng = np.random.default_rng(seed)

@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from hypothesis import strategies as st
 
 from aubal_jax import commands
 from aubal_jax import settings as settings_lib
+from aubal_jax import short_form
 from aubal_jax.media import images as images_lib
 from aubal_jax.network import bundle
 from aubal_jax.network import heads as heads_lib
@@ -172,17 +174,22 @@ def test_other_files_say_what_predict_writes(home, trained, kind):
 
 
 @pytest.mark.parametrize(
-  ('name', 'side', 'stem'),
+  ('name', 'side', 'stem', 'normalise'),
   [
-    ('tiny', 21, '3x3'),
-    ('caffe', 17, '7x7'),  # Pooled from a side of 9, and of 12.
-    pytest.param('caffe', 24, '3x3', marks=pytest.mark.long),
-    pytest.param('bottleneck', 26, '7x7', marks=pytest.mark.long),
+    ('tiny', 21, '3x3', 'imagenet'),
+    ('caffe', 17, '7x7', 'none'),  # Pooled from a side of 9, and of 12.
+    pytest.param('caffe', 24, '3x3', 'half', marks=pytest.mark.long),
+    pytest.param('bottleneck', 26, '7x7', 'imagenet', marks=pytest.mark.long),
   ],
 )
-def test_colours_odd_sides_and_stems(tmp_path, name, side, stem):
+def test_colours_odd_sides_and_stems(tmp_path, name, side, stem, normalise):
   path = trained_runs.write(
-    *(tmp_path, LABELS), name=name, channels=3, image_size=side, stem=stem
+    *(tmp_path, LABELS),
+    name=name,
+    channels=3,
+    image_size=side,
+    stem=stem,
+    normalise=normalise,
   )
   run(configuration(), path)
   record = files.read_json(path / 'model.onnx.json')
@@ -262,6 +269,50 @@ TRAPS = {
 }
 
 
+def folded(model):
+  """Mean and deviation in the stem: right inside, wrong at the border."""
+
+  def convolve(self, x, weights, stride=1, **options):
+    first = not any(node.op_type == 'Conv' for node in self.nodes)
+    if not first:
+      return right(self, x, weights, stride, **options)
+    mean, std = (np.reshape(v, (1, 1, -1, 1)) for v in (model.mean, model.std))
+    kernel = weights['kernel'] / std
+    y = right(self, x, {'kernel': kernel}, stride, **options)
+    shift = -(kernel * mean).sum((0, 1, 2)).reshape(1, -1, 1, 1)
+    return self.add('Add', y, self.array(shift))
+
+  right = onnx_graph.Graph.convolve
+  return convolve
+
+
+@pytest.mark.parametrize(
+  ('channels', 'normalise'), [(1, 'imagenet'), (1, 'half')]
+)
+def test_images_are_normalised_in_the_file(
+  tmp_path, monkeypatch, channels, normalise
+):
+  path = trained_runs.write(
+    *(tmp_path, LABELS),
+    name='tiny',
+    channels=channels,
+    normalise=normalise,
+  )
+  own = formats.in_float32(bundle.load(path / 'checkpoints'))
+  shape = (8, 16, 16, channels)
+  images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+  wanted, form = formats.expect(own, images), formats.FORMATS['onnx']
+  formats.compare(form.readers(form.make(own, {}), own), wanted, images)
+  model, _ = bundle.make_network(own.description)
+  if channels == len(model.mean):
+    with monkeypatch.context() as patch:
+      patch.setattr(onnx_graph.Graph, 'convolve', folded(model))
+      patch.setattr(onnx_graph, '_normalised', lambda graph, x, model: x)
+      content = form.make(own, {})
+    with pytest.raises(ValueError, match='differs from the network'):
+      formats.compare(form.readers(content, own), wanted, images)
+
+
 @pytest.mark.parametrize('trap', TRAPS)
 def test_a_file_of_another_network_is_noticed(
   trained, expected, monkeypatch, trap
@@ -334,7 +385,7 @@ def test_any_name_and_threshold_is_in_the_file(trained, names, thresholds):
   model, _ = bundle.make_network(trained.description)
   head = heads_lib.Head('labels', 'binary', tuple(names), 'bce')
   content = onnx_graph.make(
-    [(model.trunk, trained.params, trained.batch_stats)],
+    [(model, trained.params, trained.batch_stats)],
     [head],
     (16, 16, 1),
     metadata={'names': names, 'thresholds': thresholds},
@@ -485,6 +536,43 @@ def test_without_thresholds_half_may_be_asked_for(copy, monkeypatch):
   without_thresholds(copy, monkeypatch)
   run(configuration(predict__thresholds='half'), copy)
   assert files.read_json(copy / 'model.onnx.json')['thresholds'] == [0.5, 0.5]
+
+
+# What the guide shows.
+
+
+def test_the_guide_runs_as_written(copy, home, tmp_path, monkeypatch):
+  (tmp_path / 'runs').mkdir()
+  copy.rename(tmp_path / 'runs/mine')
+  (tmp_path / 'images').symlink_to(home / 'images')
+  for k in range(2):
+    shutil.copy(home / f'images/0{k}.png', home / f'images/{k}.png')
+  monkeypatch.chdir(tmp_path)
+  page = pathlib.Path(__file__).parents[2] / 'docs/take-your-model.md'
+  shown = re.findall(r'^```(\w+)\n(.*?)^```$', page.read_text(), re.M | re.S)
+  commands_shown = [code for kind, code in shown if kind == 'bash']
+  (command,) = commands_shown
+  for kind in ('onnx', 'stablehlo'):
+    words = command.split()[1:]
+    words = [re.sub('=onnx', f'={kind}', word) for word in words]
+    long = dict(x.split('=', 1) for x in short_form.expand(words))
+    config = configuration(export__format=long['--config.export.format'])
+    run(config, long['--workdir'])
+  held = {}
+  for kind, code in shown:
+    if kind == 'py':
+      names = {}
+      exec(compile(code, str(page), 'exec'), names)
+      held |= names
+      if 'model' in names:
+        said = names['probability']
+        decided = [
+          n for n, p in zip(LABELS, names['present'][0], strict=True) if p
+        ]
+      if 'found' in names:
+        np.testing.assert_allclose(names['probability'][0], said[0], atol=0.1)
+        assert names['found'] == decided
+  assert held['probability'].shape == (5, 2)
 
 
 # Where nothing of ours is.
