@@ -356,6 +356,7 @@ _DECLARED = (
       *('backend', 'albumentations', 'On the host, or device: there.'),
       choices=('albumentations', 'device'),
     ),
+    Setting('policy', '', "Albumentations' FILE.py or .yaml; '': as below."),
     Setting('frozen', False, 'True: the same images in every epoch.'),
     Setting('flip', 0.5, 'Probability of a left-right flip.', least=0, most=1),
     Setting('blur_sigma', (0.0, 1.0), 'Gaussian, pixels.', pair=True, most=100),
@@ -807,6 +808,11 @@ def _check_together(config) -> None:
       )
   _check_tables(config)
   _check_tuning(config)
+  if config.augment.policy and config.augment.backend == 'device':
+    raise errors.UserError(
+      'augment.policy is made on the host: augment.backend must be '
+      "albumentations with it; it is 'device'."
+    )
   if not config.train.num_steps and not config.train.num_epochs:
     raise errors.UserError(
       'train.num_epochs must be above 0 where train.num_steps is 0; it is '

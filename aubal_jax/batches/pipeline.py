@@ -80,6 +80,7 @@ def train_batches(
   num_workers: int = 2,
   num_processes: int = 0,
   pack: Callable | None = None,
+  policy: Callable | None = None,
   shard_index: int = 0,
   shard_count: int = 1,
 ) -> Iterator[dict[str, np.ndarray]]:
@@ -111,6 +112,8 @@ def train_batches(
     pack: `augment_device.pack`: images stay as they are, and batches hold
       'augment' uint32[B, P], the parameters for the device. None: they are
       augmented here.
+    policy: f(image, epochs, rows) -> image, in place of all of `settings`, such
+      as `policy.Policy`; it runs in the threads.
     shard_index: which contiguous share of each batch to make.
     shard_count: number of shares; must divide batch_size.
 
@@ -142,7 +145,9 @@ def train_batches(
 
   draw = functools.partial(_draw, settings, seed)
   stack = contextlib.ExitStack()
-  if num_processes and which.any() and pack is None:
+  if policy is not None:
+    augmented = policy
+  elif num_processes and which.any() and pack is None:
     augmented = stack.enter_context(
       augment_processes.start(settings, seed=seed, num_processes=num_processes)
     )

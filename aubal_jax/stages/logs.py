@@ -46,7 +46,11 @@ def _write_sheet(log, config, parts, streams, first):
   (image,) = (s for s in streams if s.name == streams_lib.IMAGE)
   before = plan_rows.inputs_of(plan, image.take, rows, seed=config.seed)
   drawn = draws.draw(parts.settings, seed=config.seed, epochs=0, rows=rows)
-  log.write_sheet(first, before, augment.augment(before.copy(), drawn))
+  if parts.policy is None:
+    after = augment.augment(before.copy(), drawn)
+  else:
+    after = parts.policy(before, 0, rows)
+  log.write_sheet(first, before, after)
 
 
 def beside(write_line: Callable[[dict], None] | None, log):

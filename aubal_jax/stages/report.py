@@ -74,22 +74,36 @@ def _contact_sheet(config, dataset, plan, some_images) -> list[dict]:
   shown = np.ones(len(plan), bool) if which == 'all' else plan.augment
   if which == 'none' or not shown.any():
     return []
+  policy = _policy(config)
   entries = []
   for source in _most_repeated(plan.source[shown], dataset.labels):
     rows = np.flatnonzero(shown & (plan.source == source))[:_NUM_AUGMENTED]
     original = some_images(np.array([source]))
-    parameters = draws.draw(drawn_by, seed=config.seed, epochs=0, rows=rows)
     before = plan_rows.inputs_of(plan, some_images, rows, seed=config.seed)
+    if policy is None:
+      drawn = draws.draw(drawn_by, seed=config.seed, epochs=0, rows=rows)
+      after = augment.augment(before, drawn)
+    else:
+      after = policy(before, 0, rows)
     names = np.array(dataset.label_names)[dataset.labels[source] == 1]
     entries.append(
       {
         'original': original[0],
-        'augmented': list(augment.augment(before, parameters)),
+        'augmented': list(after),
         'labels': names.tolist(),
         'name': str(dataset.ids[source]),
       }
     )
   return entries
+
+
+def _policy(config):
+  """Returns the pipeline of the user's, or None."""
+  if not config.augment.policy:
+    return None
+  from aubal_jax.batches import policy
+
+  return policy.load(config.augment.policy, seed=config.seed)
 
 
 def _most_repeated(source, labels) -> list[int]:

@@ -213,6 +213,13 @@ _OF_ROWS = (
 )
 
 
+def _policy(spec: str) -> str:
+  """Returns a digest of the file of `augment.policy`."""
+  from aubal_jax.batches import policy
+
+  return policy.digest(spec)
+
+
 def pin(config, dataset, num_steps: int) -> dict[str, dict]:
   """Returns, for each stage, what its result depends on.
 
@@ -237,6 +244,8 @@ def pin(config, dataset, num_steps: int) -> dict[str, dict]:
   if flat['balance.redraw_each_epoch']:  # The plan is as long as training.
     pinned['balance']['rows drawn'] = num_steps * flat['train.batch_size']
   pinned['train']['train.num_steps'] = num_steps
+  if flat['augment.policy']:
+    pinned['train']['the policy'] = _policy(flat['augment.policy'])
   if flat['controls.methods']:  # Each is such a plan, and such a training.
     pinned['controls'] |= pinned['balance'] | pinned['train']
   return pinned

@@ -210,6 +210,7 @@ def _make_batches(run, parts, streams, first):
     num_workers=config.train.num_workers,
     num_processes=config.train.num_processes,
     pack=augment_device.pack if on_device else None,
+    policy=parts.policy,
     shard_index=jax.process_index(),
     shard_count=jax.process_count(),
   )

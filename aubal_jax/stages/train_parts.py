@@ -35,6 +35,7 @@ class Parts(typing.NamedTuple):
   model: nn.Module
   optimizer: optax.GradientTransformation
   step: step_lib.TrainStep
+  policy: Callable | None  # Of the user's, in place of the augmentations.
 
 
 def make_parts(run) -> Parts:
@@ -95,7 +96,17 @@ def make_parts(run) -> Parts:
     model,
     optimizer,
     step,
+    _load_policy(config),
   )
+
+
+def _load_policy(config) -> Callable | None:
+  """Returns f(images, epochs, rows) -> images of `augment.policy`, or None."""
+  if not config.augment.policy:
+    return None
+  from aubal_jax.batches import policy
+
+  return policy.load(config.augment.policy, seed=config.seed)
 
 
 def _load_plan(path, dataset):

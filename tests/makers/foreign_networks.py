@@ -12,6 +12,7 @@ import types
 import zipfile
 
 import numpy as np
+from scipy import special
 
 
 class Weights:
@@ -68,6 +69,32 @@ class Numpy:
   def mean(self, x):
     return x.mean((2, 3))
 
+  def sigmoid(self, x):
+    return special.expit(x)
+
+  def silu(self, x):
+    return x * special.expit(x)
+
+  def gelu(self, x):
+    return x * special.ndtr(x)
+
+  def linear(self, x, weight, bias):
+    return x @ weight.T + bias
+
+  def layer_norm(self, x, weight, bias):
+    mean, var = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+    return (x - mean) / np.sqrt(var + 1e-6) * weight + bias
+
+  def attention(self, q, k, v):
+    logits = q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1])
+    return special.softmax(logits, axis=-1) @ v
+
+  def as_tensor(self, x):
+    return x
+
+  def join(self, parts):
+    return np.concatenate(parts, axis=1)
+
 
 class Torch:
   """The same by torch.nn.functional, on NumPy arrays."""
@@ -78,6 +105,11 @@ class Torch:
     self.torch, self.dtype = torch, dtype
     self.f = torch.nn.functional
     self.relu, self.relu6 = self.f.relu, self.f.relu6
+    self.silu, self.gelu = self.f.silu, self.f.gelu
+    self.sigmoid, self.attention = (
+      torch.sigmoid,
+      self.f.scaled_dot_product_attention,
+    )
 
   def as_tensor(self, x):
     return self.torch.as_tensor(np.asarray(x)).to(
@@ -91,6 +123,16 @@ class Torch:
   def norm(self, x, weight, bias, mean, var, eps=1e-5):
     weight, bias, mean, var = map(self.as_tensor, (weight, bias, mean, var))
     return self.f.batch_norm(x, mean, var, weight, bias, False, 0.1, eps)
+
+  def linear(self, x, weight, bias):
+    return self.f.linear(x, self.as_tensor(weight), self.as_tensor(bias))
+
+  def layer_norm(self, x, weight, bias):
+    arrays = map(self.as_tensor, (weight, bias))
+    return self.f.layer_norm(x, x.shape[-1:], *arrays, eps=1e-6)
+
+  def join(self, parts):
+    return self.torch.cat(parts, dim=1)
 
   def max_pool(self, x):
     return self.f.max_pool2d(x, 3, 2, 1)
@@ -190,6 +232,110 @@ def mobilenet(net, x, rounded, timm=False):
         x = x + first
   names = pair(18, '', ('conv_head', 'bn2'))
   return f.mean(f.relu6(layer(names, x, 1280, 1)))
+
+
+EFFICIENT = (
+  *((1, 3, 16, 1, 1), (6, 3, 24, 2, 2), (6, 5, 40, 2, 2), (6, 3, 80, 3, 2)),
+  *((6, 5, 112, 3, 1), (6, 5, 192, 4, 2), (6, 3, 320, 1, 1)),
+)
+
+
+def efficientnet(net, x, timm=False):
+  """Features of EfficientNet-B0, by torchvision's names or timm's."""
+  f = net.f
+
+  def layer(names, x, filters, size, stride=1, groups=1):
+    x = net.conv(names[0], x, filters, size, stride, groups)
+    return net.norm(names[1], x)
+
+  def point(name, x, filters):
+    weight = net.weights(f'{name}.weight', (filters, x.shape[1], 1, 1))
+    bias = net.weights(f'{name}.bias', (filters,))
+    return f.linear(x, weight[:, :, 0, 0], bias)
+
+  names = ('conv_stem', 'bn1') if timm else ('features.0.0', 'features.0.1')
+  x = f.silu(layer(names, x, 32, 3, 2))
+  for s, (t, size, filters, count, stride) in enumerate(EFFICIENT):
+    for b in range(count):
+      first, wide = x, t * x.shape[1]
+      own = f'blocks.{s}.{b}.' if timm else f'features.{s + 1}.{b}.block.'
+      at = 0
+      if t > 1:
+        names = ('conv_pw', 'bn1') if timm else ('0.0', '0.1')
+        x = f.silu(layer([own + n for n in names], x, wide, 1))
+        at = 1
+      names = ('conv_dw', f'bn{at + 1}') if timm else (f'{at}.0', f'{at}.1')
+      names = [own + n for n in names]
+      x = f.silu(layer(names, x, wide, size, 1 if b else stride, wide))
+      squeezed = max(1, first.shape[1] // 4)
+      names = (f'{at + 1}.fc1', f'{at + 1}.fc2')
+      names = ('se.conv_reduce', 'se.conv_expand') if timm else names
+      y = f.silu(point(own + names[0], f.mean(x), squeezed))
+      y = f.sigmoid(point(own + names[1], y, wide))
+      x = x * y[:, :, None, None]
+      names = (f'{at + 2}.0', f'{at + 2}.1')
+      last = ('conv_pwl' if t > 1 else 'conv_pw', f'bn{at + 2}')
+      x = layer([own + n for n in (last if timm else names)], x, filters, 1)
+      if x.shape == first.shape:
+        x = x + first
+  names = ('conv_head', 'bn2') if timm else ('features.8.0', 'features.8.1')
+  return f.mean(f.silu(layer(names, x, 1280, 1)))
+
+
+def vit(net, x, patch=16, width=768, depth=12, heads=12, timm=False, scale=0):
+  """The class token of a ViT, by torchvision's names, or timm's and DINOv2's.
+
+  Args:
+    scale: of LayerScale, about; 0: there is none.
+  """
+  f, w = net.f, net.weights
+
+  def linear(name, x, filters, dot='.'):
+    weight = w(f'{name}{dot}weight', (filters, x.shape[-1]))
+    return f.linear(x, weight, w(f'{name}{dot}bias', (filters,)))
+
+  def norm(name, x):
+    size = (x.shape[-1],)
+    return f.layer_norm(x, w(f'{name}.weight', size), w(f'{name}.bias', size))
+
+  def name(of_torchvision, of_timm):
+    return of_timm if timm else of_torchvision
+
+  batch, channels, rows, columns = x.shape
+  rows, columns = rows // patch, columns // patch
+  x = f.as_tensor(x).reshape(batch, channels, rows, patch, columns, patch)
+  x = x.swapaxes(2, 1).swapaxes(3, 4).swapaxes(2, 3)  # B r c C p q.
+  x = x.reshape(batch, rows * columns, channels * patch * patch)
+  proj = name('conv_proj', 'patch_embed.proj')
+  kernel = w(f'{proj}.weight', (width, channels, patch, patch))
+  x = f.linear(x, kernel.reshape(width, -1), w(f'{proj}.bias', (width,)))
+  token = f.as_tensor(w(name('class_token', 'cls_token'), (1, 1, width)))
+  x = f.join([token + 0 * x[:, :1], x])
+  places = name('encoder.pos_embedding', 'pos_embed')
+  x = x + f.as_tensor(w(places, (1, rows * columns + 1, width)))
+  for b in range(depth):
+    at = name(f'encoder.layers.encoder_layer_{b}.', f'blocks.{b}.')
+    y = norm(at + name('ln_1', 'norm1'), x)
+    inner, dot = name(('self_attention.in_proj', '_'), ('attn.qkv', '.'))
+    y = linear(at + inner, y, 3 * width, dot)
+    parts = [
+      y[:, :, i * width : (i + 1) * width]
+      .reshape(batch, -1, heads, width // heads)
+      .swapaxes(1, 2)
+      for i in range(3)
+    ]
+    y = f.attention(*parts).swapaxes(1, 2).reshape(x.shape)
+    y = linear(at + name('self_attention.out_proj', 'attn.proj'), y, width)
+    if scale:
+      y = y * f.as_tensor(w(f'{at}ls1.gamma', (width,)))
+    x = x + y
+    y = norm(at + name('ln_2', 'norm2'), x)
+    y = f.gelu(linear(at + name('mlp.0', 'mlp.fc1'), y, 4 * width))
+    y = linear(at + name('mlp.3', 'mlp.fc2'), y, width)
+    if scale:
+      y = y * f.as_tensor(w(f'{at}ls2.gamma', (width,)))
+    x = x + y
+  return norm(name('encoder.ln', 'norm'), x)[:, 0]
 
 
 def save_like_torch(path, state, storages=None):

@@ -26,6 +26,9 @@ COUNTS = {
   'resnet50': (23_518_152, 25_557_032, 53_120),
   'resnet50_112': (23_518_152, 25_557_032, 53_120),
   'mobilenet_v2': (2_233_544, 3_504_872, 34_112),
+  'efficientnet_b0': (4_017_220, 5_288_548, 42_016),
+  'vit_b_16': (85_298_696, 86_454_760, 0),
+  'vit_b_14': (85_282_568, 86_346_472, 0),
   'resnet18_64': (4_254_664, 4_515_880, 6_016),
   'resnet8_16': (78_264, 144_312, 672),
 }
@@ -75,7 +78,9 @@ def test_features_and_heads_are_apart_at_any_side(name):
     name, {'labels': 5, 'valence': 2}, dtype=jnp.bfloat16
   )
   sizes = set()
+  patch = getattr(model.trunk, 'patch', 1)
   for side, channels in ((48, 1), (224, 3)):
+    side -= side % patch
     image = {'image': of_shape(side, channels)}
     outputs, variables = jax.eval_shape(
       model.init_with_output, jax.random.key(0), image
@@ -91,6 +96,9 @@ def test_features_and_heads_are_apart_at_any_side(name):
     functools.partial(models.features_of, model), variables, image
   )
   assert features.dtype == jnp.float32
+  if patch > 1:
+    with pytest.raises(errors.UserError, match='must be a multiple of'):
+      shapes(model, of_shape(side + 1, 1))
   assert features.shape == (2, *sizes)
 
 
@@ -314,6 +322,7 @@ def test_what_is_dropped_is_of_step_and_seed_and_not_of_devices():
 def test_a_network_that_draws_nothing_is_given_no_key():
   """So its program is the same for all seeds."""
   assert {n for n in models.MODELS if models.make_model(n, {'a': 1}).draws} == {
+    'efficientnet_b0',
     'mobilenet_v2',
     'resnet50_112',
   }

@@ -20,9 +20,11 @@ from aubal_jax.network import models
 from aubal_jax.network import optimizer as optimizer_lib
 from aubal_jax.network import step as step_lib
 from aubal_jax.network import weights as weights_lib
+from aubal_jax.network.models import efficientnet
 from aubal_jax.network.models import layers
 from aubal_jax.network.models import mobilenet
 from aubal_jax.network.models import resnet
+from aubal_jax.network.models import vit
 from aubal_jax.network.weights import files
 from aubal_jax.network.weights import pth
 from aubal_jax.runs import errors
@@ -79,7 +81,7 @@ def load(path, trunk, channels=3, side=20, dtype='f8'):
   return weights_lib.load(
     path,
     variables['params'],
-    variables['batch_stats'],
+    variables.get('batch_stats', {}),
     trunk=trunk,
     heads=('logits', 'valence_outputs'),
   )
@@ -119,6 +121,22 @@ FAMILIES = {
     mobilenet.MobileNetV2(width=0.25, **WIDE),
   ),
 }
+VIT = {'patch': 5, 'width': 8, 'depth': 2, 'heads': 2}
+FAMILIES |= {
+  'efficientnet': (foreign.efficientnet, efficientnet.EfficientNet(**WIDE)),
+  'efficientnet_timm': (
+    functools.partial(foreign.efficientnet, timm=True),
+    efficientnet.EfficientNet(**WIDE),
+  ),
+  'vit': (
+    functools.partial(foreign.vit, **VIT),
+    vit.VisionTransformer(**VIT, **WIDE),
+  ),
+  'vit_timm': (
+    functools.partial(foreign.vit, timm=True, scale=1, **VIT),
+    vit.VisionTransformer(scaled=True, **VIT, **WIDE),
+  ),
+}
 ENDINGS = ('.pth', '.safetensors', '.npz')
 
 
@@ -126,7 +144,7 @@ ENDINGS = ('.pth', '.safetensors', '.npz')
   'family',
   [
     name
-    if name in ('resnet', 'bottleneck')
+    if name in ('resnet', 'bottleneck', 'vit')
     else pytest.param(name, marks=pytest.mark.long)
     for name in FAMILIES
   ],
@@ -152,7 +170,7 @@ def test_every_array_is_used_once(family, tmp_path):
   leaves = jax.tree.leaves((loaded.params, loaded.batch_stats))
   used = sorted(x.sum() for x in leaves if x.any())
   np.testing.assert_allclose(used, given, rtol=1e-6)
-  library = 'timm' if family == 'mobilenet_timm' else 'torchvision'
+  library = 'timm' if family.endswith('timm') else 'torchvision'
   assert f'{len(state)} arrays' in loaded.told[0]
   assert library in loaded.told[0]
 
@@ -525,6 +543,30 @@ def test_a_network_that_pools_otherwise_takes_no_torchvision_state(tmp_path):
   caffe = resnet.ResNet(bottleneck=True, published='caffe', **SMALL)
   with pytest.raises(errors.UserError, match='of another network'):
     load(write(tmp_path / 'state.npz', state), caffe)
+
+
+@pytest.mark.parametrize(('old', 'new'), [(4, 2), (2, 5), (3, 3)])
+def test_positions_are_resized_to_the_patches(old, new, tmp_path):
+  """Of a plane they are those of the plane, off its border."""
+  forward = functools.partial(foreign.vit, timm=True, **VIT)
+  trunk = vit.VisionTransformer(**VIT)
+  _, state = state_of(forward, image(5 * old))
+  places = (np.arange(old) + 0.5) / old
+  plane = places[:, None, None] * np.arange(8) + places[None, :, None]
+  state['pos_embed'][0, 1:] = plane.reshape(-1, 8)
+  path = write(tmp_path / 'state.npz', state)
+  loaded = load(path, trunk, side=5 * new)
+  found = loaded.params['position'][0]
+  np.testing.assert_allclose(found[0], state['pos_embed'][0, 0], rtol=1e-6)
+  there = (np.arange(new) + 0.5) / new
+  wanted = there[:, None, None] * np.arange(8) + there[None, :, None]
+  inner = slice(1, -1) if new > old else slice(None)
+  grid = found[1:].reshape(new, new, 8)
+  near = 1e-5 if new >= old else 0.3
+  off = np.abs(grid - wanted)[inner, inner]
+  assert off.max() < (near if old != 2 else 0.5)
+  told = f'positions are resized from {old} x {old} patches to {new} x {new}'
+  assert (told in loaded.told) == (old != new)
 
 
 def test_descriptions_are_of_bundles_alone(tmp_path):

@@ -25,6 +25,9 @@ NETWORKS = {
   'resnet50': lambda net, x: foreign.resnet(
     net, x, (3, 4, 6, 3), 64, bottleneck=True
   ),
+  'efficientnet_b0': foreign.efficientnet,
+  'vit_b_16': foreign.vit,
+  'vit_b_14': lambda net, x: foreign.vit(net, x, 14, timm=True, scale=1),
   'mobilenet_v2': lambda net, x: foreign.mobilenet(net, x, int),
 }
 
@@ -47,7 +50,7 @@ def make_state(forward, x, seed):
 @pytest.mark.parametrize('name', NETWORKS)
 def test_features_are_those_of_pytorch(name, dtype, tmp_path):
   forward = NETWORKS[name]
-  side = 64
+  side = 56 if name == 'vit_b_14' else 64
   x = np.random.default_rng(1).random((2, side, side, 3))
   turned = np.moveaxis(x, 3, 1)
   weights, state = make_state(forward, turned, 1)

@@ -15,10 +15,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from aubal_jax.network.models import efficientnet
 from aubal_jax.network.models import first_weights
 from aubal_jax.network.models import inputs
 from aubal_jax.network.models import mobilenet
 from aubal_jax.network.models import resnet
+from aubal_jax.network.models import vit
 from aubal_jax.runs import errors
 
 _IMAGE = 'image'
@@ -45,6 +47,12 @@ MODELS = types.MappingProxyType(
     ),
     # 2,233,544 parameters.
     'mobilenet_v2': mobilenet.MobileNetV2,
+    # 4,017,220 parameters.
+    'efficientnet_b0': efficientnet.EfficientNet,
+    # 85,298,696 parameters for 112 pixels: there are positions of patches.
+    'vit_b_16': vit.VisionTransformer,
+    # Of DINOv2: a scale of each channel of each sum beside.
+    'vit_b_14': functools.partial(vit.VisionTransformer, patch=14, scaled=True),
     # 4,254,664 parameters: the last stage is dropped.
     'resnet18_64': functools.partial(
       resnet.ResNet, stage_sizes=(2, 3, 3), width=64

@@ -6,6 +6,7 @@ what the file holds beside them is told. The heads stay as they were drawn.
 
 from __future__ import annotations
 
+import math
 import pathlib
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -233,6 +234,28 @@ def _list(names) -> str:
   return ', '.join(names[:_SHOWN]) + more
 
 
+def _resize(value, like):
+  """Returns embeddings of positions for another number of patches.
+
+  They are those of a square, behind one of the class token, and resized by
+  cubic convolution (Keys 1981), as images are.
+  """
+  old, new = (math.isqrt(x.shape[1] - 1) for x in (value, like))
+  if (
+    value.shape[2] != like.shape[2]
+    or old**2 + 1 != value.shape[1]
+    or new**2 + 1 != like.shape[1]
+  ):
+    return value, []
+  first, square = np.float32(value[:, :1]), np.float32(value[:, 1:])
+  square = jax.image.resize(
+    square.reshape(old, old, -1), (new, new, value.shape[2]), 'cubic'
+  )
+  rest = np.asarray(square).reshape(1, new * new, -1)
+  told = [f'positions are resized from {old} x {old} patches to {new} x {new}']
+  return np.concatenate([first, rest], axis=1), told
+
+
 def _fit(value, like, route, name, path, library):
   """Returns an array of the file as the network has it, and what was done.
 
@@ -240,6 +263,9 @@ def _fit(value, like, route, name, path, library):
     UserError: it is of another shape, or holds what is no number.
   """
   told, dims = [], like.ndim
+  if route[-1] == 'position' and value.ndim == 3 and value.shape != like.shape:
+    value, said = _resize(value, like)
+    told += said
   if library not in (_OURS, _FLAX) and route[-1] == 'kernel':
     order = {4: (2, 3, 1, 0), 2: (1, 0)}.get(value.ndim)
     value = value if order is None else value.transpose(order)
