@@ -1,4 +1,4 @@
-"""Measures what is done by an executor: label tables in parts.
+"""Measures what is done by an executor: label tables in parts, and cells.
 
   python scripts/bench_cluster.py --rows=1e8 --processes=2 --json=cluster.json
 
@@ -11,6 +11,11 @@ held before the first part;
 `again` is a second run, which finds the plan there. At the end every part's
 plan is counted: of each labelset it has exactly the rows of the solution. The
 second table is what ten billion rows would take by these figures.
+
+Then so many cells of a comparison on a table of features are done in each way
+there is: by one process, by several, by Dask's workers, by jobs of submitit;
+the results are equal. Each is a command of its own, its start included, with
+programs that have been compiled before; the workers of Dask are there before.
 """
 
 import argparse
@@ -19,6 +24,8 @@ import importlib
 import json
 import os
 import pathlib
+import subprocess
+import sys
 import tempfile
 import time
 
@@ -184,12 +191,118 @@ def on_paper(row):
   }
 
 
+def measure_table(args):
+  """Returns the figures of a table in parts."""
+  from aubal_jax.runs import executors
+
+  with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+    with executors.open('local', '', args.processes) as executor:
+      row = make_table(folder, executor, args)
+    with executors.open('local', '', args.processes) as executor:
+      measure_plan(folder, executor, row)
+  return row | {'on_paper': on_paper(row)}
+
+
+def make_features(path, num_rows):
+  """Writes a table of six labels and twenty features."""
+  rng = np.random.default_rng(0)
+  labels = rng.random((num_rows, 6)) < np.geomspace(0.4, 0.05, 6)
+  features = labels @ rng.normal(size=(6, 20))
+  features += rng.normal(size=features.shape)
+  np.savez(path, labels=labels.astype('u1'), features=features.astype('f4'))
+
+
+def compare(folder, name, num_cells, *settings):
+  """Compares in a process of its own; returns its seconds, and the result."""
+  path = pathlib.Path(folder)
+  fractions = np.linspace(0.1, 0.9, num_cells // 2).round(4)
+  command = [sys.executable, '-m', 'aubal_jax', '--config=compare']
+  command += [f'--workdir={path / name}']
+  given = {
+    'compare.data': path / 'table.npz',
+    'compare.models': 'logistic',
+    'compare.methods': 'random,ml_ros',
+    'compare.fractions': ','.join(map(str, fractions)),
+    'compare.rates': 1,
+    'compare.seeds': 2,
+    'compare.repeats': 2,
+    'compare.num_steps': 100,
+  }
+  command += [f'--config.{key}={value}' for key, value in given.items()]
+  start = time.perf_counter()
+  subprocess.run([*command, *settings], check=True, stdout=subprocess.DEVNULL)
+  seconds = time.perf_counter() - start
+  record = json.loads((path / name / 'compare.json').read_text())
+  return seconds, [trial for row in record['rows'] for trial in row['trials']]
+
+
+def scores_of(trials):
+  """Returns what is to be the same in every way."""
+  return [trial['scores'] for trial in trials]
+
+
+@contextlib.contextmanager
+def ways(processes):
+  """Yields the ways that cells are done by -> their settings."""
+  import distributed
+
+  def given(executor, address='', num_workers=1):
+    values = {'executor': executor, 'address': address}
+    values |= {'num_workers': num_workers}
+    return [f'--config.experiments.{k}={v}' for k, v in values.items()]
+
+  with distributed.LocalCluster(
+    n_workers=processes, threads_per_worker=1, dashboard_address=None
+  ) as cluster:
+    yield {
+      'local 1': given('local'),
+      f'local {processes}': given('local', '', processes),
+      f'dask {processes}': given('dask', cluster.scheduler_address),
+      f'submitit {processes}': given('submitit', 'local', processes),
+    }
+
+
+def measure_cells(folder, args):
+  """Returns way -> its figures, of a comparison on a table of features.
+
+  Programs are compiled before, by a comparison that is not measured.
+  """
+  make_features(pathlib.Path(folder) / 'table.npz', 300)
+  programs = pathlib.Path(folder) / 'programs'  # Of all, Dask's workers too.
+  os.environ['JAX_COMPILATION_CACHE_DIR'] = str(programs)
+  _, trials = compare(folder, 'before', args.cells)
+  found = {}
+  with ways(args.processes) as given:
+    for way, settings in given.items():
+      seconds, own = compare(folder, way, args.cells, *settings)
+      if scores_of(own) != scores_of(trials):
+        raise SystemExit(f'The results by {way} are not those of before.')
+      found[way] = {
+        'cells': args.cells,
+        'seconds': seconds,
+        'cells_per_minute': 60 * args.cells / seconds,
+      }
+  first = found['local 1']['seconds']
+  return {
+    k: row | {'ratio': first / row['seconds']} for k, row in found.items()
+  }
+
+
 def tell(row):
   """Prints a row, a figure a line."""
   print('\n| | |\n|---|---|')
   for name, value in row.items():
     shown = f'{value:,.3g}' if isinstance(value, float) else f'{value:,}'
     print(f'| {name.replace("_", " ")} | {shown} |')
+
+
+def tell_cells(ways):
+  """Prints a line for each way that cells were done by."""
+  print('\n| by | cells | seconds | cells a minute | ratio |')
+  print('|---|---|---|---|---|')
+  for way, row in ways.items():
+    shown = [f'{value:,.3g}' for value in row.values()]
+    print(f'| {way} | {" | ".join(shown)} |')
 
 
 def whole_number(text):
@@ -202,23 +315,25 @@ def main():
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
-  parser.add_argument('--rows', type=whole_number, default=10_000_000)
+  parser.add_argument(
+    '--rows', type=whole_number, default=10_000_000, help='0: no tables'
+  )
   parser.add_argument('--part-rows', type=whole_number, default=2_500_000)
   parser.add_argument('--labels', type=int, default=14)
   parser.add_argument('--processes', type=int, default=2)
+  parser.add_argument('--cells', type=int, default=24, help='even; 0: none')
   parser.add_argument('--folder', help="of the table; else the system's own")
   parser.add_argument('--json', type=pathlib.Path)
   args = parser.parse_args()
-  from aubal_jax.runs import executors
-
-  with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-    with executors.open('local', '', args.processes) as executor:
-      row = make_table(folder, executor, args)
-    with executors.open('local', '', args.processes) as executor:
-      measure_plan(folder, executor, row)
-  row['on_paper'] = on_paper(row)
-  tell({name: value for name, value in row.items() if name != 'on_paper'})
-  tell(row['on_paper'])
+  row = {}
+  if args.rows:
+    row = measure_table(args)
+    tell({name: value for name, value in row.items() if name != 'on_paper'})
+    tell(row['on_paper'])
+  if args.cells:
+    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+      row['cells'] = measure_cells(folder, args)
+    tell_cells(row['cells'])
   if args.json:
     args.json.write_text(json.dumps(row, indent=1))
 

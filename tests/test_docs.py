@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import importlib
 import os
 import pathlib
 import re
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tomllib
 
+import click
 import ml_collections
 import numpy as np
 import pytest
@@ -126,7 +128,7 @@ def check(words):
   """Raises an error unless these are the words of a command that parses."""
   while '=' in words[0]:
     name, _, extras = words[0].partition('=')
-    assert name in ('AUBAL_EXTRAS', 'PYTHON'), name
+    assert name in ('AUBAL_EXTRAS', 'PYTHON') or name[:7] == 'SBATCH_', name
     if name == 'AUBAL_EXTRAS':
       _check_extras(extras)
     words = words[1:]
@@ -142,6 +144,8 @@ def check(words):
     _check_run(rest[2:])
   elif program == 'python':
     _check_script(*rest)
+  elif program == 'dask':
+    _check_dask(*rest)
   elif program == 'pip':
     assert rest[0] == 'install', rest
     _check_extras(rest[1].partition('[')[2].rstrip(']'))
@@ -153,6 +157,14 @@ def check(words):
 def _check_extras(names):
   for name in names.split(',') if names else ():
     assert name in PROJECT['optional-dependencies'], name
+
+
+def _check_dask(what, *rest):
+  module = importlib.import_module(f'distributed.cli.dask_{what}')
+  try:
+    module.main.make_context(what, [*rest])
+  except click.ClickException as error:
+    raise AssertionError(str(error)) from error
 
 
 def _check_script(path, *rest):

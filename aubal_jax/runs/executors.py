@@ -32,6 +32,7 @@ NAMES = ('local', 'dask', 'submitit')
 _CONNECT_SECONDS = 10
 _POLL_SECONDS = 0.5
 _SAVE_SECONDS = 60  # That a worker has after SIGTERM.
+_GONE = 'the scheduler let go of it, or is gone'
 _JOB_MINUTES = 24 * 60  # Of SLURM; SBATCH_TIMELIMIT is stronger.
 
 
@@ -87,16 +88,15 @@ def open(
   """
   _check_name(name)
   num_workers = workers.default_count(num_workers)
-  if name == 'dask':
-    executor = _Dask(_connect(address))
-  elif name == 'submitit':
-    executor = _Jobs(_cluster(address), folder, num_workers)
-  else:
-    executor = _Here() if num_workers == 1 else _Processes(num_workers)
-  try:
+  with contextlib.ExitStack() as stack:
+    if name == 'dask':
+      executor = stack.enter_context(_by_dask(address))
+    elif name == 'submitit':
+      executor = _by_submitit(address, folder, num_workers)
+    else:
+      executor = _Here() if num_workers == 1 else _Processes(num_workers)
+    stack.callback(executor.close)
     yield executor
-  finally:
-    executor.close()
 
 
 def as_done(waiting: Iterable) -> Iterator:
@@ -230,36 +230,98 @@ def _serve(line) -> None:
       line.send(_outcome(*line.recv()))
 
 
-class _Dask:
-  """The workers of a scheduler."""
+class _Sent:
+  """Work that is sent as far as there is room, by a thread that also asks.
 
-  def __init__(self, client):
-    self._client = client
-    # Equal calls are not one: a cell is done once more where it is asked for.
-    self._executor = client.get_executor(pure=False)
+  What waits here goes with no worker that dies, and is easily called off.
+  """
+
+  def __init__(self, send, room, outcome, stop):
+    """What differs from one kind of worker to another.
+
+    Args:
+      send: function, its arguments -> a job, which tells whether it is `done`.
+      room: how many jobs may be under way now.
+      outcome: a job that is done -> `_outcome` of its call.
+      stop: calls off a job.
+    """
+    self._send, self._room = send, room
+    self._outcome, self._stop = outcome, stop
+    self._waiting: collections.deque = collections.deque()
+    self._jobs: dict = {}
+    self._is_over = threading.Event()
+    self._news = threading.Event()
+    self._thread = threading.Thread(target=self._attend, daemon=True)
+    self._thread.start()
 
   def submit(self, function: Callable, *arguments) -> futures.Future:
     future: futures.Future = futures.Future()
-    told = self._executor.submit(function, *arguments)
-    told.add_done_callback(functools.partial(_pass_on, future))
+    self._waiting.append((future, (function, *arguments)))
+    self._news.set()
     return future
 
+  def _attend(self):
+    while not self._is_over.is_set():
+      for future, job in [*self._jobs.items()]:
+        is_done, error = _outcome(job.done, ())
+        if is_done or error is not None:
+          del self._jobs[future]
+          _settle(future, *((None, error) if error else self._outcome(job)))
+      if self._waiting:
+        self._fill()
+      self._news.wait(_POLL_SECONDS)
+      self._news.clear()
+
+  def _fill(self):
+    room, lost = _outcome(self._room, ())
+    while self._waiting and (lost or len(self._jobs) < room):
+      future, call = self._waiting.popleft()
+      job, error = (None, lost) if lost else _outcome(self._send, call)
+      if error is not None:
+        future.set_exception(error)
+        continue
+      self._jobs[future] = job
+      if hasattr(job, 'add_done_callback'):
+        job.add_done_callback(lambda _: self._news.set())
+
   def close(self) -> None:
-    self._executor.shutdown(wait=False)
-    self._client.close()
+    self._is_over.set()
+    self._news.set()
+    self._thread.join()
+    for future, _ in self._waiting:
+      future.cancel()
+    for future, job in self._jobs.items():
+      self._stop(job)
+      future.set_exception(WorkerDied('it was stopped'))
 
 
-def _pass_on(future, told) -> None:
-  """Settles a future as Dask's was."""
+@contextlib.contextmanager
+def _by_dask(address):
+  """Yields the executor of a scheduler's workers."""
+  with _connect(address) as client:
+
+    def room():
+      if client.status != 'running':
+        raise WorkerDied(_GONE)
+      return sum(client.nthreads().values())
+
+    if not room():
+      print(f'Dask at {address} has no workers yet: work waits for them.')
+    # Equal calls are not one: work is done as often as it is asked for.
+    send = functools.partial(client.submit, pure=False)
+    yield _Sent(send, room, _outcome_by_dask, lambda job: job.cancel())
+
+
+def _outcome_by_dask(job) -> tuple:
+  """Returns `_outcome` of what a worker of Dask did."""
   from distributed import scheduler
 
-  if told.cancelled():
-    error = WorkerDied('the scheduler let go of it, or is gone')
-  else:
-    error = told.exception()
+  if job.status in ('cancelled', 'lost'):
+    return None, WorkerDied(_GONE)
+  value, error = _outcome(job.result, ())
   if isinstance(error, scheduler.KilledWorker):
     error = WorkerDied(f'its worker died ({error.last_worker.address})')
-  _settle(future, None if error else told.result(), error)
+  return value, error
 
 
 def _connect(address: str):
@@ -300,64 +362,24 @@ def _call(address: str) -> None:
   socket.create_connection(place, _CONNECT_SECONDS).close()
 
 
-class _Jobs:
-  """Jobs of submitit, each a process of its own; they are polled.
+def _by_submitit(address, folder, num_workers) -> _Sent:
+  """Returns the executor of jobs; SLURM, which has a queue, is sent all."""
+  cluster = _cluster(address)
+  import submitit
 
-  One thread sends and asks. On this machine so many at once, of SLURM all: it
-  has a queue of its own.
-  """
-
-  def __init__(self, cluster: str, folder, num_workers: int):
-    import submitit
-
-    folder = pathlib.Path(folder).absolute()
-    self._executor = submitit.AutoExecutor(folder, cluster=cluster)
-    self._executor.update_parameters(name='aubal_jax', timeout_min=_JOB_MINUTES)
-    self._most = math.inf if cluster == 'slurm' else num_workers
-    self._waiting: collections.deque = collections.deque()
-    self._running: dict = {}
-    self._is_over = threading.Event()
-    self._thread = threading.Thread(target=self._poll, daemon=True)
-    self._thread.start()
-
-  def submit(self, function: Callable, *arguments) -> futures.Future:
-    future: futures.Future = futures.Future()
-    self._waiting.append((future, function, arguments))
-    return future
-
-  def _poll(self):
-    while not self._is_over.is_set():
-      while self._waiting and len(self._running) < self._most:
-        self._send(*self._waiting.popleft())
-      for future, job in [*self._running.items()]:
-        is_done, error = _outcome(job.done, ())
-        if is_done or error is not None:
-          del self._running[future]
-          _settle(future, *((None, error) if error else _outcome_of(job)))
-      self._is_over.wait(_POLL_SECONDS)
-
-  def _send(self, future, function, arguments):
-    if not future.set_running_or_notify_cancel():
-      return
-    job, error = _outcome(
-      self._executor.submit, (_outcome, function, arguments)
-    )
-    if error is None:
-      self._running[future] = job
-    else:
-      future.set_exception(error)
-
-  def close(self) -> None:
-    self._is_over.set()
-    self._thread.join()
-    for future, *_ in self._waiting:
-      future.cancel()
-    for future, job in self._running.items():
-      job.cancel(check=False)
-      future.set_exception(WorkerDied('it was stopped'))
+  folder = pathlib.Path(folder).absolute()
+  jobs = submitit.AutoExecutor(folder, cluster=cluster)
+  jobs.update_parameters(name='aubal_jax', timeout_min=_JOB_MINUTES)
+  most = math.inf if cluster == 'slurm' else num_workers
+  return _Sent(
+    lambda function, *arguments: jobs.submit(_outcome, function, arguments),
+    lambda: most,
+    _outcome_of_job,
+    lambda job: job.cancel(check=False),
+  )
 
 
-def _outcome_of(job) -> tuple:
+def _outcome_of_job(job) -> tuple:
   """Returns `_outcome` of what a job did that is done."""
   from submitit.core import utils
 
