@@ -114,13 +114,8 @@ def small_trunks():
   }
 
 
-@pytest.mark.parametrize(
-  'family',
-  [
-    name if name == 'residual' else pytest.param(name, marks=pytest.mark.long)
-    for name in small_trunks()
-  ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize('family', small_trunks())
 def test_every_parameter_learns(family):
   trunk = small_trunks()[family]
   x = images(32, 8, batch=4)

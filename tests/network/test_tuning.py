@@ -81,15 +81,8 @@ def test_by_default_nothing_is_told_apart():
   assert texts[0] == texts[1]
 
 
-@pytest.mark.parametrize(
-  'name',
-  [
-    name
-    if name in ('sgd', 'adamw')
-    else pytest.param(name, marks=pytest.mark.long)
-    for name in sorted(optimizer_lib.OPTIMIZERS)
-  ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize('name', sorted(optimizer_lib.OPTIMIZERS))
 def test_every_group_learns_at_its_rate(name):
   """As an optimiser of that rate alone would."""
   rng = np.random.default_rng(0)
@@ -110,7 +103,7 @@ def test_every_group_learns_at_its_rate(name):
 @pytest.mark.parametrize(
   ('globs', 'frozen'),
   [
-    (('trunk',), '(?!logits)'),
+    (('trunk', 'logits/bias'), '(?!logits/kernel)'),
     (('*norm*',), '.*norm'),
     (('block1/*', 'stem_*'), 'block1/|stem_'),
     (('*/kernel',), '.*/kernel'),
@@ -140,7 +133,13 @@ def test_a_frozen_gradient_does_not_clip_the_others():
     np.testing.assert_allclose(found[path], expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize('name', tuning_lib.DECAYING)
+@pytest.mark.parametrize(
+  'name',
+  [
+    name if name == 'adamw' else pytest.param(name, marks=pytest.mark.long)
+    for name in tuning_lib.DECAYING
+  ],
+)
 def test_kernels_alone_decay(name):
   for seed, weight in enumerate((0.01, 0.3)):
     found = run(make(name, weight_decay=weight), seed=seed, num_steps=1)
@@ -214,8 +213,9 @@ def test_tuning_is_kept_as_json(options):
   assert tuning_lib.Tuning.from_json(content) == tuning
 
 
+@pytest.mark.long
 def test_every_network_with_blocks_has_an_order():
-  for name in ('resnet8_16', 'resnet18', 'mobilenet_v2'):
+  for name in models.MODELS:
     model = models.make_model(name, {'labels': 2})
     image = jax.ShapeDtypeStruct((1, 112, 112, 1), jnp.float32)
     params = jax.eval_shape(model.init, jax.random.key(0), {'image': image})
@@ -308,7 +308,15 @@ def test_presets_are_those_of_their_libraries():
 SMOOTHED = sorted(n for n in losses.LOSSES if 'counts' not in losses.needs(n))
 
 
-@pytest.mark.parametrize('name', losses.LOSSES)
+@pytest.mark.parametrize(
+  'name',
+  [
+    name
+    if name in ('soft_f1', 'class_balanced')
+    else pytest.param(name, marks=pytest.mark.long)
+    for name in losses.LOSSES
+  ],
+)
 def test_smoothed_labels_are_what_the_cost_sees(name):
   frequency = np.array([0.1, 0.4, 0.7])
   options = {'frequency': frequency, 'counts': 100 * frequency}
@@ -317,7 +325,7 @@ def test_smoothed_labels_are_what_the_cost_sees(name):
       losses.make_loss(name, label_smoothing=0.1, **options)
     return
   plain = losses.make_loss(name, **options)
-  for seed in range(4):
+  for seed in range(2):
     rng = np.random.default_rng(seed)
     s = rng.uniform(0.01, 0.9)
     logits = rng.standard_normal((5, 3)).astype(np.float32)
