@@ -118,6 +118,8 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
     hosts.check_same(_settings_of_all(run))
     hosts.from_first(lambda: _prepare(run, overwrite))
     telling.tell(run.dataset)
+    if config.task != 'inspect':
+      run_lib.need_labels(run.dataset)
     if whole_line:
       run.need_images()
     if any(stage.learns for stage in stages.values()):

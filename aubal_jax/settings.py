@@ -126,6 +126,10 @@ _DECLARED = (
       *('unlabelled', 'unknown', 'What a label is that a merged set lacks.'),
       choices=('unknown', 'absent'),
     ),
+    Setting(
+      *('overlap', 'keep', 'Groups that train one target, validate another.'),
+      choices=('keep', 'drop_train', 'drop_validation'),
+    ),
     Setting('image_dir', '', "Manifest: folder of paths; '': the table's."),
     Setting('tfds_dir', '', "Folder of prepared TFDS sets; '': TFDS's own."),
     Setting('path_column', 'path', 'Image file, relative to the table.'),
@@ -164,6 +168,11 @@ _DECLARED = (
     Setting('label_columns', (), 'Label columns in order; (): all others.'),
     Setting('exclude_columns', (), 'Columns that are no labels.'),
     Setting('feature_columns', (), 'Columns of a table that are features.'),
+    Setting('class_columns', (), 'Classes: NAME, or NAME:A|B|C.'),
+    Setting('real_columns', (), 'Numbers: NAME:LOW:HIGH; NAME: in [-1, 1].'),
+    Setting(
+      *('target_unknown', ('', '-1', '-5'), 'Cells of these for "unknown".'),
+    ),
     Setting('label_column', '', "One of names of labels; '': one for each."),
     Setting('separator', '', 'Between names; none: a cell is one name.'),
     Setting('none_names', (), 'Names for "no label", as No Finding.'),
@@ -851,6 +860,7 @@ _OF_TABLES = (
   *('validation_path', 'test_path', 'feature_columns', 'label_column'),
   *('separator', 'none_names', 'least_votes', 'threshold'),
   *('present_codes', 'absent_codes'),
+  *('class_columns', 'real_columns', 'target_unknown'),
 )
 
 

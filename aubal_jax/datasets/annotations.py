@@ -15,6 +15,7 @@ from aubal_jax.datasets import dataset
 from aubal_jax.datasets import splits
 from aubal_jax.datasets import streams as streams_lib
 from aubal_jax.datasets import targets as targets_lib
+from aubal_jax.datasets import task_splits
 from aubal_jax.runs import errors
 from aubal_jax.tables.files import table
 
@@ -42,6 +43,8 @@ class Annotations:
       its image; None: its id.
     features: float32[N, F], numbers that describe each row; or None.
     targets: name -> what else a network may learn, beside the labels.
+    splits: target (`dataset.LABELS` among them) -> str[N], the official split
+      of its task, 'dropped' where a row is not of it; {}: `split` is of all.
     streams: what else a network may see, beside the image.
     counts: how many cells of the labels held which code, see `codes.Counts`;
       None where labels are no cells.
@@ -66,6 +69,7 @@ class Annotations:
   targets: Mapping[str, targets_lib.Target] = dataclasses.field(
     default_factory=dict
   )
+  splits: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
   streams: tuple[streams_lib.Stream, ...] = ()
   counts: codes_lib.Counts | None = None
   origin: str = ''
@@ -86,6 +90,13 @@ class Annotations:
       known=self.known[:, take],
       label_names=tuple(self.label_names[k] for k in take),
     )
+
+  @property
+  def rows_known(self) -> np.ndarray:
+    """bool[N], the rows of which any label or other target is known."""
+    known = [self.known.any(axis=1)]
+    known += [target.rows_known for target in self.targets.values()]
+    return np.any(known, axis=0)
 
   @property
   def dropped(self) -> np.ndarray:
@@ -132,6 +143,7 @@ def to_dataset(
   draw: splits.Draw | None = None,
   pixels: Any = None,
   by_column: bool = False,
+  overlap: str = 'keep',
 ) -> dataset.Dataset:
   """Returns the data set: splits given or drawn, odd things told.
 
@@ -141,22 +153,32 @@ def to_dataset(
     draw: how splits are drawn, where the set has none; None: all rows train.
     pixels: `images.Pixels`, what an image becomes; None: there are labels only.
     by_column: whether a column of a table may name splits.
+    overlap: what is done with groups that train in one task and validate in
+      another, one of `task_splits.OVERLAPS`.
 
   Raises:
     UserError: no row is left to train on, or the splits cannot be drawn.
   """
-  notes = found.notes
-  if found.split is not None:
+  notes, own = found.notes, {}
+  if found.splits:
+    own, told = task_splits.resolve(found.splits, found.groups, overlap)
+    notes += told
+    split = task_splits.first_of(own).astype(splits.DTYPE)
+    found = _without(found, split == dataset.DROPPED)
+  elif found.split is not None:
     split = found.split.astype(splits.DTYPE)
   elif draw is None:
     split = np.full(len(found), 'train', splits.DTYPE)
   else:
     # Of all rows, so that a file that is lost moves no other row.
-    split = splits.draw(found.labels, found.groups, draw)
+    table = _evened(found)
+    draw = draw if table.shape[1] else dataclasses.replace(draw, stratify=False)
+    split = splits.draw(table, found.groups, draw)
     grouped = found.groups is not None
     notes += (draw.note(grouped, by_column=by_column),)
   split[found.dropped] = dataset.DROPPED
-  notes += splits.check_groups(split, found.groups, by_column=by_column)
+  if not own:  # Else it is told of each task.
+    notes += splits.check_groups(split, found.groups, by_column=by_column)
   if found.reasons is not None:
     notes += dataset.drop_notes(found.reasons, found.describe)
   lacking = splits.check_sizes(split, where, by_column=by_column)
@@ -164,6 +186,14 @@ def to_dataset(
   notes += splits.check_labels(
     found.labels, found.known, found.label_names, split
   )
+  notes += task_splits.check_targets(
+    found.targets,
+    {
+      name: np.where(found.dropped, dataset.DROPPED, own.get(name, split))
+      for name in found.targets
+    },
+  )
+  notes += _unknown_notes(found)
   return dataset.Dataset(
     labels=found.labels,
     known=found.known,
@@ -180,9 +210,39 @@ def to_dataset(
     features=found.features,
     frames=found.frames,
     targets=found.targets,
+    splits=own,
     streams=found.streams,
     counts=found.counts,
     origin=found.origin,
+  )
+
+
+def _without(found, rows) -> Annotations:
+  """Returns the rows, those that no task is left to with the reason."""
+  told = np.where(rows, task_splits.REASON, '')
+  if found.reasons is not None:
+    told = np.where(found.dropped, found.reasons, told)
+  return dataclasses.replace(found, reasons=told)
+
+
+def _evened(found) -> np.ndarray:
+  """Returns uint8[N, K], what drawn splits even out: labels and classes."""
+  tables = [
+    targets_lib.to_binary(target).values
+    for target in found.targets.values()
+    if target.kind != 'real'
+  ]
+  return np.concatenate([found.labels, *tables], axis=1)
+
+
+def _unknown_notes(found) -> tuple[str, ...]:
+  """Returns a note on rows of which no target knows anything."""
+  count = int((~found.rows_known & ~found.dropped).sum())
+  if not found.targets or not count:
+    return ()
+  return (
+    f'{count:,} of {len(found):,} rows are known to no target; nothing is '
+    'learnt of them.',
   )
 
 

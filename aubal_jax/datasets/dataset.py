@@ -46,6 +46,8 @@ class Dataset:
     features: float32[N, F], numbers that describe each row; or None.
     targets: name -> what a network may learn. `LABELS`, of the first three, is
       among them, given or not.
+    splits: target -> str[N], its own split where it is another than `split`;
+      'dropped' where a row is not of that task.
     streams: what a network may see beside the image.
     notes: what the reader dropped or found odd, for people, one line for each
       kind. Those that put the scores in doubt start with WARNING.
@@ -72,6 +74,7 @@ class Dataset:
   targets: Mapping[str, targets_lib.Target] = dataclasses.field(
     default_factory=dict
   )
+  splits: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
   streams: tuple[streams_lib.Stream, ...] = ()
   counts: Mapping[str, tuple[str, int]] | None = None
   origin: str = ''
@@ -99,11 +102,7 @@ class Dataset:
         )
     self._check_features()
     self._check_streams()
-    odd = set(np.unique(self.split).tolist()) - {*SPLITS, DROPPED}
-    if odd:
-      raise errors.UserError(
-        f'split must be one of {[*SPLITS, DROPPED]}, not {sorted(odd)}.'
-      )
+    self._check_splits()
 
   def _count(self) -> dict[str, tuple[str, int]]:
     """Returns `counts` of labels that are no cells."""
@@ -150,6 +149,21 @@ class Dataset:
         f'row of labels, not {features.dtype}{list(features.shape)}.'
       )
 
+  def _check_splits(self):
+    """Raises UserError where a split is none, or of no target."""
+    for name, split in {'split': self.split, **self.splits}.items():
+      if split.shape != (len(self),) or name not in ('split', *self.targets):
+        raise errors.UserError(
+          f'splits must be of targets, {[*self.targets]}, and have shape '
+          f'[{len(self)}]; that of {name!r} has {list(split.shape)}.'
+        )
+      odd = set(np.unique(split).tolist()) - {*SPLITS, DROPPED}
+      if odd:
+        what = 'split' if name == 'split' else f'the split of {name!r}'
+        raise errors.UserError(
+          f'{what} must be one of {[*SPLITS, DROPPED]}, not {sorted(odd)}.'
+        )
+
   def _check_streams(self):
     """Raises UserError where a batch would have two fields of one name."""
     names = [stream.name for stream in self.streams]
@@ -174,13 +188,29 @@ class Dataset:
       'Set model.name to a network that sees these.'
     )
 
-  def rows(self, split: str) -> np.ndarray:
-    """Returns int64[R], the rows of `split` in ascending order."""
+  def split_of(self, target: str) -> np.ndarray:
+    """Returns str[N], the split of each row in the task of a target."""
+    own = self.splits.get(target)
+    if own is None:
+      return self.split
+    return np.where(self.split == DROPPED, DROPPED, own)
+
+  def rows(self, split: str, target: str = '') -> np.ndarray:
+    """Returns int64[R], the rows of `split` in ascending order.
+
+    Args:
+      split: one of `SPLITS`, or `DROPPED`.
+      target: those that are so in its task, and of which it knows anything;
+        '': by `split` alone, which is that of the first task a row is of.
+    """
     if split not in (*SPLITS, DROPPED):
       raise errors.UserError(
         f'Unknown split {split!r}; choose one of {[*SPLITS, DROPPED]}.'
       )
-    return np.flatnonzero(self.split == split)
+    if not target:
+      return np.flatnonzero(self.split == split)
+    known = self.targets[target].rows_known
+    return np.flatnonzero((self.split_of(target) == split) & known)
 
   def num_rows(self) -> dict[str, int]:
     """Returns how many rows each split has, 'dropped' among them."""
@@ -247,6 +277,8 @@ class Dataset:
       about = (name, target.kind, target.names, target.low, target.high)
       digest.update(repr(about).encode() + target.values.tobytes())
       digest.update(target.known.tobytes())
+    for name in sorted(self.splits):
+      digest.update(name.encode() + self.splits[name].astype(str).tobytes())
     for stream in self.streams:
       about = (stream.name, np.dtype(stream.dtype).str, stream.shape)
       digest.update(repr(about).encode())

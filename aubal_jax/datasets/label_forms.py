@@ -63,7 +63,7 @@ def parse_names(
   lists = _split_cells(rows, name, column.values, separator)
   _check_nothing(rows, name, lists, nothing)
   lists = [[n for n in cell if n.casefold() not in nothing] for cell in lists]
-  names = sorted({n for cell in lists for n in cell}, key=_by_value)
+  names = sorted({n for cell in lists for n in cell}, key=by_value)
   if not names:
     raise errors.UserError(
       f'{rows.header}: the column {name!r} (data.label_column) names no label '
@@ -147,8 +147,8 @@ def _check_nothing(rows, name, lists, nothing):
     )
 
 
-def _by_value(name: str):
-  """Sorts numbers by value, before names."""
+def by_value(name: str):
+  """Returns a key by which numbers come before names, by their value."""
   is_number = re.fullmatch(r'\d{1,18}', name) is not None
   return (not is_number, int(name) if is_number else 0, name)
 

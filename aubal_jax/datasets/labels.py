@@ -21,6 +21,8 @@ from aubal_jax.datasets import dataset
 from aubal_jax.datasets import label_forms
 from aubal_jax.datasets import splits
 from aubal_jax.datasets import stacked
+from aubal_jax.datasets import target_columns
+from aubal_jax.datasets import targets as targets_lib
 from aubal_jax.datasets import votes
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
@@ -67,6 +69,10 @@ class Reading:
     present_codes: cells that mean 1, see `codes.Codes`.
     absent_codes: cells that mean 0.
     unknown_codes: cells that say nothing.
+    class_columns: columns that are targets of their own, a class each, see
+      `target_columns.parse`; no labels.
+    real_columns: likewise, of numbers.
+    target_unknown: cells of these that say nothing.
   """
 
   path_column: str = 'path'
@@ -83,6 +89,9 @@ class Reading:
   present_codes: Sequence[str] = codes_lib.PRESENT_CODES
   absent_codes: Sequence[str] = codes_lib.ABSENT_CODES
   unknown_codes: Sequence[str] = codes_lib.UNKNOWN_CODES
+  class_columns: Sequence[str] = ()
+  real_columns: Sequence[str] = ()
+  target_unknown: Sequence[str] = target_columns.UNKNOWN
 
   @property
   def codes(self) -> codes_lib.Codes:
@@ -99,6 +108,17 @@ class Reading:
     """The columns of paths, splits, groups and frames."""
     columns = self.path_column, self.split_column, self.group_column
     return *columns, self.frame_column
+
+  def target_names(self, columns: Collection[str]) -> tuple[str, ...]:
+    """Returns the columns that are targets of their own."""
+    entries = *self.class_columns, *self.real_columns
+    return tuple(target_columns.column_of(entry, columns) for entry in entries)
+
+  def targets(self, rows: table.Table) -> dict[str, targets_lib.Target]:
+    """Returns those of a table."""
+    return target_columns.parse(
+      rows, self.class_columns, self.real_columns, self.target_unknown
+    )
 
 
 class Parsed(typing.NamedTuple):
@@ -161,6 +181,7 @@ def load(
       name, data_dir=tfds_dir, label_columns=how.label_columns
     )
     found = annotations.leave_out(found, how.exclude_columns, str(path))
+    _refuse_targets(str(path), how)
     return annotations.to_dataset(found, where=str(path), by_column=True)
   found = stacked.stack(
     lambda one, key: _read(one, key, how, feature_columns),
@@ -185,13 +206,50 @@ def _read(path, key, how, feature_columns) -> annotations.Annotations:
   if suffix not in SUFFIXES:
     raise any_table.form_error(path, SUFFIXES)
   names = _check_names(how.label_columns, ())
-  rows = arff.read(path, names) if suffix == '.arff' else arrays.read(path)
+  if suffix == '.npz':
+    rows = arrays.read(path, _arrays_of_targets(how))
+  else:
+    _refuse_targets(path, how)
+    rows = arff.read(path, names) if suffix == '.arff' else arrays.read(path)
+  others = how.target_names(rows.columns)
+  _check_apart(names, others)
   if not names:
     _check_excluded(rows, how.exclude_columns)
-    names = tuple(n for n in rows.columns if n not in how.exclude_columns)
+    others += tuple(how.exclude_columns)
+    names = tuple(name for name in rows.columns if name not in others)
   return _annotations(
-    _of_codes(rows, names, how), features=rows.features, place=rows.place
+    _of_codes(rows, names, how),
+    features=rows.features,
+    place=rows.place,
+    targets=how.targets(rows),
   )
+
+
+def _arrays_of_targets(how) -> tuple[str, ...]:
+  """Returns what arrays of an .npz may be called that are targets."""
+  entries = *how.class_columns, *how.real_columns
+  return (*entries, *how.target_names(()))
+
+
+def _refuse_targets(path, how) -> None:
+  """Raises UserError where a file has no columns that may be targets."""
+  given = [*how.class_columns, *how.real_columns]
+  if given:
+    raise errors.UserError(
+      f'{path}: data.class_columns and data.real_columns are for tables of '
+      f'cells and for .npz; they name {text.listing(map(repr, given))}. Leave '
+      'them out.'
+    )
+
+
+def _check_apart(label_columns, others) -> None:
+  """Raises UserError where a column is a label and another target."""
+  both = [name for name in label_columns if name in others]
+  if both:
+    raise errors.UserError(
+      f'data.label_columns names {both[0]!r}, and data.class_columns or '
+      'data.real_columns does. Take it out of one of them.'
+    )
 
 
 def of_columns(
@@ -219,6 +277,7 @@ def of_columns(
   )
   features = _numbers(rows, feature_columns)
   frames = _frames(rows, how.frame_column)
+  targets = how.targets(rows)
   parsed = parse(rows, how, feature_columns)
   both = [name for name in parsed.label_names if name in feature_columns]
   if both:
@@ -234,6 +293,7 @@ def of_columns(
     notes=notes,
     features=features,
     frames=frames,
+    targets=targets,
     place=rows.place,
   )
 
@@ -275,8 +335,10 @@ def parse(
   if how.label_columns:
     return _of_codes(rows, names, how)
   meanings = how.codes.meanings
-  if rows.header_line and all(
-    codes_lib.normal(n) in meanings for n in rows.columns
+  if (
+    names
+    and rows.header_line
+    and all(codes_lib.normal(n) in meanings for n in rows.columns)
   ):
     raise table.no_header_error(rows.path, rows.header_line, rows.columns)
   parsed = _of_codes(rows, names, how)
@@ -307,15 +369,18 @@ def names_of_labels(
     UserError: there is none, or `data.label_columns` is wrong in itself.
   """
   names = _check_names(how.label_columns, columns)
+  others = how.target_names(columns)
+  _check_apart(names, others)
   if names:
     return names
   special = {*how.special, *RESERVED, *features, *images, *how.exclude_columns}
+  special |= {*others}
   names = tuple(
     name
     for name in columns
     if name not in special and name.casefold() not in RESERVED
   )
-  if not names:
+  if not names and not others:
     raise errors.UserError(
       f'{header}: there is no label column, only '
       f'{text.listing(map(repr, columns))}. Add one column for each label.'

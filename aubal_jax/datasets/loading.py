@@ -54,6 +54,7 @@ def load(config):
     draw=draw(config),
     pixels=pixels(config),
     by_column=data.name == 'manifest',
+    overlap=data.overlap,
   )
 
 
@@ -191,6 +192,7 @@ def _read_set(config, name: str):
   """Returns the `Annotations` of a data set with a reader of its own."""
   import numpy as np
 
+  from aubal_jax.datasets import dataset
   from aubal_jax.datasets import readers
   from aubal_jax.datasets import splits
 
@@ -198,5 +200,9 @@ def _read_set(config, name: str):
   found = readers.read(name, _folder(config, name), **options)
   if config[name].split == 'train':
     split = np.full(len(found), 'train', splits.DTYPE)
-    found = dataclasses.replace(found, split=split)
+    own = {
+      target: np.where(own == dataset.DROPPED, own, 'train')
+      for target, own in found.splits.items()
+    }
+    found = dataclasses.replace(found, split=split, splits=own)
   return found

@@ -11,6 +11,8 @@ import numpy as np
 
 from aubal_jax.datasets import annotations
 from aubal_jax.datasets import dataset
+from aubal_jax.datasets import splits
+from aubal_jax.datasets import targets as targets_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 
@@ -25,8 +27,8 @@ def merge(
 
   Rows are called 'set/id' and groups 'set/group', so that those of two sets
   never meet; a row without a group is one of its own where another set has
-  groups. Either all sets have splits, or none. What is learnt is the labels,
-  and what is seen the image: other targets and streams are left out.
+  groups. Either all sets have splits, or none. Targets that a set lacks are
+  unknown there. What is seen is the image: other streams are left out.
 
   Args:
     sets: name -> what its reader found, in order.
@@ -36,7 +38,7 @@ def merge(
 
   Raises:
     UserError: there is no set, some have splits and some not, or no set has a
-      label that is asked for.
+      label that is asked for; or two have a target of one name in two forms.
   """
   if not sets:
     raise errors.UserError(
@@ -62,6 +64,11 @@ def merge(
       for field in fields
     },
     label_names=names,
+    targets=targets_lib.stack_all(
+      {name: found.targets for name, found in sets.items()},
+      [len(found) for found in sets.values()],
+    ),
+    splits=_merged_splits(sets, names),
     notes=tuple(
       note if note.startswith(dataset.WARNING) else f'{name}: {note}'
       for name, found in sets.items()
@@ -84,6 +91,25 @@ def _merged_names(sets, label_columns):
         f'{text.suggest(name, union)}'
       )
   return tuple(label_columns or union)
+
+
+def _merged_splits(sets, names) -> dict[str, np.ndarray]:
+  """Returns the splits of each target, where a set has such; else {}."""
+  if not any(found.splits for found in sets.values()):
+    return {}
+  others = (name for found in sets.values() for name in found.targets)
+  targets = dict.fromkeys((*([dataset.LABELS] if names else []), *others))
+
+  def split_of(found, target):
+    held = {*found.targets} | ({dataset.LABELS} if found.label_names else set())
+    if target not in held:
+      return np.full(len(found), dataset.DROPPED, splits.DTYPE)
+    return found.splits.get(target, found.split)
+
+  return {
+    target: np.concatenate([split_of(one, target) for one in sets.values()])
+    for target in targets
+  }
 
 
 def _over(found, names, source, unlabelled):

@@ -10,6 +10,7 @@ import numpy as np
 from aubal_jax.datasets import annotations
 from aubal_jax.datasets import codes as codes_lib
 from aubal_jax.datasets import splits
+from aubal_jax.datasets import targets as targets_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 
@@ -107,6 +108,10 @@ def _stack(parts, split_names, names) -> annotations.Annotations:
   return annotations.Annotations(
     **joined,
     label_names=names,
+    targets=targets_lib.stack_all(
+      dict(zip(split_names, (part.targets for part in parts), strict=True)),
+      sizes,
+    ),
     split=np.repeat(np.array(split_names, splits.DTYPE), sizes),
     reasons=np.concatenate([np.where(p.dropped, p.reasons, '') for p in parts]),
     notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),

@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
+from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 
 from aubal_jax.runs import errors
+from aubal_jax.runs import text
 
 # kind -> dtype and number of axes of its values.
 KINDS = types.MappingProxyType(
@@ -18,6 +21,8 @@ KINDS = types.MappingProxyType(
     'real': (np.dtype(np.float32), 2),
   }
 )
+
+MOST_CLASSES = int(np.iinfo(np.int16).max)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +70,12 @@ class Target:
         f'names must be {size} distinct names, one for each column of values '
         f'or class, not {self.names}.'
       )
+    if self.kind == 'class' and not 2 <= len(self.names) <= MOST_CLASSES:
+      raise errors.UserError(
+        f'A class target has 2 to {MOST_CLASSES:,} classes, or nothing is to '
+        f'be learnt; this one has {len(self.names):,}: '
+        f'{text.listing(self.names, text.SHOWN) or "none"}.'
+      )
     self._check_range()
 
   def _check_range(self):
@@ -92,6 +103,150 @@ class Target:
 
   def __len__(self):
     return len(self.values)
+
+  @property
+  def rows_known(self) -> np.ndarray:
+    """bool[N], the rows of which anything is known."""
+    return self.known if self.kind == 'class' else self.known.any(axis=1)
+
+  def where(self, rows: np.ndarray) -> Target:
+    """Returns the target known in no rows but those of bool[N]."""
+    known = self.known & _beside(rows, self.known)
+    return dataclasses.replace(
+      self,
+      values=np.where(known, self.values, self.values.dtype.type(0)),
+      known=known,
+    )
+
+
+def of_codes(codes: np.ndarray, names: Sequence[str]) -> Target:
+  """Returns the 'class' target of int[N] codes, -1 where unknown."""
+  codes = np.asarray(codes)
+  known = codes >= 0
+  values = np.where(known, codes, 0).astype(np.int16)
+  return Target('class', values, known, tuple(names))
+
+
+def of_numbers(
+  numbers: np.ndarray, names: Sequence[str], low: float, high: float
+) -> Target:
+  """Returns the 'real' target of float[N, D] numbers, NaN where unknown."""
+  known = ~np.isnan(numbers)
+  values = np.where(known, numbers, 0).astype(np.float32)
+  return Target('real', values, known, tuple(names), low, high)
+
+
+def stack(parts: Mapping[str, Target | None], sizes: Sequence[int]) -> Target:
+  """Returns a target of several sets, one below the other.
+
+  Columns and classes go by their names: it has all of them, in the order in
+  which sets first name them, and what a set does not have is unknown there.
+
+  Args:
+    parts: name of set -> its target; None where it has none, though one has.
+    sizes: rows of each set.
+
+  Raises:
+    UserError: two sets have it in another kind or range.
+  """
+  held = {name: part for name, part in parts.items() if part is not None}
+  (first, one), *others = held.items()
+  for name, other in others:
+    forms = [(part.kind, part.low, part.high) for part in (one, other)]
+    if forms[0] != forms[1]:
+      raise errors.UserError(
+        f'{first} and {name} have one target in two forms: {describe(one)}, '
+        f'and {describe(other)}. Give it the same kind and range in both, or '
+        'another name.'
+      )
+  names = tuple(dict.fromkeys(n for part in held.values() for n in part.names))
+  widened = [
+    _widen(part, one.kind, names, size)
+    for part, size in zip(parts.values(), sizes, strict=True)
+  ]
+  values, known = (
+    np.concatenate(arrays) for arrays in zip(*widened, strict=True)
+  )
+  return dataclasses.replace(one, values=values, known=known, names=names)
+
+
+def _widen(part, kind, names, size) -> tuple[np.ndarray, np.ndarray]:
+  """Returns values and known of a set, or of none, over all the names."""
+  dtype, num_axes = KINDS[kind]
+  shape = (size, len(names))[:num_axes]
+  if part is None:
+    return np.zeros(shape, dtype), np.zeros(shape, bool)
+  place = np.array([names.index(name) for name in part.names], np.int64)
+  if kind == 'class':
+    moved = place.astype(dtype)[part.values]
+    return np.where(part.known, moved, dtype.type(0)), part.known
+  values, known = np.zeros(shape, dtype), np.zeros(shape, bool)
+  values[:, place], known[:, place] = part.values, part.known
+  return values, known
+
+
+def stack_all(
+  parts: Mapping[str, Mapping[str, Target]], sizes: Sequence[int]
+) -> dict[str, Target]:
+  """Returns name -> target of several sets, see `stack`.
+
+  Args:
+    parts: name of set -> its targets.
+    sizes: rows of each set.
+
+  Raises:
+    UserError: two sets have one in another kind or range.
+  """
+  names = dict.fromkeys(name for part in parts.values() for name in part)
+  return {
+    name: stack({s: part.get(name) for s, part in parts.items()}, sizes)
+    for name in names
+  }
+
+
+def pool(target: Target, number: np.ndarray, size: int) -> Target:
+  """Returns a target of rows that are made one, of what is known of them.
+
+  Numbers are their mean; a class is that of most rows, of equals the first; a
+  label is 1 where any row says so.
+
+  Args:
+    target: of N rows.
+    number: int[N], which of the `size` new rows each of them is.
+    size: how many there will be.
+  """
+  table = to_binary(target) if target.kind == 'class' else target
+  shape = size, table.values.shape[1]
+  sums, counts = np.zeros(shape), np.zeros(shape)
+  np.add.at(sums, number, table.values)
+  np.add.at(counts, number, table.known)
+  known = counts > 0
+  if target.kind == 'class':
+    known = known.any(axis=1)
+    values = np.where(known, sums.argmax(axis=1), 0)
+  elif target.kind == 'real':
+    values = np.clip(sums / np.maximum(counts, 1), target.low, target.high)
+    values = np.where(known, values, 0)
+  else:
+    values = sums > 0
+  values = values.astype(target.values.dtype)
+  return dataclasses.replace(target, values=values, known=known)
+
+
+def describe(target: Target) -> str:
+  """Returns in words what a target is."""
+  size, names = len(target.names), text.listing(target.names, text.SHOWN)
+  if target.kind == 'real':
+    what = 'number' if size == 1 else 'numbers'
+    return f'{size} {what} in [{target.low:g}, {target.high:g}] ({names})'
+  what = 'label' if target.kind == 'binary' else 'class'
+  plural = f'{what}es' if target.kind == 'class' else f'{what}s'
+  return f'{size} {what if size == 1 else plural} ({names})'
+
+
+def _beside(rows, known):
+  """Returns bool[N] as the shape of `known` takes it."""
+  return rows if known.ndim == 1 else rows[:, None]
 
 
 def to_binary(target: Target) -> Target:

@@ -6,6 +6,7 @@ import numpy as np
 
 from aubal_jax.datasets import annotations
 from aubal_jax.datasets import stacked
+from aubal_jax.datasets import targets as targets_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 
@@ -58,6 +59,10 @@ def count(
   return dataclasses.replace(
     found,
     **taken,
+    targets={
+      name: targets_lib.pool(target, number, len(first))
+      for name, target in found.targets.items()
+    },
     labels=labels.astype(np.uint8),
     known=labels | (yes + unknown < least_votes),
     notes=(*found.notes, note),

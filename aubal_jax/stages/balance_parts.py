@@ -34,6 +34,7 @@ from aubal_jax.tables.files import parquet_labels
 # What a table in parts cannot be asked for.
 _WHOLE = (
   *('data.validation_path', 'data.test_path', 'data.feature_columns'),
+  *('data.class_columns', 'data.real_columns'),
   *('data.label_column', 'data.least_votes', 'data.threshold'),
   *('balance.method', 'balance.diversity', 'balance.redraw_each_epoch'),
 )

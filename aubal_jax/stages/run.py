@@ -286,6 +286,17 @@ def _read_images(config, dataset, watch, *, keep_unreadable: bool = False):
   return opened, dataset.drop(failures)
 
 
+def need_labels(dataset, where: str = '') -> None:
+  """Raises UserError where there are no labels, only other targets."""
+  if not dataset.label_names:
+    raise errors.UserError(
+      f'{where}This data set has no 0/1 labels, only the targets '
+      f'{text.listing(sorted({*dataset.targets} - {"labels"}))}; balancing and '
+      'training take labels. Merge it with a set that has some '
+      '(data.name=merge), or name label columns (data.label_columns).'
+    )
+
+
 def need_varied(config, dataset, where: str = '') -> None:
   """Raises UserError where a label that is trained or scored has one value.
 
@@ -294,6 +305,7 @@ def need_varied(config, dataset, where: str = '') -> None:
     dataset: the `Dataset`.
     where: what the message begins with.
   """
+  need_labels(dataset, where)
   found = {k: v for k, v in dataset.constant_labels().items() if v}
   if not found or config.data.allow_constant:
     return

@@ -1,6 +1,7 @@
 """Label tables that NumPy or SciPy saved: .npz and .npy."""
 
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,7 +19,7 @@ _MOST_CELLS = 2e10  # Of labels that are written out.
 _SPARSE = ('format', 'shape', 'data')
 
 
-def read(path: pathlib.Path) -> table.Table:
+def read(path: pathlib.Path, others: Sequence[str] = ()) -> table.Table:
   """Returns the table of an .npz or .npy file; rows are counted from 0.
 
   An .npz holds `labels` [N, L], or labelsets: `patterns` [S, L] and `counts`
@@ -27,12 +28,21 @@ def read(path: pathlib.Path) -> table.Table:
   there may be `features` [N, F], numbers, NaN where one is missing. A sparse
   matrix [N, L] that SciPy saved is the labels alone.
 
+  Args:
+    path: the file.
+    others: names of arrays [N] that are columns, too, where they are there; if
+      one is, there need be no labels.
+
   Raises:
     UserError: the file is damaged, or not of this form; names it.
   """
-  arrays, held = _load(path)
+  arrays, held = _load(path, others)
+  columns = {name: arrays[name] for name in others if name in arrays}
   if 'labels' not in arrays and {'patterns', 'counts'} <= {*arrays}:
     arrays['labels'] = _rows_of_labelsets(path, **arrays)
+  if 'labels' not in arrays and columns:
+    size = len(np.atleast_1d(next(iter(columns.values()))))
+    arrays['labels'] = np.zeros((size, 0), np.uint8)
   if 'labels' not in arrays:
     raise errors.UserError(
       f"{path}: there is no array 'labels', only "
@@ -43,18 +53,15 @@ def read(path: pathlib.Path) -> table.Table:
     raise errors.UserError(
       f"{path}: 'labels' must be numbers or text, not {labels.dtype}. {_MEND}"
     )
-  if labels.ndim != 2 or not labels.size:
+  if labels.ndim != 2 or not (labels.size or (len(labels) and columns)):
     raise errors.UserError(
       f"{path}: 'labels' must be [N, L], one row for each image and one column "
       f'for each label, not {list(labels.shape)}. {_MEND}'
     )
-  distinct = np.unique(labels)  # NaN is the last of them.
-  texts = [str(value) for value in distinct]
-  columns = {
-    name: table.make_column(
-      texts, np.searchsorted(distinct, labels[:, k]).astype(np.int32)
-    )
-    for k, name in enumerate(_names(path, arrays.get('label_names'), labels))
+  names = _names(path, arrays.get('label_names'), labels)
+  columns = dict(zip(names, _columns(labels), strict=True)) | {
+    name: _columns(_checked_column(path, name, array, len(labels)))[0]
+    for name, array in columns.items()
   }
   features = arrays.get('features')
   if features is not None:
@@ -62,7 +69,26 @@ def read(path: pathlib.Path) -> table.Table:
   return table.Table(path, columns, np.arange(len(labels)), 0, features)
 
 
-def _load(path) -> tuple[dict, list[str]]:
+def _columns(cells) -> list[table.Column]:
+  """Returns the columns of cells [N, K]."""
+  distinct = np.unique(cells)  # NaN is the last of them.
+  texts = [str(value) for value in distinct]
+  codes = np.searchsorted(distinct, cells).astype(np.int32)
+  return [table.make_column(texts, column) for column in codes.T]
+
+
+def _checked_column(path, name, array, num_rows):
+  """Returns an array [N, 1]; raises UserError unless it is one [N]."""
+  if array.dtype.kind not in 'biufU' or array.shape != (num_rows,):
+    raise errors.UserError(
+      f'{path}: {name!r} must be numbers or text [{num_rows}], one for each '
+      f'row, not {array.dtype}{list(array.shape)}. Correct it, or take it out '
+      'of data.class_columns and data.real_columns.'
+    )
+  return array[:, None]
+
+
+def _load(path, others) -> tuple[dict, list[str]]:
   """Returns the arrays of a file that are read, and the names of all."""
   with (
     foreign.parsing(path, 'NumPy', _MEND, _reason),
@@ -73,7 +99,8 @@ def _load(path) -> tuple[dict, list[str]]:
       return {'labels': loaded}, ['labels']
     if {*_SPARSE} <= {*loaded.files}:
       return {'labels': _dense(path)}, loaded.files
-    members = [name for name in _MEMBERS if name in loaded]
+    names = dict.fromkeys((*_MEMBERS, *others))
+    members = [name for name in names if name in loaded]
     return {name: loaded[name] for name in members}, loaded.files
 
 
