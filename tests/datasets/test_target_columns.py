@@ -105,7 +105,7 @@ def test_a_table_may_have_no_label_at_all(tmp_path_factory, seed):
   for name in ('t.csv', 't.npz'):
     data = labels.load(folder / name, **COLUMNS)
     assert data.labels.shape == (12, 0)
-    with pytest.raises(errors.UserError, match='no 0/1 labels, only .*age, m'):
+    with pytest.raises(errors.UserError, match=r'no 0/1 labels, only .*age, m'):
       run.need_labels(data)
     assert not any('label' in note for note in data.notes)
     prints.add(data.fingerprint())
