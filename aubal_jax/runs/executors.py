@@ -301,9 +301,10 @@ def _by_dask(address):
   with _connect(address) as client:
 
     def room():
-      if client.status != 'running':
-        raise WorkerDied(_GONE)
-      return sum(client.nthreads().values())
+      try:
+        return sum(client.nthreads().values())
+      except (OSError, ValueError) as error:  # A client that has closed, too.
+        raise WorkerDied(_GONE) from error
 
     if not room():
       print(f'Dask at {address} has no workers yet: work waits for them.')

@@ -194,21 +194,6 @@ def test_dask_gives_a_cell_to_another_worker(home, alone, tmp_path):
   assert test_cells.results_of(path) == alone
 
 
-def test_a_scheduler_that_dies_costs_what_is_not_done(home, alone, tmp_path):
-  path = tmp_path / 'run'
-  with (
-    dask_cluster.started(tmp_path) as (address, scheduler, _),
-    once(lambda: [*path.glob('cells/*/result.json')], scheduler.kill),
-    pytest.raises(SystemExit) as ended,
-  ):
-    test_cells.run_task(comparison(home, 'dask', address), path)
-  assert ended.value.code == 1
-  told = {*rows_of(path).values()}
-  assert told == {'', 'failed: the scheduler let go of it, or is gone'}
-  test_cells.run_task(comparison(home), path)
-  assert test_cells.results_of(path) == alone
-
-
 @pytest.fixture(name='images', params=['search', 'compare'])
 def fixture_images(request, tmp_path):
   """A task of four trainings of a few steps, on images."""

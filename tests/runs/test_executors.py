@@ -9,6 +9,7 @@ import pytest
 
 from aubal_jax.runs import errors
 from aubal_jax.runs import executors
+from tests.makers import dask_cluster
 from tests.runs import test_workers
 
 
@@ -115,6 +116,20 @@ def test_processes_end_with_the_block(tmp_path):
   assert len(pids) == 2
   assert not any(map(test_workers.is_alive, pids))
   assert [future.cancelled() for future in waiting[2:]] == [True] * 3
+
+
+@pytest.mark.long
+def test_a_scheduler_that_dies_costs_what_is_not_done(tmp_path):
+  with (
+    dask_cluster.started(tmp_path) as (address, scheduler, _),
+    executors.open('dask', address) as executor,
+  ):
+    assert executor.submit(square, 3).result()[0] == 9
+    waiting = [executor.submit(time.sleep, 600) for _ in range(5)]
+    scheduler.kill()
+    for future in executors.as_done(waiting):
+      with pytest.raises(executors.WorkerDied, match='or is gone'):
+        future.result()
 
 
 class Fake:
