@@ -559,6 +559,8 @@ def test_words_tell_threshold_movement_from_ranking(tables):
   assert re.search(r' (8|9|10) % is left', gained)
   assert 'to aubal:relative 33 %)' in gained
   assert 'lost to plain training at .5 by 1 method, ' in lost
+  # All of the loss is left, and more: no rest.
+  assert 'the rest was' in gained and 'the rest was' not in lost
 
 
 def test_words_tell_how_little_ranks_of_few_data_sets_say():

@@ -151,7 +151,8 @@ def _thresholds(context) -> Iterator[Said]:
       True,
       f'Thresholds: of the F1 macro {words} plain training at .5 by '
       f'{_methods(len(mine))}, {100 * left:z.0f} % is left where both '
-      f'have tuned thresholds{spread}; the rest was a matter of thresholds.',
+      f'have tuned thresholds{spread}'
+      + ('.' if left >= 1 else '; the rest was a matter of thresholds.'),
     )
 
 
