@@ -237,6 +237,15 @@ _DECLARED = (
     Setting(
       'release', '2020', 'Eight AUs or twelve.', choices=('2020', '2022')
     ),
+    Setting(
+      *('targets', ('labels',), 'Tasks: AUs, expression, valence_arousal.'),
+      choices=('labels', 'expression', 'valence_arousal'),
+      listed=True,
+    ),
+    Setting(
+      *('thinning', 'none', 'published: of some, fewer frames train (Deng).'),
+      choices=('none', 'published'),
+    ),
   ),
   *_set(
     'emotionet',

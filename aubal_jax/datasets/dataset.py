@@ -212,6 +212,19 @@ class Dataset:
     known = self.targets[target].rows_known
     return np.flatnonzero((self.split_of(target) == split) & known)
 
+  def clean(self) -> np.ndarray:
+    """Returns bool[N], the rows whose group trains in no task.
+
+    Where tasks have other splits, a network that learns several has seen the
+    other groups that validate, with other labels.
+    """
+    number = np.arange(len(self))
+    if self.groups is not None:
+      number = np.unique(self.groups, return_inverse=True)[1]
+    splits = [*self.splits.values()] or [self.split]
+    train = np.any([own == 'train' for own in splits], axis=0)
+    return ~(np.bincount(number[train], minlength=len(self)) > 0)[number]
+
   def num_rows(self) -> dict[str, int]:
     """Returns how many rows each split has, 'dropped' among them."""
     return {name: len(self.rows(name)) for name in (*SPLITS, DROPPED)}

@@ -196,7 +196,10 @@ def _read_set(config, name: str):
   from aubal_jax.datasets import readers
   from aubal_jax.datasets import splits
 
-  options = {key: config[name][key] for key in readers.options(name)}
+  options = {
+    key: settings.value(config, f'{name}.{key}')
+    for key in readers.options(name)
+  }
   found = readers.read(name, _folder(config, name), **options)
   if config[name].split == 'train':
     split = np.full(len(found), 'train', splits.DTYPE)

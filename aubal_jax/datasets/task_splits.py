@@ -121,20 +121,6 @@ def _check_left(before, left, overlap) -> None:
         )
 
 
-def is_clean(
-  splits: Mapping[str, np.ndarray], groups: np.ndarray | None
-) -> np.ndarray:
-  """Returns bool[N], the rows whose group trains in no task.
-
-  Args:
-    splits: of each target, str[N].
-    groups: str[N]; None: each row is one.
-  """
-  names, number = _numbered(groups, splits)
-  rows = np.any([own == 'train' for own in splits.values()], axis=0)
-  return ~_holds(number, rows, len(names))[number]
-
-
 def check_targets(
   targets: Mapping[str, targets_lib.Target],
   split_of: Mapping[str, np.ndarray],

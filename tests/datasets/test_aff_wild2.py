@@ -152,13 +152,13 @@ def test_multi_task_rows_name_one_image_each(tmp_path):
   multi_task(tmp_path, 'aus')
   path = tmp_path / 'MTL_Challenge/train_set.txt'
   text = path.read_text()
-  names = aff_wild2_rows.LABELS['2022']
+  task = aff_wild2_rows.task('labels', '2022')
   path.write_text(text.replace('00001.jpg,0.1', '00004.jpg,0.1'))
   with pytest.raises(ValueError, match=r"set\.txt:3: .*'one.*00004\.jpg'"):
-    aff_wild2_rows.read(str(path), names)
+    aff_wild2_rows.read(str(path), task)
   path.write_text(text.replace('one\\00004.jpg', '00004.jpg'))
   with pytest.raises(ValueError, match=r"set\.txt:2: .*'00004\.jpg'"):
-    aff_wild2_rows.read(str(path), names)
+    aff_wild2_rows.read(str(path), task)
 
 
 def test_folders_as_people_have_them(tmp_path):
@@ -280,8 +280,8 @@ def test_a_file_of_many_spellings(tmp_path):
   path.write_bytes(
     (text + '1.0, 0 ,0,0,0,0,0,"1"').replace('\n', '\r').encode()
   )
-  names = aff_wild2_rows.LABELS['2020']
-  rows = aff_wild2_rows.read(str(path), names)
-  assert rows.labels.tolist() == [[1, 0, 0, 0, 0, 0, 0, 1]]
+  task = aff_wild2_rows.task('labels', '2020')
+  rows = aff_wild2_rows.read(str(path), task)
+  assert rows.values.tolist() == [[1, 0, 0, 0, 0, 0, 0, 1]]
   path.write_text(HEADER)
-  assert len(aff_wild2_rows.read(str(path), names)) == 0
+  assert len(aff_wild2_rows.read(str(path), task)) == 0

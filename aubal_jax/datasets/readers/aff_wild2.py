@@ -1,84 +1,132 @@
-"""Aff-Wild2, the videos of the ABAW competitions: an AU row for each frame.
+"""Aff-Wild2, the videos of the ABAW competitions: a row for each frame.
 
   annotations/AU_Set/Training_Set/<video>[_left|_right].txt         2020
+  annotations/{EXPR_Set,VA_Set}/...
   .../AU_Detection_Challenge/Train_Set/<video>[_left|_right].txt    from 2021
+  .../{EXPR_Classification_Challenge,VA_Estimation_Challenge}/...
   .../MTL_Challenge/train_set.txt                                   multi-task
   cropped_aligned/<video>[_left|_right]/00001.jpg
 
 and `Validation_Set`, `validation_set.txt` beside. The first line of a file
 names the AUs, in any order; line k + 2 is frame k, whose image is k + 1. A row
-with any -1 (or -5) is not annotated. A multi-task file has a row for each
-image: `video/00001.jpg`, valence, arousal, expression, then twelve AUs, which
-the header names one by one or together as `aus`. Expression and VA sets beside
-are passed over. Folders may lie deeper (`folders.DEPTH`), and the images in
+with any -1 (or -5) is not annotated. A file of expressions names them in its
+first line, and has a number from 0 in each other, -1 for none; one of valence
+and arousal has two numbers in [-1, 1], and -5 in either for none. A multi-task
+file has a row for each image: `video/00001.jpg`, valence, arousal, expression,
+then twelve AUs, which the header names one by one or together as `aus`. Sets
+of tasks that are not asked for are passed over. Rows are joined by video and
+number, and each task has its own split: a video may train one and validate
+another. Folders may lie deeper (`folders.DEPTH`), and the images in
 `cropped_aligned...` or `batch1`, `batch2`.
 """
 
 import os
 import re
 import types
+from collections.abc import Sequence
 
 import numpy as np
 
 from aubal_jax.datasets import aff_wild2_rows
+from aubal_jax.datasets import aff_wild2_tasks as tasks
 from aubal_jax.datasets import annotations
 from aubal_jax.datasets import folders
 from aubal_jax.datasets import frames as frames_lib
 from aubal_jax.datasets import readers
 from aubal_jax.datasets import splits
+from aubal_jax.datasets import task_splits
 from aubal_jax.runs import errors
 from aubal_jax.runs import progress
 from aubal_jax.runs import text
 
+# Release -> task -> its folder, by the names it has had.
 _FOLDERS = types.MappingProxyType(
-  {'2020': ('AU_Set',), '2022': ('AU_Detection_Challenge', 'AU_Set')}
+  {
+    '2020': {
+      'labels': ('AU_Set',),
+      'expression': ('EXPR_Set',),
+      'valence_arousal': ('VA_Set',),
+    },
+    '2022': {
+      'labels': ('AU_Detection_Challenge', 'AU_Set'),
+      'expression': (
+        *('EXPR_Classification_Challenge', 'EXPR_Recognition_Challenge'),
+        'EXPR_Set',
+      ),
+      'valence_arousal': ('VA_Estimation_Challenge', 'VA_Set'),
+    },
+  }
 )
 _IMAGES = r'cropped_aligned.*|batch[ _-]?\d+'
 
 
-def read(folder: str, release: str = '2020') -> annotations.Annotations:
-  """Reads the AU annotations and looks which frames have an image.
+def read(
+  folder: str,
+  release: str = '2020',
+  targets: Sequence[str] = ('labels',),
+  thinning: str = 'none',
+) -> annotations.Annotations:
+  """Reads the annotations and looks which frames have an image.
 
   Args:
     folder: what holds the annotations and the images, see above.
-    release: '2020' has eight AUs, '2022' (2021 and later) twelve.
+    release: '2020' has eight AUs and seven expressions, '2022' (2021 and
+      later) twelve and eight.
+    targets: tasks to read: 'labels' (AUs), 'expression', 'valence_arousal'.
+    thinning: 'published': fewer frames train, see `aff_wild2_tasks.thin`.
 
   Returns:
-    A row for each row of the files; splits are the official ones, groups the
-    videos. A frame without an AU that is wanted, or without image, has a
-    reason.
+    A row for each row of the files of one task, for each image of several;
+    splits are the official ones, groups the videos. A frame that no task
+    annotates, or without image, has a reason.
 
   Raises:
     FileNotFoundError: annotations or images are not there; says what is.
     UserError: a file breaks a rule; names it, the line and the content.
   """
-  label_names = aff_wild2_rows.LABELS[release]
-  of_file = _annotation_files(folder, release)
-  parts = [aff_wild2_rows.read(path, label_names) for _, path in of_file]
-  videos = [video for part in parts for video in part.videos]
-  frames = [frame for part in parts for frame in part.frames]
+  if not targets:
+    raise errors.UserError(
+      f'aff_wild2.targets is empty; name some of {[*_FOLDERS[release]]}.'
+    )
+  joined = tasks.join(
+    {name: _read_task(folder, release, name) for name in targets}
+  )
+  videos, frames = joined.videos, joined.frames
   files, notes = _find_images(folder, videos, frames)
-  annotated = np.concatenate([part.annotated for part in parts])
+  reasons = annotations.reasons(files, tasks.known_rows(joined))
+  if thinning == 'published':
+    joined = tasks.thin(joined, files != '', release)
+    left = tasks.known_rows(joined)
+    reasons = np.where((reasons == '') & ~left, 'thinned', reasons)
+  own, both = tasks.splits_of(joined)
+  label_names = aff_wild2_rows.LABELS[release] if 'labels' in targets else ()
+  labels, known = tasks.labels_of(joined, len(label_names))
   return annotations.Annotations(
     files=files,
-    labels=np.concatenate([part.labels for part in parts]),
-    known=np.repeat(annotated[:, None], len(label_names), axis=1),
+    labels=labels,
+    known=known,
     label_names=label_names,
     ids=np.array(
       [f'{v}/{k:05d}.jpg' for v, k in zip(videos, frames, strict=True)]
     ),
     groups=_groups(videos),
     frames=frames_lib.on_one_line(videos, frames),
-    split=np.repeat(
-      np.array([split for split, _ in of_file], splits.DTYPE),
-      [len(part) for part in parts],
-    ),
-    reasons=annotations.reasons(files, annotated),
-    notes=notes,
-    place=annotations.place_in_parts(
-      parts, lambda part, n: f'{part.path}:{n + 2}'
-    ),
+    split=task_splits.first_of(own),
+    reasons=reasons,
+    notes=(*notes, *both, *tasks.odd_notes(joined)),
+    place=joined.place(),
+    targets=tasks.targets_of(joined, release),
+    splits=own if len(own) > 1 else {},
   )
+
+
+def _read_task(folder, release, name):
+  """Returns (split, rows) of each file of a task."""
+  task = aff_wild2_rows.task(name, release)
+  return [
+    (split, aff_wild2_rows.read(path, task))
+    for split, path in _annotation_files(folder, release, name)
+  ]
 
 
 def _groups(videos):
@@ -91,7 +139,7 @@ def _groups(videos):
   return np.array([of_video[video] for video in videos])
 
 
-def _annotation_files(folder, release):
+def _annotation_files(folder, release, task):
   """Returns the (split, path) of each file to read, in a fixed order."""
   hint = f'aff_wild2.release is {release!r}: '
   hint += (
@@ -101,7 +149,7 @@ def _annotation_files(folder, release):
   )
   try:
     root = folders.find_folder(
-      folder, _FOLDERS[release], skip=_IMAGES, hint=hint
+      folder, _FOLDERS[release][task], skip=_IMAGES, hint=hint
     )
   except FileNotFoundError:
     found = _multi_task_files(folder) if release == '2022' else []
@@ -256,6 +304,8 @@ Sign the agreement on the homepage. In manual_dir there must be
   annotations/AU_Set/{Training_Set,Validation_Set}/<video>.txt   (2020)
   annotations/3rd_ABAW_Annotations/AU_Detection_Challenge/
     {Train_Set,Validation_Set}/<video>.txt                       (2022)
+  EXPR_Set and VA_Set, or EXPR_Classification_Challenge and
+    VA_Estimation_Challenge, likewise                            (multitask)
   cropped_aligned/<video>/00001.jpg
 """,
   citation="""
@@ -272,7 +322,7 @@ Sign the agreement on the homepage. In manual_dir there must be
       release,
       description,
       aff_wild2_rows.LABELS[release],
-      {'release': release},
+      {'release': release, 'targets': ('labels',), 'thinning': 'none'},
     )
     for release, description in (
       ('2020', 'Eight AUs.'),
