@@ -45,7 +45,10 @@ TASKS = types.MappingProxyType(
 OF_CELLS = ('search', 'compare', 'balance')
 
 # The data sets that have a reader of their own: modules of datasets.readers.
-SETS = ('aff_wild2', 'emotionet', 'ck_plus', 'disfa', 'bp4d', 'actor_study')
+SETS = (
+  *('aff_wild2', 'emotionet', 'ck_plus', 'disfa', 'bp4d', 'actor_study'),
+  *('expw', 'afew_va'),
+)
 
 # Ways to a plan: modules of resampling. The last ones keep a share of the rows.
 KEEPERS = ('keep', 'keep_random', 'keep_class_aware', 'keep_every')
@@ -271,6 +274,8 @@ _DECLARED = (
   ),
   *_set('bp4d'),
   *_set('actor_study'),
+  *_set('expw'),
+  *_set('afew_va'),
   *_section(
     *('balance', _PROBLEM),
     Setting('objective', 'l1', 'What is evened out.', registry=_OBJECTIVES),

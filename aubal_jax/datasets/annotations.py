@@ -49,6 +49,8 @@ class Annotations:
     counts: how many cells of the labels held which code, see `codes.Counts`;
       None where labels are no cells.
     origin: where the names of the labels are from, if nobody named them.
+    corners: float32[N, 3, 2], the piece of its image that each row is, see
+      `media.pieces`; NaN: the whole; None: all are whole.
     contents: int[R], ascending rows -> their image files, undecoded, where the
       images are inside of the table; else None.
   """
@@ -73,6 +75,7 @@ class Annotations:
   streams: tuple[streams_lib.Stream, ...] = ()
   counts: codes_lib.Counts | None = None
   origin: str = ''
+  corners: np.ndarray | None = None
   contents: Callable[[np.ndarray], Iterator[bytes]] | None = None
 
   def __len__(self):
@@ -214,6 +217,7 @@ def to_dataset(
     streams=found.streams,
     counts=found.counts,
     origin=found.origin,
+    corners=found.corners,
   )
 
 
@@ -271,7 +275,7 @@ def leave_out(
   """
   names = found.label_names
   out = {table.position(where, names, name) for name in exclude_columns}
-  if len(out) == len(names):
+  if out and len(out) == len(names) and not found.targets:
     raise errors.UserError(
       f'{where}: data.exclude_columns leaves no label. Take one out of it.'
     )
@@ -293,8 +297,10 @@ def _loader(found, pixels):
     )
 
   def load_images(rows):
-    files = found.files[np.asarray(rows, np.int64)].tolist()
-    images, failures = images_lib.read(files, pixels)
+    rows = np.asarray(rows, np.int64)
+    files = found.files[rows].tolist()
+    corners = None if found.corners is None else found.corners[rows]
+    images, failures = images_lib.read(files, pixels, corners=corners)
     if failures:
       raise images_lib.unreadable_error(
         failures,

@@ -55,6 +55,8 @@ class Dataset:
       ('present', 'absent', 'unknown') and their number. Where labels are no
       cells the code is the meaning.
     origin: where the names of the labels are from, if nobody named them.
+    corners: float32[N, 3, 2], the piece of its file that each image is, see
+      `media.pieces`; NaN: the whole; None: all are whole.
   """
 
   labels: np.ndarray
@@ -78,6 +80,7 @@ class Dataset:
   streams: tuple[streams_lib.Stream, ...] = ()
   counts: Mapping[str, tuple[str, int]] | None = None
   origin: str = ''
+  corners: np.ndarray | None = None
 
   def __post_init__(self):
     if self.counts is None:

@@ -69,6 +69,7 @@ def merge(
       [len(found) for found in sets.values()],
     ),
     splits=_merged_splits(sets, names),
+    corners=_merged_corners(sets),
     notes=tuple(
       note if note.startswith(dataset.WARNING) else f'{name}: {note}'
       for name, found in sets.items()
@@ -91,6 +92,20 @@ def _merged_names(sets, label_columns):
         f'{text.suggest(name, union)}'
       )
   return tuple(label_columns or union)
+
+
+def _merged_corners(sets) -> np.ndarray | None:
+  """Returns the pieces of images, whole ones where a set has none."""
+  if all(found.corners is None for found in sets.values()):
+    return None
+  return np.concatenate(
+    [
+      np.full((len(found), 3, 2), np.nan, np.float32)
+      if found.corners is None
+      else found.corners
+      for found in sets.values()
+    ]
+  )
 
 
 def _merged_splits(sets, names) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ import numpy as np
 from aubal_jax.datasets import dataset as dataset_lib
 from aubal_jax.media import decode
 from aubal_jax.media import images
+from aubal_jax.media import pieces
 from aubal_jax.runs import progress
 
 _NATIVE = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
@@ -106,13 +107,14 @@ def _look_at_files(data, rows, facts, on_remark):
     try:
       contents = decode.read_contents(str(data.files[row]))
       remark = functools.partial(on_remark, row)
-      facts[position] = _facts_of_file(contents, remark)
+      corners = None if data.corners is None else data.corners[row]
+      facts[position] = _facts_of_file(contents, remark, corners)
     except ValueError as error:
       failures[row] = str(error)
   return failures
 
 
-def _facts_of_file(contents, on_remark):
+def _facts_of_file(contents, on_remark, corners=None):
   native = decode.image_as(contents, _NATIVE, on_remark=on_remark)
   brightest, bits, picture = 255, 8, native
   if native.dtype != np.uint8:  # Seen as training sees it.
@@ -120,6 +122,9 @@ def _facts_of_file(contents, on_remark):
     picture = decode.image(contents, 1)
   elif native.ndim == 3:
     picture = cv2.cvtColor(native, cv2.COLOR_BGR2GRAY)
+  if corners is not None and not np.isnan(corners).any():
+    native, picture = (pieces.cut(x, corners) for x in (native, picture))
+    contents += corners.tobytes()  # Another piece is another image.
   return _facts(contents, native, picture, bits, brightest)
 
 
@@ -180,6 +185,8 @@ def thumbnails(
       try:
         contents = decode.read_contents(str(data.files[row]))
         image = decode.image(contents, 3)
+        if data.corners is not None:
+          image = pieces.cut(image, data.corners[row])
       except ValueError:
         continue
     scale = side / max(image.shape[:2])

@@ -13,6 +13,7 @@ import numpy as np
 
 from aubal_jax.media import crop as crop_lib
 from aubal_jax.media import decode
+from aubal_jax.media import pieces
 from aubal_jax.runs import errors
 
 CHUNK_IMAGES = 32  # Images a thread takes at a time.
@@ -47,6 +48,7 @@ def read(
   pixels: Pixels,
   *,
   landmarks: np.ndarray | None = None,
+  corners: np.ndarray | None = None,
   num_threads: int | None = None,
   on_progress: Callable[[int], None] | None = None,
   on_remark: Callable[[int, str], None] | None = None,
@@ -61,6 +63,8 @@ def read(
     pixels: what they become.
     landmarks: float32[R, 5, 2], where `pixels.crop` says that faces are cut
       out: pixel coordinates in the upright image, see `crop.align`.
+    corners: float32[R, 3, 2], of the piece that is taken of each image, see
+      `pieces`; None: the whole.
     num_threads: threads that decode; None: one for each CPU.
     on_progress: called with the number of images read since the last call.
     on_remark: called with a position and what is odd about an image that is
@@ -87,6 +91,8 @@ def read(
       pixels.channels,
       on_remark and functools.partial(on_remark, position),
     )
+    if corners is not None:
+      image = pieces.cut(image, corners[position])
     if landmarks is None:
       image = fit(image, pixels.image_size, pixels.resize)
     else:

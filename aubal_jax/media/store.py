@@ -72,8 +72,11 @@ def open_images(
   paths = None
   if data.files is not None:
     paths = [str(data.files[row]) for row in rows]
-  landmarks, failures = _landmarks(paths, pixels, cache_dir, num_processes)
-  whole = _Shard(rows, paths, landmarks, pixels, data.load_images)
+  corners = None if data.corners is None else data.corners[rows]
+  landmarks, failures = _landmarks(
+    paths, corners, pixels, cache_dir, num_processes
+  )
+  whole = _Shard(rows, paths, landmarks, corners, pixels, data.load_images)
   if cache_dir:
     folder = pathlib.Path(cache_dir, f'images-{_key(data, whole)}')
     read, failed, remarks, num_made = _open_cache(folder, whole, num_processes)
@@ -109,7 +112,7 @@ def _check_memory(count, pixels):
     )
 
 
-def _landmarks(paths, pixels, cache_dir, num_processes):
+def _landmarks(paths, corners, pixels, cache_dir, num_processes):
   """Returns float32[R, 5, 2], or None where nothing is cut out; failures."""
   if pixels.crop == 'none':
     return None, {}
@@ -117,6 +120,11 @@ def _landmarks(paths, pixels, cache_dir, num_processes):
     raise errors.UserError(
       f'data.crop={pixels.crop!r} cuts faces out of image files, and this data '
       "set is not made of files: set data.crop='none'."
+    )
+  if corners is not None and not np.isnan(corners).all():
+    raise errors.UserError(
+      f'data.crop={pixels.crop!r} seeks one face in each image, and this data '
+      "set says where its faces are: set data.crop='none'."
     )
   return crop.find_faces(
     paths,
@@ -133,6 +141,7 @@ class _Shard:
   rows: np.ndarray
   paths: list[str] | None
   landmarks: np.ndarray | None
+  corners: np.ndarray | None
   pixels: images.Pixels
   load_images: Read | None
   file: pathlib.Path | None = None
@@ -146,6 +155,7 @@ class _Shard:
       self.rows[some],
       paths,
       None if self.landmarks is None else self.landmarks[some],
+      None if self.corners is None else self.corners[some],
       self.pixels,
       None if paths else self.load_images,  # Cannot be sent to a process.
       folder / name,
@@ -165,6 +175,7 @@ class _Shard:
       self.paths,
       self.pixels,
       landmarks=self.landmarks,
+      corners=self.corners,
       num_threads=num_threads,
       on_progress=on_progress,
       on_remark=remarks.__setitem__,
@@ -179,6 +190,8 @@ def _key(data, whole) -> str:
     settings += [data.fingerprint(), whole.rows.tobytes()]
   if whole.landmarks is not None:
     settings += [crop.TEMPLATE.tolist(), whole.landmarks.tobytes()]
+  if whole.corners is not None:
+    settings += ['pieces', whole.corners.tobytes()]
   return caches.key(repr(settings), whole.paths or ())
 
 

@@ -14,6 +14,7 @@ from aubal_jax.datasets import splits
 from aubal_jax.datasets.tfds import builders
 from aubal_jax.datasets.tfds import sets
 from aubal_jax.media import images
+from tests.makers import face_sets
 from tests.makers import fake_data
 
 
@@ -73,6 +74,18 @@ class EmotionetTest(_Case, tfds.testing.DatasetBuilderTestCase):
   DATASET_CLASS = builders.BUILDERS['emotionet']
   WRITE = staticmethod(fake_data.emotionet)
   SPLITS: typing.ClassVar = {'train': 3}
+
+
+class ExpwTest(_Case, tfds.testing.DatasetBuilderTestCase):
+  DATASET_CLASS = builders.BUILDERS['expw']
+  WRITE = staticmethod(face_sets.expw)
+  SPLITS: typing.ClassVar = {'train': 7}
+
+
+class AfewVaTest(_Case, tfds.testing.DatasetBuilderTestCase):
+  DATASET_CLASS = builders.BUILDERS['afew_va']
+  WRITE = staticmethod(face_sets.afew_va)
+  SPLITS: typing.ClassVar = {'train': 14}
 
 
 PREPARED = (  # Name of the set, what writes it, options of its reader.
@@ -136,6 +149,32 @@ def test_a_prepared_set_is_what_the_reader_reads(
   assert (data.groups is None) == (expected.groups is None)
   if data.groups is not None:
     assert set(data.groups) == set(expected.groups[expected.split != 'dropped'])
+
+
+@pytest.mark.parametrize('name', ['expw', 'afew_va'])
+def test_a_prepared_set_has_the_targets_of_its_reader(tmp_path, name):
+  folder, _ = getattr(face_sets, name)(tmp_path / 'set')
+  prepare(name, folder, tmp_path / 'prepared')
+  everything = {
+    'draw': splits.Draw(0.0, 0.0, stratify=False),
+    'pixels': images.Pixels(image_size=16),
+  }
+  data = sets.load(name, data_dir=str(tmp_path / 'prepared'), **everything)
+  found = readers.read(name, str(folder))
+  expected = annotations.to_dataset(found, where='here', **everything)
+  assert data.label_names == () and {*data.groups} <= {*expected.groups}
+  both = (one.load_images(one.rows('train')) for one in (data, expected))
+  by_id = [
+    {
+      (one.ids[row].removeprefix(f'{name}/1.0.0/'), key): (
+        target.values[row].tolist(), target.names, pixels.mean(),
+      )
+      for key, target in one.targets.items() if key != 'labels'
+      for row, pixels in zip(one.rows('train'), made, strict=True)
+    }
+    for one, made in zip((data, expected), both, strict=True)
+  ]  # fmt: skip
+  assert by_id[0] == by_id[1] != {}
 
 
 def test_an_image_that_does_not_decode_is_skipped_and_told(tmp_path, caplog):

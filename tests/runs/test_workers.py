@@ -35,7 +35,9 @@ def packages(_):
   from aubal_jax.media import images
   from aubal_jax.media import store
 
-  shard = store._Shard(np.arange(1), ['none.png'], None, images.Pixels(), None)
+  shard = store._Shard(
+    np.arange(1), ['none.png'], None, None, images.Pixels(), None
+  )
   assert shard.make(num_threads=1)[1] == {0: 'there is no such file'}
   return {name.split('.')[0] for name in sys.modules}
 

@@ -14,6 +14,7 @@ import pkgutil
 from collections.abc import Mapping
 
 from aubal_jax.datasets import annotations
+from aubal_jax.datasets import targets as targets_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +26,16 @@ class Variant:
     description: of it, a sentence; '' where there is only one.
     label_names: of all labels that it may have.
     options: of the reader.
+    targets: name -> target of no rows, of those that it has beside the labels.
   """
 
   name: str
   description: str
   label_names: tuple[str, ...]
   options: Mapping[str, object] = dataclasses.field(default_factory=dict)
+  targets: Mapping[str, targets_lib.Target] = dataclasses.field(
+    default_factory=dict
+  )
 
 
 @dataclasses.dataclass(frozen=True)

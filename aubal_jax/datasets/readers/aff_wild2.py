@@ -304,8 +304,6 @@ Sign the agreement on the homepage. In manual_dir there must be
   annotations/AU_Set/{Training_Set,Validation_Set}/<video>.txt   (2020)
   annotations/3rd_ABAW_Annotations/AU_Detection_Challenge/
     {Train_Set,Validation_Set}/<video>.txt                       (2022)
-  EXPR_Set and VA_Set, or EXPR_Classification_Challenge and
-    VA_Estimation_Challenge, likewise                            (multitask)
   cropped_aligned/<video>/00001.jpg
 """,
   citation="""

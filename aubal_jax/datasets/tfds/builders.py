@@ -20,7 +20,9 @@ says, and prepare the set once:
 
 A row is a dict: 'image', 'labels' uint8[L] (0 where unknown), 'known' bool[L],
 'group' (subject or video, '' where there is none) and 'id'. The names of the
-labels are `builder.info.metadata['label_names']`. Once prepared, a set is also
+labels are `builder.info.metadata['label_names']`. Sets of another target have
+it by its name: the number of a class, -1 where unknown, or numbers, NaN where
+unknown; 'targets' of the metadata tells of it. Once prepared, a set is also
 data.name=tfds, data.path=aff_wild2/2020 of this package.
 """
 
@@ -28,6 +30,7 @@ import os
 import types
 import typing
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,7 +41,10 @@ from etils import epath
 from aubal_jax.datasets import annotations
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets import readers
+from aubal_jax.datasets import targets as targets_lib
+from aubal_jax.datasets.tfds import target_features
 from aubal_jax.media import decode
+from aubal_jax.media import pieces
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 
@@ -62,22 +68,18 @@ class _OfReader(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     return next(v for v in variants if v.name == self.builder_config.name)
 
   def _info(self):
-    card = readers.module(self.name).CARD
-    label_names = self._variant().label_names
-    shape = (len(label_names),)
-    names = ', '.join(label_names)
+    card, variant = readers.module(self.name).CARD, self._variant()
+    metadata = {'label_names': list(variant.label_names)}
+    if variant.targets:
+      metadata['targets'] = target_features.as_json(variant.targets)
     return tfds.core.DatasetInfo(
       builder=self,
       description=f'{card.description}\n\n{LICENSE}',
       features=tfds.features.FeaturesDict(
         {
           'image': tfds.features.Image(doc='As handed out, of any size.'),
-          'labels': tfds.features.Tensor(
-            shape=shape, dtype=np.uint8, doc=f'0 or 1, 0 where unknown: {names}'
-          ),
-          'known': tfds.features.Tensor(
-            shape=shape, dtype=np.bool_, doc='Which of the labels are known.'
-          ),
+          **_label_features(variant.label_names),
+          **target_features.features(variant.targets),
           'group': tfds.features.Text(doc="Subject or video; '' for none."),
           'id': tfds.features.Text(doc='What the set calls the image.'),
         }
@@ -86,7 +88,7 @@ class _OfReader(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       homepage=card.homepage,
       citation=card.citation,
       license=LICENSE,
-      metadata=tfds.core.MetadataDict(label_names=list(label_names)),
+      metadata=tfds.core.MetadataDict(metadata),
     )
 
   def _split_generators(self, dl_manager):
@@ -107,7 +109,23 @@ class _OfReader(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     return {s: self._generate_examples(found, n) for s, n in parts.items()}
 
   def _generate_examples(self, found, numbers):
-    return _generate(found, numbers, self.info.metadata['label_names'])
+    targets = {name: found.targets[name] for name in self._variant().targets}
+    return _generate(found, numbers, self.info.metadata['label_names'], targets)
+
+
+def _label_features(label_names):
+  """Returns the features of labels; {} where there are none."""
+  if not label_names:
+    return {}
+  shape, names = (len(label_names),), ', '.join(label_names)
+  return {
+    'labels': tfds.features.Tensor(
+      shape=shape, dtype=np.uint8, doc=f'0 or 1, 0 where unknown: {names}'
+    ),
+    'known': tfds.features.Tensor(
+      shape=shape, dtype=np.bool_, doc='Which of the labels are known.'
+    ),
+  }
 
 
 def _tell(found, info):
@@ -131,6 +149,7 @@ def _generate(
   found: annotations.Annotations,
   rows: np.ndarray,
   label_names: Sequence[str],
+  targets: Mapping[str, targets_lib.Target],
 ) -> Iterator[tuple[int, dict]]:
   """Yields (row, example); an image that does not decode is left out, and told.
 
@@ -138,12 +157,14 @@ def _generate(
   """
   columns = {name: k for k, name in enumerate(found.label_names)}
   place = np.array([columns.get(name, -1) for name in label_names])
-  there = place >= 0
   failures = {}
   for row in rows.tolist():
     contents = epath.Path(str(found.files[row])).read_bytes()
     try:
       image = decode.image(contents, channels=3)
+      if found.corners is not None:
+        image = pieces.cut(image, found.corners[row])
+        contents = b''  # Of the whole.
     except ValueError as error:
       failures[row] = f'{found.files[row]}: {error}'
       continue
@@ -151,8 +172,8 @@ def _generate(
       row,
       {
         'image': contents if contents.startswith(_STORED_AS_IS) else image,
-        'labels': np.where(there, found.labels[row][place], 0).astype(np.uint8),
-        'known': there & found.known[row][place],
+        **(_labels(found, row, place) if len(place) else {}),
+        **target_features.values(targets, row),
         'group': '' if found.groups is None else str(found.groups[row]),
         'id': str(found.ids[row]),
       },
@@ -164,6 +185,15 @@ def _generate(
       len(rows),
       text.listing(failures.values()),
     )
+
+
+def _labels(found, row, place):
+  """Returns labels and known of a row; place is -1 where there is no column."""
+  there = place >= 0
+  return {
+    'labels': np.where(there, found.labels[row][place], 0).astype(np.uint8),
+    'known': there & found.known[row][place],
+  }
 
 
 def _make(name: str, card: readers.Card) -> type:

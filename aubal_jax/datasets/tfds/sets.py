@@ -20,6 +20,7 @@ from aubal_jax.datasets import dataset
 from aubal_jax.datasets import splits
 from aubal_jax.datasets.tfds import feature_labels
 from aubal_jax.datasets.tfds import record_files
+from aubal_jax.datasets.tfds import target_features
 from aubal_jax.media import embedded
 from aubal_jax.media import images as images_lib
 from aubal_jax.runs import errors
@@ -87,6 +88,7 @@ def read_labels(
     found.label_names,
     found.ids,
     split=_split(parts),
+    targets=found.targets,
   )
 
 
@@ -94,14 +96,20 @@ def _annotate(builder, label_columns):
   """Returns the `Annotations` of a set, without files, and its parts."""
   name = builder.info.full_name
   where = record_files.where(builder)
-  columns, label_names = feature_labels.select(
-    feature_labels.find_sources(builder.info.features, builder.info.metadata),
-    label_columns,
-    where,
-  )
+  forms = target_features.from_json(builder.info.metadata or {})
+  sources = {
+    path: source
+    for path, source in feature_labels.find_sources(
+      builder.info.features, builder.info.metadata
+    ).items()
+    if path not in forms
+  }
+  columns, label_names = [], ()
+  if sources or not forms:
+    columns, label_names = feature_labels.select(sources, label_columns, where)
   parts, notes = record_files.find_parts(builder)
   group, texts = _find_texts(builder.info.features)
-  labels, known, cells = _read(builder, parts, columns, texts)
+  labels, known, cells = _read(builder, parts, columns, texts, [*forms])
   rows = [f'{p.name}[{k}]' for p in parts for k in range(p.size)]
   ids = np.array([f'{name}/{row}' for row in cells.get('id', rows)], np.str_)
   groups = None
@@ -120,6 +128,10 @@ def _annotate(builder, label_columns):
     split=split if len(np.unique(split)) > 1 else None,
     notes=notes,
     place=lambda row: f'{where}, {rows[row]}',
+    targets={
+      name: target_features.parse(form, cells[name])
+      for name, form in forms.items()
+    },
   )
   return (found if label_columns else _scored(found)), parts
 
@@ -151,15 +163,15 @@ def _find_texts(features):
   return group, [name for name in (group, 'id') if name in whole]
 
 
-def _read(builder, parts, columns, texts):
-  """Returns uint8[N, L] labels, bool[N, L] known, and the texts by name."""
+def _read(builder, parts, columns, texts, targets):
+  """Returns uint8[N, L] labels, bool[N, L] known, and other cells by name."""
   sources = {source.path: source for source, _ in columns}
   beside = {source.known for source in sources.values()} - {''}
-  paths = [*sources, *sorted(beside), *texts]
+  paths = [*sources, *sorted(beside), *texts, *targets]
   num_rows = sum(part.size for part in parts)
   labels = np.zeros((num_rows, len(columns)), np.uint8)
   known = np.zeros((num_rows, len(columns)), bool)
-  cells = {path: [] for path in texts}
+  cells = {path: [] for path in (*texts, *targets)}
   report = progress.Progress(num_rows, 'Reading labels')
   for part in parts:
     where = f'{record_files.where(builder)}, split {part.name!r}'
@@ -181,6 +193,8 @@ def _read(builder, parts, columns, texts):
         known[here, position] = parsed[source.path][1][:, k]
       for path in texts:
         cells[path] += map(_text, batch[path])
+      for path in targets:
+        cells[path] += list(batch[path])
       row = here.stop
       report.update(here.stop - here.start)
   return labels, known, cells
