@@ -165,6 +165,17 @@ _DECLARED = (
     Setting('num_train', 2400, 'Drawn faces in the training split.', least=1),
     Setting('num_validation', 800, 'Drawn faces that validate.', least=0),
     Setting('num_test', 800, 'Drawn faces in the test split.', least=0),
+    Setting(
+      *('drawn_targets', ('labels',), 'Of drawn faces; or more:'),
+      choices=('labels', 'expression', 'valence_arousal'),
+      listed=True,
+    ),
+    Setting(
+      *('drawn_ratio', 1.0, 'then the commonest expression over the rarest,'),
+      least=1,
+      most=1000,
+    ),
+    Setting('drawn_apart', False, 'and each face trains one target alone.'),
   ),
   *_section(
     *('data', (*_TABLE, 'compare')),

@@ -20,16 +20,7 @@ def load(config):
   """
   data = config.data
   if data.name == 'synthetic':
-    from aubal_jax.datasets.drawn import synthetic
-
-    return synthetic.load(
-      num_train=data.num_train,
-      num_validation=data.num_validation,
-      num_test=data.num_test,
-      seed=config.seed,
-      image_size=data.image_size,
-      channels=data.channels,
-    )
+    return _drawn(config)
   if data.name == 'synthetic_table':
     return load_table(config, SYNTHETIC)
   if data.name == 'labels':
@@ -55,6 +46,22 @@ def load(config):
     pixels=pixels(config),
     by_column=data.name == 'manifest',
     overlap=data.overlap,
+  )
+
+
+def _drawn(config):
+  """Returns the `Dataset` of drawn faces."""
+  from aubal_jax.datasets.drawn import expressions
+  from aubal_jax.datasets.drawn import synthetic
+
+  data = config.data
+  names = ('num_train', 'num_validation', 'num_test', 'image_size', 'channels')
+  common = {'seed': config.seed, **{name: data[name] for name in names}}
+  targets = settings.values(config, 'data.drawn_targets')
+  if targets == ('labels',):
+    return synthetic.load(**common)
+  return expressions.load(
+    targets=targets, ratio=data.drawn_ratio, apart=data.drawn_apart, **common
   )
 
 

@@ -3,7 +3,8 @@
 A part is a stream of (points, grey, width): float[P, 2] points in head
 coordinates (x to the right and y down, 1 = half the width of the head, the
 origin between eyes and mouth), a grey in 0-255 and the width of the line, 0
-for a filled polygon. `a` maps an action unit to its intensity in [0, 1]. An
+for a filled polygon. `a` maps an action unit to its intensity in [0, 1]; those
+of `HIDDEN` may be left out, and are 0 then. An
 action unit moves points and adds the creases that come with it, as Ekman and
 Friesen's Facial Action Coding System (1978) describes them.
 """
@@ -12,6 +13,7 @@ import dataclasses
 
 import numpy as np
 
+HIDDEN = ('AU07', 'AU09')  # Drawn where an expression has them; no labels.
 _SIDES = (-1.0, 1.0)
 _T = np.linspace(-1.0, 1.0, 13)
 _ANGLES = np.linspace(0.0, 2.0 * np.pi, 37)[:-1]
@@ -138,10 +140,10 @@ def _forehead(subject, a):
 
 
 def _eyes(subject, a):
-  """Eyes: AU06 raises the lower lid and the cheek, with crow's feet."""
-  s, lift = subject, a['AU06']
-  upper = s.eye_open * (1 - 0.12 * a['AU04'])
-  lower = s.eye_open * (0.85 - 0.95 * lift)
+  """Eyes: AU06 raises lower lid and cheek, AU07 tightens both lids."""
+  s, lift, tight = subject, a['AU06'], a.get('AU07', 0.0)
+  upper = s.eye_open * (1 - 0.12 * a['AU04']) * (1 - 0.55 * tight)
+  lower = s.eye_open * (0.85 - 0.95 * lift) * (1 - 0.55 * tight)
   arch = 1 - _T**2
   x = 0.21 * _T
   top = np.stack([x, -0.17 - upper * arch], axis=1)
@@ -156,6 +158,11 @@ def _eyes(subject, a):
     yield bottom + centre, 0.6 * s.skin, 1
     if lift > 0:
       yield from _cheek(s, lift, side)
+    if tight > 0:  # Folds over and under the lids.
+      fold = np.stack([x, -0.2 - 1.4 * s.eye_open * arch], axis=1)
+      bag = np.stack([x, -0.13 + 1.1 * s.eye_open * arch], axis=1)
+      for line in (fold, bag):
+        yield line + centre, s.skin * (1 - 0.5 * tight), 2
 
 
 def _cheek(s, lift, side):
@@ -172,15 +179,19 @@ def _cheek(s, lift, side):
     yield corner + line, grey, 2
 
 
-def _nose(subject):
-  """The ridge and the nostrils."""
-  s = subject
-  y, w = s.nose_y, s.nose_width
+def _nose(subject, a):
+  """The ridge and the nostrils: AU09 raises and wrinkles them."""
+  s, wrinkle = subject, a.get('AU09', 0.0)
+  y, w = s.nose_y - 0.06 * wrinkle, s.nose_width
   ridge = [(-0.05, -0.12), (-0.07, 0.1), (-w, y - 0.05), (-0.7 * w, y + 0.03)]
   yield np.array(ridge), 0.8 * s.skin, 2
   for side in _SIDES:
     nostril = _ARC[::3] * [0.05, 0.026] + [side * 0.55 * w, y + 0.02]
     yield nostril, 0.4 * s.skin, 0
+  if wrinkle > 0:
+    for k in range(3):
+      line = [0.13 * _T, -0.06 + 0.09 * k - 0.04 * _T**2]
+      yield np.stack(line, axis=1), s.skin * (1 - 0.5 * wrinkle), 2
 
 
 def _mouth(subject, a):
@@ -251,5 +262,5 @@ def _glasses(subject):
 def shapes(subject, a):
   """Returns a list of (points float[P, 2], grey, line width or 0 = filled)."""
   parts = [*_head(subject, a), *_forehead(subject, a), *_eyes(subject, a)]
-  parts += [*_nose(subject), *_mouth(subject, a), *_brows(subject, a)]
+  parts += [*_nose(subject, a), *_mouth(subject, a), *_brows(subject, a)]
   return parts + (list(_glasses(subject)) if subject.glasses else [])

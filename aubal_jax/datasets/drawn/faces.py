@@ -5,6 +5,8 @@ applied to all their points at once, OpenCV fills the shapes on a canvas of
 twice the size, and light, blur and noise follow.
 """
 
+from collections.abc import Mapping
+
 import cv2
 import numpy as np
 
@@ -61,6 +63,7 @@ def draw_face(
   intensity: np.ndarray,
   rng: np.random.Generator,
   image_size: int,
+  hidden: Mapping[str, float] | None = None,
 ) -> np.ndarray:
   """Returns uint8[image_size, image_size], one grey picture of `subject`.
 
@@ -73,9 +76,11 @@ def draw_face(
     intensity: float[8] in [0, 1], how strong each AU is, in CODES' order.
     rng: of the view; its state moves on.
     image_size: height and width in pixels.
+    hidden: intensities of `face_parts.HIDDEN`; None: they are 0.
   """
   canvas = max(2 * image_size, 128)
   a = dict(zip(action_units.CODES, map(float, intensity), strict=True))
+  a |= hidden or {}
   shapes = face_parts.shapes(subject, a)
   points = np.concatenate([shape[0] for shape in shapes])
   pixels = _project(points, rng, canvas)

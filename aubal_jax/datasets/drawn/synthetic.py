@@ -4,14 +4,18 @@ The labels follow table1_joint.json, which scripts/reconstruct_table1.py
 writes; faces.py draws the pictures, one at a time, when they are asked for.
 """
 
+import dataclasses
 import json
 import pathlib
+from collections.abc import Callable
+from collections.abc import Mapping
 
 import numpy as np
 
 from aubal_jax.datasets import action_units
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets import splits
+from aubal_jax.datasets.drawn import face_parts
 from aubal_jax.datasets.drawn import faces
 
 _JOINT = pathlib.Path(__file__).with_name('table1_joint.json')
@@ -75,9 +79,85 @@ def load(
     channels: 1, or 3 for the same grey three times.
   """
   sizes = {'train': num_train, 'validation': num_validation, 'test': num_test}
-  labels, people, split, ids, groups, keys = [], [], [], [], [], []
+  cast = draw_cast(sizes, seed)
+  labels = np.concatenate(
+    [
+      draw_labels(size, np.random.default_rng([seed, part, 0]))
+      for part, size in enumerate(sizes.values())
+    ]
+  )
+
+  def draw(row, rng):
+    intensity = labels[row] * rng.uniform(_LEAST_INTENSITY, 1, 8)
+    return faces.draw_face(cast.person(row), intensity, rng, image_size)
+
+  return dataset.Dataset(
+    labels=labels,
+    known=np.ones(labels.shape, bool),
+    label_names=action_units.CODES,
+    **cast.columns(),
+    load_images=cast.loader(draw, image_size, channels),
+    notes=(
+      'Drawn faces; their labels follow a joint distribution with the '
+      'marginals of Table I of arXiv 2003.08751.',
+    ),
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Cast:
+  """Who is on which picture.
+
+  Attributes:
+    seed: of everything.
+    people: all of them.
+    split: N names of splits.
+    ids: N names of rows.
+    groups: N names of people.
+    keys: N times (split, number in it, person), each counted from 0.
+  """
+
+  seed: int
+  people: list
+  split: list[str]
+  ids: list[str]
+  groups: list[str]
+  keys: list[tuple[int, int, int]]
+
+  def person(self, row: int) -> face_parts.Subject:
+    """Returns who is on a row's picture."""
+    return self.people[self.keys[row][2]]
+
+  def columns(self) -> dict[str, np.ndarray]:
+    """Returns the fields of a data set that tell of it."""
+    names = ('split', 'ids', 'groups')
+    return {name: np.array(getattr(self, name)) for name in names}
+
+  def loader(self, draw: Callable, image_size: int, channels: int) -> Callable:
+    """Returns the function that draws the pictures of given rows.
+
+    Args:
+      draw: row, generator of its view -> uint8[image_size, image_size].
+      image_size: height and width in pixels.
+      channels: 1, or 3 for the same grey three times.
+    """
+
+    def load_images(rows):
+      rows = np.asarray(rows)
+      images = np.empty((len(rows), image_size, image_size, channels), np.uint8)
+      for image, row in zip(images, rows, strict=True):
+        part, number, _ = self.keys[row]
+        rng = np.random.default_rng([self.seed, part, 2, number])
+        image[...] = draw(row, rng)[:, :, None]
+      return images
+
+    return load_images
+
+
+def draw_cast(sizes: Mapping[str, int], seed: int) -> Cast:
+  """Returns people for so many pictures of each split, none in two of them."""
+  people, split, ids, groups, keys = [], [], [], [], []
   for part, (name, size) in enumerate(sizes.items()):
-    labels.append(draw_labels(size, np.random.default_rng([seed, part, 0])))
     num_people = min(size, max(_LEAST_SUBJECTS, -(-size // _ROWS_PER_SUBJECT)))
     first = len(people)
     for person in range(num_people):
@@ -90,32 +170,7 @@ def load(
       groups.append(group)
       ids.append(f'{name}/{group}/{number:06d}.png')
       keys.append((part, number, first + person))
-  labels = np.concatenate(labels)
-
-  def load_images(rows):
-    rows = np.asarray(rows)
-    images = np.empty((len(rows), image_size, image_size, channels), np.uint8)
-    for image, row in zip(images, rows, strict=True):
-      part, number, person = keys[row]
-      rng = np.random.default_rng([seed, part, 2, number])
-      intensity = labels[row] * rng.uniform(_LEAST_INTENSITY, 1, 8)
-      face = faces.draw_face(people[person], intensity, rng, image_size)
-      image[...] = face[:, :, None]
-    return images
-
-  return dataset.Dataset(
-    labels=labels,
-    known=np.ones(labels.shape, bool),
-    label_names=action_units.CODES,
-    split=np.array(split),
-    ids=np.array(ids),
-    groups=np.array(groups),
-    load_images=load_images,
-    notes=(
-      'Drawn faces; their labels follow a joint distribution with the '
-      'marginals of Table I of arXiv 2003.08751.',
-    ),
-  )
+  return Cast(seed, people, split, ids, groups, keys)
 
 
 def load_table(*, num_rows: int = 1200, seed: int = 0) -> dataset.Dataset:
