@@ -235,7 +235,8 @@ def pool(target: Target, number: np.ndarray, size: int) -> Target:
 
 def describe(target: Target) -> str:
   """Returns in words what a target is."""
-  size, names = len(target.names), text.listing(target.names, text.SHOWN)
+  size, names = len(target.names), ', '.join(target.names[: text.SHOWN])
+  names += ', ...' if size > text.SHOWN else ''
   if target.kind == 'real':
     what = 'number' if size == 1 else 'numbers'
     return f'{size} {what} in [{target.low:g}, {target.high:g}] ({names})'

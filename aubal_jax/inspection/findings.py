@@ -57,6 +57,17 @@ _LABELS = {
     'note', 'known in one source only',
     'A set that lacks it teaches nothing about it.'),
 }  # fmt: skip
+_CLASSES = {
+  'train': Kind(
+    'wrong', 'never in train, though elsewhere',
+    'Nothing can be learnt: move rows with it to train, or remove it.'),
+  'nowhere': Kind(
+    'note', 'in no row at all',
+    'It is never learnt and never scored.'),
+  'few': Kind(
+    'odd', f'in fewer than {FEW} rows',
+    'Too few to learn from or to measure on: find more.'),
+}  # fmt: skip
 _LOOK = 'Look at them; remove the lost.'
 # Words are formatted with `brightest` and `size`.
 _PICTURES = {
@@ -94,6 +105,7 @@ def find(content: dict) -> list[dict]:
     *_duplicates(content['duplicates']),
     *_groups(content['groups']),
     *_labels(content['labels'], content['rows']),
+    *_targets(content.get('targets', ()), content['rows']),
     *_pairs(content['pairs']),
     *_statistics(content['statistics'], content['settings']),
     *_labelsets(content['labelsets']),
@@ -294,6 +306,37 @@ def _labels(entries, rows):
   for kind, names in found.items():
     if names:
       yield _of_kind(_LABELS[kind], 'label', names, len(names))
+
+
+def _targets(entries, rows):
+  """Yields what is said of targets beside the labels."""
+  for entry in entries:
+    name, known = entry['name'], entry['known']
+    bare = [s for s in ('train', 'validation') if rows[s] and not known[s]]
+    if bare:
+      yield _finding(
+        'wrong',
+        f'The target {name} is known in no row of {" and ".join(bare)}.',
+        'Nothing can be learnt or scored there: read rows that know it.',
+      )
+    found = {kind: [] for kind in _CLASSES}
+    for one in entry.get('counts', ()) if known['all'] else ():
+      if not one['all']:
+        found['nowhere'].append(one['name'])
+      elif known['train'] and not one['train']:
+        found['train'].append(one['name'])
+      elif one['all'] < FEW:
+        found['few'].append(one['name'])
+    for kind, names in found.items():
+      if names:
+        yield _of_kind(_CLASSES[kind], f'{name} value', names, len(names))
+    for one in entry.get('numbers', ()):
+      if one['known'] and one['min'] == one['max']:
+        yield _finding(
+          'wrong',
+          f'{one["name"]} of the target {name} is {one["min"]:g} in every row.',
+          _CONSTANT,
+        )
 
 
 def _kinds(entry, rows):

@@ -41,9 +41,9 @@ def _content(config, data, seen) -> dict:
   from aubal_jax.inspection import image_survey
   from aubal_jax.inspection import label_survey
   from aubal_jax.inspection import survey
+  from aubal_jax.inspection import target_survey
   from aubal_jax.media import store
 
-  num_labels = len(data.label_names)
   has_images = data.load_images is not None
   content = {
     'settings': {
@@ -65,6 +65,9 @@ def _content(config, data, seen) -> dict:
     'examples': [],
     'cache': None,
   }
+  others = target_survey.targets(data)
+  if others:
+    content['targets'] = others
   if has_images:
     if config.data.cache_dir:
       content['cache'] = store.check(config.data.cache_dir)
@@ -73,7 +76,8 @@ def _content(config, data, seen) -> dict:
     content['statistics'] = image_survey.statistics(
       data, seen, image_size=config.data.image_size
     )
-    count = min(config.inspect.images_per_label, _PICTURES // (num_labels + 1))
+    num_strips = survey.num_strips(data)
+    count = min(config.inspect.images_per_label, _PICTURES // num_strips)
     content['examples'] = survey.examples(
       data, seen, count=count, seed=config.seed
     )
@@ -94,6 +98,11 @@ def _print(content, page) -> None:
     f'{len(content["label_names"]):,} label(s), '
     f'{content["labelsets"]["labelsets"]:,} labelset(s) in train'
   )
+  for entry in content.get('targets', ()):
+    print(
+      f'inspect: target {entry["name"]}, {entry["kind"]}: known in '
+      f'{entry["known"]["all"]:,} rows'
+    )
   short, _ = findings.headline(content['findings'])
   print(f'inspect: {short[0].lower()}{short[1:]}')
   found = [x for x in content['findings'] if x['level'] != 'note']

@@ -2,6 +2,7 @@
 
 from aubal_jax.inspection import findings
 from aubal_jax.inspection import sections
+from aubal_jax.inspection import target_sections
 from aubal_jax.report import html
 from aubal_jax.runs import files
 
@@ -26,6 +27,7 @@ def write_page(path, content, pictures) -> None:
     html.tiles(_tiles(content)),
     html.section('What was found', _findings(content['findings'])),
     sections.labels(content),
+    target_sections.targets(content),
     _sheet(content, pictures),
     sections.pairs(content['pairs'], len(content['label_names'])),
     sections.labelsets(content['labelsets']),

@@ -20,6 +20,8 @@ def _percent(share) -> str:
 def labels(content) -> str:
   """How often each label is 1, by split."""
   entries = content['labels']
+  if not entries:
+    return ''
   splits = [name for name in _SPLITS if content['rows'][name]]
   splits = splits if len(splits) > 1 else []
   unknown = any(entry['unknown'] for entry in entries)
@@ -104,7 +106,9 @@ def _heat(found, num_labels) -> str:
 
 
 def labelsets(found) -> str:
-  """How uneven the combinations of labels are."""
+  """How uneven the combinations of labels are; '' without labels."""
+  if found['labelsets'] and found['mean_ir'] is None:
+    return ''
   rows = [
     [
       html.chips(entry['labels']) or '<span class="soft">no label</span>',

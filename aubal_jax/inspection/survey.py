@@ -197,10 +197,27 @@ def thumbnails(
   return pictures
 
 
+def num_strips(data: dataset_lib.Dataset) -> int:
+  """Returns how many entries `examples` has."""
+  return len(data.label_names) + 1 + len(_classes(data))
+
+
+def _classes(data) -> list[tuple[str, np.ndarray]]:
+  """Returns (name, bool[N]) of each class of each target."""
+  return [
+    (f'{name}: {of_class}', target.known & (target.values == k))
+    for name, target in data.targets.items()
+    if target.kind == 'class'
+    for k, of_class in enumerate(target.names)
+  ]
+
+
 def examples(
   data: dataset_lib.Dataset, seen: Survey, *, count: int, seed: int
 ) -> list[dict]:
-  """Draws images of each label, and of none; of different groups first.
+  """Draws images of each label, of none, and of each class of other targets.
+
+  Those of different groups come first.
 
   Args:
     data: the data set.
@@ -215,8 +232,11 @@ def examples(
   labels = data.labels[seen.rows]
   none = data.known[seen.rows].all(1) & ~labels.any(1)
   entries = []
-  for k, name in enumerate((*data.label_names, None)):
-    shows = np.flatnonzero(none if name is None else labels[:, k])
+  wanted = [(name, labels[:, k]) for k, name in enumerate(data.label_names)]
+  wanted += [(None, none)]
+  wanted += [(name, where[seen.rows]) for name, where in _classes(data)]
+  for k, (name, where) in enumerate(wanted):
+    shows = np.flatnonzero(where)
     shows = np.random.default_rng([seed, k]).permutation(shows)
     shows = shows[_is_first(seen.contents[shows])]
     shows = shows[np.argsort(~_is_first(groups[shows]), kind='stable')]
