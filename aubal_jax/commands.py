@@ -121,7 +121,7 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
     if config.task != 'inspect':
       run_lib.need_labels(run.dataset)
     if whole_line:
-      run.need_images()
+      run.need_streams()
     if any(stage.learns for stage in stages.values()):
       run.need_varied()
     for name, stage in stages.items():

@@ -407,6 +407,12 @@ _DECLARED = (
       importable=True,
     ),
     Setting('stem', '7x7', 'First convolution.', choices=('7x7', '3x3')),
+    Setting(
+      *('hidden', (), 'Of features: units of each layer; (): linear.'),
+      each=int,
+      least=1,
+      most=1_000_000,
+    ),
     Setting('sync_batch_norm', True, 'Statistics over all devices.'),
   ),
   *_section(
@@ -706,6 +712,10 @@ _DECLARED = (
       *('format', 'onnx', 'onnx, stablehlo: all; safetensors: weights alone.'),
       choices=('onnx', 'stablehlo', 'safetensors'),
     ),
+    Setting(
+      *('names', 'own', 'Of arrays in safetensors: whose.'),
+      choices=('own', 'torchvision', 'timm'),
+    ),
     Setting('out', '', "The file to write; '': model.* in the run's folder."),
   ),
   *_section(
@@ -841,6 +851,7 @@ def _check_together(config) -> None:
         f'draw rows by weight; balance.method is {config.balance.method!r}.'
       )
   _check_tables(config)
+  _check_features(config)
   _check_tuning(config)
   if config.augment.policy and config.augment.backend == 'device':
     raise errors.UserError(
@@ -852,6 +863,12 @@ def _check_together(config) -> None:
       'train.num_epochs must be above 0 where train.num_steps is 0; it is '
       f'{config.train.num_epochs}.'
     )
+  if config.model.name != 'features':
+    _check_memory(config)
+
+
+def _check_memory(config) -> None:
+  """Raises UserError for images that no memory of this machine holds."""
   image = config.data.image_size**2 * config.data.channels
   drawn = config.data.num_train + config.data.num_validation
   drawn = image * (drawn + config.data.num_test)
@@ -899,6 +916,37 @@ def _check_tables(config) -> None:
       raise errors.UserError(
         f'{name} is for tables (data.name=manifest or labels); it is '
         f'{given!r}, and data.name is {config.data.name!r}.'
+      )
+
+
+# Of images alone.
+_OF_IMAGES = (
+  *('data.crop', 'data.normalise', 'data.mean', 'data.std'),
+  *('augment.policy', 'augment.backend'),
+)
+
+
+def _check_features(config) -> None:
+  """Raises UserError for what is of images where the network sees none."""
+  name, hidden = config.model.name, values(config, 'model.hidden')
+  if hidden and name != 'features' and ':' not in name:
+    raise errors.UserError(
+      'model.hidden must be () unless model.name is features or a module of '
+      f'yours; it is {hidden}, and model.name is {name!r}.'
+    )
+  if name != 'features' or config.compare.data:
+    return
+  if config.data.name not in ('manifest', 'labels', 'synthetic_table'):
+    raise errors.UserError(
+      'model.name=features is for tables (data.name=labels, manifest or '
+      f'synthetic_table); data.name is {config.data.name!r}.'
+    )
+  for name in _OF_IMAGES:
+    given = value(config, name)
+    if given != SETTINGS[name].default:
+      raise errors.UserError(
+        f'{name} is of images, and model.name=features sees none; it is '
+        f'{given!r}: leave it as {SETTINGS[name].default!r}.'
       )
 
 

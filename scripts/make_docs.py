@@ -91,12 +91,26 @@ def python_page() -> str:
     entry = getattr(aubal, name)
     parts += [f'## {name}\n', _signature(f'aubal.{name}', entry)]
     parts.append(_as_markdown(inspect.getdoc(entry)))
-    for member, value in _members(entry).items():
-      parts.append(f'### {name}.{member}\n')
+    owner, shown = name, entry
+    if found := _returned(entry):
+      owner, shown = found.__name__, found
+      parts += [f'### {owner}\n', _as_markdown(inspect.getdoc(found))]
+    for member, value in _members(shown).items():
+      parts.append(f'### {owner}.{member}\n')
       if inspect.isfunction(value):
         parts.append(_signature(member, value))
       parts.append(_as_markdown(inspect.getdoc(value)))
   return '\n'.join(parts).rstrip('\n') + '\n'
+
+
+def _returned(entry):
+  """Returns the class of ours that a function returns, if not public itself."""
+  if not inspect.isfunction(entry):
+    return None
+  name = inspect.signature(entry).return_annotation
+  found = vars(sys.modules[entry.__module__]).get(name)
+  is_ours = inspect.isclass(found) and found.__module__ == entry.__module__
+  return found if is_ours and name not in aubal.__all__ else None
 
 
 def _members(entry):

@@ -96,7 +96,8 @@ def train_batches(
     plan: a Plan: source int[M], augment bool[M], partner int[M] (-1: none),
       labels uint8[M, L] or None, share float[M] or None.
     streams: what the network sees, each with a `name` and `take`, such as
-      `datasets.streams.Stream`. The one called 'image' is augmented.
+      `datasets.streams.Stream`. The one called 'image' is augmented; without
+      it nothing is.
     targets: name -> what has `values` [N, ...] and bool `known` of that shape,
       such as `datasets.targets.Target`. Those of 'labels' are the plan's where
       it has its own, see `plan_rows`; others are those of the source.
@@ -137,6 +138,8 @@ def train_batches(
   share = batch_size // shard_count
   mine = slice(shard_index * share, (shard_index + 1) * share)
   settings = settings or draws.Settings()
+  if not any(stream.name == 'image' for stream in streams):
+    augment_rows, pack = 'none', None
   which = {
     'added': plan.augment,
     'all': np.ones_like(plan.augment),

@@ -9,6 +9,7 @@ import numpy as np
 
 from aubal_jax.datasets import streams as streams_lib
 from aubal_jax.datasets import targets as targets_lib
+from aubal_jax.media import embedding
 from aubal_jax.runs import errors
 
 LABELS = 'labels'  # The target that every data set has.
@@ -181,14 +182,41 @@ class Dataset:
     return len(self.labels)
 
   def stream(self, name: str) -> streams_lib.Stream:
-    """Returns one of `streams`; UserError where it is not there."""
+    """Returns one of `streams`, or `features` as one, by their training rows.
+
+    Raises:
+      UserError: it is not there.
+    """
     for stream in self.streams:
       if stream.name == name:
         return stream
+    if name == streams_lib.FEATURES:
+      return self._stream_of_features()
     raise errors.UserError(
       f'The network sees the stream {name!r}, which this data set does not '
       f'have; it has {[streams_lib.IMAGE, *(s.name for s in self.streams)]}. '
       'Set model.name to a network that sees these.'
+    )
+
+  def _stream_of_features(self) -> streams_lib.Stream:
+    """Returns `features`; UserError where there are none, or no such field."""
+    name, features = streams_lib.FEATURES, self.features
+    if features is None:
+      raise errors.UserError(
+        'The network sees features, and this data set has none: name the '
+        "columns that are features (data.feature_columns), or save 'features' "
+        "[N, F] beside 'labels' in an .npz."
+      )
+    if name in self.targets:
+      raise errors.UserError(
+        f'The network sees the stream {name!r}, and a target is called so; '
+        'call its column otherwise (data.class_columns, data.real_columns).'
+      )
+    mean, std = embedding.moments(features[self.rows('train')])
+    return streams_lib.Stream(
+      *(name, features.dtype, features.shape[1:], features.__getitem__),
+      mean=mean,
+      std=std,
     )
 
   def split_of(self, target: str) -> np.ndarray:

@@ -148,6 +148,7 @@ def load(
   tfds_dir: str = '',
   path_key: str = 'data.path',
   others: Mapping[str, os.PathLike | str] | None = None,
+  draw: splits.Draw | None = None,
   **reading,
 ) -> dataset.Dataset:
   """Reads a labels-only table; every row trains unless a split says otherwise.
@@ -162,6 +163,7 @@ def load(
     tfds_dir: folder of prepared TFDS sets; '' is TFDS's own.
     path_key: the setting that names the path, for messages.
     others: split -> the table of its rows; those of `path` then train.
+    draw: how splits are drawn where the table has none; None: they are not.
     **reading: fields of `Reading`.
 
   Returns:
@@ -182,7 +184,9 @@ def load(
     )
     found = annotations.leave_out(found, how.exclude_columns, str(path))
     _refuse_targets(str(path), how)
-    return annotations.to_dataset(found, where=str(path), by_column=True)
+    return annotations.to_dataset(
+      found, where=str(path), draw=draw, by_column=True
+    )
   found = stacked.stack(
     lambda one, key: _read(one, key, how, feature_columns),
     path,
@@ -193,7 +197,51 @@ def load(
   found = dataclasses.replace(
     found, features=features, notes=found.notes + filled
   )
-  return annotations.to_dataset(found, where=str(path), by_column=True)
+  return annotations.to_dataset(
+    found, where=str(path), draw=draw, by_column=True
+  )
+
+
+def read_features(
+  path: os.PathLike | str,
+  feature_columns: Sequence[str] = (),
+  *,
+  label_columns: Sequence[str] = (),
+  path_column: str = 'path',
+) -> tuple[list[str], np.ndarray]:
+  """Returns what rows are called, and their features, of a table as in `load`.
+
+  Args:
+    path: a table of cells, an .npz or an .arff.
+    feature_columns: as in `load`, of a table of cells.
+    label_columns: attributes of an .arff that are no features.
+    path_column: has the names; where it is not there rows are numbered from 0.
+
+  Returns:
+    N names, and float64[N, F] with NaN for what is missing.
+
+  Raises:
+    FileNotFoundError, UserError: as `load`.
+  """
+  path = any_table.check_exists(path, 'predict.path')
+  suffix, ids = any_table.suffix(path), None
+  if suffix in any_table.SUFFIXES:
+    rows = any_table.read(path)
+    ids = rows.optional(path_column, 'path', 'data.path_column')
+    features = _numbers(rows, feature_columns)
+  elif suffix == '.npz':
+    features = arrays.read_features(path)
+  elif suffix == '.arff':
+    features = arff.read(path, label_columns).features
+  else:
+    raise any_table.form_error(path, (*any_table.SUFFIXES, '.npz', '.arff'))
+  if features is None:
+    raise errors.UserError(
+      f'{path}: no column of it is known to be a feature: the network is of a '
+      'table of another form, such as an .npz. Predict one of that form.'
+    )
+  names = range(len(features)) if ids is None else ids.cells().tolist()
+  return [*map(str, names)], features
 
 
 def _read(path, key, how, feature_columns) -> annotations.Annotations:

@@ -6,6 +6,7 @@ import dataclasses
 import os
 
 from aubal_jax import settings
+from aubal_jax.datasets import streams
 from aubal_jax.runs import errors
 
 SYNTHETIC = 'synthetic'  # The table that is drawn, in `compare.data`.
@@ -23,7 +24,9 @@ def load(config):
     return _drawn(config)
   if data.name == 'synthetic_table':
     return load_table(config, SYNTHETIC)
-  if data.name == 'labels':
+  # A network of features needs no image of a table.
+  of_features = config.model.name == streams.FEATURES
+  if data.name == 'labels' or (data.name == 'manifest' and of_features):
     return load_table(config, _path(config))
   if data.name == 'tfds':
     from aubal_jax.datasets.tfds import sets
@@ -112,25 +115,34 @@ def table_paths(config) -> list[str]:
 
 
 def load_table(config, path: str):
-  """Returns the `Dataset` of a table of features; it is one of `table_paths`.
+  """Returns the `Dataset` of a table without images.
+
+  Splits are drawn where it has none and a network is to learn of its features;
+  else all rows train, and a comparison makes its own folds.
+
+  Args:
+    config: the configuration.
+    path: of the table, `data.path` or one of `table_paths`.
 
   Raises:
     FileNotFoundError, UserError: it has to be mended.
   """
-  data = config.data
+  data, compared = config.data, path in table_paths(config)
+  learnt = config.model.name == streams.FEATURES and not compared
+  how = draw(config) if learnt else None
   if path == SYNTHETIC:
     from aubal_jax.datasets.drawn import synthetic
 
-    return synthetic.load_table(seed=config.seed)
+    return synthetic.load_table(seed=config.seed, draw=how)
   from aubal_jax.datasets import labels
 
-  compared = path in table_paths(config)
   return labels.load(
     path,
     tfds_dir=data.tfds_dir,
     feature_columns=settings.values(config, 'data.feature_columns'),
     path_key='compare.data' if compared else 'data.path',
     others=None if compared else _others(config),
+    draw=how,
     **reading(config),
   )
 

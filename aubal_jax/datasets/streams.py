@@ -10,6 +10,7 @@ import numpy as np
 from aubal_jax.runs import errors
 
 IMAGE = 'image'  # The stream that is augmented.
+FEATURES = 'features'  # The numbers of a table, and the network that sees them.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,12 +22,16 @@ class Stream:
     dtype: of a row, uint8 (which networks see scaled to [0, 1]) or floating.
     shape: of a row.
     read: maps int[R] row numbers to dtype[R, *shape]; used from many threads.
+    mean: float64[F], of a row float[F], of which networks subtract it; or None.
+    std: likewise, by which they divide then; 0: they see 0.
   """
 
   name: str
   dtype: np.dtype
   shape: tuple[int, ...]
   read: Callable[[np.ndarray], np.ndarray]
+  mean: np.ndarray | None = None
+  std: np.ndarray | None = None
 
   def take(self, rows: np.ndarray) -> np.ndarray:
     """Returns dtype[R, *shape]; raises UserError where that is not read."""

@@ -51,11 +51,23 @@ def standardise(features: np.ndarray) -> np.ndarray:
   """
   if not len(features):
     return features.astype(np.float32)
+  mean, deviation = moments(features)
+  scale = np.where(deviation > 0, deviation, np.inf)
+  return ((features - mean) / scale).astype(np.float32)
+
+
+def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Returns mean and deviation of each column, float64[F].
+
+  The deviation of one in which all are alike, but for rounding in float32, is
+  0.
+
+  Args:
+    features: float[N, F], finite, N above 0.
+  """
   mean = features.mean(axis=0, dtype=np.float64)
   deviation = features.std(axis=0, dtype=np.float64)
-  varies = deviation > 1e-6 * np.abs(mean)
-  scale = np.where(varies, deviation, np.inf)
-  return ((features - mean) / scale).astype(np.float32)
+  return mean, np.where(deviation > 1e-6 * np.abs(mean), deviation, 0.0)
 
 
 def _pooling(size: int) -> np.ndarray:

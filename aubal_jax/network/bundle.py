@@ -34,8 +34,10 @@ from aubal_jax.scoring import thresholds as thresholds_lib
 
 _FILE = 'model.json'
 _FORMAT = 4
-_PLAIN_FORMAT = 3  # Of what is not normalised nor fine-tuned.
-_IMAGE = 'image'  # The stream that every network is given.
+_PLAIN_FORMAT = 3  # Of images not normalised, and networks not fine-tuned.
+_IMAGE = 'image'  # The stream that is made of files.
+_FEATURES = 'features'  # The stream of numbers of a table.
+_MOMENTS = ('mean', 'std')  # By which numbers are standardised.
 LABELS = 'labels'  # The head of binary labels.
 
 
@@ -45,19 +47,21 @@ class Description:
 
   Attributes:
     heads: of the network.
-    pixels: what an image becomes, before the network sees it.
+    pixels: what an image becomes, before the network sees it; None: it sees no
+      image.
     model: name of the network and its options; 'mean' and 'std' of the
       channels where images are normalised.
     dtype: of the arithmetic, see `models.compute_dtype`.
     optimizer: a name of `optimizer.OPTIMIZERS`.
     averaged: whether a moving average of the weights is kept.
     streams: name -> what the network sees of a row beside the image: `dtype`,
-      by name, and `shape`.
+      by name, and `shape`; `mean` and `std` where it is standardised. Of
+      features that are columns of a table also their names, `columns`.
     tuning: how parameters were told apart in training.
   """
 
   heads: tuple[heads_lib.Head, ...]
-  pixels: images.Pixels
+  pixels: images.Pixels | None
   model: dict[str, Any]
   dtype: str
   optimizer: str
@@ -120,19 +124,15 @@ def describe(
       beside the image; None: it sees the image alone.
   """
   data, train = config.data, config.train
+  hidden = [*map(int, config.model.hidden)]
   description = Description(
     heads=heads_lib.of_targets(targets, config.loss.name),
-    pixels=images.Pixels(
-      image_size=data.image_size,
-      channels=data.channels,
-      resize=data.resize,
-      crop=data.crop,
-    ),
+    pixels=None,
     model={
       'name': config.model.name,
       'stem': config.model.stem,
       'momentum': train.batch_norm_momentum,
-      **inputs.find(data.normalise, data.mean, data.std, data.channels),
+      **({'hidden': hidden} if hidden else {}),
     },
     dtype=train.dtype,
     optimizer=train.optimizer,
@@ -141,11 +141,34 @@ def describe(
   )
   model, _ = make_network(description)
   found = {name: stream(name) for name in model.streams if name != _IMAGE}
-  streams = {
-    name: {'dtype': np.dtype(seen.dtype).name, 'shape': tuple(seen.shape)}
-    for name, seen in found.items()
+  streams = {name: _of_stream(seen) for name, seen in found.items()}
+  if _FEATURES in streams and data.feature_columns:
+    streams[_FEATURES]['columns'] = tuple(map(str, data.feature_columns))
+  description = dataclasses.replace(description, streams=streams)
+  if _IMAGE in model.streams:
+    description = _with_image(description, data)
+  return description
+
+
+def _of_stream(seen) -> dict:
+  """Returns what model.json says of a stream."""
+  moments = {
+    name: tuple(map(float, values))
+    for name in _MOMENTS
+    if (values := getattr(seen, name, None)) is not None
   }
-  return dataclasses.replace(description, streams=streams)
+  dtype = np.dtype(seen.dtype).name
+  return {'dtype': dtype, 'shape': tuple(seen.shape), **moments}
+
+
+def _with_image(description, data) -> Description:
+  """Returns the description of a network that sees images, too."""
+  names = ('image_size', 'channels', 'resize', 'crop')
+  pixels = images.Pixels(**{name: data[name] for name in names})
+  found = inputs.find(data.normalise, data.mean, data.std, data.channels)
+  return dataclasses.replace(
+    description, pixels=pixels, model={**description.model, **found}
+  )
 
 
 def _tuning(config) -> tuning_lib.Tuning:
@@ -164,13 +187,16 @@ def _tuning(config) -> tuning_lib.Tuning:
 def write(directory: pathlib.Path, description: Description) -> None:
   """Writes model.json into the directory of checkpoints."""
   content = dataclasses.asdict(description)
-  streams = {_IMAGE: content.pop('pixels'), **content.pop('streams')}
+  pixels = content.pop('pixels')
+  streams = {} if pixels is None else {_IMAGE: pixels}
+  streams |= content.pop('streams')
   tuning = description.tuning.to_json()
   del content['tuning']
   if tuning:
     content['tuning'] = tuning
   # Older releases read all that says nothing they do not know.
-  newer = tuning or 'mean' in description.model
+  newer = tuning or 'mean' in description.model or pixels is None
+  newer = newer or any('mean' in seen for seen in streams.values())
   number = _FORMAT if newer else _PLAIN_FORMAT
   content = {'format': number, 'streams': streams, **content}
   content['sum'] = checkpoint_sums.of_json(content)
@@ -196,7 +222,8 @@ def read(directory: pathlib.Path) -> Description:
     if number <= _FORMAT:
       description = _READERS[number](content)
       model, _ = make_network(description)  # All that it names is there.
-      if lacking := {*model.streams} - {_IMAGE, *description.streams}:
+      there = {*description.streams, *([_IMAGE] if description.pixels else ())}
+      if lacking := {*model.streams} - there:
         raise KeyError(f'streams: {sorted(lacking)}')
       return description
   except FileNotFoundError:
@@ -232,20 +259,32 @@ def _read_3(content):
   if not heads or {head.kind for head in heads} - {*heads_lib.PREDICTIONS}:
     raise KeyError('heads')
   streams = dict(content['streams'])
-  pixels = _pixels(streams.pop(_IMAGE))
+  pixels = _pixels(streams.pop(_IMAGE)) if _IMAGE in streams else None
   return Description(
     heads=tuple(heads),
     pixels=pixels,
-    streams={
-      name: {
-        'dtype': np.dtype(seen['dtype']).name,
-        'shape': tuple(map(int, seen['shape'])),
-      }
-      for name, seen in streams.items()
-    },
+    streams={name: _stream(seen) for name, seen in streams.items()},
     **{name: content[name] for name in _PLAIN},
     tuning=tuning_lib.Tuning.from_json(content.get('tuning', {})),
   )
+
+
+def _stream(seen) -> dict:
+  """Returns what a file says of a stream, for which no setting has vouched."""
+  shape = tuple(map(int, seen['shape']))
+  moments = {
+    name: tuple(map(float, seen[name])) for name in _MOMENTS if name in seen
+  }
+  wrong = any(not np.isfinite(x).all() for x in moments.values())
+  if wrong or any((len(x),) != shape for x in moments.values()):
+    raise KeyError(f'no such mean and std of {shape} numbers')
+  named = {'columns': tuple(seen['columns'])} if 'columns' in seen else {}
+  return {
+    'dtype': np.dtype(seen['dtype']).name,
+    'shape': shape,
+    **moments,
+    **named,
+  }
 
 
 def _read_2(content):
@@ -303,6 +342,12 @@ def make_network(
     mean=description.model.get('mean', ()),
     std=description.model.get('std', ()),
     frozen=description.tuning.freezes_trunk,
+    hidden=description.model.get('hidden', ()),
+    standardised=[
+      (name, seen['mean'], seen['std'])
+      for name, seen in description.streams.items()
+      if 'mean' in seen
+    ],
   )
   optimizer = optimizer_lib.make_optimizer(
     description.optimizer,
@@ -317,17 +362,17 @@ def make_network(
 
 def first_state(model, optimizer, description: Description, *, seed: int = 0):
   """Returns the `TrainState` before the first step."""
+  streams = {
+    name: np.zeros((1, *seen['shape']), seen['dtype'])
+    for name, seen in description.streams.items()
+  }
+  if description.pixels is not None:
+    streams[_IMAGE] = np.zeros((1, *description.pixels.shape), np.uint8)
   return step_lib.create_state(
     model,
     optimizer,
     jax.random.key(seed),
-    {
-      _IMAGE: np.zeros((1, *description.pixels.shape), np.uint8),
-      **{
-        name: np.zeros((1, *seen['shape']), seen['dtype'])
-        for name, seen in description.streams.items()
-      },
-    },
+    streams,
     averaged=description.averaged,
   )
 

@@ -146,12 +146,12 @@ def _check_alike(first, one, second, other):
     (
       'images (data.image_size, channels, resize, crop)',
       'train them with the same',
-      lambda d: list(dataclasses.astuple(d.pixels)),
+      lambda d: d.pixels and list(dataclasses.astuple(d.pixels)),
     ),
     (
       'streams beside the image',
       'train networks that see the same',
-      lambda d: {k: dict(seen) for k, seen in d.streams.items()},
+      lambda d: {k: _of_stream(seen) for k, seen in d.streams.items()},
     ),
   ):
     mine, theirs = of(one), of(other)
@@ -160,6 +160,11 @@ def _check_alike(first, one, second, other):
         f'Members of ensemble.runs must have the same {what}, but {first} has '
         f'{mine} and {second} has {theirs}. Leave one out, or {mend}.'
       )
+
+
+def _of_stream(seen) -> dict:
+  """Returns what must be alike: members may standardise each by its rows."""
+  return {k: v for k, v in seen.items() if k not in ('mean', 'std')}
 
 
 def load(

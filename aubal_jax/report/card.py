@@ -29,6 +29,7 @@ class Data:
     known: split -> L counts of known labels.
     groups: how many subjects or videos; None: not known.
     licences: notes, each a paragraph of Markdown.
+    has_images: whether the network sees such, and not rows of a table.
   """
 
   name: str
@@ -37,6 +38,7 @@ class Data:
   known: Mapping[str, Sequence[int]]
   groups: int | None
   licences: Sequence[str]
+  has_images: bool = True
 
 
 def make(
@@ -56,7 +58,7 @@ def make(
   names = content.report['label_names']
   sections = {
     'What it is': _pairs(model),
-    'How to use it': _use(),
+    'How to use it': _use() if data.has_images else _use_of_table(),
     'Scores': f'{_scores(content.report)}\n\n{_labels(content.report)}',
     'Data': _data(data, names),
     'Balance': _balance(content),
@@ -108,6 +110,18 @@ def _use() -> str:
     '    present = model.decide(probability)\n\n'
     'On the command line: `aubal_jax predict FOLDER IMAGES`, and as a file for '
     'other runtimes `aubal_jax export FOLDER`.'
+  )
+
+
+def _use_of_table() -> str:
+  return (
+    'Of the folder above this one, in Python:\n\n'
+    '    import aubal_jax as aubal\n\n'
+    "    model = aubal.load('FOLDER')\n"
+    '    probability = model.predict(features)  # float32[N, F], as they are.\n'
+    '    present = model.decide(probability)\n\n'
+    'On the command line: `aubal_jax predict FOLDER TABLE`, of a table with '
+    'the same columns.'
   )
 
 

@@ -47,6 +47,7 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
   for module in kind.needs:
     extras.need(module, f'export.format={config.export.format}')
   kind.check(description)
+  formats.check_names(config, description)
   out = _find_out(config, path, kind)
   record = out.with_name(f'{out.name}.json')
   if not overwrite:
@@ -57,6 +58,8 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
   home = path if (path / 'config.json').exists() or not members else members[0]
   images = _images(config, home, description)
   about = _describe(config, trained, thresholds)
+  if config.export.names != 'own':
+    about[formats.ARRAYS] = config.export.names
   content = kind.make(trained, about)
   watch.lap('export')
   found = formats.compare(

@@ -21,11 +21,14 @@ from aubal_jax.network import checkpoint_sums
 from aubal_jax.network import ensemble
 from aubal_jax.network import heads as heads_lib
 from aubal_jax.network import inference
+from aubal_jax.network import weights
+from aubal_jax.network.weights import writing
 from aubal_jax.runs import errors
 from aubal_jax.runs import extras
 from aubal_jax.serving import networks
 from aubal_jax.serving import onnx_graph
 
+ARRAYS = 'arrays'  # Whose names they have, in metadata; our own are not told.
 LIMIT = 1e-4  # What outputs may differ by, in shares of the largest.
 
 
@@ -269,13 +272,46 @@ def _read_stablehlo(content, trained) -> dict[str, Callable]:
 def _make_safetensors(trained, metadata) -> bytes:
   from safetensors import numpy as safetensors
 
-  arrays = {
-    name: np.ascontiguousarray(x)
-    for name, x in checkpoint_sums.flatten(_named(trained)).items()
-    if hasattr(x, 'shape')
-  }
+  library = metadata.get(ARRAYS, writing.OWN)
+  if library == writing.OWN:
+    arrays = {
+      name: np.ascontiguousarray(x)
+      for name, x in checkpoint_sums.flatten(_named(trained)).items()
+      if hasattr(x, 'shape')
+    }
+  else:
+    arrays = {
+      f'{prefix}{name}': x
+      for prefix, one in _prefixed(trained)
+      for name, x in writing.state_of(
+        library,
+        bundle.make_network(one.description)[0],
+        *(one.params, one.batch_stats),
+      ).items()
+    }
   texts = {name: json.dumps(value) for name, value in metadata.items()}
   return safetensors.save(arrays, texts)
+
+
+def check_names(config, description) -> None:
+  """Raises UserError where a file cannot have the names of `export.names`."""
+  library = config.export.names
+  if library == writing.OWN:
+    return
+  if config.export.format != 'safetensors':
+    raise errors.UserError(
+      f'export.names={library} is for export.format=safetensors; it is '
+      f'{config.export.format!r}, which has no names of arrays.'
+    )
+  model, _ = bundle.make_network(description)
+  writing.check(library, model, description.model['name'])
+
+
+def _prefixed(trained):
+  """Yields what stands before the names of each network, and the network."""
+  every = members_of(trained)
+  for k, one in enumerate(every):
+    yield f'member{k + 1}.' if len(every) > 1 else '', one
 
 
 def _named(trained):
@@ -289,20 +325,52 @@ def _named(trained):
 def _read_safetensors(content, trained) -> dict[str, Callable]:
   from safetensors import numpy as safetensors
 
-  held = _nested(safetensors.load(content))
-  members = members_of(trained)
-  every = [held]
-  if len(members) > 1:
-    every = [held[f'member{k + 1}'] for k in range(len(members))]
-  again = tuple(
-    dataclasses.replace(
-      one, params=own['params'], batch_stats=own.get('batch_stats', {})
+  held, library = safetensors.load(content), _library_of(content)
+  again = []
+  for prefix, one in _prefixed(trained):
+    state = {
+      name.removeprefix(prefix): x
+      for name, x in held.items()
+      if name.startswith(prefix)
+    }
+    found = (
+      _nested(state)
+      if library == writing.OWN
+      else _as_ours(library, state, one)
     )
-    for one, own in zip(members, every, strict=True)
-  )
+    own = {'params': {}, 'batch_stats': {}, **found}
+    again.append(dataclasses.replace(one, **own))
+  again = tuple(again)
   if isinstance(trained, ensemble.Ensemble):
     again = (dataclasses.replace(trained, members=again),)
   return {'JAX': functools.partial(expect, *again)}
+
+
+def _library_of(content: bytes) -> str:
+  """Returns whose names the arrays of a safetensors file have."""
+  size = int.from_bytes(content[:8], 'little')
+  texts = json.loads(content[8 : 8 + size]).get('__metadata__', {})
+  return json.loads(texts.get(ARRAYS, f'"{writing.OWN}"'))
+
+
+def _as_ours(library: str, state: Mapping, one) -> dict:
+  """Returns the variables of a network, as `model.init_from` reads them."""
+  model, _ = bundle.make_network(one.description)
+  found = weights.take(
+    *(state, 'the file', *map(_blank, (one.params, one.batch_stats))),
+    trunk=model.trunk,
+    heads=model.head_names,
+  )
+  heads = writing.heads_of(library, model, state)
+  params = {**found.params, **heads}
+  return {'params': params, 'batch_stats': found.batch_stats}
+
+
+def _blank(tree):
+  """Returns NaN in place of all numbers."""
+  import jax
+
+  return jax.tree.map(lambda x: np.full_like(x, np.nan), tree)
 
 
 def _nested(arrays: Mapping) -> dict:

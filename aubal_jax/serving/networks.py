@@ -11,6 +11,7 @@ from aubal_jax.runs import errors
 from aubal_jax.runs import text
 
 IMAGE = 'image'  # What the input is called, of networks and of exports.
+FEATURES = 'features'  # That of networks of tables.
 
 
 def members(config, path: pathlib.Path) -> list[pathlib.Path]:
@@ -48,8 +49,19 @@ def describe(path: pathlib.Path, members):
   return bundle.read(path / 'checkpoints')
 
 
+def sees_features(description) -> bool:
+  """Whether a network sees the features of a table, and nothing else."""
+  return description.pixels is None and {*description.streams} == {FEATURES}
+
+
 def check_image_alone(description) -> None:
-  """Raises UserError where a network sees more than the image."""
+  """Raises UserError where a network sees anything but the image."""
+  if description.pixels is None:
+    raise errors.UserError(
+      f'This network sees {", ".join(description.streams)} and no image, and '
+      'an export is of images alone. aubal.load(FOLDER) and predict take what '
+      'it sees, if that is the features of a table.'
+    )
   if description.streams:
     raise errors.UserError(
       f'This network sees {", ".join(description.streams)} beside the image, '

@@ -18,12 +18,13 @@ from aubal_jax.serving import outputs as outputs_lib
 
 
 def run(config, path, watch, *, overwrite: bool = False) -> None:
-  """Predicts every image of a folder, a manifest or a split.
+  """Predicts every image of a folder, a manifest or a split, or every row.
 
   What the network is and how images are prepared, the checkpoint says; of the
   configuration only `predict`, where images and caches are, and of which runs
   the mean is wanted (`ensemble`), have a say.
   Where it names no images, a split of the run's own data set is predicted.
+  A network of features takes tables with such columns.
 
   Args:
     config: any configuration.
@@ -46,10 +47,13 @@ def _predict(config, path, outputs, watch, overwrite) -> None:
 
   members = networks.members(config, path)
   description = networks.describe(path, members)
-  networks.check_image_alone(description)
+  of_table = networks.sees_features(description)
+  if not of_table:
+    networks.check_image_alone(description)
   known = (path / 'config.json').exists() or not members
   home = path if known else members[0]
-  source, inputs = _source(config, home, description)
+  find = _source_of_table if of_table else _source
+  source, inputs = find(config, home, description)
   kind = config.predict.submission
   if kind:
     submission.check(source.names, description.label_names)
@@ -59,15 +63,16 @@ def _predict(config, path, outputs, watch, overwrite) -> None:
   watch.lap('reading the checkpoint')
   if overwrite:
     outputs_lib.clear(outputs, path)
+  what = 'rows' if of_table else 'images'
   print(
-    f'predict: {len(source.names):,} images of {inputs}, with the '
+    f'predict: {len(source.names):,} {what} of {inputs}, with the '
     f'{networks.in_words(trained)}',
     flush=True,
   )
   _write(config, outputs, source, inputs, trained, thresholds)
   watch.lap('prediction')
   preemption.stop_if_requested()
-  _tell(outputs.rows, description.label_names)
+  _tell(outputs.rows, description.label_names, what)
   if kind:
     _write_submission(config, outputs, description.label_names)
   watch.lap('summary')
@@ -79,19 +84,22 @@ def _write(config, outputs, source, inputs, trained, thresholds) -> None:
   from aubal_jax.serving import predictions as predict_lib
 
   description = trained.description
-  run = trained.make_predict()
+  run, pixels = trained.make_predict(), description.pixels
+  name, about = networks.FEATURES, {}
+  if pixels is not None:
+    name, about = networks.IMAGE, {'pixels': dataclasses.asdict(pixels)}
   with preemption.deferred():
     predict_lib.write_predictions(
       outputs.rows,
       source,
-      lambda images: run({'image': images})[bundle.LABELS],
+      lambda images: run({name: images})[bundle.LABELS],
       label_names=description.label_names,
       thresholds=thresholds,
       batch_size=config.predict.batch_size,
       about={
         'inputs': inputs,
         'checkpoint': networks.identity(trained),
-        'pixels': dataclasses.asdict(description.pixels),
+        **about,
       },
       record=outputs.record,
       raw=config.raw_cells,
@@ -142,6 +150,57 @@ def _source(config, path, description):
   return source, given
 
 
+def _source_of_table(config, path, description):
+  """Returns rows of a table with the features of a network, and their name.
+
+  What is missing there is the mean of the training split.
+  """
+  from aubal_jax.datasets import labels
+  from aubal_jax.serving import sources
+
+  given, seen = config.predict.path, description.streams[networks.FEATURES]
+  if not given:
+    config = _with_data(config, path)
+    dataset, rows, name = _rows_of_split(config, description)
+    names = dataset.ids[rows].tolist()
+    features = dataset.stream(networks.FEATURES).take(rows)
+  else:
+    names, features = labels.read_features(
+      *(given, seen.get('columns', ())),
+      label_columns=description.label_names,
+      path_column=config.data.path_column,
+    )
+    name = given
+  return sources.of_features(names, checked_features(features, seen)), name
+
+
+def checked_features(features: np.ndarray, seen) -> np.ndarray:
+  """Returns features as a network sees them, float32[N, F].
+
+  Args:
+    features: float[N, F]; NaN is the mean of the training split.
+    seen: of the stream, in a `Description`.
+
+  Raises:
+    UserError: F is another, or a number is infinite in float32.
+  """
+  size, mean = *seen['shape'], seen.get('mean', 0.0)
+  if features.ndim != 2 or features.shape[1] != size:
+    raise errors.UserError(
+      f'features must be [N, {size}], those that the network was trained on in '
+      f'their order, not {list(features.shape)}.'
+    )
+  with np.errstate(over='ignore'):
+    features = np.where(np.isnan(features), mean, features).astype(np.float32)
+  if not np.isfinite(features).all():
+    row, column = np.argwhere(~np.isfinite(features))[0]
+    raise errors.UserError(
+      f'features must be finite in float32, or NaN where one is missing; '
+      f'feature {column} of row {row} (both counted from 0) is not. Correct it.'
+    )
+  return features
+
+
 def _tell_others(others):
   """Says how many files have no row, as they are called no image."""
   if others:
@@ -185,14 +244,25 @@ def _with_data(config, path):
 
 def _split(config, description):
   """Returns the images of a split of the data set that `config` names."""
+  config.data.update(dataclasses.asdict(description.pixels))
+  dataset, rows, name = _rows_of_split(config, description)
+  return _of_rows(config, dataset, rows, description.pixels), name
+
+
+def _rows_of_split(config, description):
+  """Returns the data set that `config` names, rows of a split, and its name.
+
+  Raises:
+    UserError: it is not what the network was trained on, or has no such split.
+  """
   from aubal_jax.datasets import loading
   from aubal_jax.datasets import telling
 
-  config.data.update(dataclasses.asdict(description.pixels))
+  config.model.name = description.model['name']
   dataset = loading.load(config)
   telling.tell(dataset)
   split = config.predict.split
-  if dataset.load_images is None:
+  if description.pixels is not None and dataset.load_images is None:
     raise errors.UserError(
       'This data set has labels but no images to predict; set predict.path to '
       'a folder or a table of images.'
@@ -209,8 +279,10 @@ def _split(config, description):
       f'The data set has no {split} split; it has {dataset.num_rows()} rows. '
       'Set predict.split to another.'
     )
-  name = f'the {split} split of {config.data.path or config.data.name}'
-  return _of_rows(config, dataset, rows, description.pixels), name
+  return (
+    *(dataset, rows),
+    f'the {split} split of {config.data.path or config.data.name}',
+  )
 
 
 def _of_rows(config, dataset, rows, pixels):
@@ -258,14 +330,14 @@ def some_images(config, path, description, count: int) -> np.ndarray:
   return np.delete(images, [*failures], axis=0)
 
 
-def _tell(path, label_names):
+def _tell(path, label_names, what):
   """Prints what the file holds."""
   from aubal_jax.serving import predictions as predict_lib
 
   statuses, positive = predict_lib.summarise(path, len(label_names))
   good = statuses.pop(predict_lib.OK, 0)
   total = good + sum(statuses.values())
-  print(f'predict: {total:,} images, {good:,} of them ok')
+  print(f'predict: {total:,} {what}, {good:,} of them ok')
   for status, count in statuses.items():
     print(f'  {count:,} {status}')
   if good:

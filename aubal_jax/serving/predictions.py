@@ -196,10 +196,10 @@ def run_whole(run, images: np.ndarray, batch_size: int) -> np.ndarray:
 
   Args:
     run: uint8[batch_size, H, W, C] -> [batch_size, L].
-    images: uint8[B, H, W, C], B at most `batch_size`.
+    images: uint8[B, H, W, C], B at most `batch_size`; or float32[B, F].
     batch_size: images of a whole batch.
   """
-  padding = ((0, batch_size - len(images)), (0, 0), (0, 0), (0, 0))
+  padding = [(0, batch_size - len(images))] + [(0, 0)] * (images.ndim - 1)
   return np.asarray(run(np.pad(images, padding)))[: len(images)]
 
 

@@ -29,7 +29,8 @@ class Source:
 
   Attributes:
     names: what each row is called.
-    read: (start, stop) -> uint8[stop - start, H, W, C], and position (from
+    read: (start, stop) -> uint8[stop - start, H, W, C] (or, of a table,
+      float32[stop - start, F]), and position (from
       0 at `start`) -> why there is no image. `start` is a multiple of the
       number of images read at a time.
     fingerprint: hex digits that change when the images do.
@@ -96,6 +97,16 @@ def of_dataset(data: dataset_lib.Dataset, rows: np.ndarray) -> Source:
   return Source(
     data.ids[rows].tolist(),
     lambda start, stop: (data.load_images(rows[start:stop]), {}),
+    digest.hexdigest()[:16],
+  )
+
+
+def of_features(names: Sequence[str], features: np.ndarray) -> Source:
+  """Returns rows of a table, float32[N, F], of which each is called by name."""
+  digest = hashlib.sha256('\0'.join(names).encode() + features.tobytes())
+  return Source(
+    names,
+    lambda start, stop: (features[start:stop], {}),
     digest.hexdigest()[:16],
   )
 

@@ -45,29 +45,39 @@ class Trained:
     return self.network.description.heads
 
   @property
-  def pixels(self) -> images_lib.Pixels:
-    """What an image becomes before the network sees it."""
+  def pixels(self) -> images_lib.Pixels | None:
+    """What an image becomes before the network sees it; None: it sees none."""
     return self.network.description.pixels
 
   def __repr__(self):
-    pixels, count = self.pixels, len(self.names)
-    kind = 'grey' if pixels.channels == 1 else 'RGB'
     names = text.listing(map(text.quote, self.names), text.SHOWN)
     return (
-      f'<{self.path}: {networks.in_words(self.network)}; {count} labels '
-      f'({names}) of {pixels.image_size} x {pixels.image_size} {kind} images>'
+      f'<{self.path}: {networks.in_words(self.network)}; {len(self.names)} '
+      f'labels ({names}) of {self._input()}>'
     )
+
+  def _input(self) -> str:
+    """Returns what it sees, in words."""
+    pixels = self.pixels
+    if pixels is None:
+      (size,) = self.network.description.streams[networks.FEATURES]['shape']
+      return f'{size} features'
+    kind = 'grey' if pixels.channels == 1 else 'RGB'
+    return f'{pixels.image_size} x {pixels.image_size} {kind} images'
 
   def predict(self, images, *, batch_size: int = 64) -> np.ndarray:
     """Returns probabilities, float32[N, L], of images of any size.
 
     They are prepared as in training, and what is said of a file is to the bit
-    what the task predict says with the same batch size.
+    what the task predict says with the same batch size. A network of a table
+    takes its features.
 
     Args:
       images: uint8[N, H, W] (grey) or uint8[N, H, W, C], C 1 or 3 (RGB); or a
         list, in which each may be the path of a file, an image of Pillow,
-        uint8[h, w] or uint8[h, w, 3]; or one path or image of Pillow.
+        uint8[h, w] or uint8[h, w, 3]; or one path or image of Pillow. Of a
+        network of features: float[N, F], as the table has them, NaN for one
+        that is missing.
       batch_size: images a step, over all devices.
 
     Raises:
@@ -78,6 +88,8 @@ class Trained:
       raise errors.UserError(
         f'batch_size must be at least 1, but is {batch_size}; 64 is usual.'
       )
+    if self.pixels is None:
+      return self._predict_rows(images, batch_size)
     given = _listed(images)
     parts = [np.zeros((0, len(self.names)), np.float32)]
     with tempfile.TemporaryDirectory() as folder:
@@ -92,6 +104,18 @@ class Trained:
   def decide(self, probability: np.ndarray) -> np.ndarray:
     """Returns bool[N, L]: which probabilities reach their thresholds."""
     return np.asarray(probability, np.float64) >= self.thresholds
+
+  def _predict_rows(self, features, batch_size) -> np.ndarray:
+    """Returns `predict` of features."""
+    from aubal_jax.serving import predict
+
+    seen = self.network.description.streams[networks.FEATURES]
+    features = predict.checked_features(np.asarray(features, float), seen)
+    parts = [np.zeros((0, len(self.names)), np.float32)]
+    for start in range(0, len(features), batch_size):
+      batch = features[start : start + batch_size]
+      parts.append(self._predict(batch, batch_size))
+    return np.concatenate(parts)
 
   def _reader(self, given, batch_size, folder) -> Callable:
     """Returns (start, stop) -> images as the network sees them, failures."""
@@ -115,7 +139,8 @@ class Trained:
     from aubal_jax.network import bundle
 
     run = self.network.make_predict()
-    return lambda images: run({networks.IMAGE: images})[bundle.LABELS]
+    name = networks.FEATURES if self.pixels is None else networks.IMAGE
+    return lambda images: run({name: images})[bundle.LABELS]
 
 
 def load(path: os.PathLike | str, *, thresholds: str = 'shrunk') -> Trained:
@@ -129,7 +154,7 @@ def load(path: os.PathLike | str, *, thresholds: str = 'shrunk') -> Trained:
 
   Raises:
     FileNotFoundError, UserError: there is no trained network, it is damaged,
-      or it sees more than images.
+      or it sees more than images, or than features.
 
   Examples:
     >>> model = load('runs/mine')  # doctest: +SKIP
@@ -142,7 +167,9 @@ def load(path: os.PathLike | str, *, thresholds: str = 'shrunk') -> Trained:
   settings.find('predict.thresholds').check(thresholds)
   config.predict.thresholds = thresholds
   members = networks.members(config, path)
-  networks.check_image_alone(networks.describe(path, members))
+  description = networks.describe(path, members)
+  if not networks.sees_features(description):
+    networks.check_image_alone(description)
   trained = networks.load(config, path, members)
   return Trained(
     path,

@@ -29,14 +29,10 @@ def write(run, content) -> None:
   if report is None or report.get('step') is None or not folder.is_dir():
     return
   described = bundle.read(folder)
-  pixels = described.pixels
   model = {
     'network': described.model['name'],
     'labels': len(described.label_names),
-    'images': f'{pixels.image_size} x {pixels.image_size}, '
-    f'{"grey" if pixels.channels == 1 else "RGB"}',
-    'made to fit by': pixels.resize,
-    'faces cut out by': pixels.crop,
+    **_input(described),
     'checkpoint': report['checkpoint'],
   }
   text = card.make(
@@ -45,12 +41,30 @@ def write(run, content) -> None:
       _name(run.config),
       *_counts(run.dataset),
       licences=_licences(run.config),
+      has_images=described.pixels is not None,
     ),
     model,
     workdir.versions(),
   )
   with files.write_atomically(folder / FILE) as file:
     file.write(text)
+
+
+def _input(described) -> dict:
+  """Returns what the network sees, and how it is prepared."""
+  pixels = described.pixels
+  if pixels is None:
+    return {
+      name: f'{" x ".join(map(str, seen["shape"]))} numbers'
+      + (', standardised by the training split' if 'mean' in seen else '')
+      for name, seen in described.streams.items()
+    } | {'hidden layers': described.model.get('hidden') or 'none'}
+  kind = 'grey' if pixels.channels == 1 else 'RGB'
+  return {
+    'images': f'{pixels.image_size} x {pixels.image_size}, {kind}',
+    'made to fit by': pixels.resize,
+    'faces cut out by': pixels.crop,
+  }
 
 
 def _name(config) -> str:

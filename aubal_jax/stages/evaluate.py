@@ -84,7 +84,7 @@ def predict(run) -> Predictions:
   from aubal_jax.network import inference
 
   dataset = run.dataset
-  run.need_images()
+  run.need_streams()
   split = 'test' if len(dataset.rows('test')) else 'validation'
   if not len(dataset.rows(split)):
     raise errors.UserError(
@@ -191,7 +191,7 @@ def _load_members(run, members):
       'configuration that they were trained with.'
     )
   seen, given = description.pixels, loading.pixels(run.config)
-  if seen != given:
+  if seen is not None and seen != given:
     raise errors.UserError(
       f'The members of ensemble.runs see images as {seen}, but the '
       f'configuration makes them {given}; set data.image_size, channels, '

@@ -37,6 +37,8 @@ def _write_sheet(log, config, parts, streams, first):
   from aubal_jax.datasets import streams as streams_lib
 
   plan, which = parts.plan, config.augment.rows
+  if parts.description.pixels is None:
+    return
   rows = np.flatnonzero(plan.augment | (which == 'all'))
   if which == 'none' or not len(rows):
     return

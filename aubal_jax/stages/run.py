@@ -114,8 +114,24 @@ class Run:
     if self.dataset.load_images is None:
       raise errors.UserError(
         'This data set has labels but no images: it can be balanced '
-        '(--config.task=balance) and reported, not trained on.'
+        '(--config.task=balance) and reported, not trained on. A network of '
+        f'its features is model.name={streams_lib.FEATURES}.'
       )
+
+  @functools.cached_property
+  def sees(self) -> tuple[str, ...]:
+    """Names of the streams that the network sees."""
+    from aubal_jax.network import models
+
+    return models.streams_of(self.config.model.name)
+
+  def need_streams(self) -> None:
+    """Raises UserError where the data set lacks what the network sees."""
+    for name in self.sees:
+      if name == streams_lib.IMAGE:
+        self.need_images()
+      else:
+        self.dataset.stream(name)
 
   def need_varied(self) -> None:
     """Raises UserError where a label has one value alone, see `need_varied`."""
@@ -134,7 +150,7 @@ class Run:
     return self._read
 
   def streams(self, description) -> list[streams_lib.Stream]:
-    """Returns what a network sees: the image, and what else it takes.
+    """Returns what a network sees: the image, if any, and what else it takes.
 
     Args:
       description: `bundle.Description` of the network.
@@ -142,11 +158,15 @@ class Run:
     Raises:
       UserError: as `images`, or there is no such stream.
     """
-    shape = description.pixels.shape
     others = [
-      dataclasses.replace(self.dataset.stream(name), **seen)
+      dataclasses.replace(
+        self.dataset.stream(name), dtype=seen['dtype'], shape=seen['shape']
+      )
       for name, seen in description.streams.items()
     ]
+    if description.pixels is None:
+      return others
+    shape = description.pixels.shape
     return [streams_lib.of_images(self.images(), shape), *others]
 
   @functools.cached_property

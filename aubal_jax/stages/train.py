@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 
+from aubal_jax.datasets import streams as streams_lib
 from aubal_jax.runs import hosts
 from aubal_jax.runs import preemption
 from aubal_jax.runs import workdir
@@ -38,7 +39,7 @@ def run(run, *, tells_short: bool = True) -> None:
   from aubal_jax.network import loop
   from aubal_jax.stages import train_parts
 
-  run.need_images()
+  run.need_streams()
   config, path = run.config, run.path
   parts = train_parts.make_parts(run)
   run.watch.lap('making the network')
@@ -100,10 +101,11 @@ def _tell_start(run, plan, first) -> None:
   import jax
 
   config, count = run.config, jax.device_count()
+  what = 'augmented' if streams_lib.IMAGE in run.sees else 'added'
   print(
     f'train: {config.model.name} on {count} {jax.default_backend()} '
     f'device{"s" if count > 1 else ""}, {len(plan):,} rows '
-    f'({int(plan.augment.sum()):,} augmented), steps {first + 1:,} to '
+    f'({int(plan.augment.sum()):,} {what}), steps {first + 1:,} to '
     f'{run.num_steps:,}, batches of {config.train.batch_size}',
     flush=True,
   )

@@ -1,6 +1,7 @@
 """What holds for every network of the registry, and for a user's own."""
 
 import functools
+import itertools
 
 import flax.linen as nn
 import jax
@@ -31,6 +32,8 @@ COUNTS = {
   'vit_b_14': (85_282_568, 86_346_472, 0),
   'resnet18_64': (4_254_664, 4_515_880, 6_016),
   'resnet8_16': (78_264, 144_312, 672),
+  # A head of as many numbers as an image has rows, times channels.
+  'features': (904, 337_000, 0),
 }
 ALIASES = {'resnet18', 'resnet34'}  # Of what is tested by another name.
 
@@ -49,8 +52,17 @@ def of_shape(side, channels, batch=2):
   return jax.ShapeDtypeStruct((batch, side, side, channels), jnp.float32)
 
 
+def batch_of(model, image):
+  """What a network sees: an image, or a number of each row and channel."""
+  if model.streams == ('image',):
+    return {'image': image}
+  batch, side, _, channels = image.shape
+  numbers = jax.ShapeDtypeStruct((batch, side * channels), image.dtype)
+  return dict.fromkeys(model.streams, numbers)
+
+
 def shapes(model, image):
-  return jax.eval_shape(model.init, jax.random.key(0), {'image': image})
+  return jax.eval_shape(model.init, jax.random.key(0), batch_of(model, image))
 
 
 def count(tree):
@@ -71,6 +83,19 @@ def test_numbers_of_parameters(name):
   assert count(found[0].get('batch_stats', {})) == statistics
 
 
+def test_hidden_layers_have_their_counts():
+  """And other networks have none."""
+  rng = np.random.default_rng(0)
+  for _ in range(5):
+    hidden = tuple(map(int, rng.integers(1, 30, rng.integers(0, 4))))
+    widths = [112, *hidden, 8]
+    model = models.make_model('features', {'labels': 8}, hidden=hidden)
+    expected = sum((a + 1) * b for a, b in itertools.pairwise(widths))
+    assert count(shapes(model, of_shape(112, 1))) == expected
+  with pytest.raises(errors.UserError, match=r'hidden must be \(\).*resnet18'):
+    models.make_model('resnet18', {'labels': 8}, hidden=(3,))
+
+
 @pytest.mark.parametrize('name', sorted({*models.MODELS} - ALIASES))
 def test_features_and_heads_are_apart_at_any_side(name):
   """And computed in bfloat16, kept in float32."""
@@ -79,9 +104,10 @@ def test_features_and_heads_are_apart_at_any_side(name):
   )
   sizes = set()
   patch = getattr(model.trunk, 'patch', 1)
-  for side, channels in ((48, 1), (224, 3)):
+  sides = ((48, 1), (224, 3)) if model.streams == ('image',) else ((48, 1),)
+  for side, channels in sides:
     side -= side % patch
-    image = {'image': of_shape(side, channels)}
+    image = batch_of(model, of_shape(side, channels))
     outputs, variables = jax.eval_shape(
       model.init_with_output, jax.random.key(0), image
     )
@@ -151,13 +177,16 @@ def test_every_parameter_learns(family):
 def test_every_parameter_of_every_network_learns(name):
   model = models.make_model(name, {'labels': 3})
   x = images(48, batch=4)
+  x = (
+    {'image': x} if model.streams == ('image',) else {'features': x[:, 0, :, 0]}
+  )
   keys = {'params': jax.random.key(0), 'dropout': jax.random.key(1)}
-  variables = jax.jit(model.init)(keys, {'image': x})
+  variables = jax.jit(model.init)(keys, x)
 
   def value(params):
     y, _ = model.apply(
       {**variables, 'params': params},
-      {'image': x},
+      x,
       train=True,
       mutable='batch_stats',
       rngs={'dropout': keys['dropout']},

@@ -26,7 +26,9 @@ from aubal_jax.network.models import mobilenet
 from aubal_jax.network.models import resnet
 from aubal_jax.network.models import vit
 from aubal_jax.network.weights import files
+from aubal_jax.network.weights import names
 from aubal_jax.network.weights import pth
+from aubal_jax.network.weights import writing
 from aubal_jax.runs import errors
 from tests.makers import foreign_networks as foreign
 
@@ -173,6 +175,33 @@ def test_every_array_is_used_once(family, tmp_path):
   library = 'timm' if family.endswith('timm') else 'torchvision'
   assert f'{len(state)} arrays' in loaded.told[0]
   assert library in loaded.told[0]
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_a_state_is_written_as_it_was_read(family, tmp_path):
+  """Of another library; and of its heads, the first is its classifier."""
+  forward, trunk = FAMILIES[family]
+  _, state = state_of(forward, image(), 5)
+  loaded = load(write(tmp_path / 'state.npz', state), trunk)
+  model, rng = network(trunk), np.random.default_rng(1)
+  heads = {
+    name: jax.tree.map(lambda x: rng.random(x.shape), loaded.params[name])
+    for name in model.head_names
+  }
+  library = 'timm' if family.endswith('timm') else 'torchvision'
+  written = writing.state_of(
+    library, model, {**loaded.params, **heads}, loaded.batch_stats
+  )
+  classifier = names.heads(trunk)[library]
+  assert {*written} - {*state} == {
+    f'{head}.{kind}'
+    for head in (classifier, 'valence_outputs')
+    for kind in ('weight', 'bias')
+  }
+  for name, values in state.items():
+    np.testing.assert_array_equal(written[name], values, name)
+  assert written[f'{classifier}.weight'].shape[0] == 2
+  np.testing.assert_equal(writing.heads_of(library, model, written), heads)
 
 
 def test_what_a_wrong_network_would_be_off(x64):

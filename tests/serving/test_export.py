@@ -30,6 +30,7 @@ from aubal_jax.media import images as images_lib
 from aubal_jax.network import bundle
 from aubal_jax.network import heads as heads_lib
 from aubal_jax.network import models
+from aubal_jax.network import weights
 from aubal_jax.network.models import resnet
 from aubal_jax.runs import files
 from aubal_jax.runs import workdir
@@ -202,7 +203,7 @@ def test_colours_odd_sides_and_stems(tmp_path, name, side, stem, normalise):
 @pytest.mark.long
 @pytest.mark.parametrize(
   'name',  # A vision transformer has a gigabyte of weights and moments.
-  [name for name in models.MODELS if not name.startswith('vit')],
+  [name for name in models.MODELS if not name.startswith(('vit', 'feat'))],
 )
 def test_every_network_is_exported(tmp_path, name):
   rng = np.random.default_rng(len(name))
@@ -364,6 +365,49 @@ def test_what_differs_is_not_written(copy, monkeypatch):
   with pytest.raises(ValueError, match='it is not written'):
     run(configuration(), copy)
   assert sorted(copy.rglob('*')) == before
+
+
+def test_names_of_other_libraries_are_for_safetensors_of_their_networks(copy):
+  config = configuration(export__names='timm', export__format='onnx')
+  with pytest.raises(ValueError, match=r'names=timm is for .*=safetensors'):
+    run(config, copy)
+  file = copy / 'checkpoints/model.json'
+  content = files.read_json(file)
+  content.pop('sum')
+  content['model']['name'] = 'caffe'
+  files.write_json(file, content)
+  config = configuration(export__names='timm', export__format='safetensors')
+  with pytest.raises(ValueError, match=r'names must be own for .*=caffe'):
+    run(config, copy)
+
+
+@pytest.mark.parametrize('names', ['own', 'torchvision', 'timm'])
+def test_a_run_begins_with_an_export_by_either_names(trained, names, tmp_path):
+  """From the file, and so by other libraries: torchvision's own names."""
+  form = formats.FORMATS['safetensors']
+  about = {} if names == 'own' else {formats.ARRAYS: names}
+  content = form.make(trained, about)
+  (read,) = form.readers(content, trained).values()
+  assert read.args[0].digest() == trained.digest()
+  (tmp_path / 'model.safetensors').write_bytes(content)
+  model, _ = bundle.make_network(trained.description)
+  zeros = (
+    jax.tree.map(np.zeros_like, tree)
+    for tree in (trained.params, trained.batch_stats)
+  )
+  loaded = weights.load(
+    *(tmp_path / 'model.safetensors', *zeros),
+    trunk=model.trunk,
+    heads=model.head_names,
+  )
+  own = trained.params | {'logits': loaded.params['logits']}
+  assert not loaded.params['logits']['kernel'].any()
+  np.testing.assert_equal(loaded.params, own)
+  np.testing.assert_equal(loaded.batch_stats, trained.batch_stats)
+  assert (
+    f'by the names of {"aubal_jax" if names == "own" else "torch"}'
+    in (loaded.told[0])
+  )
 
 
 @pytest.mark.parametrize('seed', range(4))

@@ -173,7 +173,9 @@ def draw_cast(sizes: Mapping[str, int], seed: int) -> Cast:
   return Cast(seed, people, split, ids, groups, keys)
 
 
-def load_table(*, num_rows: int = 1200, seed: int = 0) -> dataset.Dataset:
+def load_table(
+  *, num_rows: int = 1200, seed: int = 0, draw: splits.Draw | None = None
+) -> dataset.Dataset:
   """Returns rows of eight AUs, as rare as in Table I, with features.
 
   features = (intensity * labels) @ directions + noise: each label has a drawn
@@ -182,8 +184,9 @@ def load_table(*, num_rows: int = 1200, seed: int = 0) -> dataset.Dataset:
   not orthogonal: labels are mistaken for each other, as AUs are.
 
   Args:
-    num_rows: N, of one split: a comparison makes its own folds.
+    num_rows: N.
     seed: of labels and features.
+    draw: of splits; None: of one, as a comparison makes its own folds.
 
   Returns:
     The data set, its features float32[N, NUM_FEATURES].
@@ -198,7 +201,9 @@ def load_table(*, num_rows: int = 1200, seed: int = 0) -> dataset.Dataset:
     labels=labels,
     known=np.ones(labels.shape, bool),
     label_names=action_units.CODES,
-    split=np.full(num_rows, 'train', splits.DTYPE),
+    split=np.full(num_rows, 'train', splits.DTYPE)
+    if draw is None
+    else splits.draw(labels, None, draw),
     ids=np.arange(num_rows).astype(str),
     features=features.astype(np.float32),
     notes=(

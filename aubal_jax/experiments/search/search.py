@@ -93,7 +93,7 @@ def _check(run, cells) -> None:
 
   from aubal_jax.network import step as step_lib
 
-  run.need_images()
+  run.need_streams()
   if not len(run.dataset.rows('validation')):
     raise errors.UserError(
       'A search compares scores on the validation split, which this data set '

@@ -20,6 +20,7 @@ from aubal_jax.network.models import first_weights
 from aubal_jax.network.models import inputs
 from aubal_jax.network.models import mobilenet
 from aubal_jax.network.models import resnet
+from aubal_jax.network.models import tabular
 from aubal_jax.network.models import vit
 from aubal_jax.runs import errors
 
@@ -61,6 +62,8 @@ MODELS = types.MappingProxyType(
     'resnet8_16': functools.partial(
       resnet.ResNet, stage_sizes=(1, 1, 1), width=16
     ),
+    # 8 for each number of a row, and 8: of a table, such as of embeddings.
+    'features': tabular.Perceptron,
   }
 )
 
@@ -79,6 +82,8 @@ class Network(nn.Module):
     mean: of each channel of the image, subtracted first; (): nothing is.
     std: of each channel, by which it is divided then.
     frozen: the trunk is as in evaluation, and has no gradient.
+    standardised: (name, mean, deviation) of streams of numbers [B, F] that are
+      standardised first, see `inputs.standardise`.
   """
 
   trunk: nn.Module
@@ -91,6 +96,7 @@ class Network(nn.Module):
   mean: tuple[float, ...] = ()
   std: tuple[float, ...] = ()
   frozen: bool = False
+  standardised: tuple[tuple[str, tuple, tuple], ...] = ()
 
   @property
   def draws(self) -> bool:
@@ -104,6 +110,11 @@ class Network(nn.Module):
 
   def prepare(self, batch: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the streams as the trunk sees them: scaled and normalised."""
+    numbers = {
+      name: inputs.standardise(batch[name], mean, std)
+      for name, mean, std in self.standardised
+    }
+    batch = {**batch, **numbers}
     if not self.mean:
       return {name: scale(batch[name], self.dtype) for name in self.streams}
     streams = {
@@ -210,6 +221,11 @@ def find(name: str) -> Callable[..., nn.Module]:
   return found
 
 
+def streams_of(name: str) -> tuple[str, ...]:
+  """Returns what the network called `name` sees; raises as `find`."""
+  return make_model(name, {'labels': 1}).streams
+
+
 def make_model(
   name: str,
   outputs: Mapping[str, int],
@@ -224,6 +240,8 @@ def make_model(
   mean: Sequence[float] = (),
   std: Sequence[float] = (),
   frozen: bool = False,
+  hidden: Sequence[int] = (),
+  standardised: Sequence[tuple] = (),
 ) -> Network:
   """Returns the network called `name`.
 
@@ -240,6 +258,8 @@ def make_model(
     param_dtype: of the parameters and of the running statistics.
     remat: keep of each block its input alone, and compute the rest once more
       for the gradient: less memory, a quarter to a third more time.
+    mean: see `Network`; likewise `std`, `frozen` and `standardised`.
+    hidden: units of each hidden layer of 'features'.
     init: what `module.init` draws, a name of `first_weights.INITS`. With
       'he_normal' the kernels of convolutions and heads are normal, of variance
       2 / fan_in; with 'torch_uniform' they are uniform in
@@ -273,6 +293,13 @@ def make_model(
   of_all['first'] = init
   options = {**of_all, 'stem': stem, 'momentum': momentum, 'remat': remat}
   taken = inspect.signature(factory).parameters
+  if hidden:  # Else what a module of the user's has by itself.
+    options['hidden'] = tuple(hidden)
+    if 'hidden' not in taken:
+      raise errors.UserError(
+        f'model.hidden must be () for model.name={name}, which has no such '
+        f"layers; it is {tuple(hidden)}. It is for 'features'."
+      )
   trunk = factory(**{k: v for k, v in options.items() if k in taken})
   streams = [*inspect.signature(trunk.__call__).parameters]
   streams.remove('train')
@@ -283,6 +310,7 @@ def make_model(
     mean=tuple(mean),
     std=tuple(std),
     frozen=frozen,
+    standardised=tuple(standardised),
     **of_all,
   )
 

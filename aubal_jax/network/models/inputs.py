@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 
 import jax.numpy as jnp
+import numpy as np
 
 from aubal_jax.runs import errors
 
@@ -72,3 +73,16 @@ def normalise(image, held: Mapping[str, Sequence[float]], dtype):
     for name in ('mean', 'std')
   )
   return ((image.astype(wide) - mean) / std).astype(dtype)
+
+
+def standardise(values, mean: Sequence[float], std: Sequence[float]):
+  """Returns (values - mean) / std, float[B, F]; 0 where std is 0.
+
+  Args:
+    values: float[B, F].
+    mean: of each of the F numbers.
+    std: likewise; 0 of one that was the same in all of training.
+  """
+  std = np.asarray(std)[None]
+  scale = np.where(std > 0, std, np.inf).astype(values.dtype)
+  return (values - np.asarray(mean, values.dtype)[None]) / scale

@@ -127,12 +127,30 @@ def load(
     UserError: the file is damaged, of another network, or holds NaN.
   """
   held = files.read(pathlib.Path(path))
+  return take(held, path, params, batch_stats, trunk=trunk, heads=heads)
+
+
+def take(
+  held: Mapping[str, np.ndarray],
+  path: str | pathlib.Path,
+  params: Any,
+  batch_stats: Any,
+  *,
+  trunk: nn.Module,
+  heads: Iterable[str],
+) -> Loaded:
+  """Returns the same of a file that is read: name -> array; and its name."""
   own = {'params': params, 'batch_stats': batch_stats}
   leaves = {
     tuple(key.key for key in route): leaf
     for route, leaf in jax.tree.leaves_with_path(own)
   }
   wanted = {route: x for route, x in leaves.items() if route[1] not in {*heads}}
+  if not wanted:
+    raise errors.UserError(
+      f'model.init_from must be empty, not {path}: beside its heads this '
+      'network has no weights. Hidden layers are model.hidden.'
+    )
   match = _find(path, wanted, [*held], trunk)
   found, told = {}, []
   for route, name in match.names.items():

@@ -163,6 +163,28 @@ def _vit(route: Route, names: Mapping[str, str]) -> str:
   return f'{block}.{names[inner[0]]}.{_ARRAYS[inner[1]]}'
 
 
+# What libraries call the last layer.
+_HEADS = {
+  resnet.ResNet: {'torchvision': 'fc', 'timm': 'fc'},
+  mobilenet.MobileNetV2: {'torchvision': 'classifier.1', 'timm': 'classifier'},
+  efficientnet.EfficientNet: {
+    **{'torchvision': 'classifier.1', 'timm': 'classifier'},
+  },
+  vit.VisionTransformer: {'torchvision': 'heads.head', 'timm': 'head'},
+}
+
+
+def heads(trunk) -> dict[str, str]:
+  """Returns library -> its name of the last layer, of those of `layouts`.
+
+  A ResNet is called alike by torchvision and timm.
+  """
+  there = layouts(trunk)
+  if isinstance(trunk, resnet.ResNet) and there:
+    there = _HEADS[resnet.ResNet]
+  return {library: _HEADS[type(trunk)][library] for library in there}
+
+
 def _by_module(rename: Callable[[str], str]) -> Callable[[Route], str]:
   return lambda route: f'{rename("/".join(route[:-1]))}.{_ARRAYS[route[-1]]}'
 

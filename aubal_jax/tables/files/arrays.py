@@ -69,6 +69,23 @@ def read(path: pathlib.Path, others: Sequence[str] = ()) -> table.Table:
   return table.Table(path, columns, np.arange(len(labels)), 0, features)
 
 
+def read_features(path: pathlib.Path) -> np.ndarray:
+  """Returns `features` float64[N, F] of an .npz, whatever else it holds.
+
+  Raises:
+    UserError: the file is damaged, or has none.
+  """
+  arrays, held = _load(path, ())
+  features = arrays.get('features')
+  if features is None or features.ndim != 2:
+    raise errors.UserError(
+      f"{path}: there is no array 'features' [N, F], only "
+      f'{text.listing(map(repr, held))}. Save it with numpy.savez(path, '
+      'features=features).'
+    )
+  return _checked_features(path, features, len(features))
+
+
 def _columns(cells) -> list[table.Column]:
   """Returns the columns of cells [N, K]."""
   distinct = np.unique(cells)  # NaN is the last of them.
