@@ -30,6 +30,9 @@ def tell_sources(dataset) -> dict:
 def write(path, dataset, *, raw: bool = False) -> None:
   """Writes rows.csv: the split of every row, and why it was dropped.
 
+  Where targets have their own splits these stand beside, and whether a row is
+  clean: its group trains in none.
+
   Args:
     path: of the file.
     dataset: whose rows it is of.
@@ -40,6 +43,10 @@ def write(path, dataset, *, raw: bool = False) -> None:
     if getattr(dataset, name) is not None:
       columns[name.removesuffix('s')] = getattr(dataset, name)
   columns['split'] = dataset.split
+  for target in dataset.splits:
+    columns[f'split of {target}'] = dataset.split_of(target)
+  if dataset.splits:
+    columns['clean'] = dataset.clean().astype(int)
   if dataset.reasons is not None:
     columns['reason'] = dataset.reasons
   rows = zip(*(values.tolist() for values in columns.values()), strict=True)

@@ -1,5 +1,6 @@
 """Splits of several tasks that contradict each other."""
 
+import csv
 import dataclasses
 
 import numpy as np
@@ -12,6 +13,7 @@ from aubal_jax.datasets import merged
 from aubal_jax.datasets import splits
 from aubal_jax.datasets import task_splits
 from aubal_jax.runs import errors
+from aubal_jax.stages import rows as rows_lib
 from tests.makers import targets as makers
 
 SEEDS = st.integers(0, 2**31)
@@ -145,3 +147,21 @@ def test_splits_of_no_target_are_refused(changes, message):
   data = annotations.to_dataset(rows_of(np.random.default_rng(0), 9), where='x')
   with pytest.raises(errors.UserError, match=message):
     dataclasses.replace(data, splits=changes)
+
+
+@given(SEEDS)
+def test_rows_csv_has_the_split_of_each_task(tmp_path_factory, seed):
+  rng = np.random.default_rng(seed)
+  groups, own = drawn(rng)
+  own['labels'][0] = 'train'
+  first = task_splits.first_of(own)
+  found = rows_of(rng, 30, groups=groups, splits=own, split=first)
+  data = annotations.to_dataset(found, where='here')
+  path = tmp_path_factory.mktemp('run') / 'rows.csv'
+  rows_lib.write(path, data)
+  with open(path, encoding='utf-8', newline='') as file:
+    rows = [*csv.DictReader(file)]
+  for name in NAMES:
+    assert [row[f'split of {name}'] for row in rows] == own[name].tolist()
+  clean = [row['clean'] == '1' for row in rows]
+  np.testing.assert_array_equal(clean, data.clean())
