@@ -108,8 +108,8 @@ def refuse_others(runs: Iterable) -> None:
 
 
 def with_images(run, runs: Mapping) -> dict:
-  """Returns cell -> its `Run`, with the images, which `run` reads once."""
-  opened = run.images()
+  """Returns cell -> its `Run`, with images, if any, which `run` reads once."""
+  opened = run.images_seen()
   return {
     cell: dataclasses.replace(own, opened=opened) for cell, own in runs.items()
   }

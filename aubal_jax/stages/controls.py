@@ -12,7 +12,6 @@ import dataclasses
 import numpy as np
 
 from aubal_jax import settings
-from aubal_jax.datasets import streams as streams_lib
 from aubal_jax.network import log as log_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
@@ -87,8 +86,7 @@ def _make_run(run, method):
   config.controls.methods = ()
   config.train.num_steps = run.num_steps
   own = run.within(run.path / 'controls' / method, config)
-  opened = run.images() if streams_lib.IMAGE in run.sees else None
-  return dataclasses.replace(own, opened=opened)
+  return dataclasses.replace(own, opened=run.images_seen())
 
 
 def _train(run) -> None:

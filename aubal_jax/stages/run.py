@@ -149,6 +149,10 @@ class Run:
     self.need_images()
     return self._read
 
+  def images_seen(self) -> Callable | None:
+    """Returns `images`; None where the network sees no image."""
+    return self.images() if streams_lib.IMAGE in self.sees else None
+
   def streams(self, description) -> list[streams_lib.Stream]:
     """Returns what a network sees: the image, if any, and what else it takes.
 

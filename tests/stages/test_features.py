@@ -191,6 +191,45 @@ def test_hidden_layers_learn_what_no_line_parts(tmp_path):
   assert trained.description.model['hidden'] == [16, 8]
 
 
+@pytest.mark.long
+def test_controls_a_search_and_a_mean_need_no_images(home, tmp_path):
+  """Members of the mean standardise each by its own training rows."""
+  steps = {'train__num_steps': 6, 'train__eval_every_steps': 3}
+  for seed in range(2):
+    config = configuration(
+      home / 'table.csv', seed=seed, controls__methods=('none',), **steps
+    )
+    path = run(config, tmp_path / f'run{seed}')
+    assert {*files.read_json(path / 'controls.json')['networks']} == {
+      *('aubal', 'none')
+    }
+  config = configuration(
+    home / 'table.csv',
+    search__losses=('bce',),
+    search__inits=('he_normal',),
+    search__learning_rates=(0.1, 0.01),
+    **steps,
+  )
+  run(config, tmp_path / 'search', 'search')
+  assert (tmp_path / 'search/best.py').exists()
+  config = plain()
+  members = [tmp_path / f'run{seed}' for seed in range(2)]
+  config.ensemble.runs = tuple(map(str, members))
+  config.predict.path = str(home / 'table.csv')
+  (tmp_path / 'mean').mkdir()
+  run(config, tmp_path / 'mean', 'predict')
+  wanted = []
+  for member in members:
+    trained = bundle.load(member / 'checkpoints')
+    seen = trained.description.streams['features']
+    moments = np.array(seen['mean']), np.array(seen['std'])
+    probability = by_hand(trained, draw(0)[1], moments)
+    wanted.append(np.log(probability / (1 - probability)))
+  found = predicted(tmp_path / 'mean')
+  logits = np.log(found / (1 - found))
+  np.testing.assert_allclose(logits, np.mean(wanted, axis=0), atol=1e-2)
+
+
 def test_what_is_said_of_features_is_read_again(tmp_path):
   """And members of an ensemble may standardise each by its own rows."""
   for seed in range(6):

@@ -226,7 +226,7 @@ def _load(held, path):
   """Returns the `Run` of the search in a worker, with its images."""
   watch = progress.Watch(time.perf_counter())
   run = run_lib.load(pickle.loads(held), path, watch)
-  return dataclasses.replace(run, opened=run.images())
+  return dataclasses.replace(run, opened=run.images_seen())
 
 
 def _take_plan(path, cell_run) -> None:
