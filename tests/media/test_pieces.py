@@ -1,5 +1,7 @@
 """Pieces of images: boxes, and squares that are turned."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -97,6 +99,12 @@ def test_rows_of_one_file_are_its_pieces(tmp_path, cached):
     image = image[::-1]
     for path in paths:
       assert cv2.imwrite(path, image[:, :, ::-1])
+  store.open_images(data, np.arange(3), pixels, **options)
+  moved = dataclasses.replace(data, corners=corners + 1)
+  read, _ = store.open_images(moved, np.arange(3), pixels, **options)
+  piece = np.ascontiguousarray(image[1:11, 1:11])
+  fitted = images.fit(piece, 16, 'stretch')
+  np.testing.assert_array_equal(read(np.array([0]))[0], fitted)
   with pytest.raises(errors.UserError, match=r"says where .*data\.crop='none'"):
     store.open_images(data, np.arange(3), images.Pixels(16, 3, crop='mtcnn'))
 
