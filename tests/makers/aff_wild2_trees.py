@@ -78,7 +78,7 @@ def write(folder, release, rng, *, once=False):
     once: no video is in both sets of one task.
   """
   tree = Tree()
-  sizes = {video: int(rng.integers(1, 6)) for video in VIDEOS}
+  sizes = {video: int(rng.integers(2, 7)) for video in VIDEOS}
   for task, root in FOLDERS[release].items():
     train = 'Training_Set' if release == '2020' else 'Train_Set'
     sets = {'train': folder / root / train}
