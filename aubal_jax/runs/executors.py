@@ -395,10 +395,27 @@ def _outcome_of_job(job) -> tuple:
     return None, error
 
 
+def _import_submitit():
+  """Returns submitit, which sets up no logging of this process.
+
+  Else its import shuts down all handlers there are, and absl's closes the
+  stream it writes to.
+  """
+  name = 'SUBMITIT_LOG_LEVEL'
+  is_given = name in os.environ
+  os.environ.setdefault(name, 'NOCONFIG')
+  try:
+    import submitit
+  finally:
+    if not is_given:  # Its jobs are to log.
+      del os.environ[name]
+  return submitit
+
+
 def _cluster(address: str) -> str:
   """Returns the name of submitit's cluster; raises UserError of none."""
   extras.need('submitit', 'experiments.executor=submitit')
-  import submitit
+  submitit = _import_submitit()
   from submitit.core import plugins
 
   known = plugins.get_executors()
