@@ -148,7 +148,7 @@ def results_of(path):
   }
   for name, content in found.items():
     if name.endswith('config.json'):
-      del content['config']['experiments']
+      del content['config']['experiments'], content['command']
       for stage in content['stages'].values():
         del stage['sums']
   return found

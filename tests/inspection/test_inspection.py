@@ -329,6 +329,8 @@ def without(split):
     ({'negatives': 10}, None),
     ({'groups': 1}, '1 label has positives in one group only'),
     ({'groups': 2}, None),
+    # One positive is in one group whatever the groups are.
+    ({'groups': 1, 'positives': 1}, 'in fewer than 10 rows'),
     (
       {'sources': ['s'], 'known_sources': ['s', 't']},
       '1 label has positives in one source only',
