@@ -64,7 +64,7 @@ def read(
     landmarks: float32[R, 5, 2], where `pixels.crop` says that faces are cut
       out: pixel coordinates in the upright image, see `crop.align`.
     corners: float32[R, 3, 2], of the piece that is taken of each image, see
-      `pieces`; None: the whole.
+      `pieces`, where no face is sought then; None: the whole.
     num_threads: threads that decode; None: one for each CPU.
     on_progress: called with the number of images read since the last call.
     on_remark: called with a position and what is odd about an image that is
@@ -83,20 +83,25 @@ def read(
     )
   images = np.zeros((len(paths), *pixels.shape), np.uint8)
 
+  is_piece = np.zeros(len(paths), bool)
+  if corners is not None:
+    is_piece = pieces.is_given(corners)
+
   def read_one(position):
-    if landmarks is not None and np.isnan(landmarks[position]).any():
+    sought = landmarks is not None and not is_piece[position]
+    if sought and np.isnan(landmarks[position]).any():
       raise errors.UserError(crop_lib.NO_FACE)
     image = _decoded(
       paths[position],
       pixels.channels,
       on_remark and functools.partial(on_remark, position),
     )
-    if corners is not None:
+    if is_piece[position]:
       image = pieces.cut(image, corners[position])
-    if landmarks is None:
-      image = fit(image, pixels.image_size, pixels.resize)
-    else:
+    if sought:
       image = crop_lib.align(image, landmarks[position], pixels.image_size)
+    else:
+      image = fit(image, pixels.image_size, pixels.resize)
     images[position] = image.reshape(pixels.shape)
 
   failures = _for_all(len(paths), read_one, num_threads, on_progress)

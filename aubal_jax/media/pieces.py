@@ -54,6 +54,11 @@ def of_faces(eyes: np.ndarray, mouths: np.ndarray) -> np.ndarray:
   return np.stack(corners, axis=1).astype(np.float32)
 
 
+def is_given(corners: np.ndarray) -> np.ndarray:
+  """Returns bool[N], which of float[N, 3, 2] corners are no whole image."""
+  return ~np.isnan(corners).any(axis=(1, 2))
+
+
 def cut(image: np.ndarray, corners: np.ndarray) -> np.ndarray:
   """Returns a piece of an image, in its own pixels; black outside the image.
 

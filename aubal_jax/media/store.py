@@ -23,6 +23,7 @@ import numpy as np
 from aubal_jax.media import caches
 from aubal_jax.media import crop
 from aubal_jax.media import images
+from aubal_jax.media import pieces
 from aubal_jax.runs import errors
 from aubal_jax.runs import files as files_lib
 from aubal_jax.runs import progress
@@ -121,17 +122,18 @@ def _landmarks(paths, corners, pixels, cache_dir, num_processes):
       f'data.crop={pixels.crop!r} cuts faces out of image files, and this data '
       "set is not made of files: set data.crop='none'."
     )
-  if corners is not None and not np.isnan(corners).all():
-    raise errors.UserError(
-      f'data.crop={pixels.crop!r} seeks one face in each image, and this data '
-      "set says where its faces are: set data.crop='none'."
-    )
-  return crop.find_faces(
-    paths,
+  sought = np.arange(len(paths))
+  if corners is not None:  # Where a data set says where the face is.
+    sought = np.flatnonzero(~pieces.is_given(corners))
+  found, failures = crop.find_faces(
+    [paths[k] for k in sought],
     detector=pixels.crop,
     cache_dir=cache_dir,
     num_processes=num_processes,
   )
+  landmarks = np.full((len(paths), 5, 2), np.nan, np.float32)
+  landmarks[sought] = found
+  return landmarks, {int(sought[k]): why for k, why in failures.items()}
 
 
 @dataclasses.dataclass(frozen=True)

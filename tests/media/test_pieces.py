@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aubal_jax.datasets import dataset
+from aubal_jax.media import crop
 from aubal_jax.media import images
 from aubal_jax.media import pieces
 from aubal_jax.media import store
@@ -105,8 +106,47 @@ def test_rows_of_one_file_are_its_pieces(tmp_path, cached):
   piece = np.ascontiguousarray(image[1:11, 1:11])
   fitted = images.fit(piece, 16, 'stretch')
   np.testing.assert_array_equal(read(np.array([0]))[0], fitted)
-  with pytest.raises(errors.UserError, match=r"says where .*data\.crop='none'"):
-    store.open_images(data, np.arange(3), images.Pixels(16, 3, crop='mtcnn'))
+
+
+@pytest.mark.parametrize('cached', [False, True])
+@pytest.mark.parametrize('seed', range(4))
+def test_faces_are_sought_where_none_is_given(
+  tmp_path, monkeypatch, cached, seed
+):
+  rng = np.random.default_rng(seed)
+  image = noise(rng)
+  size = 12
+  paths = [str(tmp_path / f'{k}.png') for k in range(size)]
+  for path in paths:
+    assert cv2.imwrite(path, image[:, :, ::-1])
+  given = rng.random(size) < 0.5
+  corners = pieces.of_boxes(np.tile([5, 3, 45, 33], (size, 1)))
+  corners[~given] = np.nan
+  landmarks = 20 + 9 * crop.TEMPLATE
+  found = [(100.0, 0.99, landmarks)] if seed else []
+  monkeypatch.setattr(crop, '_make_detector', lambda name: lambda image: found)
+  monkeypatch.setattr(crop, '_check_installed', lambda name: None)
+  data = dataset.Dataset(
+    labels=np.ones((size, 1), np.uint8),
+    known=np.ones((size, 1), bool),
+    label_names=('x',),
+    split=np.full(size, 'train'),
+    ids=np.array(paths),
+    files=np.array(paths),
+    corners=corners,
+  )
+  options = {'cache_dir': str(tmp_path / 'cache') if cached else ''}
+  pixels = images.Pixels(16, 3, crop='mtcnn')
+  read, failures = store.open_images(
+    data, np.arange(size), pixels, num_processes=1, **options
+  )
+  assert {*failures} == ({*()} if seed else {*np.flatnonzero(~given)})
+  piece = images.fit(np.ascontiguousarray(image[3:33, 5:45]), 16, 'stretch')
+  face = crop.align(image, landmarks, 16) if seed else np.zeros_like(piece)
+  for row, made in enumerate(read(np.arange(size))):
+    np.testing.assert_allclose(
+      made.astype(int), piece if given[row] else face, atol=1
+    )
 
 
 @pytest.mark.parametrize('corner', [0.0, 1e9, np.inf])
