@@ -144,7 +144,8 @@ def find_labelsets(
   """
   if _is_parquet(labels):
     return _find_in_files(labels, known, label_columns, executor)
-  if label_columns or executor is not None:
+  sequence = isinstance(label_columns, (tuple, list))
+  if executor is not None or not sequence or label_columns:
     raise errors.UserError(
       'label_columns and executor are for Parquet files, which labels names by '
       'their path; it is a table. Leave them out.'
