@@ -43,9 +43,10 @@ def test_what_was_written_is_read_back(tmp_path):
   files = submission.write(
     tmp_path, [ids[row] for row in order], decisions[order], NAMES
   )
-  parts = [aff_wild2_rows.read(str(file), NAMES) for file in files]
+  task = aff_wild2_rows.task('labels', '2020')
+  parts = [aff_wild2_rows.read(str(file), task) for file in files]
   np.testing.assert_array_equal(
-    np.concatenate([part.labels for part in parts]), decisions
+    np.concatenate([part.values for part in parts]), decisions
   )
 
 
@@ -63,7 +64,7 @@ def test_a_line_for_each_image(tmp_path):
     'a/00001.jpg,0,1,0,0,0,0,0,0\n'
   )
   assert file.name == submission.IMAGES_FILE
-  rows = aff_wild2_rows.read(str(file), NAMES)
+  rows = aff_wild2_rows.read(str(file), aff_wild2_rows.task('labels', '2020'))
   assert rows.videos == ['b', 'a']
   assert rows.frames == [2, 1]
 
