@@ -15,36 +15,38 @@ from aubal_jax.network.models import first_weights
 from aubal_jax.runs import errors
 
 
-def conv(module, filters, size, stride, name):
+def conv(
+  module,
+  filters,
+  size,
+  stride,
+  name,
+  *,
+  convolve=convolution.convolve,
+  groups=1,
+):
   """A convolution without bias that keeps side / stride, rounded up."""
   return nn.Conv(
     filters,
     (size, size),
     (stride, stride),
     padding=size // 2,
+    feature_group_count=groups,
     use_bias=False,
     kernel_init=first_weights.INITS[module.first],
     dtype=module.dtype,
     param_dtype=module.param_dtype,
-    conv_general_dilated=convolution.convolve,
+    conv_general_dilated=convolve,
     name=name,
   )
 
 
 def depthwise_conv(module, filters, size, stride, name):
   """The same, each channel by a kernel of its own, [size, size, 1, filters]."""
-  return nn.Conv(
-    filters,
-    (size, size),
-    (stride, stride),
-    padding=size // 2,
-    feature_group_count=filters,
-    use_bias=False,
-    kernel_init=first_weights.INITS[module.first],
-    dtype=module.dtype,
-    param_dtype=module.param_dtype,
-    conv_general_dilated=convolution.convolve_depthwise,
-    name=name,
+  return conv(
+    *(module, filters, size, stride, name),
+    convolve=convolution.convolve_depthwise,
+    groups=filters,
   )
 
 
