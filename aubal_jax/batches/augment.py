@@ -11,6 +11,7 @@ Where albumentations 2.0.8 means something else, it is put right here:
 greys, so both have a small transform below.
 """
 
+import dataclasses
 import os
 import types
 
@@ -167,3 +168,28 @@ def augment(images: np.ndarray, parameters: draws.Parameters) -> np.ndarray:
       image = function(image, values[i], parameters.key[i])
     result[i] = image
   return result
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+  """All AUGMENTATIONS, with parameters that are drawn for rows.
+
+  Attributes:
+    settings: ranges of the parameters.
+    seed: of everything drawn.
+  """
+
+  settings: draws.Settings
+  seed: int
+
+  def parameters(self, epochs, rows) -> draws.Parameters:
+    """Returns what is drawn, see `draws.draw`."""
+    return draws.draw(self.settings, seed=self.seed, epochs=epochs, rows=rows)
+
+  def __call__(self, images: np.ndarray, epochs, rows) -> np.ndarray:
+    """Returns uint8[B, H, W, C] after them; epochs int[B] or int, rows int[B].
+
+    Raises:
+      UserError: as `augment`.
+    """
+    return augment(images, self.parameters(epochs, rows))

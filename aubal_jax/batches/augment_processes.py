@@ -8,14 +8,14 @@ again, with the same result.
 
 import contextlib
 import multiprocessing
+import pickle
 import queue
+from collections.abc import Callable
 from collections.abc import Iterator
 from multiprocessing import shared_memory
 
 import numpy as np
 
-from aubal_jax.batches import augment
-from aubal_jax.batches import draws
 from aubal_jax.runs import errors
 from aubal_jax.runs import workers
 
@@ -23,23 +23,20 @@ _TRIES = 2  # Of a batch whose worker dies.
 
 
 @contextlib.contextmanager
-def start(
-  settings: draws.Settings, *, seed: int, num_processes: int
-) -> Iterator:
-  """Starts worker processes; yields the function that has them augment.
+def start(augment: Callable, *, num_processes: int) -> Iterator:
+  """Starts worker processes; yields `augment` as they do it.
 
-      with start(draws.Settings(), seed=0, num_processes=2) as augmented:
+      with start(augment.Drawn(settings, seed), num_processes=2) as augmented:
         images = augmented(images, epochs, rows)
 
-  The function takes uint8[B, H, W, C], epochs int[B] or int, and rows int[B],
-  and returns what `augment.augment` makes of them with the parameters of
-  `draws.draw`. It may be called from several threads; each call is the work
-  of one worker. It raises ChildProcessError where two workers die over one
-  batch, and what the work itself raises.
+  It may be called from several threads; each call is the work of one worker. It
+  raises ChildProcessError where two workers die over one batch, and what the
+  work itself raises.
 
   Args:
-    settings: ranges of the augmentations.
-    seed: of everything drawn.
+    augment: f(images uint8[B, H, W, C], epochs int[B] or int, rows int[B]) ->
+      images, such as `augment.Drawn` or `policy.Policy`: what a worker makes of
+      its pickle, which has to be the same function.
     num_processes: how many, 1 or more.
 
   Raises:
@@ -50,7 +47,7 @@ def start(
       f'num_processes must be at least 1; got {num_processes}.'
     )
   idle = queue.SimpleQueue()
-  started = [_Worker(settings, seed) for _ in range(num_processes)]
+  started = [_Worker(augment) for _ in range(num_processes)]
   for worker in started:
     idle.put(worker)
 
@@ -79,8 +76,8 @@ def start(
 class _Worker:
   """A process, the pipe to it, and the memory both see."""
 
-  def __init__(self, settings, seed):
-    self._arguments = settings, seed
+  def __init__(self, augment):
+    self._augment = augment
     self._memory = None
     self._begin()
 
@@ -88,7 +85,7 @@ class _Worker:
     context = multiprocessing.get_context('spawn')
     self._pipe, there = context.Pipe()
     self._process = context.Process(
-      target=_serve, args=(there, *self._arguments), daemon=True
+      target=_serve, args=(there, self._augment), daemon=True
     )
     self._process.start()
     there.close()
@@ -127,7 +124,7 @@ class _Worker:
       self._memory = None
 
 
-def _serve(pipe, settings, seed):
+def _serve(pipe, augment):
   """Augments what the pipe names, until it is closed."""
   import cv2
 
@@ -145,9 +142,17 @@ def _serve(pipe, settings, seed):
       name, memory = wanted, shared_memory.SharedMemory(wanted)
     images = np.ndarray(shape, np.uint8, memory.buf)
     try:
-      drawn = draws.draw(settings, seed=seed, epochs=epochs, rows=rows)
-      images[...] = augment.augment(images, drawn)
-    except ValueError as error:
-      pipe.send(error)
+      images[...] = augment(images, epochs, rows)
+    except Exception as error:  # A pipeline of the user's may raise anything.
+      pipe.send(_as_sent(error))
     else:
       pipe.send(None)
+
+
+def _as_sent(error: Exception) -> Exception:
+  """Returns the error, or one in words where a pipe cannot carry it."""
+  try:
+    pickle.loads(pickle.dumps(error))
+  except Exception:  # Whatever its class makes of what it is given.
+    return RuntimeError(f'{type(error).__name__}: {error}')
+  return error

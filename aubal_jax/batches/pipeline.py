@@ -113,8 +113,8 @@ def train_batches(
     pack: `augment_device.pack`: images stay as they are, and batches hold
       'augment' uint32[B, P], the parameters for the device. None: they are
       augmented here.
-    policy: f(image, epochs, rows) -> image, in place of all of `settings`, such
-      as `policy.Policy`; it runs in the threads.
+    policy: f(images, epochs, rows) -> images, in place of all of `settings`,
+      such as `policy.Policy`.
     shard_index: which contiguous share of each batch to make.
     shard_count: number of shares; must divide batch_size.
 
@@ -146,18 +146,13 @@ def train_batches(
     'none': np.zeros_like(plan.augment),
   }[augment_rows]
 
-  draw = functools.partial(_draw, settings, seed)
+  drawn = augment.Drawn(settings, seed)
+  augmented = drawn if policy is None else policy
   stack = contextlib.ExitStack()
-  if policy is not None:
-    augmented = policy
-  elif num_processes and which.any() and pack is None:
+  if num_processes and which.any() and pack is None:
     augmented = stack.enter_context(
-      augment_processes.start(settings, seed=seed, num_processes=num_processes)
+      augment_processes.start(augmented, num_processes=num_processes)
     )
-  else:
-
-    def augmented(image, epochs, rows):
-      return augment.augment(image, draw(epochs, rows))
 
   def make(step):
     epoch, row = (values[mine] for values in rows_of(step))
@@ -168,7 +163,9 @@ def train_batches(
     chosen = which[row]
     epochs = 0 if frozen else epoch[chosen]
     if pack is not None:
-      batch['augment'] = pack(draw(epochs, row[chosen]), share, chosen)
+      batch['augment'] = pack(
+        drawn.parameters(epochs, row[chosen]), share, chosen
+      )
     elif chosen.any():
       image = batch['image']
       image[chosen] = augmented(image[chosen], epochs, row[chosen])
@@ -270,10 +267,6 @@ def _check_target(plan, name, target):
       f'plan must name rows of the table, which has {len(values)}; got row '
       f'{last}. Was it made from another table?'
     )
-
-
-def _draw(settings, seed, epochs, rows):
-  return draws.draw(settings, seed=seed, epochs=epochs, rows=rows)
 
 
 def _run(make, start_step, num_steps, num_workers, close):

@@ -7,6 +7,7 @@ seeded anew for each image.
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 import pathlib
 import runpy
@@ -22,11 +23,17 @@ _SERIALISED = {'.yaml': 'yaml', '.yml': 'yaml', '.json': 'json'}
 
 
 class Policy:
-  """A pipeline, seeded by rows; threads may share it."""
+  """A pipeline, seeded by rows; threads may share it.
+
+  Another process loads it once more, from its file.
+  """
 
   def __init__(self, pipeline, seed: int, spec: str):
     self._pipeline, self._seed, self._spec = pipeline, seed, spec
     self._of_thread = threading.local()  # A pipeline has a state that draws.
+
+  def __reduce__(self):
+    return functools.partial(load, seed=self._seed), (self._spec,)
 
   def __call__(self, images, epochs, rows) -> np.ndarray:
     """Returns images after the pipeline.

@@ -14,6 +14,7 @@ from aubal_jax.batches import augment_processes
 from aubal_jax.batches import draws
 
 SETTINGS = draws.Settings(flip=0.3, perspective=(0.0, 0.1))
+SIX = augment.Drawn(SETTINGS, 3)
 
 
 def pictures(count=5, channels=1):
@@ -28,7 +29,7 @@ def wanted(images, epochs, rows):
 
 @pytest.fixture(scope='module')
 def augmented():
-  with augment_processes.start(SETTINGS, seed=3, num_processes=2) as function:
+  with augment_processes.start(SIX, num_processes=2) as function:
     yield function
 
 
@@ -60,7 +61,7 @@ def test_what_is_wrong_with_the_work_is_raised(augmented):
 def test_a_worker_that_dies_is_replaced():
   images, rows = pictures(), np.arange(5)
   others = multiprocessing.active_children()
-  with augment_processes.start(SETTINGS, seed=3, num_processes=1) as augmented:
+  with augment_processes.start(SIX, num_processes=1) as augmented:
     for epoch in range(2):
       found = augmented(images, epoch, rows)
       np.testing.assert_array_equal(found, wanted(images, epoch, rows))
@@ -73,7 +74,7 @@ def test_a_worker_that_dies_is_replaced():
 def test_workers_that_die_again_and_again_are_told_of(monkeypatch):
   monkeypatch.setattr(augment_processes._Worker, 'run', _die)
   with (
-    augment_processes.start(SETTINGS, seed=3, num_processes=1) as augmented,
+    augment_processes.start(SIX, num_processes=1) as augmented,
     pytest.raises(ChildProcessError, match=r'train\.num_processes=0'),
   ):
     augmented(pictures(), 0, np.arange(5))
@@ -86,7 +87,7 @@ def _die(*_):
 def test_at_least_one():
   with (
     pytest.raises(ValueError, match='num_processes must be at least 1; got 0'),
-    augment_processes.start(SETTINGS, seed=3, num_processes=0),
+    augment_processes.start(SIX, num_processes=0),
   ):
     pass
 
@@ -94,11 +95,11 @@ def test_at_least_one():
 ORPHAN = """
 import os, signal, sys
 import numpy as np
-from aubal_jax.batches import augment_processes, draws
+from aubal_jax.batches import augment, augment_processes, draws
 
 if __name__ == '__main__':
   started = augment_processes.start(
-    draws.Settings(), seed=0, num_processes=2)
+    augment.Drawn(draws.Settings(), 0), num_processes=2)
   with started as f:
     f(np.zeros((1, 9, 9, 1), np.uint8), 0, np.arange(1))
     import multiprocessing
@@ -139,3 +140,24 @@ def test_a_worker_imports_neither_tensorflow_nor_jax():
     [sys.executable, '-c', code], capture_output=True, text=True, check=True
   )
   assert done.stdout.strip() == 'set()'
+
+
+class Unpicklable(Exception):
+  def __init__(self, one, other):
+    super().__init__(f'{one} and {other}')
+
+
+def fail(images, epochs, rows):
+  if epochs:
+    raise Unpicklable('this', 'that')
+  raise ZeroDivisionError('by nought')
+
+
+def test_any_failure_is_told_and_the_worker_lives():
+  images = pictures()
+  with augment_processes.start(fail, num_processes=1) as augmented:
+    for _ in range(2):
+      with pytest.raises(ZeroDivisionError, match='by nought'):
+        augmented(images, 0, np.arange(5))
+      with pytest.raises(RuntimeError, match='Unpicklable: this and that'):
+        augmented(images, 1, np.arange(5))

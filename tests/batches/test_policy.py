@@ -86,7 +86,7 @@ def test_a_serialised_pipeline_is_the_same(ending, tmp_path, file):
 
 
 def test_batches_are_augmented_by_it(file):
-  """Rows that are to be, whatever the threads; the others stay."""
+  """Rows that are to be, by any threads or processes; the others stay."""
   n = 12
   x = images(0, n)
   labels = np.ones((n, 1), np.uint8)
@@ -98,7 +98,7 @@ def test_batches_are_augmented_by_it(file):
   )
   found = policy_lib.load(str(file), seed=3)
   batches = {}
-  for workers in (1, 3):
+  for workers, processes in ((1, 0), (3, 0), (1, 2)):
     made = pipeline.train_batches(
       plan,
       [streams.of_images(x.__getitem__, x.shape[1:])],
@@ -107,12 +107,14 @@ def test_batches_are_augmented_by_it(file):
       seed=3,
       num_steps=6,
       num_workers=workers,
+      num_processes=processes,
       policy=found,
     )
-    batches[workers] = [batch['image'] for batch in made]
+    batches[workers, processes] = [batch['image'] for batch in made]
   rows_of = pipeline.row_stream(n, batch_size=4, seed=3)
-  for step, (one, other) in enumerate(zip(*batches.values(), strict=True)):
-    np.testing.assert_array_equal(one, other)
+  for step, (one, *others) in enumerate(zip(*batches.values(), strict=True)):
+    for other in others:
+      np.testing.assert_array_equal(one, other)
     epochs, rows = rows_of(step)
     expected = x[rows].copy()
     chosen = plan.augment[rows]
