@@ -87,3 +87,26 @@ def resample(decided, unit, num_resamples, seed):
   return [
     metrics.Confusion(*sums[4 * d : 4 * d + 4]) for d in range(len(decided))
   ]
+
+
+def resample_sums(of_units, num_resamples, seed):
+  """Sums over resampled units, the same resamples as of `resample`.
+
+  Args:
+    of_units: [U, K], what each unit adds to K sums.
+    num_resamples: R.
+    seed: int.
+
+  Returns:
+    float64[R, K], exact for whole numbers; None where one unit is all there is.
+  """
+  num_units = len(of_units)
+  if num_units == 1 or num_resamples < 1:
+    return None
+  of_units = of_units.astype(np.float64)
+  return np.concatenate(
+    [
+      times.astype(np.float64) @ of_units
+      for times in draw(num_units, num_resamples, seed)
+    ]
+  )

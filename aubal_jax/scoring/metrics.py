@@ -22,7 +22,7 @@ import numpy as np
 from aubal_jax.runs import errors
 
 
-def _divide(numerator, denominator):
+def divide(numerator, denominator):
   """Returns numerator / denominator as float64, and 0 where it is 0 / 0."""
   numerator = np.asarray(numerator, np.float64)
   denominator = np.asarray(denominator, np.float64)
@@ -103,17 +103,17 @@ class Confusion:
   @property
   def precision(self):
     """float64[..., L], tp / (tp + fp); 0 where nothing is called positive."""
-    return _divide(self.tp, self.tp + self.fp)
+    return divide(self.tp, self.tp + self.fp)
 
   @property
   def recall(self):
     """float64[..., L], tp / (tp + fn); 0 where there is no positive."""
-    return _divide(self.tp, self.tp + self.fn)
+    return divide(self.tp, self.tp + self.fn)
 
   @property
   def f1(self):
     """float64[..., L], 2 tp / (2 tp + fp + fn); 0 where that is 0 / 0."""
-    return _divide(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+    return divide(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
   @property
   def f1_skew_normalised(self):
@@ -124,7 +124,7 @@ class Confusion:
     frequency, which F1 is not. 0 where there is no positive or no negative.
     Jeni, Cohn, De la Torre: Facing Imbalanced Data, ACII 2013.
     """
-    false_rate = _divide(self.fp, self.negatives)
+    false_rate = divide(self.fp, self.negatives)
     score = 2 * self.recall / (1 + self.recall + false_rate)
     return np.where(self.negatives > 0, score, 0.0)
 
@@ -137,7 +137,7 @@ class Confusion:
   def f1_macro_present(self):
     """float64[...], mean of F1 over the labels that have a positive, or 0."""
     present = self.positives > 0
-    return _divide((self.f1 * present).sum(axis=-1), present.sum(axis=-1))
+    return divide((self.f1 * present).sum(axis=-1), present.sum(axis=-1))
 
   @property
   def f1_micro(self):
@@ -148,7 +148,7 @@ class Confusion:
   def accuracy(self):
     """float64[...], correct entries / known entries, all labels together."""
     correct = (self.tp + self.tn).sum(axis=-1)
-    return _divide(correct, (self.positives + self.negatives).sum(axis=-1))
+    return divide(correct, (self.positives + self.negatives).sum(axis=-1))
 
   @property
   def awc(self):
@@ -195,6 +195,17 @@ def check_entries(probability, label, known=None):
       f'label must be 0 or 1 where known, but holds {worst}: set known to '
       'False where the label is unknown.'
     )
+  check_finite(probability, known)
+  return probability, label.astype(bool), known
+
+
+def check_finite(probability, known):
+  """Raises UserError where what a network says of a known entry is no number.
+
+  Args:
+    probability: float[N, L].
+    known: bool[N, L] or bool[N, 1].
+  """
   bad = known & ~np.isfinite(probability)
   if bad.any():
     row, column = np.argwhere(bad)[0]
@@ -202,7 +213,6 @@ def check_entries(probability, label, known=None):
       f'probability must be finite, but row {row}, column {column} is '
       f'{probability[row, column]}: the model that made it has diverged.'
     )
-  return probability, label.astype(bool), known
 
 
 def decisions(probability, label, known, thresholds=0.5):
