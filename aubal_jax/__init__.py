@@ -22,6 +22,7 @@ _HOMES = {
   'Solution': 'aubal_jax.balancing.solve',
   'balance': 'aubal_jax.balancing.solve',
   'balance_parts': 'aubal_jax.balancing.in_parts',
+  'balance_targets': 'aubal_jax.balancing.several',
   'keep': 'aubal_jax.balancing.keeping',
   'frontier': 'aubal_jax.balancing.frontier',
   'load': 'aubal_jax.serving.trained',

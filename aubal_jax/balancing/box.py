@@ -32,6 +32,7 @@ from typing import Any
 
 import numpy as np
 
+from aubal_jax.balancing import blocks as blocks_lib
 from aubal_jax.balancing import rules as rules_lib
 from aubal_jax.runs import errors
 
@@ -203,8 +204,7 @@ def _most_mean(instance, is_free, energy, added, radius) -> float:
   means.append(images / start.sum())
   if instance.penalty == 'log':
     return min(means)
-  shared = instance.mass * (instance.weights @ instance.target)
-  columns = start * (instance.patterns @ instance.weights + shared)
+  columns = start * _column_sizes(instance)
   order = 1 if instance.penalty == 'absolute' else 2
   uneven = np.linalg.norm(instance.deviations(start) - instance.offset, order)
   uneven -= 1e-9 * columns.sum()  # Of rounding.
@@ -214,3 +214,12 @@ def _most_mean(instance, is_free, energy, added, radius) -> float:
     moved += np.linalg.norm(columns) * radius
     means.append((own + moved) / uneven)
   return min(means)
+
+
+def _column_sizes(instance) -> np.ndarray:
+  """Returns float64[S], at least how far an image moves x in all."""
+  own = instance.patterns @ instance.weights
+  if instance.blocks is None:
+    return own + instance.mass * (instance.weights @ instance.target)
+  tau = instance.weights * instance.target
+  return own + instance.patterns @ blocks_lib.sums(instance.blocks, tau)

@@ -123,7 +123,7 @@ def lower_bound(problem: objective.Problem, u, image_cost) -> Array:
   fixed -= xp.where(problem.high[-1] > 0, problem.budget * u[-1], 0.0)
   weighed = xp.abs(problem.weights * u[:-1])
   size = problem.incidence.over_labels(weighed)
-  size += problem.mass * (problem.target @ weighed)
+  size += objective.shared_of(problem, weighed)
   size = counts * (size + xp.abs(u[-1]) + image_cost)
   magnitude = arrays.two_level_sum(xp, size * (mean + xp.abs(away))) + spread
   num_sums = 2 * (len(u) + 2 * len(counts) ** 0.5 + 16)

@@ -12,6 +12,7 @@ import numpy as np
 from jax import Array
 from scipy import sparse
 
+from aubal_jax.balancing import blocks as blocks_lib
 from aubal_jax.balancing import box
 from aubal_jax.balancing import incidence as incidence_lib
 from aubal_jax.balancing import rules as rules_lib
@@ -21,6 +22,10 @@ from aubal_jax.tables import labelsets as labelsets_lib
 # Places and labels of the matrices that first-order steps on a small problem
 # are compiled for.
 PADDED = ((64, 16), (256, 64), (1024, 128))
+
+# The power of a block's weight in the scale: terms are x^2 / scale, or scale
+# log x.
+_SCALES = {'square': -1.0, 'log': 1.0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +110,7 @@ class Instance:
     empty_boxes: labelsets without a whole count inside their bounds.
     num_sets: S, and as many as are left out with a fixed growth.
     rest: the sum of the growth of those.
+    blocks: float64[K, L], E of `balancing.blocks`; then mass is 0. Or None.
   """
 
   rows: np.ndarray
@@ -124,6 +130,7 @@ class Instance:
   empty_boxes: int
   num_sets: int
   rest: float = 0.0
+  blocks: np.ndarray | None = None
 
   def __len__(self) -> int:
     """Returns S."""
@@ -137,8 +144,19 @@ class Instance:
   def deviations(self, counts) -> np.ndarray:
     """Returns x = W (z - tau m . n) + b, float64[L], at counts float[S]."""
     class_counts = self.patterns.T @ counts
-    x = self.weights * (class_counts - self.target * (self.mass @ counts))
+    if self.blocks is None:
+      total = self.mass @ counts
+    else:
+      total = blocks_lib.sums(self.blocks, class_counts)
+    x = self.weights * (class_counts - self.target * total)
     return x + self.offset
+
+  def slopes(self, u) -> np.ndarray:
+    """Returns float64[S], what a count more adds to u . x, u float64[L]."""
+    v = self.weights * u
+    if self.blocks is None:
+      return self.patterns @ v - self.mass * (self.target @ v)
+    return self.patterns @ (v - blocks_lib.sums(self.blocks, self.target * v))
 
   def level(self, x) -> np.ndarray:
     """Returns phi(x) over the last axis of x, float64[..., L]."""
@@ -255,6 +273,9 @@ class Instance:
       # k log x is 0 log 1, x^2 / k is 0 / 1.
       offset=np.append(self.offset, ones if is_log else none),
       scale=np.append(self.scale, none if is_log else ones),
+      blocks=None
+      if self.blocks is None
+      else np.pad(self.blocks, ((0, 0), (0, extra))),
     )
     incidence = make(self.patterns, num_places, num_padded)
     place = np.arange(num_sets)
@@ -292,6 +313,7 @@ class Instance:
       num_sets=np.float64(self.num_sets),
       rest=np.float64(self.rest),
       penalty=self.penalty,
+      blocks=self.blocks,
     )
 
 
@@ -338,19 +360,25 @@ def make_instance(
   least, most, empty_boxes = box.integer_box(
     counts[rows], rules.lower[rows], rules.upper[rows]
   )
-  shares = _shares(rules.target, present, kind)
-  mean = class_counts.mean() if len(present) else 1.0
-  is_log = kind.penalty == 'log'
-  ones = np.ones(len(present))
+  target = None if rules.target is None else rules.target[present]
+  blocks, mass = None, sizes[rows].astype(float)
+  if rules.blocks is None:
+    evened = _evened(class_counts, target, kind)
+    mass = np.ones(len(rows)) if kind.per_image else mass
+  else:
+    parts = blocks_lib.slices(rules.blocks, present)
+    blocks, mass = blocks_lib.matrix(parts, len(present)), 0 * mass
+    evened = _evened_in_blocks(class_counts, target, kind, rules.blocks, parts)
+  weights, shares, scale = evened
   instance = Instance(
     rows=rows,
     patterns=taken,
     start=start,
-    mass=np.ones(len(rows)) if kind.per_image else sizes[rows].astype(float),
-    weights=mean / class_counts if kind.rarity else ones,
-    target=0 * ones if is_log else shares,
-    offset=-shares * others if kind.per_image else 0 * ones,
-    scale=mean * (len(present) * shares if is_log else ones),
+    mass=mass,
+    weights=weights,
+    target=0 * shares if kind.penalty == 'log' else shares,
+    offset=-shares * others if kind.per_image else 0 * shares,
+    scale=scale,
     penalty=kind.penalty,
     lam=rules.lam,
     image_cost=rules.image_cost,
@@ -359,6 +387,7 @@ def make_instance(
     budget=_budget(rules, least, most, others),
     empty_boxes=empty_boxes,
     num_sets=len(rows),
+    blocks=blocks,
   )
   is_free = most >= rules_lib.COUNTABLE
   if not is_free.any():
@@ -369,12 +398,43 @@ def make_instance(
   )
 
 
-def _shares(target, present, kind) -> np.ndarray:
-  """Returns tau of the classes that occur, float64[L]."""
+def _evened(class_counts, target, kind, weight: float = 1.0):
+  """Returns w, tau and the scale of the classes that occur, float64[L] each.
+
+  Args:
+    class_counts: float64[L], z_o, those of one block.
+    target: float64[L], shares as they are given, or None.
+    kind: the `Objective`.
+    weight: of all their terms.
+  """
+  size = len(class_counts)
+  mean = class_counts.mean() if size else 1.0
+  ones = np.ones(size)
+  shares = _shares(target, size, kind)
+  weights = mean / class_counts if kind.rarity else ones
+  scale = mean * (size * shares if kind.penalty == 'log' else ones)
+  if kind.penalty == 'absolute':
+    return weight * weights, shares, scale
+  return weights, shares, weight ** _SCALES[kind.penalty] * scale
+
+
+def _evened_in_blocks(class_counts, target, kind, blocks, parts):
+  """Returns the same, of classes in blocks."""
+  each = [
+    _evened(
+      *(class_counts[part], None if target is None else target[part]),
+      *(kind, block.weight),
+    )
+    for block, part in zip(blocks, parts, strict=True)
+  ]
+  return [np.concatenate(values) for values in zip(*each, strict=True)]
+
+
+def _shares(target, size, kind) -> np.ndarray:
+  """Returns tau of `size` classes that occur, float64[L]."""
   if target is None:
-    return np.full(len(present), 1 / max(len(present), 1))
-  shares = target[present]
-  return shares if kind.per_image else shares / max(shares.sum(), 1e-300)
+    return np.full(size, 1 / max(size, 1))
+  return target if kind.per_image else target / max(target.sum(), 1e-300)
 
 
 def _budget(rules, least, most, others: int) -> Budget:

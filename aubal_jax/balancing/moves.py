@@ -1,8 +1,9 @@
 """Moves of a count by one: what they change, and what they cost.
 
 A move changes the count of labelset s by +-1 and x by +-w (P_s - tau m_s).
-Labelsets of one mass m share the second part, so all moves are priced, exactly,
-by a table of class terms for each mass and one pass over the patterns.
+Labelsets of one mass m (in blocks: of one in every block) share the second
+part, so all moves are priced, exactly, by a table of class terms for each mass
+and one pass over the patterns.
 """
 
 from __future__ import annotations
@@ -108,20 +109,32 @@ class Moves:
 
 def all_moves(instance) -> Moves:
   """Returns the moves of all labelsets of an `Instance`."""
-  masses, group = np.unique(instance.mass, return_inverse=True)
+  drift, group = _drifts(instance)
   patterns, num_labels = instance.patterns, len(instance.weights)
   first = (group * num_labels).astype(patterns.indices.dtype)
   columns = patterns.indices + np.repeat(first, instance.sizes)
   wide = (patterns.data, columns, patterns.indptr)
-  shape = len(instance), len(masses) * num_labels
+  shape = len(instance), len(drift) * num_labels
   is_small = len(instance) * num_labels <= _MOST_DENSE
   return Moves(
     rows=np.arange(len(instance)),
     group=group,
-    drift=masses[:, None] * (instance.weights * instance.target),
+    drift=drift,
     wide=sparse.csr_array(wide, shape=shape),
     dense=patterns.toarray() if is_small else None,
   )
+
+
+def _drifts(instance) -> tuple[np.ndarray, np.ndarray]:
+  """Returns w tau m float64[K, L] of each mass, and int[S], which is whose."""
+  shares, blocks = instance.weights * instance.target, instance.blocks
+  if blocks is None:
+    masses, group = np.unique(instance.mass, return_inverse=True)
+    return masses[:, None] * shares, group
+  masses, group = np.unique(
+    instance.patterns @ blocks.T, axis=0, return_inverse=True
+  )
+  return (masses @ blocks) * shares, group.ravel()
 
 
 def smallest(values, number) -> np.ndarray:

@@ -11,7 +11,8 @@ class weights w, target shares tau and the mass m of an image of each labelset
 
 Equation numbers are those of Rieger, Pahl and Seuss, arXiv 2003.08751, where
 phi(x) = sum |x_i|, w = 1, tau = 1 / L, b = 0. The price of an added image adds
-cost(g) = image_cost sum_s n_o,s (g_s - 1). A is never formed.
+cost(g) = image_cost sum_s n_o,s (g_s - 1). A is never formed. With blocks of
+classes, m . n is the sum of z over the class's own: see `balancing.blocks`.
 
 The conjugate of phi decides what the dual looks like: each class has a u_i in
 [low_i, high_i], and there phi*(u) = sum bend u^2 / 2 + k (log(k / -u) - 1), k
@@ -31,6 +32,7 @@ import jax
 from jax import Array
 
 from aubal_jax.balancing import arrays
+from aubal_jax.balancing import blocks as blocks_lib
 from aubal_jax.balancing.incidence import HostIncidence
 from aubal_jax.balancing.incidence import Incidence
 
@@ -97,7 +99,7 @@ RELAXATIONS = types.MappingProxyType(
   data_fields=(
     'incidence', 'counts', 'present', 'mass', 'weights', 'target', 'offset',
     'scale', 'low', 'high', 'budget', 'lam', 'image_cost', 'lower', 'upper',
-    'num_sets', 'rest',
+    'num_sets', 'rest', 'blocks',
   ),
   meta_fields=('penalty',),
 )  # fmt: skip
@@ -126,6 +128,7 @@ class Problem:
     num_sets: float64, S, with labelsets that are left out of the places.
     rest: float64, sum of the growth of those left out.
     penalty: phi, as in `rules.Objective`.
+    blocks: float64[K, L], E; then mass is 0. None: one block of all classes.
   """
 
   incidence: Incidence | HostIncidence
@@ -146,6 +149,7 @@ class Problem:
   num_sets: Array
   rest: Array
   penalty: str
+  blocks: Array | None = None
 
   @property
   def xp(self) -> types.ModuleType:
@@ -176,9 +180,30 @@ def deviations(problem: Problem, growth: Array) -> Array:
   """Returns x = A g + b: float[L], weighted distance of each class's target."""
   counts = problem.counts * growth
   class_counts = problem.incidence.over_labelsets(counts)
-  mass = (problem.mass * counts).sum()
-  x = problem.weights * (class_counts - problem.target * mass)
+  total = total_of(problem, class_counts, counts)
+  x = problem.weights * (class_counts - problem.target * total)
   return x + problem.offset
+
+
+def total_of(problem: Problem, class_counts: Array, counts: Array) -> Array:
+  """Returns m . n, a number, or float[L] of each class's own block.
+
+  Args:
+    problem: the problem.
+    class_counts: float[L], P^T n.
+    counts: float[S'], n.
+  """
+  if problem.blocks is None:
+    return (problem.mass * counts).sum()
+  return blocks_lib.sums(problem.blocks, class_counts)
+
+
+def shared_of(problem: Problem, values: Array) -> Array:
+  """Returns float[S'], over each labelset m (tau . values), values float[L]."""
+  if problem.blocks is None:
+    return problem.mass * (problem.target @ values)
+  shared = blocks_lib.sums(problem.blocks, problem.target * values)
+  return problem.incidence.over_labels(shared)
 
 
 def all_rows(problem: Problem, growth: Array) -> Array:
@@ -198,9 +223,9 @@ def row_moves(problem: Problem, growth: Array) -> Array:
 def all_slopes(problem: Problem, u: Array) -> Array:
   """Returns A^T u with the budget's row: float[S'], from u float[L + 1]."""
   weighted = problem.weights * u[:-1]
-  shared = problem.target @ weighted
   sums = problem.incidence.over_labels(weighted)
-  return problem.counts * (sums - problem.mass * shared + u[-1])
+  shared = shared_of(problem, weighted)
+  return problem.counts * (sums - shared + u[-1])
 
 
 def multipliers(problem: Problem, growth: Array, u: Array) -> Array:
@@ -305,8 +330,7 @@ def column_scale(problem: Problem) -> Array:
   are not set off against each other.
   """
   own = problem.incidence.over_labels(problem.weights)
-  shared = problem.mass * (problem.weights @ problem.target)
-  return problem.counts * (own + shared)
+  return problem.counts * (own + shared_of(problem, problem.weights))
 
 
 def row_scale(problem: Problem) -> Array:
@@ -314,7 +338,7 @@ def row_scale(problem: Problem) -> Array:
   xp = problem.xp
   room = problem.counts * (problem.upper - problem.lower)
   own = problem.incidence.over_labelsets(room)
-  shared = problem.target * (problem.mass * room).sum()
+  shared = problem.target * total_of(problem, own, room)
   return xp.append(problem.weights * (own + shared), room.sum())
 
 
@@ -322,14 +346,27 @@ def normal_matrix(problem: Problem, diagonal: Array) -> Array:
   """Returns A_ext D A_ext^T: float[L + 1, L + 1], for D = diag(diagonal)."""
   xp = problem.xp
   y = problem.counts**2 * diagonal
-  t = problem.incidence.over_labelsets(y * problem.mass)
   z = problem.incidence.over_labelsets(y)
   tau, w = problem.target, problem.weights
-  table = problem.incidence.pair_table(y)
-  table -= xp.outer(tau, t) + xp.outer(t, tau)
-  mass = (y * problem.mass).sum()
-  table += (y * problem.mass**2).sum() * xp.outer(tau, tau)
-  border = w * (z - tau * mass)
+  border = w * (z - tau * total_of(problem, z, y))
+  table = _centred(problem, problem.incidence.pair_table(y), y)
   table = xp.concatenate([xp.outer(w, w) * table, border[None]])
   last = xp.append(border, y.sum())
   return xp.concatenate([table, last[:, None]], axis=1)
+
+
+def _centred(problem: Problem, table: Array, y: Array) -> Array:
+  """Returns C table C^T float[L, L], C what takes z to z - tau m . n.
+
+  Args:
+    problem: the problem.
+    table: float[L, L], P^T diag(y) P.
+    y: float[S'].
+  """
+  xp, tau = problem.xp, problem.target
+  if problem.blocks is not None:
+    table = table - tau[:, None] * blocks_lib.sums(problem.blocks, table)
+    return table - blocks_lib.sums(problem.blocks, table.T).T * tau[None]
+  t = problem.incidence.over_labelsets(y * problem.mass)
+  table -= xp.outer(tau, t) + xp.outer(t, tau)
+  return table + (y * problem.mass**2).sum() * xp.outer(tau, tau)

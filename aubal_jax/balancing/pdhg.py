@@ -76,7 +76,7 @@ def _row_sums(problem) -> Array:
   """Returns float64[L + 1], at least sum_s |A_is|."""
   counts = problem.counts
   own = problem.incidence.over_labelsets(counts)
-  shared = problem.target * (problem.mass * counts).sum()
+  shared = problem.target * objective.total_of(problem, own, counts)
   return jnp.append(problem.weights * (own + shared), counts.sum())
 
 

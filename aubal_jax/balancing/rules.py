@@ -6,11 +6,13 @@ import dataclasses
 import math
 import numbers
 import types
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from aubal_jax.balancing import blocks as blocks_lib
 from aubal_jax.runs import errors
 from aubal_jax.tables import arguments
 
@@ -84,13 +86,14 @@ class Rules:
   budget_growth: float | None = None
   budget_exactly: bool = False
   empty: str = 'keep'
+  blocks: Sequence[tuple[int, float]] | None = None
 
   def settled(self, num_images: int, num_sets: int, num_labels: int) -> Rules:
     """Returns the same rules, checked, for so many images, labelsets, labels.
 
     Of them lam is raw, lower and upper are float64[S], target is float64[L], or
-    [L + 1] with a label for the empty labelset, or None, and the budget is a
-    number of whole images or None.
+    [L + 1] with a label for the empty labelset, or None, the budget is a
+    number of whole images or None, and blocks are `Block`s or None.
 
     Raises:
       UserError: a rule cannot be kept, whatever the table; the message names
@@ -101,6 +104,7 @@ class Rules:
     check_number('image_cost', self.image_cost, least=0)
     check_choice('objective', self.objective, OBJECTIVES)
     check_choice('empty', self.empty, EMPTY)
+    blocks = self._blocks(num_labels)
     num_labels += self.empty == 'label'
     lam = self.lam
     if self.lam_images is not None:
@@ -118,7 +122,26 @@ class Rules:
       target=_target(self.target, num_labels),
       image_cost=float(self.image_cost),
       empty=self.empty,
+      blocks=blocks,
     )
+
+  def _blocks(self, num_labels: int):
+    """Returns the blocks, or None for one mean; raises UserError."""
+    blocks = blocks_lib.checked(self.blocks, num_labels)
+    if blocks is None:
+      return None
+    if self.empty == 'label':
+      raise errors.UserError(
+        'blocks have no label for the empty labelset: leave empty at keep, or '
+        "give such a label as a column of its block's own."
+      )
+    if OBJECTIVES[self.objective].per_image:
+      raise errors.UserError(
+        f'objective must not be {self.objective!r} with blocks: it is of '
+        'shares of all images, and a block is of those it knows. Take l1, '
+        'relative, l2 or log.'
+      )
+    return blocks
 
   def _budget(self, num_images: int) -> int | None:
     """Returns the budget in whole images, or None; raises UserError."""

@@ -87,6 +87,8 @@ class Solution(shown.Shown):
     trace: dict of equally long lists: step, seconds, value, cost, lower_bound
       (priced, the best so far), gap.
     label_names: L names, where the table had some; else ().
+    unevenness: of several targets: name -> before, and at the whole counts;
+      see `balance_targets`. Else {}.
   """
 
   growth: np.ndarray
@@ -119,6 +121,9 @@ class Solution(shown.Shown):
   empty_boxes: int
   trace: dict[str, list[Any]]
   label_names: tuple[str, ...] = ()
+  unevenness: dict[str, tuple[float, float]] = dataclasses.field(
+    default_factory=dict
+  )
 
   def _heading(self) -> str:
     added = self.images_after - self.images_before
@@ -127,6 +132,10 @@ class Solution(shown.Shown):
       f'{self.value_start:,.1f} to {self.rounded_value:,.1f} with {added:+,} '
       f'images ({self.images_after:,}); certified gap {self.rounded_gap:.2g}'
       + ('' if self.converged else ', not converged')
+      + ''.join(
+        f'; {name}: unevenness {before:.3g} to {after:.3g}'
+        for name, (before, after) in self.unevenness.items()
+      )
     )
 
   def _num_rows(self) -> int:
@@ -175,6 +184,7 @@ def solve(
   budget_growth: float | None = None,
   budget_exactly: bool = False,
   empty: str = Rules.empty,
+  blocks: Sequence[tuple[int, float]] | None = None,
   optimizer: str = Search.optimizer,
   relaxation: str = Search.relaxation,
   tol: float = Search.tol,
@@ -195,7 +205,9 @@ def solve(
     prevalence  sum |z_i - tau_i N|, N all images
     log         -mean z_o sum L tau_i log z_i
 
-  Rieger, Pahl and Seuss, arXiv 2003.08751, equations (1a), (1b) and (2).
+  Rieger, Pahl and Seuss, arXiv 2003.08751, equations (1a), (1b) and (2). With
+  `blocks` every sum over classes, mean and share is over the class's own block,
+  and the terms of block k are multiplied by its weight: ours, not the paper's.
 
   The empty labelset keeps its count, unless `empty` makes a label of it, and so
   does a labelset with a count of 0; classes without a positive are left out and
@@ -222,6 +234,10 @@ def solve(
     empty: what the empty labelset is: 'keep', it keeps its count; 'label', it
       has a label of its own, with bounds and a share like all others, which is
       the last of `target` then.
+    blocks: (size, weight) of each block of columns, in their order, such as the
+      columns of several targets (`balance_targets` makes them); each is evened
+      out about its own mean. Not with 'prevalence', nor where empty is a
+      label. None: all classes are one block of weight 1.
     optimizer: a name of `VARIANTS`.
     relaxation: a name of `RELAXATIONS`.
     tol: relative certified gap to stop at; absolute, in units of mean z_o, for
@@ -252,6 +268,7 @@ def solve(
     budget_growth=budget_growth,
     budget_exactly=budget_exactly,
     empty=empty,
+    blocks=blocks,
   )
   search = Search(
     optimizer=optimizer,

@@ -340,8 +340,13 @@ def solution_json(solution) -> dict:
   content = {
     name: plain(value)
     for name, value in vars(solution).items()
-    if name not in ('growth', 'counts', 'label_names')
+    if name not in ('growth', 'counts', 'label_names', 'unevenness')
   }
+  if solution.unevenness:
+    content['unevenness'] = {
+      name: dict(zip(('before', 'after'), both, strict=True))
+      for name, both in solution.unevenness.items()
+    }
   for name in ('min', 'mean', 'max'):
     content[f'growth_{name}'] = plain(getattr(np, name)(solution.growth))
   for when in ('before', 'after'):

@@ -44,7 +44,8 @@ def rules_of(config) -> dict:
   What is 0 or () for people is None there. JAX's devices are not asked for: who
   asks first takes a GPU's memory.
   """
-  names = [field.name for field in dataclasses.fields(rules_lib.Rules)]
+  fields = dataclasses.fields(rules_lib.Rules)
+  names = [field.name for field in fields if field.name != 'blocks']
   rules = settings.arguments(config.balance, names)
   return rules | {name: rules[name] or None for name in _NONE_IF_EMPTY}
 

@@ -35,8 +35,10 @@ def growth_of(seed):
 
 
 @pytest.mark.parametrize('name', OBJECTIVES)
-def test_operators_equal_the_dense_matrix(name):
-  found, problem = both(name, empty=40, budget=900)
+@pytest.mark.parametrize('blocks', [None, [(2, 0.5), (1, 3.0), (2, 1.0)]])
+def test_operators_equal_the_dense_matrix(name, blocks):
+  blocks = None if name == 'prevalence' else blocks
+  found, problem = both(name, empty=40, budget=900, blocks=blocks)
   matrix = problems.dense_matrix(found)
   g = growth_of(1)
   u = np.random.default_rng(2).normal(size=_LABELS + 1)
@@ -67,12 +69,17 @@ def test_operators_equal_the_dense_matrix(name):
 
 
 @pytest.mark.parametrize('name', OBJECTIVES)
-def test_both_forms_of_the_problem_agree(name):
-  found, problem = both(name)
+@pytest.mark.parametrize('blocks', [None, [(3, 0.5), (2, 3.0)]])
+def test_both_forms_of_the_problem_agree(name, blocks):
+  blocks = None if name == 'prevalence' else blocks
+  found, problem = both(name, blocks=blocks)
   g = growth_of(3)
   counts = g * found.start
   value = float(objective.value(problem, jnp.asarray(g)))
   assert value == pytest.approx(found.value(counts), rel=1e-12)
+  u = np.random.default_rng(5).normal(size=_LABELS)
+  slopes = objective.all_slopes(problem, jnp.append(jnp.asarray(u), 0.0))
+  np.testing.assert_allclose(slopes / found.start, found.slopes(u), rtol=1e-9)
   cost = float(objective.cost(problem, jnp.asarray(g)))
   assert cost == pytest.approx(found.cost(counts), rel=1e-12)
 

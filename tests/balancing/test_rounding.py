@@ -76,10 +76,8 @@ def every_point(instance):
 
 
 def all_priced(instance, points):
-  x = points @ (
-    instance.patterns.toarray() - np.outer(instance.mass, instance.target)
-  )
-  level = instance.level(x * instance.weights + instance.offset)
+  x = points @ (problems.dense_matrix(instance).T / instance.start[:, None])
+  level = instance.level(x + instance.offset)
   spread = instance.lam * np.var(points / instance.start, axis=1)
   added = (points - instance.start).sum(axis=1)
   return level + spread + instance.image_cost * added
@@ -100,6 +98,9 @@ def problems_with_growth(draw, largest=40):
     'lower': draw(st.sampled_from([0.0, 0.5, 1.0])),
     'upper': draw(st.sampled_from([1.0, 1.5, 4.0])),
   }
+  if num_labels > 1 and settings['objective'] != 'prevalence':
+    blocked = problems.blocks_of(np.random.default_rng(seed), num_labels)
+    settings['blocks'] = draw(st.sampled_from([None, blocked]))
   free = make(patterns, counts, **settings)
   kind = draw(st.sampled_from(['none', 'most', 'exactly']))
   most = draw(st.integers(int(free.least.sum()), int(free.most.sum())))
@@ -225,8 +226,10 @@ def programme(instance, *, whole):
 @pytest.mark.parametrize('objective', OBJECTIVES)
 @pytest.mark.parametrize('seed', range(2))
 def test_moves_are_priced_exactly(objective, seed):
-  instance = drawn(seed, objective=objective)
   rng = np.random.default_rng(seed)
+  blocks = problems.blocks_of(rng, 5)
+  blocks = None if objective == 'prevalence' or not seed else blocks
+  instance = drawn(seed, objective=objective, blocks=blocks)
   counts = rng.integers(instance.least, instance.most + 1).astype(float)
   counts[0], counts[1] = instance.least[0], instance.most[1]
   point = moves_lib.Point(instance, counts)

@@ -33,11 +33,13 @@ _SETS, _LABELS = 24, 6  # Fixed shapes, so that nothing compiles anew.
   spent=st.sampled_from([None, 0.02, 0.3, 1.0]),
   exactly=st.booleans(),
   uneven=st.booleans(),
+  blocked=st.booleans(),
   optimizer=st.sampled_from(['ipm', 'newton']),
 )
 def test_the_certificate_agrees_with_a_solver_of_others(
-  seed, lam, name, bounds, image_cost, spent, exactly, uneven, optimizer
-):
+  seed, lam, name, bounds, image_cost, spent, exactly, uneven, blocked,
+  optimizer,
+):  # fmt: skip
   # Clarabel: an interior-point solver of quadratic and exponential cones.
   patterns, counts = problems.patterns_and_counts(seed, _SETS, _LABELS)
   patterns = np.vstack([patterns, np.zeros((1, _LABELS), np.uint8)])
@@ -52,7 +54,11 @@ def test_the_certificate_agrees_with_a_solver_of_others(
   )
   fewest, largest = box[0].sum() + 17, box[1].sum() + 17
   images = spent and int(fewest + spent * (largest - fewest))
+  blocks = None
+  if blocked and name != 'prevalence':
+    blocks = problems.blocks_of(rng, _LABELS)
   rules = {
+    'blocks': blocks,
     'lam': lam, 'lam_images': None, 'lower': lower, 'upper': upper,
     'objective': name, 'target': target, 'image_cost': image_cost,
     'budget': images, 'budget_exactly': exactly and images is not None,

@@ -38,8 +38,18 @@ def instance(
   return make_instance(patterns, counts, rules)
 
 
+def blocks_of(rng, num_labels):
+  """Blocks of (size, weight), of so many labels in all."""
+  cuts = rng.choice(num_labels - 1, rng.integers(1, num_labels), replace=False)
+  sizes = np.diff([0, *sorted(cuts + 1), num_labels])
+  return [(int(size), float(rng.uniform(0.2, 5))) for size in sizes]
+
+
 def dense_matrix(found):
   """A of an `Instance`, float64[L, S]: deviations are A @ growth + offset."""
   patterns = found.patterns.toarray()
   away = patterns - found.mass[:, None] * found.target[None]
+  if found.blocks is not None:
+    for block in found.blocks:
+      away -= np.outer(patterns @ block, block * found.target)
   return (found.start[:, None] * away).T * found.weights[:, None]

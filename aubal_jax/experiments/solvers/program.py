@@ -1,7 +1,7 @@
 r"""The problem as one sparse quadratic program, as solvers of others take it.
 
 It is in counts n, so P^T stands in it as it is. With x = p - q for |x|, with
-T = m . n and with the mean growth c:
+T = m . n (in blocks: one of each) and with the mean growth c:
 
   min  sum (p + q) + lam / S sum_s (n_s / n_o,s - c)^2 + image_cost n . 1
   s.t. P^T n - (p - q) / w - tau T = -b / w,    n . 1 + rest = budget,
@@ -65,7 +65,7 @@ def make_program(instance: Instance, unit: float) -> Program:
       linear=instance.image_cost, curvature=bend * unit / start**2,
     ),
     deviations,
-    _columns(1),
+    _columns(1 if instance.blocks is None else len(instance.blocks)),
   ]  # fmt: skip
   if instance.budget and not instance.budget.exactly:
     columns.append(_columns(1, low=0.0))
@@ -110,16 +110,12 @@ def _deviations(instance, unit):
 
 def _rows(instance, x_over_w):
   """Returns the equations of the classes, T and the budget: COO, float64[R]."""
-  target = instance.target[:, None]
   right = -instance.offset / instance.weights
-  if np.array_equal(instance.mass, instance.sizes):
-    over_classes = x_over_w.sum(axis=0)[None]
-    total = [None, over_classes, np.full((1, 1), target.sum() - 1)]
-    right = np.append(right, -right.sum())
-  else:
-    total = [instance.mass[None], None, np.full((1, 1), -1.0)]
-    right = np.append(right, 0.0)
-  rows = sparse.block_array([[instance.patterns.T, -x_over_w, -target], total])
+  total, right = _totals(instance, x_over_w, right)
+  tau = instance.target[:, None]
+  if instance.blocks is not None:
+    tau = tau * instance.blocks.T
+  rows = sparse.block_array([[instance.patterns.T, -x_over_w, -tau], total])
   if instance.budget:
     rest = rows.shape[1]
     rows.resize(len(right), rest + (not instance.budget.exactly))
@@ -128,6 +124,19 @@ def _rows(instance, x_over_w):
     rows = sparse.vstack([rows, sparse.coo_array(images)])
     right = np.append(right, instance.budget.most)
   return rows, right
+
+
+def _totals(instance, x_over_w, right):
+  """Returns the equations of T, one of each block, and right with theirs."""
+  if instance.blocks is not None:
+    blocks, num_blocks = instance.blocks, len(instance.blocks)
+    total = [blocks @ instance.patterns.T, None, -np.eye(num_blocks)]
+    return total, np.append(right, np.zeros(num_blocks))
+  if np.array_equal(instance.mass, instance.sizes):
+    corner = np.full((1, 1), instance.target.sum() - 1)
+    total = [None, x_over_w.sum(axis=0)[None], corner]
+    return total, np.append(right, -right.sum())
+  return [instance.mass[None], None, np.full((1, 1), -1.0)], np.append(right, 0)
 
 
 def logarithms(instance: Instance, program: Program, unit: float):

@@ -254,8 +254,7 @@ def _smoothed(point, instance, root, width):
   else:
     x = np.maximum(x, 1e-9)  # A class may lose every image on the way.
     u, level = -instance.scale / x, instance.level(x)
-  v = instance.weights * u
-  per_image = instance.patterns @ v - instance.mass * (instance.target @ v)
+  per_image = instance.slopes(u)
   centred = growth - growth.mean()
   bend = 2 * instance.lam / len(growth)
   value = level + bend / 2 * (centred @ centred) + instance.cost(point * root)
