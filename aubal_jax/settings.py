@@ -701,9 +701,10 @@ _DECLARED = (
         'thresholds',
         'shrunk',
         "On validation: tuned, each label's own; shrunk: those drawn to one of "
-        'all where positives are few. half: .5.',
+        'all where positives are few; break_even: where precision is recall. '
+        'half: .5.',
       ),
-      choices=('shrunk', 'tuned', 'half'),
+      choices=('shrunk', 'tuned', 'break_even', 'half'),
     ),
   ),
   *_section(

@@ -408,9 +408,12 @@ def load(directory: pathlib.Path) -> Bundle:
 
 def _check_thresholds(directory, step, kept, num_labels):
   """Raises UserError where there is not one for each label."""
-  behind = kept.labels if kept.positives is None else kept.positives
-  for found, what in ((kept.labels, 'thresholds'), (behind, 'counts of them')):
-    if found.shape != (num_labels,):
+  for found, what in (
+    (kept.labels, 'thresholds'),
+    (kept.positives, 'counts of them'),
+    (kept.break_even, 'break-even thresholds'),
+  ):
+    if found is not None and found.shape != (num_labels,):
       raise errors.UserError(
         f'The checkpoint of step {step} in {directory} has {found.size} '
         f'{what}, not one for each of the {num_labels} labels: it is of '
@@ -423,7 +426,10 @@ def _check_finite(directory, step, weights, metrics):
   weights = dict(zip(('params', 'batch_stats'), weights, strict=True))
   bad = checkpoint_sums.not_finite(weights)
   of_all = (metrics.get('shrinking') or {}).get('threshold', 0.0)
-  if not np.isfinite([of_all, *(metrics.get('thresholds') or ())]).all():
+  numbers = [of_all]
+  for kind in ('thresholds', 'break_even'):
+    numbers += metrics.get(kind) or ()
+  if not np.isfinite(numbers).all():
     bad.append('thresholds')
   if bad:
     raise errors.UserError(

@@ -38,10 +38,16 @@ class MeanThresholds(typing.NamedTuple):
   Attributes:
     labels: float64[L], of `Thresholds.labels`.
     shrunk: float64[L], of `Thresholds.shrunk`; None: a member lacks them.
+    break_even: float64[L], likewise.
   """
 
   labels: np.ndarray
   shrunk: np.ndarray | None
+  break_even: np.ndarray | None = None
+
+  def of_kind(self, kind: str) -> np.ndarray | None:
+    """Returns float64[L] of a kind but 'half'; None where not known."""
+    return self.labels if kind == 'tuned' else getattr(self, kind)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,14 +204,13 @@ def load(
 def _mean(kept) -> MeanThresholds:
   """Returns the means of thresholds, on logits."""
 
-  def average(x):
-    return thresholds_lib.sigmoid(thresholds_lib.logit(x).mean(axis=0))
+  def average(kind):
+    each = [one.of_kind(kind) for one in kept]
+    if any(t is None for t in each):
+      return None
+    return thresholds_lib.sigmoid(thresholds_lib.logit(each).mean(axis=0))
 
-  labels = average([one.labels for one in kept])
-  shrunk = [one.shrunk for one in kept]
-  return MeanThresholds(
-    labels, None if any(t is None for t in shrunk) else average(shrunk)
-  )
+  return MeanThresholds(*map(average, ('tuned', 'shrunk', 'break_even')))
 
 
 def tuned(

@@ -96,6 +96,7 @@ def summarise(
   num_resamples=1000,
   confidence=0.95,
   seed=0,
+  published=False,
 ):
   """Scores predictions: the content of report.json.
 
@@ -119,6 +120,8 @@ def summarise(
     num_resamples: bootstrap samples.
     confidence: level of the intervals.
     seed: int, of the bootstrap and of the halves.
+    published: with break-even thresholds among the others, and under
+      `same_images` what each kind scores on the images that it is tuned on.
 
   Returns:
     A dict of plain JSON types, scores rounded to 6 digits and thresholds to 9
@@ -136,7 +139,8 @@ def summarise(
   unit = bootstrap.units(len(label), groups)
   entries = probability, label, known
   whole = thresholds or thresholds_lib.find(*entries)
-  used, told = _thresholds(entries, thresholds, whole, unit, seed)
+  kinds = (*thresholds_lib.BESIDE, *('break_even',) * published)
+  used, told = _thresholds(entries, thresholds, whole, unit, seed, kinds)
   decided = [metrics.decisions(*entries, t) for t in (0.5, *used.values())]
   resampled = bootstrap.resample(decided, unit, num_resamples, seed)
   plain, *beside = map(metrics.Confusion.from_decisions, decided)
@@ -168,6 +172,7 @@ def summarise(
     },
     **_summary(plain, resampled[0], tails),
     **{kind: _summary(*found, tails) for kind, found in beside.items()},
+    **({'same_images': _same_images(entries, kinds)} if published else {}),
     'threshold_of_all': _threshold(whole.of_all),
     'floors': {
       'all_negative': _summary(plain.all_negative()),
@@ -175,6 +180,17 @@ def summarise(
     },
     'pooled': _pooled(plain, beside, entries),
     'per_label': dict(zip(names, per_label, strict=True)),
+  }
+
+
+def _same_images(entries, kinds):
+  """Returns kind -> scores on the images that its thresholds are tuned on."""
+  found = _kinds(thresholds_lib.find(*entries), kinds)
+  return {
+    kind: _summary(
+      metrics.Confusion.from_decisions(metrics.decisions(*entries, t))
+    )
+    for kind, t in found.items()
   }
 
 
@@ -216,7 +232,7 @@ def used_thresholds(probability, label, known, thresholds, unit, seed):
   return _thresholds(entries, thresholds, whole, unit, seed)[0]
 
 
-def _thresholds(entries, given, whole, unit, seed):
+def _thresholds(entries, given, whole, unit, seed, kinds=thresholds_lib.BESIDE):
   """Returns the thresholds beside 0.5, and what is told of them.
 
   Args:
@@ -224,18 +240,19 @@ def _thresholds(entries, given, whole, unit, seed):
     given: tuned on other images; None: they are fitted to halves of these.
     whole: those to use on new images.
     unit, seed: of the halves.
+    kinds: of thresholds.
 
   Returns:
     kind -> float[L], or [N, L] where they are fitted to halves; and kind -> L
     dicts of `threshold`, and `thresholds_of_halves` where there are such.
   """
-  new = _kinds(whole)
+  new = _kinds(whole, kinds)
   told = {k: [{'threshold': _threshold(x)} for x in t] for k, t in new.items()}
   if given is not None:
     return new, told
   half = bootstrap.halves(unit, seed)
   fitted = [
-    _kinds(thresholds_lib.find(*(x[half != h] for x in entries)))
+    _kinds(thresholds_lib.find(*(x[half != h] for x in entries)), kinds)
     for h in (0, 1)
   ]
   fitted = {k: np.stack([one[k] for one in fitted]) for k in new}
@@ -245,10 +262,10 @@ def _thresholds(entries, given, whole, unit, seed):
   return {k: both[half] for k, both in fitted.items()}, told
 
 
-def _kinds(found):
-  """Returns kind -> float[L]; the shrunk are left out where not known."""
-  kinds = {'tuned': found.labels, 'shrunk': found.shrunk}
-  return {kind: t for kind, t in kinds.items() if t is not None}
+def _kinds(found, kinds):
+  """Returns kind -> float[L]; those that are not known are left out."""
+  each = {kind: found.of_kind(kind) for kind in kinds}
+  return {kind: t for kind, t in each.items() if t is not None}
 
 
 def _add_positives(per_label, whole):

@@ -9,6 +9,10 @@ best F1 macro, which rests on all labels, the more the fewer there are:
 P counts the known positives of the label among the images of tuning. Fan, Lin:
 A Study on Threshold Selection for Multi-label Classification, 2007, shows what
 thresholds of rare labels do without a restraint.
+
+Break-even thresholds are those of the published multi-task system: where
+precision and recall of a label are nearest. Deng, Chen, Shi: Multitask Emotion
+Recognition with Incomplete Labels, FG 2020.
 """
 
 from __future__ import annotations
@@ -20,7 +24,8 @@ import numpy as np
 
 from aubal_jax.scoring import metrics
 
-KINDS = ('shrunk', 'tuned', 'half')
+KINDS = ('shrunk', 'tuned', 'break_even', 'half')
+BESIDE = ('tuned', 'shrunk')  # In every report.
 FEW = 10  # Positives with which a label's own threshold weighs a half.
 _LEAST = 1e-6  # Probabilities are as far from 0 and 1, for finite logits.
 _EQUAL = 1e-9  # Below this a difference in F1 is that of rounding.
@@ -36,11 +41,13 @@ class Thresholds:
     of_all: of the best F1 macro, see `tune_for_all`; None: not known.
     positives: int64[L], known positives behind each of `labels`; None: not
       known.
+    break_even: float64[L], see `tune_break_even`; None: not known.
   """
 
   labels: np.ndarray
   of_all: float | None = None
   positives: np.ndarray | None = None
+  break_even: np.ndarray | None = None
 
   @property
   def shrunk(self) -> np.ndarray | None:
@@ -48,6 +55,10 @@ class Thresholds:
     if self.of_all is None or self.positives is None:
       return None
     return shrink(self.labels, self.of_all, self.positives)
+
+  def of_kind(self, kind: str) -> np.ndarray | None:
+    """Returns float64[L] of a kind but 'half'; None where not known."""
+    return self.labels if kind == 'tuned' else getattr(self, kind)
 
   def to_json(self) -> dict:
     """Returns what `from_json` takes, in plain JSON types."""
@@ -57,6 +68,8 @@ class Thresholds:
         'threshold': float(self.of_all),
         'positives': self.positives.tolist(),
       }
+    if self.break_even is not None:
+      found['break_even'] = self.break_even.tolist()
     return found
 
 
@@ -69,13 +82,17 @@ def from_json(content: Mapping) -> Thresholds | None:
   if content.get('thresholds') is None:
     return None
   shrinking = content.get('shrinking')
-  labels = np.array(content['thresholds'], np.float64)
+  labels, even = (
+    None if found is None else np.array(found, np.float64)
+    for found in (content['thresholds'], content.get('break_even'))
+  )
   if shrinking is None:
-    return Thresholds(labels)
+    return Thresholds(labels, break_even=even)
   return Thresholds(
     labels,
     of_all=float(shrinking['threshold']),
     positives=np.array(shrinking['positives'], np.int64),
+    break_even=even,
   )
 
 
@@ -96,7 +113,45 @@ def find(probability, label, known=None) -> Thresholds:
     labels=metrics.tune_thresholds(*entries),
     of_all=tune_for_all(*entries),
     positives=np.count_nonzero(label & known, axis=0),
+    break_even=tune_break_even(*entries),
   )
+
+
+def tune_break_even(probability, label, known=None) -> np.ndarray:
+  """Finds where precision and recall of each label are nearest.
+
+  Of all scores of the label, upwards, it is the first where |precision -
+  recall| of those at or above it is least; a score equal to it is then not
+  positive, as published. So what is returned is the next float64 above it. A
+  label without a known positive keeps 0.5. O(L N log N).
+
+  Args:
+    probability: float[N, L], in [0, 1].
+    label: 0/1 or bool [N, L]; ignored where not known.
+    known: bool[N, L], or None where every label is known.
+
+  Returns:
+    float64[L]; an entry is positive if its probability >= the threshold.
+
+  Raises:
+    UserError: as `metrics.check_entries`.
+  """
+  entries = metrics.check_entries(probability, label, known)
+  columns = zip(*(x.T for x in entries), strict=True)
+  return np.array(
+    [_break_even(p[k].astype(np.float64), truth[k]) for p, truth, k in columns]
+  )
+
+
+def _break_even(score, label):
+  """Returns the threshold for float64[N], bool[N]."""
+  if not label.any():
+    return 0.5
+  order = np.argsort(-score, kind='stable')
+  score, hits = score[order], np.cumsum(label[order])
+  last = metrics.cuts(score)[::-1]
+  apart = np.abs(hits[last] / (last + 1) - hits[last] / hits[-1])
+  return np.nextafter(score[last[apart.argmin()]], np.inf)
 
 
 def shrink(labels, of_all, positives) -> np.ndarray:

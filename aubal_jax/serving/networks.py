@@ -144,11 +144,12 @@ def thresholds(config, trained) -> np.ndarray:
       flush=True,
     )
     return half
-  if kind == 'shrunk' and kept.shrunk is None:
+  found = kept.of_kind(kind)
+  if found is None:
     print(
-      'Note: the checkpoint is of an earlier version, without what shrunk '
-      'thresholds are made of: the tuned ones are taken.',
+      f'Note: the checkpoint is of an earlier version, without {kind} '
+      'thresholds or what they are made of: the tuned ones are taken.',
       flush=True,
     )
     return kept.labels
-  return kept.shrunk if kind == 'shrunk' else kept.labels
+  return found

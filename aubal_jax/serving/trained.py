@@ -149,7 +149,7 @@ def load(path: os.PathLike | str, *, thresholds: str = 'shrunk') -> Trained:
   Args:
     path: the folder of a run, of which a copy of checkpoints/ is enough; or of
       an ensemble, which evaluate wrote.
-    thresholds: 'shrunk', 'tuned' or 'half', see the setting
+    thresholds: 'shrunk', 'tuned', 'break_even' or 'half', see the setting
       `predict.thresholds`.
 
   Raises:

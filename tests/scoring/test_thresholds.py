@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn import metrics as sk
 
 from aubal_jax.scoring import metrics
+from aubal_jax.scoring import summary
 from aubal_jax.scoring import thresholds
 
 
@@ -123,10 +125,12 @@ def test_thresholds_go_through_json_and_older_files_have_less(drawn):
   read = thresholds.from_json(content)
   np.testing.assert_array_equal(read.shrunk, found.shrunk)
   np.testing.assert_array_equal(read.positives, found.positives)
-  del content['shrinking']
+  np.testing.assert_array_equal(read.break_even, found.break_even)
+  del content['shrinking'], content['break_even']
   older = thresholds.from_json(content)
   np.testing.assert_array_equal(older.labels, found.labels)
   assert older.shrunk is older.of_all is older.positives is None
+  assert older.break_even is older.of_kind('break_even') is None
   assert older.to_json() == {'thresholds': found.labels.tolist()}
   assert thresholds.from_json({'f1_macro': 0.5}) is None
 
@@ -142,3 +146,36 @@ def test_thresholds_next_to_0_and_1_have_logits(seed):
     weight = positives[i] / (positives[i] + 10)
     odds = (own / (1 - own)) ** weight * (one / (1 - one)) ** (1 - weight)
     assert t == pytest.approx(odds / (1 + odds), rel=1e-9)
+
+
+@given(entries())
+def test_break_even_is_where_the_curve_of_scikit_learn_is_nearest(drawn):
+  found = thresholds.find(*drawn)
+  for i, (p, truth, k) in enumerate(zip(*(x.T for x in drawn), strict=True)):
+    if not truth[k].any():
+      assert found.break_even[i] == 0.5
+      continue
+    precision, recall, at = sk.precision_recall_curve(truth[k], p[k])
+    apart = np.abs(precision - recall)[: len(at)]
+    said = p >= found.break_even[i]
+    np.testing.assert_array_equal(said, p > at[apart.argmin()])
+
+
+@given(entries())
+def test_published_thresholds_are_scored_beside_and_on_the_same_images(drawn):
+  names = [f'a{i}' for i in range(drawn[1].shape[1])]
+  plain, more = (
+    summary.summarise(
+      *drawn, thresholds=None, label_names=names, num_resamples=3,
+      published=published,
+    )
+    for published in (False, True)
+  )  # fmt: skip
+  same = more.pop('same_images')
+  pieces = [more, more['pooled'], *more['per_label'].values()]
+  assert all(piece.pop('break_even') for piece in pieces)
+  assert json.dumps(more) == json.dumps(plain)
+  found = thresholds.find(*drawn)
+  for kind in ('tuned', 'shrunk', 'break_even'):
+    counts = metrics.Confusion.from_probabilities(*drawn, found.of_kind(kind))
+    assert same[kind]['f1_macro'] == round(float(counts.f1_macro), 6)
