@@ -11,6 +11,7 @@ from aubal_jax.report import beside
 from aubal_jax.report import html
 from aubal_jax.report import scores
 from aubal_jax.report import sections
+from aubal_jax.report import targets
 from aubal_jax.runs import files
 from aubal_jax.tables import labelsets as labelsets_lib
 
@@ -160,6 +161,7 @@ def _write(path, content, shown) -> None:
     ]
   if content.report is not None:
     parts.append(html.lead(scores.describe(content.report)))
+    parts += map(html.lead, targets.describe(content.report))
   if content.labelsets is not None:
     parts.append(html.lead(_describe_balance(content)))
   parts.append(html.tiles(_tiles(content)))
@@ -177,6 +179,8 @@ def _write(path, content, shown) -> None:
         f'(<code>--config.task={task}</code>).'
       )
     parts.append(html.section(title, inner))
+    if field == 'report' and content.report is not None:
+      parts += targets.sections(content.report)
   if content.settings:
     parts.append(html.settings(content.settings))
   with files.write_atomically(path) as file:
@@ -302,3 +306,4 @@ def _tiles(content):
       f'floors: {floors["all_positive"]["f1_macro"]:.3f} all positive, '
       f'{floors["all_negative"]["f1_macro"]:.3f} all negative',
     )
+    yield from targets.tiles(content.report)

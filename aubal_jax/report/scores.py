@@ -29,7 +29,7 @@ def describe(report) -> str:
   if interval:
     out += f' ({level} interval {interval[0]:.3f} to {interval[1]:.3f})'
   beside = ', '.join(
-    f'{report[kind]["f1_macro"]:.3f} with {kind} thresholds'
+    f'{report[kind]["f1_macro"]:.3f} with {_title(kind)} thresholds'
     for kind in _kinds(report)
   )
   out += (
@@ -171,6 +171,11 @@ def _kinds(report) -> list[str]:
   return [kind for kind in thresholds_lib.KINDS if kind in report]
 
 
+def _title(kind) -> str:
+  """Returns what a kind of thresholds is called on pages."""
+  return kind.replace('_', '-')
+
+
 def _threshold(value) -> str:
   """Returns a threshold with three digits; HTML."""
   if value < 0.0005:
@@ -217,7 +222,7 @@ def scores(report):
   kinds, entries = _kinds(report), report['per_label']
   columns = ('label', 'positives', 'F1', f'{level} interval', '0 to 1', 'floor')
   for kind in kinds:
-    columns += (f'F1 {kind}', 'threshold')
+    columns += (f'F1 {_title(kind)}', 'threshold')
   has_behind = any('threshold_positives' in e for e in entries.values())
   columns += ('positives behind',) * has_behind
   columns += tuple(score.title for score in _beside_f1())
@@ -253,7 +258,14 @@ def _floors(report):
     [html.text(name), *(html.number(x[score.name], 3) for score in totals)]
     for name, x in (
       ('this run, threshold 0.5', report),
-      *((f'this run, {kind} thresholds', report[kind]) for kind in kinds),
+      *(
+        (f'this run, {_title(kind)} thresholds{_from(report)}', report[kind])
+        for kind in kinds
+      ),
+      *(
+        (f'this run, {_title(kind)} thresholds, of these very images', same)
+        for kind, same in report.get('same_images', {}).items()
+      ),
       ('floor: yes to everything', report['floors']['all_positive']),
       ('floor: no to everything', report['floors']['all_negative']),
     )
@@ -263,6 +275,14 @@ def _floors(report):
     ('', *(score.title for score in totals)),
     rows,
   )
+
+
+def _from(report) -> str:
+  """Returns where thresholds are from, where there are others to tell from."""
+  if 'same_images' not in report:
+    return ''
+  half, other = ', of the other half', ', of validation'
+  return half if report['cross_fitted'] else other
 
 
 def _notes(report):
@@ -307,6 +327,13 @@ def _threshold_notes(report):
     f'the best F1 macro, {_threshold(report["threshold_of_all"])}, the more '
     'the fewer positives of the label they rest on.'
   )
+  if 'break_even' in report:
+    yield (
+      'Break-even: where precision and recall of a label are nearest, as Deng, '
+      'Chen and Shi published it. They tuned and scored on the same images, '
+      'which flatters: those rows are here to be compared with theirs, and '
+      'the others are what thresholds are worth on new images.'
+    )
   few = sum(
     entry['threshold_positives'] < thresholds_lib.FEW
     for entry in report['per_label'].values()

@@ -188,9 +188,10 @@ def _same_images(entries, kinds):
   found = _kinds(thresholds_lib.find(*entries), kinds)
   return {
     kind: _summary(
-      metrics.Confusion.from_decisions(metrics.decisions(*entries, t))
+      metrics.Confusion.from_decisions(metrics.decisions(*entries, found[kind]))
     )
-    for kind, t in found.items()
+    for kind in thresholds_lib.KINDS
+    if kind in found
   }
 
 
@@ -275,7 +276,7 @@ def _add_positives(per_label, whole):
     entry['threshold_positives'] = None if behind is None else int(behind[i])
 
 
-def _number(x):
+def rounded(x):
   """Returns a score as a float of 6 digits, None if it is not defined."""
   return None if x is None or np.isnan(x) else round(float(x), 6) + 0.0
 
@@ -285,18 +286,18 @@ def _threshold(x):
   return None if x is None else float(f'{float(x):.9g}')
 
 
-def _interval(samples, tails):
+def percentiles(samples, tails):
   """Returns [low, high] of float[R], the percentiles at `tails`."""
-  return [_number(x) for x in np.quantile(samples, tails)]
+  return [rounded(x) for x in np.quantile(samples, tails)]
 
 
 def _summary(confusion, resampled=None, tails=()):
   """Returns the scores of all labels together, with intervals if resampled."""
   names = [score.name for score in scores_in('report.json')]
-  entry = {name: _number(getattr(confusion, name)) for name in names}
+  entry = {name: rounded(getattr(confusion, name)) for name in names}
   if resampled is not None:
     entry |= {
-      f'{name}_interval': _interval(getattr(resampled, name), tails)
+      f'{name}_interval': percentiles(getattr(resampled, name), tails)
       for name in names
     }
   return entry
@@ -307,7 +308,7 @@ def _counts(confusion, i):
   scores = [s.name for s in _of_label() if not s.ranking]
   return {
     **{k: int(getattr(confusion, k)[i]) for k in ('tp', 'fp', 'fn', 'tn')},
-    **{k: _number(getattr(confusion, k)[i]) for k in scores},
+    **{k: rounded(getattr(confusion, k)[i]) for k in scores},
   }
 
 
@@ -320,7 +321,7 @@ def _per_label(confusion, resampled, tails):
   entries = [_counts(confusion, i) for i in range(len(confusion.tp))]
   if resampled is not None:
     for entry, samples in zip(entries, resampled.f1.T, strict=True):
-      entry['f1_interval'] = _interval(samples, tails)
+      entry['f1_interval'] = percentiles(samples, tails)
   return entries
 
 
@@ -330,10 +331,10 @@ def _add_ranking(per_label, entries):
   for i, entry in enumerate(per_label):
     positives = entry['tp'] + entry['fn']
     known = positives + entry['fp'] + entry['tn']
-    entry |= {name: _number(values[i]) for name, values in ranked.items()}
+    entry |= {name: rounded(values[i]) for name, values in ranked.items()}
     entry |= {'positives': positives, 'known': known}
     # Of a predictor that says yes to everything; one that says no has 0.
-    entry['f1_all_positive'] = _number(
+    entry['f1_all_positive'] = rounded(
       2 * positives / (positives + known) if positives else 0.0
     )
 
@@ -346,5 +347,5 @@ def _pooled(plain, beside, entries):
     **_counts(plain.pooled(), 0),
     **{kind: _counts(c.pooled(), 0) for kind, (c, _) in beside.items()},
     'threshold': 0.5,
-    **{s.name: _number(s.ranking(*flat)[0]) for s in _of_label() if s.ranking},
+    **{s.name: rounded(s.ranking(*flat)[0]) for s in _of_label() if s.ranking},
   }

@@ -17,6 +17,7 @@ from aubal_jax.runs import files
 from aubal_jax.runs import hosts
 from aubal_jax.runs import workdir
 from aubal_jax.scoring import thresholds as thresholds_lib
+from aubal_jax.stages import target_scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Predictions:
     thresholds: from validation; None where there is no other split.
     state: `step` and `checkpoint`, of the state.
     ensemble: the `Ensemble` whose mean it is; None: it is of one network.
+    targets: name -> `Said` of the targets beside the labels.
   """
 
   split: str
@@ -38,6 +40,7 @@ class Predictions:
   thresholds: thresholds_lib.Thresholds | None
   state: dict
   ensemble: typing.Any = None
+  targets: dict = dataclasses.field(default_factory=dict)
 
 
 def check(config) -> None:
@@ -70,6 +73,8 @@ def run(run) -> None:
     f'accuracy {report["accuracy"]:.3f}, AWC {report["awc"]:.3f}',
     flush=True,
   )
+  for line in target_scores.lines(report):
+    print(f'evaluate: {line}', flush=True)
   run.watch.lap('evaluation')
 
 
@@ -85,54 +90,59 @@ def predict(run) -> Predictions:
 
   dataset = run.dataset
   run.need_streams()
-  split = 'test' if len(dataset.rows('test')) else 'validation'
-  if not len(dataset.rows(split)):
+  if not any(len(dataset.rows(split)) for split in ('test', 'validation')):
     raise errors.UserError(
       'There is neither a test nor a validation split to evaluate on; set '
       'config.data.validation_fraction, or name the splits in the table.'
     )
   members = settings.values(run.config, 'ensemble.runs')
   trained = _load_members(run, members) if members else _load(run)
-  of_rows = functools.partial(
-    inference.predict_rows,
-    trained.make_predict(),
-    run.streams(trained.description),
-    batch_size=run.config.evaluate.batch_size,
+  reader = target_scores.Reader(
+    dataset,
+    trained.description.heads,
+    functools.partial(
+      inference.predict_rows,
+      trained.make_predict(),
+      run.streams(trained.description),
+      batch_size=run.config.evaluate.batch_size,
+    ),
   )
-
-  @functools.cache
-  def said(split):
-    return of_rows(dataset.rows(split))[bundle.LABELS]
-
+  split = reader.split()
+  if not split:
+    raise errors.UserError(
+      'No row of the test or the validation split knows a label, by which '
+      'thresholds and scores are found; give some rows labels there.'
+    )
   kept = None if members else trained.thresholds.get(bundle.LABELS)
   others = members or split == 'test'  # Who needs thresholds for other images.
-  thresholds = _complete(kept, dataset, said) if others else None
+  thresholds = _complete(kept, dataset, reader) if others else None
   return Predictions(
     split,
-    dataset.rows(split),
-    said(split),
+    reader.rows(split),
+    reader.said(split),
     thresholds if split == 'test' else None,
     _state(trained),
     ensemble.tuned(trained, thresholds) if members else None,
+    {name: reader.read(name) for name in reader.others if reader.split(name)},
   )
 
 
-def _complete(kept, dataset, said) -> thresholds_lib.Thresholds | None:
+def _complete(kept, dataset, reader) -> thresholds_lib.Thresholds | None:
   """Returns thresholds of the validation split; None where there is none.
 
   Args:
     kept: by the checkpoint. It may not have been validated, or by an earlier
       version, and a mean of networks never was: then they are tuned here.
     dataset: the `Dataset`.
-    said: split -> float[R, L], probabilities.
+    reader: of what the network says.
   """
-  rows = dataset.rows('validation')
+  rows = reader.rows('validation')
   if not len(rows):
     return None
   if kept is not None and kept.shrunk is not None:
     return kept
   found = thresholds_lib.find(
-    said('validation'), dataset.labels[rows], dataset.known[rows]
+    reader.said('validation'), dataset.labels[rows], dataset.known[rows]
   )
   own = found.labels if kept is None else kept.labels
   return dataclasses.replace(found, labels=own)
@@ -221,7 +231,7 @@ def summarise(run, found: Predictions) -> dict:
   from aubal_jax.scoring import summary
 
   dataset, rows = run.dataset, found.rows
-  return summary.summarise(
+  report = summary.summarise(
     found.probability,
     dataset.labels[rows],
     dataset.known[rows],
@@ -231,4 +241,13 @@ def summarise(run, found: Predictions) -> dict:
     split=found.split,
     num_dropped=len(dataset.rows('dropped')),
     seed=run.config.seed,
+    published=bool(found.targets),
   )
+  if not found.targets:
+    return report
+  labels = target_scores.Said(found.split, rows, found.probability)
+  return {
+    **report,
+    **target_scores.summarise(run, found.targets, report),
+    **target_scores.clean(run, {target_scores.LABELS: labels, **found.targets}),
+  }
