@@ -72,18 +72,19 @@ def _predict(config, path, outputs, watch, overwrite) -> None:
   _write(config, outputs, source, inputs, trained, thresholds)
   watch.lap('prediction')
   preemption.stop_if_requested()
-  _tell(outputs.rows, description.label_names, what)
+  _tell(outputs.rows, description, what)
   if kind:
-    _write_submission(config, outputs, description.label_names)
+    _write_submission(config, outputs, description)
   watch.lap('summary')
 
 
 def _write(config, outputs, source, inputs, trained, thresholds) -> None:
   """Predicts, into the rows of `outputs`."""
-  from aubal_jax.network import bundle
   from aubal_jax.serving import predictions as predict_lib
+  from aubal_jax.serving import target_columns
 
   description = trained.description
+  others = target_columns.others(description.heads)
   run, pixels = trained.make_predict(), description.pixels
   name, about = networks.FEATURES, {}
   if pixels is not None:
@@ -92,7 +93,7 @@ def _write(config, outputs, source, inputs, trained, thresholds) -> None:
     predict_lib.write_predictions(
       outputs.rows,
       source,
-      lambda images: run({name: images})[bundle.LABELS],
+      lambda images: target_columns.join(run({name: images}), others),
       label_names=description.label_names,
       thresholds=thresholds,
       batch_size=config.predict.batch_size,
@@ -101,20 +102,23 @@ def _write(config, outputs, source, inputs, trained, thresholds) -> None:
         'checkpoint': networks.identity(trained),
         **about,
       },
+      others=others,
       record=outputs.record,
       raw=config.raw_cells,
       should_stop=preemption.requested,
     )
 
 
-def _write_submission(config, outputs, label_names) -> None:
+def _write_submission(config, outputs, description) -> None:
   from aubal_jax.serving import predictions as predict_lib
+  from aubal_jax.serving import target_columns
 
   written = predict_lib.write_submission(
     outputs.rows,
     outputs.submission,
-    label_names,
+    description.label_names,
     config.predict.submission,
+    others=target_columns.others(description.heads),
     raw=config.raw_cells,
   )
   print(
@@ -330,10 +334,12 @@ def some_images(config, path, description, count: int) -> np.ndarray:
   return np.delete(images, [*failures], axis=0)
 
 
-def _tell(path, label_names, what):
+def _tell(path, description, what):
   """Prints what the file holds."""
   from aubal_jax.serving import predictions as predict_lib
+  from aubal_jax.serving import target_columns
 
+  label_names = description.label_names
   statuses, positive = predict_lib.summarise(path, len(label_names))
   good = statuses.pop(predict_lib.OK, 0)
   total = good + sum(statuses.values())
@@ -344,4 +350,10 @@ def _tell(path, label_names, what):
     width = max(map(len, label_names))
     for name, count in zip(label_names, positive, strict=True):
       print(f'  {name:{width}} positive in {count:,} ({count / good:.1%})')
+  others = target_columns.others(description.heads)
+  if good and others:
+    found = predict_lib.read_targets(path, len(label_names), others)
+    for head in others:
+      for line in target_columns.describe(head, found[head.name]):
+        print(f'  {line}')
   print(f'predict: written to {path}', flush=True)

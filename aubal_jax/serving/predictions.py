@@ -23,6 +23,7 @@ from aubal_jax.runs import progress
 from aubal_jax.runs import text
 from aubal_jax.serving import sources
 from aubal_jax.serving import submission
+from aubal_jax.serving import target_columns
 
 OK = 'ok'
 _END = '\r\n'  # Of a row, as RFC 4180 has it.
@@ -38,6 +39,7 @@ def write_predictions(
   thresholds: np.ndarray,
   batch_size: int,
   about: dict,
+  others: Sequence = (),
   record: os.PathLike | str | None = None,
   raw: bool = False,
   should_stop: Callable[[], bool] = lambda: False,
@@ -50,7 +52,8 @@ def write_predictions(
   are `probability:NAME`, `decision:NAME` and `threshold:NAME` instead. A
   probability is written with nine digits, in which any two float32 differ, and
   with all near its threshold: it is at least that if and only if the decision
-  is 1. A row whose status is not 'ok' is blank there.
+  is 1. The columns of other targets follow, see `target_columns`. A row whose
+  status is not 'ok' is blank in all of them.
   Texts that a spreadsheet would compute are made harmless, see `csv_files`.
 
   Until all are done the rows are in `path`.partial. Beside it a JSON file says
@@ -59,11 +62,13 @@ def write_predictions(
   Args:
     path: the .csv.
     source: the images.
-    run: uint8[B, H, W, C] -> float[B, L] probabilities, of JAX or NumPy.
+    run: uint8[B, H, W, C] -> float[B, L] probabilities, of JAX or NumPy; with
+      what is predicted of other targets, [B, L + K], see `target_columns.join`.
     label_names: L names.
     thresholds: float64[L].
     batch_size: B.
     about: what else the predictions depend on, for the JSON file.
+    others: heads of the targets beside the labels.
     record: that file; None: called as the .csv is.
     raw: leave texts as they are.
     should_stop: polled after every batch.
@@ -86,13 +91,19 @@ def write_predictions(
     'raw_cells': raw,
     **about,
   }
-  done = _go_on(path, partial, record, about, len(source.names), batch_size)
+  if others:
+    about['targets'] = [
+      {'name': h.name, 'kind': h.kind, 'names': list(h.names)} for h in others
+    ]
+  header = _header(label_names, others)
+  counts = len(source.names), batch_size
+  done = _go_on(path, partial, record, about, header, *counts)
   if done is None:
     return True
   with open(
     partial, 'a', encoding='utf-8', errors='surrogateescape', newline=''
   ) as file:
-    rows = _Rows(file, np.asarray(thresholds, np.float64), raw)
+    rows = _Rows(file, np.asarray(thresholds, np.float64), raw, others)
     whole = _append(rows, source, run, batch_size, done, should_stop)
     os.fsync(file.fileno())
   if whole:
@@ -101,7 +112,7 @@ def write_predictions(
   return whole
 
 
-def _go_on(path, partial, record, about, count, batch_size):
+def _go_on(path, partial, record, about, header, count, batch_size):
   """Returns how many rows are done; None: all, and the file is in its place."""
   try:
     held = files_lib.read_json(record)
@@ -123,7 +134,6 @@ def _go_on(path, partial, record, about, count, batch_size):
       return done
   files_lib.write_json(record, about)
   with open(partial, 'w', encoding='utf-8', newline='') as file:
-    header = _header(about['label_names'])
     csv_files.write_rows(file, [header], raw=about['raw_cells'], end=_END)
   return 0
 
@@ -140,16 +150,18 @@ def _would_replace(path, held, about):
   )
 
 
-def _header(label_names):
+def _header(label_names, others=()):
   columns = ['path', 'status']
   for name in label_names:
     columns += [name, f'{name}_decision', f'{name}_threshold']
+  columns += target_columns.header(others)
   if len({*columns}) < len(columns):
     columns[2:] = [
       f'{kind}:{name}'
       for name in label_names
       for kind in ('probability', 'decision', 'threshold')
     ]
+    columns += target_columns.long_header(others)
   return columns
 
 
@@ -210,9 +222,10 @@ class _Rows:
   is new: numbers need no quotes, and are joined here and not by `csv`.
   """
 
-  def __init__(self, file, thresholds, raw):
+  def __init__(self, file, thresholds, raw, others=()):
     self._file, self._raw, self._thresholds = file, raw, thresholds
-    self._blank = ',' * (3 * len(thresholds)) + _END
+    self._others = target_columns.Cells(others, raw=raw)
+    self._blank = ',' * (3 * len(thresholds)) + self._others.blank + _END
     ends = [f',{t!r}' for t in thresholds.tolist()]
     # A probability to be filled in, its decision and threshold; [2, L].
     self._forms = np.array(
@@ -229,7 +242,7 @@ class _Rows:
       if k in failures:
         self._file.write(self._blank)
         continue
-      row = probability[k]
+      row, others = np.split(probability[k], [len(self._thresholds)])
       if not ((row >= 0) & (row <= 1)).all():
         raise errors.UserError(
           f'Of {name} the network says {row[~((row >= 0) & (row <= 1))][0]}, '
@@ -239,7 +252,8 @@ class _Rows:
       forms = np.where(row >= self._thresholds, *self._forms[::-1])
       near = np.flatnonzero(abs(row - self._thresholds) < _NEAR)
       forms[near] = [form.replace('%.9g', '%r') for form in forms[near]]
-      self._file.write(''.join(forms.tolist()) % tuple(row.tolist()) + _END)
+      cells = ''.join(forms.tolist()) % tuple(row.tolist())
+      self._file.write(f'{cells}{self._others.of(others, name)}{_END}')
     self._file.flush()
 
 
@@ -247,21 +261,54 @@ def _status(reason):
   return reason if reason == crop.NO_FACE else f'unreadable: {reason}'
 
 
-def read_predictions(path: os.PathLike | str, *, raw: bool = False):
+def read_predictions(
+  path: os.PathLike | str, num_labels: int | None = None, *, raw: bool = False
+):
   """Yields (name, status, decisions) of every row; None where there are none.
 
   Args:
     path: of `write_predictions`.
+    num_labels: of the labels; None: there are no other targets.
     raw: as it was then.
   """
+  for name, status, cells in _read_cells(path, raw):
+    stop = len(cells) if num_labels is None else 3 * num_labels
+    decisions = np.array(cells[1:stop:3], np.uint8) if status == OK else None
+    yield name, status, decisions
+
+
+def read_targets(
+  path: os.PathLike | str, num_labels: int, others: Sequence
+) -> dict[str, np.ndarray]:
+  """Returns name of head -> float64[R, L], of the rows that are 'ok'.
+
+  Args:
+    path: of `write_predictions`.
+    num_labels: of the labels.
+    others: heads beside theirs.
+  """
+  rows = [
+    target_columns.read(cells[3 * num_labels :], others)
+    for _, status, cells in _read_cells(path, raw=True)
+    if status == OK
+  ]
+  return {
+    head.name: np.array([row[head.name] for row in rows]).reshape(
+      len(rows), len(head.names)
+    )
+    for head in others
+  }
+
+
+def _read_cells(path, raw):
+  """Yields name, status and all other cells of every row."""
   with open(
     path, encoding='utf-8', errors='surrogateescape', newline=''
   ) as file:
     rows = csv.reader(file)
     next(rows)
     for name, status, *cells in rows:
-      decisions = np.array(cells[1::3], np.uint8) if status == OK else None
-      yield name if raw else csv_files.as_given(name), status, decisions
+      yield name if raw else csv_files.as_given(name), status, cells
 
 
 def write_submission(
@@ -270,6 +317,7 @@ def write_submission(
   label_names: Sequence[str],
   kind: str,
   *,
+  others: Sequence = (),
   raw: bool = False,
 ) -> list[pathlib.Path]:
   """Writes the decisions as a competition wants them, see `submission.write`.
@@ -277,16 +325,19 @@ def write_submission(
   Images without a prediction are left out, so a frame among them repeats the
   one before it; of a video all frames up to the last image are there.
   """
-  rows = list(read_predictions(path, raw=raw))
+  num_labels = len(label_names)
+  rows = list(read_predictions(path, num_labels, raw=raw))
   good = [(name, row) for name, _, row in rows if row is not None]
   decisions = np.array([row for _, row in good], np.uint8)
+  found = read_targets(path, num_labels, others)
   return submission.write(
     folder,
     [name for name, _ in good],
-    decisions.reshape(len(good), len(label_names)),
+    decisions.reshape(len(good), num_labels),
     label_names,
     kind=kind,
     num_frames=submission.check([name for name, *_ in rows], label_names),
+    others=[(head, found[head.name]) for head in others],
   )
 
 
@@ -298,7 +349,7 @@ def summarise(path: os.PathLike | str, num_labels: int):
   """
   statuses = collections.Counter()
   positive = np.zeros(num_labels, np.int64)
-  for _, status, decisions in read_predictions(path):
+  for _, status, decisions in read_predictions(path, num_labels):
     statuses[status] += 1
     if decisions is not None:
       positive += decisions

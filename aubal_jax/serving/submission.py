@@ -27,6 +27,7 @@ def write(
   *,
   kind: str = 'aff_wild2',
   num_frames: Mapping[str, int] | None = None,
+  others: Sequence[tuple] = (),
 ) -> list[pathlib.Path]:
   """Writes the files of a submission; the folder is whole or as it was.
 
@@ -38,6 +39,11 @@ def write(
   'aff_wild2_images': one file, IMAGES_FILE, with the line
   `image_location,AU1,...` and then a line for each row, in their order.
 
+  Those of classes and numbers are the same, in a folder TARGET each, with their
+  names in the first line: of a frame the number of the likeliest class, counted
+  from 0, or the numbers with four decimals; a frame before the first row takes
+  that. Of an image the form is as of a frame, and is from memory.
+
   Args:
     folder: an older submission in it is replaced.
     ids: R images, 'video/00001.jpg', counted from 1.
@@ -46,6 +52,8 @@ def write(
     kind: one of KINDS.
     num_frames: video -> how many frames it has, also of a video without any
       row; where it does not say, the highest that is known.
+    others: pairs of a head, which has a name, kind and names, and float[R, L],
+      what it predicts.
 
   Returns:
     The files, sorted.
@@ -66,20 +74,55 @@ def write(
     raise errors.UserError(
       'decisions must be 0 or 1; compare with a threshold.'
     )
-  header = ','.join(_header(label_names))
+  header, lines = ','.join(_header(label_names)), _lines(decisions)
+  none = ','.join('0' * len(label_names))
+  contents = _contents(ids, header, lines, none, kind, num_frames)
+  for head, predicted in others:
+    if head.kind in ('class', 'real'):
+      contents |= _of_target(head, predicted, ids, kind, num_frames)
+  return _replace(pathlib.Path(folder), contents)
+
+
+def _of_target(head, predicted, ids, kind, num_frames) -> dict[str, list[str]]:
+  """Returns name of file -> lines, of classes or numbers; see `write`."""
+  if head.kind == 'class':
+    lines = [str(k) for k in predicted.argmax(axis=1).tolist()]
+    none = '0'
+  else:
+    lines = [','.join(f'{x:.4f}' for x in row) for row in predicted.tolist()]
+    none = ','.join(['0.0000'] * len(head.names))
+  contents = _contents(
+    *(ids, ','.join(head.names), lines, none, kind, num_frames),
+    repeats_first=True,
+  )
+  folder = re.sub(r'[^\w-]', '_', head.name)
+  return {f'{folder}/{name}': lines for name, lines in contents.items()}
+
+
+def _contents(
+  ids, header, lines, none, kind, num_frames, *, repeats_first=False
+) -> dict[str, list[str]]:
+  """Returns name of file -> its lines.
+
+  Args:
+    ids, kind, num_frames: of `write`.
+    header: the first line.
+    lines: R, of the rows.
+    none: the line of a frame before the first row of its video.
+    repeats_first: that is the line of the first row, where there is one.
+  """
   videos, frames = _parse(ids)
-  lines = _lines(decisions)
   if kind == 'aff_wild2_images':
     rows = [f'{name},{line}' for name, line in zip(ids, lines, strict=True)]
-    contents = {IMAGES_FILE: [f'image_location,{header}', *rows]}
-  else:
-    none = ','.join('0' * len(label_names))
-    by_video = _by_video(videos, frames, dict(num_frames or {}))
-    lines = np.array([*lines, none], object)  # Row -1 is of no frame.
-    contents = {
-      f'{video}.txt': [header, *lines[rows]] for video, rows in by_video.items()
-    }
-  return _replace(pathlib.Path(folder), contents)
+    return {IMAGES_FILE: [f'image_location,{header}', *rows]}
+  by_video = _by_video(videos, frames, dict(num_frames or {}))
+  if repeats_first:
+    for shown in by_video.values():
+      shown[shown < 0] = next((row for row in shown if row >= 0), -1)
+  lines = np.array([*lines, none], object)  # Row -1 is of no frame.
+  return {
+    f'{video}.txt': [header, *lines[rows]] for video, rows in by_video.items()
+  }
 
 
 def check(ids: Sequence[str], label_names: Sequence[str]) -> dict[str, int]:
@@ -162,11 +205,7 @@ def _by_video(videos, frames, num_frames):
 def _replace(folder, contents):
   """Writes the files into a new folder, and puts that in place of the old."""
   if folder.exists():
-    other = (
-      [e.name for e in folder.iterdir() if e.suffix != '.txt' or e.is_dir()]
-      if folder.is_dir()
-      else ['a file of this name']
-    )
+    other = _no_submission(folder)
     if other:
       raise errors.UserError(
         f'{folder}: a submission would replace what is there, and that is '
@@ -180,6 +219,7 @@ def _replace(folder, contents):
     new = pathlib.Path(aside) / 'new'
     new.mkdir()
     for name, lines in contents.items():
+      (new / name).parent.mkdir(exist_ok=True)
       (new / name).write_text(
         '\n'.join(lines) + '\n', encoding='utf-8', newline='\n'
       )
@@ -187,3 +227,18 @@ def _replace(folder, contents):
       folder.rename(pathlib.Path(aside) / 'old')
     new.rename(folder)
   return sorted(folder / name for name in contents)
+
+
+def _no_submission(folder) -> list[str]:
+  """Returns what is in a folder, or in those in it, and of no submission."""
+  if not folder.is_dir():
+    return ['a file of this name']
+  other = []
+  for entry in folder.iterdir():
+    if entry.is_dir():
+      held = [*entry.iterdir()]
+      good = held and all(e.suffix == '.txt' and e.is_file() for e in held)
+    else:
+      good = entry.suffix == '.txt'
+    other += [] if good else [entry.name]
+  return other

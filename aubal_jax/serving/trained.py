@@ -9,6 +9,7 @@ import pathlib
 import tempfile
 import typing
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from aubal_jax import settings
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 from aubal_jax.serving import networks
+from aubal_jax.serving import target_columns
 
 if typing.TYPE_CHECKING:
   from aubal_jax.media import images as images_lib
@@ -51,9 +53,10 @@ class Trained:
 
   def __repr__(self):
     names = text.listing(map(text.quote, self.names), text.SHOWN)
+    others = ''.join(f', {head.name}' for head in self._others)
     return (
       f'<{self.path}: {networks.in_words(self.network)}; {len(self.names)} '
-      f'labels ({names}) of {self._input()}>'
+      f'labels ({names}){others} of {self._input()}>'
     )
 
   def _input(self) -> str:
@@ -65,8 +68,11 @@ class Trained:
     kind = 'grey' if pixels.channels == 1 else 'RGB'
     return f'{pixels.image_size} x {pixels.image_size} {kind} images'
 
-  def predict(self, images, *, batch_size: int = 64) -> np.ndarray:
+  def predict(self, images, *, batch_size: int = 64):
     """Returns probabilities, float32[N, L], of images of any size.
+
+    A network that learnt several targets returns a dict: name of target ->
+    float32[N, L]: probabilities of labels or classes, or numbers.
 
     They are prepared as in training, and what is said of a file is to the bit
     what the task predict says with the same batch size. A network of a table
@@ -91,7 +97,7 @@ class Trained:
     if self.pixels is None:
       return self._predict_rows(images, batch_size)
     given = _listed(images)
-    parts = [np.zeros((0, len(self.names)), np.float32)]
+    parts = [np.zeros((0, self._width), np.float32)]
     with tempfile.TemporaryDirectory() as folder:
       read = self._reader(given, batch_size, folder)
       for start in range(0, len(given), batch_size):
@@ -99,23 +105,62 @@ class Trained:
         if failures:
           raise _unreadable(given, start, failures)
         parts.append(self._predict(batch, batch_size))
-    return np.concatenate(parts)
+    return self._by_target(np.concatenate(parts))
 
-  def decide(self, probability: np.ndarray) -> np.ndarray:
-    """Returns bool[N, L]: which probabilities reach their thresholds."""
-    return np.asarray(probability, np.float64) >= self.thresholds
+  def decide(self, probability):
+    """Returns bool[N, L]: which probabilities reach their thresholds.
 
-  def _predict_rows(self, features, batch_size) -> np.ndarray:
+    Of a dict of several targets it returns a dict: labels as above, and those
+    of another target from .5 on; of classes the likeliest, str[N]; numbers as
+    they are.
+    """
+    if not isinstance(probability, Mapping):
+      return np.asarray(probability, np.float64) >= self.thresholds
+    kinds = {head.name: head for head in self.heads}
+    decided = {}
+    for name, found in probability.items():
+      head = kinds[name]
+      if name == target_columns.LABELS:
+        decided[name] = self.decide(found)
+      elif head.kind == 'class':
+        decided[name] = np.array(head.names)[np.argmax(found, axis=1)]
+      else:
+        decided[name] = found if head.kind == 'real' else found >= 0.5
+    return decided
+
+  @property
+  def _others(self):
+    return target_columns.others(self.heads)
+
+  @property
+  def _width(self) -> int:
+    """How many numbers are predicted of an image."""
+    return len(self.names) + sum(len(head.names) for head in self._others)
+
+  def _by_target(self, joined):
+    """Returns float32[N, L], or name of target -> those that are joined."""
+    if not self._others:
+      return joined
+    found, start = {}, 0
+    for name, size in (
+      (target_columns.LABELS, len(self.names)),
+      *((head.name, len(head.names)) for head in self._others),
+    ):
+      found[name] = joined[:, start : start + size]
+      start += size
+    return found
+
+  def _predict_rows(self, features, batch_size):
     """Returns `predict` of features."""
     from aubal_jax.serving import predict
 
     seen = self.network.description.streams[networks.FEATURES]
     features = predict.checked_features(np.asarray(features, float), seen)
-    parts = [np.zeros((0, len(self.names)), np.float32)]
+    parts = [np.zeros((0, self._width), np.float32)]
     for start in range(0, len(features), batch_size):
       batch = features[start : start + batch_size]
       parts.append(self._predict(batch, batch_size))
-    return np.concatenate(parts)
+    return self._by_target(np.concatenate(parts))
 
   def _reader(self, given, batch_size, folder) -> Callable:
     """Returns (start, stop) -> images as the network sees them, failures."""
@@ -136,11 +181,9 @@ class Trained:
 
   @functools.cached_property
   def _run(self) -> Callable:
-    from aubal_jax.network import bundle
-
     run = self.network.make_predict()
     name = networks.FEATURES if self.pixels is None else networks.IMAGE
-    return lambda images: run({name: images})[bundle.LABELS]
+    return lambda images: target_columns.join(run({name: images}), self._others)
 
 
 def load(path: os.PathLike | str, *, thresholds: str = 'shrunk') -> Trained:
