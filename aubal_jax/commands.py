@@ -25,6 +25,7 @@ from aubal_jax.stages import balance
 from aubal_jax.stages import balance_parts
 from aubal_jax.stages import controls
 from aubal_jax.stages import evaluate
+from aubal_jax.stages import learnt
 from aubal_jax.stages import report
 from aubal_jax.stages import run as run_lib
 from aubal_jax.stages import train
@@ -124,6 +125,7 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
       run.need_streams()
     if any(stage.learns for stage in stages.values()):
       run.need_varied()
+      learnt.check(run.config, run.dataset)
     for name, stage in stages.items():
       preemption.stop_if_requested()
       if whole_line and run.is_done(name):

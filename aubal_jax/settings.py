@@ -442,6 +442,28 @@ _DECLARED = (
     ),
   ),
   *_section(
+    *('multitask', ('train',)),
+    Setting('targets', (), 'Learnt, labels too; (): all.', listed=True),
+    Setting(
+      *('heads', 'dense', 'A dense layer; deng: norm, 128 units, norm before.'),
+      choices=('dense', 'deng'),
+    ),
+    Setting(
+      *('bins', 'linspace', 'Where the 20 of a number stand; none: no bins.'),
+      choices=('linspace', 'centres', 'none'),
+    ),
+    Setting(
+      *('weights', (), 'Of the loss of each target, labels first; (): 1.'),
+      each=float,
+      above=0,
+      most=1e6,
+    ),
+    Setting(
+      *('batching', 'mixed', 'per_task: each target has a batch of its own.'),
+      choices=('mixed', 'per_task'),
+    ),
+  ),
+  *_section(
     *('train', ('train',)),
     Setting('batch_size', 64, 'Rows a step, over all devices.', least=1),
     Setting('optimizer', 'adam', "Optax's of that name.", registry=_OPTIMIZERS),

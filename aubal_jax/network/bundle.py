@@ -33,7 +33,8 @@ from aubal_jax.runs import files
 from aubal_jax.scoring import thresholds as thresholds_lib
 
 _FILE = 'model.json'
-_FORMAT = 4
+_FORMAT = 5
+_TUNED_FORMAT = 4  # Of labels alone, by a dense layer.
 _PLAIN_FORMAT = 3  # Of images not normalised, and networks not fine-tuned.
 _IMAGE = 'image'  # The stream that is made of files.
 _FEATURES = 'features'  # The stream of numbers of a table.
@@ -115,18 +116,25 @@ class Bundle:
 def describe(
   config, targets, stream: Callable[[str], Any] | None = None
 ) -> Description:
-  """Returns what a configuration trains, on a data set with these targets.
+  """Returns what a configuration trains, of these targets.
 
   Args:
     config: the configuration.
-    targets: name -> `datasets.targets.Target`.
+    targets: name -> `datasets.targets.Target`, in the order of
+      `multitask.weights`.
     stream: name -> what has its `dtype` and `shape`, of what the network sees
       beside the image; None: it sees the image alone.
   """
   data, train = config.data, config.train
   hidden = [*map(int, config.model.hidden)]
   description = Description(
-    heads=heads_lib.of_targets(targets, config.loss.name),
+    heads=heads_lib.of_targets(
+      targets,
+      config.loss.name,
+      layers=config.multitask.heads,
+      bins=config.multitask.bins,
+      weights=[*map(float, config.multitask.weights)],
+    ),
     pixels=None,
     model={
       'name': config.model.name,
@@ -187,6 +195,7 @@ def _tuning(config) -> tuning_lib.Tuning:
 def write(directory: pathlib.Path, description: Description) -> None:
   """Writes model.json into the directory of checkpoints."""
   content = dataclasses.asdict(description)
+  content['heads'] = [head.to_json() for head in description.heads]
   pixels = content.pop('pixels')
   streams = {} if pixels is None else {_IMAGE: pixels}
   streams |= content.pop('streams')
@@ -197,7 +206,9 @@ def write(directory: pathlib.Path, description: Description) -> None:
   # Older releases read all that says nothing they do not know.
   newer = tuning or 'mean' in description.model or pixels is None
   newer = newer or any('mean' in seen for seen in streams.values())
-  number = _FORMAT if newer else _PLAIN_FORMAT
+  number = _TUNED_FORMAT if newer else _PLAIN_FORMAT
+  if not all(head.is_plain for head in description.heads):
+    number = _FORMAT
   content = {'format': number, 'streams': streams, **content}
   content['sum'] = checkpoint_sums.of_json(content)
   files.write_json(directory / _FILE, content)
@@ -252,11 +263,8 @@ def _read_3(content):
     raise KeyError(f'its entries are {sorted(held)}')
   if kept is not None and kept != checkpoint_sums.of_json(held):
     raise ValueError('its checksum is wrong')
-  heads = [
-    heads_lib.Head(**{**head, 'names': tuple(head['names'])})
-    for head in content['heads']
-  ]
-  if not heads or {head.kind for head in heads} - {*heads_lib.PREDICTIONS}:
+  heads = [heads_lib.Head.from_json(head) for head in content['heads']]
+  if not heads:
     raise KeyError('heads')
   streams = dict(content['streams'])
   pixels = _pixels(streams.pop(_IMAGE)) if _IMAGE in streams else None
@@ -313,7 +321,7 @@ def _pixels(found):
 
 
 _PLAIN = ('model', 'dtype', 'optimizer', 'averaged')
-_READERS = {2: _read_2, 3: _read_3, 4: _read_3}
+_READERS = {2: _read_2, 3: _read_3, 4: _read_3, 5: _read_3}
 
 
 def make_network(
@@ -332,7 +340,7 @@ def make_network(
   """
   model = models.make_model(
     description.model['name'],
-    {head.name: len(head.names) for head in description.heads},
+    {head.name: head.size for head in description.heads},
     stem=description.model['stem'],
     momentum=description.model['momentum'],
     axis_name=step_lib.AXIS_NAME if sync_batch_norm else None,

@@ -7,11 +7,17 @@ import types
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-# kind of target -> outputs float[B, L] to what is predicted of it.
-PREDICTIONS = types.MappingProxyType({'binary': jax.nn.sigmoid})
+BINS = 20  # Of a real number, where it is learnt by bins.
+
+# How heads are built, see `models.Network`.
+LAYERS = ('dense', 'deng')
+# Where the values of bins stand, see `levels`; 'none' of these: no bins.
+LEVELS = ('linspace', 'centres')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,9 +27,15 @@ class Head:
   Attributes:
     name: of the target.
     kind: of the target, a name of `PREDICTIONS`.
-    names: of its L outputs.
-    loss: a name of `losses.LOSSES`.
+    names: of its L labels, C classes or D numbers.
+    loss: a name of `losses.LOSSES` or, of other kinds, of
+      `target_losses.LOSSES`.
     weight: of its loss in the objective.
+    layers: a name of `LAYERS`.
+    bins: of each number, of as many logits; 0: its one output is the number.
+    levels: a name of `LEVELS`, of the values of the bins.
+    low: the least that a number can be.
+    high: the largest.
   """
 
   name: str
@@ -31,20 +43,131 @@ class Head:
   names: tuple[str, ...]
   loss: str
   weight: float = 1.0
+  layers: str = 'dense'
+  bins: int = 0
+  levels: str = 'linspace'
+  low: float = -1.0
+  high: float = 1.0
+
+  @property
+  def size(self) -> int:
+    """How many outputs of the network it has."""
+    return len(self.names) * max(self.bins, 1)
+
+  @property
+  def is_plain(self) -> bool:
+    """Whether it is one that releases before format 5 of model.json know."""
+    return self == Head(self.name, 'binary', self.names, self.loss, self.weight)
+
+  def to_json(self) -> dict[str, Any]:
+    """Returns what `from_json` takes: what is as ever is left out."""
+    found = dataclasses.asdict(self)
+    kept = ('name', 'kind', 'names', 'loss', 'weight')
+    return {
+      field.name: found[field.name]
+      for field in dataclasses.fields(self)
+      if field.name in kept or found[field.name] != field.default
+    }
+
+  @classmethod
+  def from_json(cls, content: Mapping[str, Any]) -> Head:
+    """Returns what `to_json` told.
+
+    Raises:
+      KeyError, TypeError, ValueError: it is no head that is known here.
+    """
+    head = cls(**{**content, 'names': tuple(content['names'])})
+    if (
+      head.kind not in PREDICTIONS
+      or head.layers not in LAYERS
+      or head.levels not in LEVELS
+      or not (head.bins == 0 or (head.kind == 'real' and head.bins > 1))
+      or not -jnp.inf < head.low < head.high < jnp.inf
+    ):
+      raise KeyError(f'no such head: {dict(content)}')
+    return head
 
 
-def of_targets(targets: Mapping, loss: str) -> tuple[Head, ...]:
-  """Returns a head for each target that a network can learn.
+def levels(head: Head) -> jax.Array:
+  """Returns the values of the bins of [-1, 1]: float[bins].
+
+  'linspace' goes from -1 to 1, as published by Deng et al. 2020 (arXiv
+  2002.03557): the first bin, [-1, -.9] of 20, stands for -1. 'centres' has
+  -.95 there.
+  """
+  if head.levels == 'centres':
+    return (jnp.arange(head.bins) + 0.5) * (2 / head.bins) - 1
+  return jnp.linspace(-1, 1, head.bins)
+
+
+def numbers(head: Head, outputs: jax.Array) -> jax.Array:
+  """Returns the numbers of a 'real' head in [-1, 1]: float[B, D]."""
+  if not head.bins:
+    return jnp.tanh(outputs)
+  share = jax.nn.softmax(by_bin(head, outputs))
+  return share @ levels(head).astype(outputs.dtype)
+
+
+def by_bin(head: Head, outputs: jax.Array) -> jax.Array:
+  """Returns the outputs float[B, D * bins] as [B, D, bins]."""
+  return outputs.reshape(*outputs.shape[:-1], len(head.names), head.bins)
+
+
+def scaled(head: Head, values: jax.Array) -> jax.Array:
+  """Returns values in [low, high] as in [-1, 1], as they are learnt."""
+  return (values - head.low) * (2 / (head.high - head.low)) - 1
+
+
+def _in_range(head, outputs):
+  share = (numbers(head, outputs) + 1) / 2
+  return head.low + (head.high - head.low) * share
+
+
+# kind of target -> f(head, outputs float[B, size]) -> what is predicted of it:
+# probabilities [B, L] of labels or [B, C] of classes, or the numbers [B, D].
+PREDICTIONS = types.MappingProxyType(
+  {
+    'binary': lambda head, outputs: jax.nn.sigmoid(outputs),
+    'class': lambda head, outputs: jax.nn.softmax(outputs),
+    'real': _in_range,
+  }
+)
+
+
+def of_targets(
+  targets: Mapping,
+  loss: str,
+  *,
+  layers: str = 'dense',
+  bins: str = 'linspace',
+  weights: Sequence[float] = (),
+) -> tuple[Head, ...]:
+  """Returns a head for each target.
 
   Args:
-    targets: name -> what has `kind` and `names`, such as those of a data set.
-    loss: of all of them, a name of `losses.LOSSES`.
+    targets: name -> `datasets.targets.Target`, of those to be learnt.
+    loss: of binary ones, a name of `losses.LOSSES`.
+    layers: a name of `LAYERS`.
+    bins: a name of `LEVELS`, or 'none': numbers are learnt without bins.
+    weights: of each loss; (): 1 each.
   """
-  return tuple(
-    Head(name, target.kind, tuple(map(str, target.names)), loss)
-    for name, target in targets.items()
-    if target.kind in PREDICTIONS
-  )
+  weights = weights or [1.0] * len(targets)
+  found = []
+  for (name, target), weight in zip(targets.items(), weights, strict=True):
+    head = Head(
+      *(name, target.kind, tuple(map(str, target.names)), loss, float(weight)),
+      layers=layers,
+    )
+    if target.kind == 'class':
+      head = dataclasses.replace(head, loss='cross_entropy')
+    if target.kind == 'real':
+      ranged = {'low': float(target.low), 'high': float(target.high)}
+      head = dataclasses.replace(head, loss='ccc', **ranged)
+      if bins != 'none':
+        binned = {'loss': 'ccc_cross_entropy', 'bins': BINS, 'levels': bins}
+        head = dataclasses.replace(head, **binned)
+    found.append(head)
+  return tuple(found)
 
 
 def make_objective(
@@ -56,7 +179,8 @@ def make_objective(
 
   Args:
     heads: of the network.
-    losses: name of head -> its loss, from `losses.make_loss`.
+    losses: name of head -> its loss, from `losses.make_loss` or
+      `target_losses.make_loss`.
   """
 
   def objective(outputs, batch, axis_name=None):
@@ -76,14 +200,15 @@ def make_objective(
 
 
 def predictions(heads: Sequence[Head], outputs: Mapping) -> dict:
-  """Returns name of head -> what is predicted, float32[B, L].
+  """Returns name of head -> what is predicted, float32, see `PREDICTIONS`.
 
   Args:
     heads: of the network.
-    outputs: name of head -> float[B, L]; for 'binary' the result is
-      probabilities.
+    outputs: name of head -> float[B, size].
   """
   return {
-    head.name: PREDICTIONS[head.kind](outputs[head.name].astype('float32'))
+    head.name: PREDICTIONS[head.kind](
+      head, outputs[head.name].astype('float32')
+    )
     for head in heads
   }

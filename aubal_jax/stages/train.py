@@ -13,6 +13,7 @@ from aubal_jax.runs import preemption
 from aubal_jax.runs import workdir
 from aubal_jax.scoring import course
 from aubal_jax.scoring import summary
+from aubal_jax.stages import learnt
 from aubal_jax.stages import logs
 
 # What validation finds of a state.
@@ -53,7 +54,7 @@ def run(run, *, tells_short: bool = True) -> None:
     run.begin('train')
     if hosts.is_first():
       bundle.write(path / 'checkpoints', parts.description)
-    _tell_start(run, parts.plan, first)
+    _tell_start(run, parts, first)
     write_line = stack.enter_context(_open_metrics(path, first))
     log = stack.enter_context(logs.opened(run, parts, streams, first))
     compiled = stack.enter_context(
@@ -97,10 +98,12 @@ def _cadence(run, plan):
   )
 
 
-def _tell_start(run, plan, first) -> None:
+def _tell_start(run, parts, first) -> None:
   import jax
 
-  config, count = run.config, jax.device_count()
+  plan, config, count = parts.plan, run.config, jax.device_count()
+  for line in learnt.notes(config, run.dataset):
+    print(f'train: {line}', flush=True)
   what = 'augmented' if streams_lib.IMAGE in run.sees else 'added'
   print(
     f'train: {config.model.name} on {count} {jax.default_backend()} '
@@ -196,12 +199,12 @@ def _make_batches(run, parts, streams, first):
   from aubal_jax.batches import augment_device
   from aubal_jax.batches import pipeline
 
-  config, dataset = run.config, run.dataset
+  config = run.config
   on_device = config.augment.backend == 'device'
   return pipeline.train_batches(
     parts.plan,
     streams,
-    {head.name: dataset.targets[head.name] for head in parts.description.heads},
+    parts.targets,
     batch_size=config.train.batch_size,
     seed=config.seed,
     start_step=first,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import typing
 from collections.abc import Callable
+from collections.abc import Mapping
 
 import flax.linen as nn
 import jax
@@ -14,14 +15,15 @@ import optax
 from aubal_jax import settings as settings_lib
 from aubal_jax.batches import augment_device
 from aubal_jax.batches import draws
-from aubal_jax.datasets import targets
 from aubal_jax.network import bundle
 from aubal_jax.network import heads
 from aubal_jax.network import losses
 from aubal_jax.network import optimizer as optimizer_lib
 from aubal_jax.network import step as step_lib
+from aubal_jax.network import target_losses
 from aubal_jax.runs import errors
 from aubal_jax.runs import hosts
+from aubal_jax.stages import learnt
 from aubal_jax.tables import plan as plan_lib
 
 
@@ -29,6 +31,7 @@ class Parts(typing.NamedTuple):
   """What a run trains with, whatever it goes on from."""
 
   plan: plan_lib.Plan
+  targets: Mapping  # Name -> `Target`, as far as it trains.
   settings: draws.Settings
   description: bundle.Description
   learning_rate: Callable  # Of the step.
@@ -56,7 +59,8 @@ def make_parts(run) -> Parts:
   settings = draws.Settings(
     **settings_lib.arguments(config.augment, draws.NAMES)
   )
-  description = bundle.describe(config, dataset.targets, dataset.stream)
+  targets = learnt.in_training(config, dataset)
+  description = bundle.describe(config, targets, dataset.stream)
   rate = config.train.learning_rate
   schedule = optimizer_lib.make_schedule(
     config.train.schedule,
@@ -76,7 +80,7 @@ def make_parts(run) -> Parts:
   objective = heads.make_objective(
     description.heads,
     {
-      head.name: _make_loss(config, head, dataset.targets[head.name], plan)
+      head.name: _make_loss(config, head, targets[head.name], plan)
       for head in description.heads
     },
   )
@@ -90,6 +94,7 @@ def make_parts(run) -> Parts:
   )
   return Parts(
     plan,
+    targets,
     settings,
     description,
     lambda step: rate * schedule(step),
@@ -134,8 +139,8 @@ def _load_plan(path, dataset):
 
 def _make_loss(config, head, target, plan):
   """Returns the loss of a head, told how often its labels are in training."""
-  if target.kind == 'class':  # Each class is a label.
-    target = targets.to_binary(target)
+  if head.kind != 'binary':
+    return target_losses.make_loss(head)
   rows = np.unique(plan.source)
   counts = target.values[rows].sum(axis=0, dtype=np.int64)
   known = target.known[rows].sum(axis=0)

@@ -30,10 +30,7 @@ def fixture_description():
   config.loss.name = 'focal'
   zeros = np.zeros((1, 2), np.uint8)
   labels = targets.Target('binary', zeros, zeros == 0, NAMES)
-  valence = targets.Target(
-    'real', zeros.astype(np.float32), zeros == 0, NAMES, low=-1.0, high=1.0
-  )  # Of which no head tells yet.
-  return bundle.describe(config, {'labels': labels, 'valence': valence})
+  return bundle.describe(config, {'labels': labels})
 
 
 def test_what_is_written_is_read(tmp_path, description):
@@ -51,6 +48,29 @@ def test_what_is_written_is_read(tmp_path, description):
     }
   ]
   assert content['streams']['image']['image_size'] == 32
+
+
+@pytest.mark.parametrize('bins', ['linspace', 'centres', 'none'])
+def test_what_is_said_of_several_heads_is_read(tmp_path, description, bins):
+  config = settings.default()
+  config.model.name, config.multitask.bins = 'resnet8_16', bins
+  config.data.image_size, config.multitask.weights = 32, (8, 1, 0.5)
+  zeros = np.zeros((1, 2), np.uint8)
+  held = {
+    'labels': targets.Target('binary', zeros, zeros == 0, NAMES),
+    'mood': targets.of_codes(np.zeros(1, int), ('sad', 'calm', 'glad')),
+    'pain': targets.of_numbers(np.zeros((1, 1)), ('pain',), 0.0, 10.0),
+  }
+  made = bundle.describe(config, held)
+  bundle.write(tmp_path, made)
+  assert json.loads((tmp_path / 'model.json').read_text())['format'] == 5
+  found = bundle.read(tmp_path)
+  assert found == made
+  assert [head.weight for head in found.heads] == [8, 1, 0.5]
+  assert found.heads[2].high == 10.0
+  model, _ = bundle.make_network(found)
+  size = 1 if bins == 'none' else 20
+  assert dict(model.outputs) == {'labels': 2, 'mood': 3, 'pain': size}
 
 
 @pytest.mark.parametrize('init', first_weights.INITS)
@@ -90,9 +110,9 @@ def test_a_file_of_the_first_release_is_read(tmp_path, description):
 def test_a_newer_format_is_refused_by_its_number(tmp_path, description):
   bundle.write(tmp_path, description)
   path = tmp_path / 'model.json'
-  content = json.loads(path.read_text()) | {'format': 5, 'model': 'of its own'}
+  content = json.loads(path.read_text()) | {'format': 6, 'model': 'of its own'}
   path.write_text(json.dumps(content))
-  with pytest.raises(ValueError, match=r'format 5, and formats up to 4.*newer'):
+  with pytest.raises(ValueError, match=r'format 6, and formats up to 5.*newer'):
     bundle.read(tmp_path)
 
 

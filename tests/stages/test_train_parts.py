@@ -14,13 +14,12 @@ from aubal_jax.stages import train
 from aubal_jax.stages import train_parts
 
 
-def test_the_loss_of_classes_is_told_how_often_each_is_in_training():
-  moods = ('sad', 'calm', 'glad')
-  cells = np.array([0, 1, 1, 2, 1, 0, 2], np.int16)
-  known = np.array([1, 1, 1, 1, 1, 0, 1], bool)
-  target = targets.Target('class', cells * known, known, moods)
+def test_the_loss_of_labels_is_told_how_often_each_is_in_training():
+  cells = np.eye(3, dtype=np.uint8)[[0, 1, 1, 2, 1, 0, 2]]
+  known = np.repeat(np.array([1, 1, 1, 1, 1, 0, 1], bool)[:, None], 3, axis=1)
+  target = targets.Target('binary', cells * known, known, (*'abc',))
   plan = types.SimpleNamespace(source=np.array([0, 1, 2, 3, 4, 5, 1, 1]))
-  head = heads.Head('mood', 'class', moods, loss='bce_weighted')
+  head = heads.Head('labels', 'binary', (*'abc',), loss='bce_weighted')
   loss = train_parts._make_loss(settings.default(), head, target, plan)
   # Of the five rows that train and are known.
   wanted = losses.make_loss('bce_weighted', frequency=[0.2, 0.6, 0.2])
