@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 
 from aubal_jax.report import page
+from aubal_jax.scoring import targets
+from aubal_jax.scoring import thresholds
 
 SPLITS = ('train', 'validation', 'test')
 _NONE = '-'
@@ -58,8 +60,14 @@ def make(
   names = content.report['label_names']
   sections = {
     'What it is': _pairs(model),
-    'How to use it': _use() if data.has_images else _use_of_table(),
-    'Scores': f'{_scores(content.report)}\n\n{_labels(content.report)}',
+    'How to use it': _use(content.report, data.has_images),
+    'Scores': '\n\n'.join(
+      [
+        _scores(content.report),
+        _labels(content.report),
+        *_targets(content.report),
+      ]
+    ),
     'Data': _data(data, names),
     'Balance': _balance(content),
     'Training': _training(content),
@@ -101,34 +109,38 @@ def _with_interval(entry: Mapping, name: str) -> str:
   )
 
 
-def _use() -> str:
+def _use(report, has_images) -> str:
+  """Returns how to predict, of images or of the rows of a table."""
+  if has_images:
+    given, notes = "['a.jpg', 'b.png']", ''
+    command = (
+      '`aubal_jax predict FOLDER IMAGES`, and as a file for other runtimes '
+      '`aubal_jax export FOLDER`.'
+    )
+  else:
+    given, notes = 'features', '  # float32[N, F], as they are.'
+    command = (
+      '`aubal_jax predict FOLDER TABLE`, of a table with the same columns.'
+    )
+  found, decided = 'probability', 'present'
+  if 'targets' in report:  # Dictionaries, by the names of targets.
+    found, decided = 'found', 'decided'
   return (
     'Of the folder above this one, in Python:\n\n'
     '    import aubal_jax as aubal\n\n'
     "    model = aubal.load('FOLDER')\n"
-    "    probability = model.predict(['a.jpg', 'b.png'])\n"
-    '    present = model.decide(probability)\n\n'
-    'On the command line: `aubal_jax predict FOLDER IMAGES`, and as a file for '
-    'other runtimes `aubal_jax export FOLDER`.'
-  )
-
-
-def _use_of_table() -> str:
-  return (
-    'Of the folder above this one, in Python:\n\n'
-    '    import aubal_jax as aubal\n\n'
-    "    model = aubal.load('FOLDER')\n"
-    '    probability = model.predict(features)  # float32[N, F], as they are.\n'
-    '    present = model.decide(probability)\n\n'
-    'On the command line: `aubal_jax predict FOLDER TABLE`, of a table with '
-    'the same columns.'
+    f'    {found} = model.predict({given}){notes}\n'
+    f'    {decided} = model.decide({found})\n\n'
+    f'On the command line: {command}'
   )
 
 
 def _kinds(report) -> dict[str, str]:
   """Returns the title of each way to decide, and where its scores are."""
   kinds = {'threshold 0.5': ''}
-  kinds |= {f'{k} thresholds': k for k in ('shrunk', 'tuned') if k in report}
+  for kind in thresholds.KINDS:
+    if kind in report:
+      kinds[f'{kind.replace("_", "-")} thresholds'] = kind
   return kinds
 
 
@@ -181,6 +193,49 @@ def _labels(report) -> str:
     *('F1 of yes', 'AUC', 'AP'),
   )
   return table(columns, rows)
+
+
+def _targets(report) -> Iterable[str]:
+  """Yields tables of the targets beside the labels, and what all come to."""
+  for name, entry in report.get('targets', {}).items():
+    scores = targets.scores_in(entry['kind'], 'report.html')
+    each = targets.scores_in(entry['kind'], 'report.html', of_label=True)
+    rows = [['this network', *(_with_interval(entry, s.name) for s in scores)]]
+    clean = report.get('clean', {}).get('targets', {}).get(name)
+    if clean:
+      rows.append(
+        ['clean rows', *(_with_interval(clean, s.name) for s in scores)]
+      )
+    rows += [
+      [_FLOORS[floor], *(_number(found[s.name]) for s in scores)]
+      for floor, found in entry['floors'].items()
+    ]
+    yield (
+      f'The target {cell(name)}, on {entry["num_rows"]:,} rows of the split '
+      f'{entry["split"]}:'
+    )
+    yield table(('', *(s.title for s in scores)), rows)
+    yield table(
+      ('', 'rows', *(s.title for s in each)),
+      [
+        [one, f'{found["rows"]:,}', *(_number(found[s.name]) for s in each)]
+        for one, found in entry['of_each'].items()
+      ],
+    )
+  if 'challenge' in report:
+    yield (
+      'All targets together (AU: half F1 macro, half accuracy; classes: .67 F1 '
+      'macro + .33 accuracy; each CCC): '
+      f'{_number(report["challenge"]["overall"])}.'
+    )
+
+
+_FLOORS = {
+  'majority': 'always the most frequent class',
+  'mean': 'always the mean',
+  'all_positive': 'yes to everything',
+  'all_negative': 'no to everything',
+}
 
 
 def _data(data: Data, names) -> str:

@@ -32,6 +32,11 @@ def write(run, content) -> None:
   model = {
     'network': described.model['name'],
     'labels': len(described.label_names),
+    **{
+      f'target {head.name}': f'{head.kind}: {", ".join(head.names)}'
+      for head in described.heads
+      if head.name != bundle.LABELS
+    },
     **_input(described),
     'checkpoint': report['checkpoint'],
   }

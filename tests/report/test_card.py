@@ -1,5 +1,6 @@
 """The card of a network: its numbers are those of the files, and no others."""
 
+import dataclasses
 import re
 import types
 
@@ -15,6 +16,7 @@ from aubal_jax.report import page
 from aubal_jax.scoring import summary
 from aubal_jax.scoring import thresholds
 from aubal_jax.stages import card as card_stage
+from tests.makers import target_reports
 
 ODD = ['a|b', 'x\ny', '*bold*', '<b>', '[link](x)', '`code`', '\\', 'é"', '_']
 
@@ -148,3 +150,30 @@ def test_what_is_not_trained_or_not_scored_has_no_card(tmp_path):
   for report in (None, {'step': None}, {'step': 3}):
     card_stage.write(run, page.Content(report=report))
   assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize('seed', range(2))
+def test_every_target_has_its_tables(seed):
+  rng = np.random.default_rng(seed)
+  names = [*target_reports.LABELS]
+  content, data = content_of(rng, names), data_of(rng, names)
+  alone = card.make(content, data, {}, {})
+  report = target_reports.report(seed, clean=bool(seed))
+  report |= {'step': 12345, 'checkpoint': 'best'}
+  content = dataclasses.replace(content, report=report)
+  text = card.make(content, data, {}, {})
+  tables = {tuple(t[0]): t[2:] for t in tables_of(text)}
+  expression, affect = report['targets'].values()
+  totals = tables['', 'F1 macro', 'accuracy']
+  assert len(totals) == 2 + seed  # With clean rows.
+  assert totals[0][1].startswith(f'{expression["f1_macro"]:.3f} (')
+  each = tables['', 'rows', 'precision', 'recall', 'F1']
+  assert [row[0] for row in each] == expression['names']
+  found = expression['of_each'].values()
+  assert [row[4] for row in each] == [f'{x["f1"]:.3f}' for x in found]
+  each = tables['', 'rows', 'CCC', 'RMSE']
+  found = affect['of_each'].values()
+  assert [row[2] for row in each] == [f'{x["ccc"]:.3f}' for x in found]
+  assert f'each CCC): {report["challenge"]["overall"]:.3f}.' in text
+  assert 'The target' not in alone and 'found = ' not in alone
+  assert 'found = model.predict(' in text
