@@ -22,6 +22,7 @@ from aubal_jax.network import inference
 from aubal_jax.network import models
 from aubal_jax.network import optimizer as optimizer_lib
 from aubal_jax.network import step as step_lib
+from aubal_jax.network.models import resnet
 from tests.makers import tiny_steps
 
 GOLDEN = pathlib.Path(__file__).parent / 'golden' / 'first_step.json'
@@ -279,6 +280,30 @@ def test_a_fresh_state_can_be_donated():
     if isinstance(x, jax.Array)
   ]
   assert len({*pointers}) == len(pointers)
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    'one block',
+    *(
+      pytest.param(name, marks=pytest.mark.long)
+      for name in ('resnet8_16', 'resnet18_112', 'mobilenet_v2', 'vit_b_16')
+    ),
+  ],
+)
+@pytest.mark.parametrize('init', ['he_normal', 'torch_uniform'])
+def test_first_weights_are_those_of_any_compilation(name, init):
+  if name == 'one block':
+    trunk = resnet.ResNet(stage_sizes=(1,), width=8, first=init)
+    model = models.Network(trunk, (('labels', 3),), first=init)
+  else:
+    model = models.make_model(name, tiny_steps.OUTPUTS, init=init)
+  key, streams = jax.random.key(3), tiny_steps.STREAMS
+  wanted = jax.jit(model.init)(key, streams)['params']
+  optimizer = optimizer_lib.make_optimizer('sgd', 1e-3)
+  found = step_lib.create_state(model, optimizer, key, streams).params
+  jax.tree.map(np.testing.assert_array_equal, found, wanted)
 
 
 def augmented_pixels(num_devices):
