@@ -24,6 +24,7 @@ from aubal_jax.serving import predict
 from aubal_jax.stages import balance
 from aubal_jax.stages import balance_parts
 from aubal_jax.stages import controls
+from aubal_jax.stages import distill
 from aubal_jax.stages import evaluate
 from aubal_jax.stages import learnt
 from aubal_jax.stages import report
@@ -54,6 +55,12 @@ class Stage(typing.NamedTuple):
 STAGES = {
   'balance': Stage(balance.run, balance.check),
   'train': Stage(train.run, train.check, by_all=True, learns=True),
+  'distill': Stage(
+    *(distill.run, distill.check),
+    by_all=True,
+    learns=True,
+    wanted=distill.wanted,
+  ),
   'evaluate': Stage(evaluate.run, evaluate.check, by_all=True, learns=True),
   'controls': Stage(
     *(controls.run, controls.check),

@@ -28,6 +28,7 @@ TASKS = types.MappingProxyType(
     'balance': ('balance',),
     'keep': ('balance',),
     'train': ('train',),
+    'distill': ('distill', 'train'),
     'evaluate': ('evaluate',),
     'controls': ('controls', 'balance', 'train', 'evaluate'),
     'report': ('report',),
@@ -546,6 +547,36 @@ _DECLARED = (
       *('profile_steps', 0, 'Traced for a profiler, after the third.'),
       least=0,
       most=10_000,
+    ),
+  ),
+  *_section(
+    *('distill', ('distill',)),
+    Setting(
+      *('temperature', 1.5, 'Softens classes and bins: logits / it.'),
+      above=0,
+      most=1000,
+    ),
+    Setting(
+      *('own', 0.6, "Share of the labels' loss; the rest is the teacher's."),
+      least=0,
+      most=1,
+    ),
+  ),
+  *_section(
+    *('distill', ('distill', 'evaluate')),
+    Setting(
+      *('students', 0, 'Networks that learn from the trained one.'),
+      least=0,
+      most=100,
+      may_grow=True,
+    ),
+  ),
+  *_section(
+    *('distill', ()),
+    Setting(
+      *('num_steps', 0, "Of each student; 0: as many as train's."),
+      least=0,
+      may_grow=True,
     ),
   ),
   *_section(

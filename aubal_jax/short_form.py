@@ -55,6 +55,7 @@ TASKS = types.MappingProxyType(
     ),
     'inspect': Task('A page on the data: what is odd, rare, damaged, doubled.'),
     'train': Task('The network, on the plan of balance.'),
+    'distill': Task('Students that learn from the network of a run.'),
     'evaluate': Task('Scores of the best checkpoint, with intervals.'),
     'controls': Task('The same training on other plans, to compare with.'),
     'report': Task('The page on a run.'),

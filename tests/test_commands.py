@@ -34,6 +34,7 @@ def test_every_task_tells_which_labels_it_reads(
     wanted = 'Labels: cat, dog (all columns but f).\nCells of labels: 0 = abs'
   if task == 'controls':
     config.controls.methods = ('none',)
+  config.distill.students = int(task == 'distill')
   config.task = task
   commands.run_task(config, tmp_path / 'run', started=time.perf_counter())
   assert wanted in capsys.readouterr().out

@@ -385,11 +385,12 @@ def first_state(model, optimizer, description: Description, *, seed: int = 0):
   )
 
 
-def load(directory: pathlib.Path) -> Bundle:
+def load(directory: pathlib.Path, *, which: str = 'best') -> Bundle:
   """Returns what the best checkpoint holds, or the latest if none is best.
 
   Args:
     directory: of checkpoints.
+    which: 'latest': that one, even where another is best.
 
   Raises:
     FileNotFoundError, UserError: there is none, it is damaged or of another
@@ -399,8 +400,8 @@ def load(directory: pathlib.Path) -> Bundle:
   model, optimizer = make_network(description)
   like = jax.eval_shape(lambda: first_state(model, optimizer, description))
   with checkpoint.open_checkpoints(directory, read_only=True) as checkpoints:
-    best = checkpoint.find_step(checkpoints, which='best')
-    which = 'latest' if best is None else 'best'
+    if checkpoint.find_step(checkpoints, which='best') is None:
+      which = 'latest'
     state = checkpoint.restore(checkpoints, like, which=which)
     metrics = checkpoints.metrics(int(state.step)) or {}
   step, state = int(state.step), step_lib.evaluated(state)

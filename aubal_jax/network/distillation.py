@@ -100,8 +100,7 @@ def make_objective(
 
   Args:
     heads: of the network.
-    own: name of head -> f(outputs, batch, axis_name) -> its loss on what is
-      known of its target, where outputs are the head's.
+    own: name of head -> its loss, as `heads.make_objective` takes them.
     temperature: T of `softened`.
     share: s in [0, 1], of the own loss.
   """
@@ -112,7 +111,8 @@ def make_objective(
       name = head.name
       d = divergence(head, outputs[name], said[name], temperature, axis_name)
       if task in (None, name):
-        paid = own[name](outputs[name], batch, axis_name)
+        known = batch[f'{name}_known']
+        paid = own[name](outputs[name], batch[name], known, batch, axis_name)
         d = (1 - share) * d + share * paid
       total += d
     return total / len(heads)

@@ -107,17 +107,23 @@ class Ensemble:
     ]
 
 
-def check(folders: Sequence[os.PathLike | str]) -> bundle.Description:
+def check(
+  folders: Sequence[os.PathLike | str], *, least: int = 2
+) -> bundle.Description:
   """Returns what an ensemble's members are, see `Ensemble.description`.
 
+  Args:
+    folders: of the members.
+    least: how many there are at least; of students one will do.
+
   Raises:
-    FileNotFoundError, UserError: they are fewer than two or the same, one was
+    FileNotFoundError, UserError: they are fewer or the same, one was
       not trained, or they cannot be averaged.
   """
   folders = [*map(pathlib.Path, folders)]
   if len({folder.resolve() for folder in folders}) < len(folders):
     raise _twice(sorted(map(str, folders)))
-  if len(folders) < 2:
+  if len(folders) < least:
     raise errors.UserError(
       'ensemble.runs must name two or more runs, each once, to average them; '
       f'it names {", ".join(map(str, folders)) or "none"}.'
@@ -174,7 +180,10 @@ def _of_stream(seen) -> dict:
 
 
 def load(
-  folders: Sequence[os.PathLike | str], *, mean: str = 'logits'
+  folders: Sequence[os.PathLike | str],
+  *,
+  mean: str = 'logits',
+  least: int = 2,
 ) -> Ensemble:
   """Returns the mean of the best checkpoints of runs.
 
@@ -184,11 +193,12 @@ def load(
   Args:
     folders: of the runs, in any order.
     mean: of what, 'logits' or 'probabilities'.
+    least: as in `check`.
 
   Raises:
     FileNotFoundError, UserError: as `check`, or as `bundle.load`.
   """
-  check(folders)
+  check(folders, least=least)
   found = {}
   for folder in map(pathlib.Path, folders):
     member = bundle.load(folder / 'checkpoints')

@@ -21,6 +21,7 @@ from jax.sharding import Mesh
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec
 
+from aubal_jax.network import distillation
 from aubal_jax.runs import errors
 
 AXIS_NAME = 'devices'
@@ -107,6 +108,7 @@ def check_batch_size(batch_size: int, num_devices: int) -> None:
 def train_step(
   state,
   batch,
+  beside=None,
   *,
   model,
   optimizer,
@@ -123,6 +125,9 @@ def train_step(
     batch: this device's share of one of `pipeline.train_batches`, a dict of
       fields [B, ...]; with augment uint32[B, P], the parameters of the
       augmentation (0: of none), where it is done here.
+    beside: where a teacher is: its 'variables', of the same model, and the
+      'seed' that stands for `seed`. What it says of the batch, in evaluation
+      mode, is the field `distillation.TEACHER` for the objective.
     model: from `models.make_model`; its axis_name is the same, or None: batch
       norm is then by the share of each device.
     optimizer: optax optimiser.
@@ -141,6 +146,11 @@ def train_step(
     packed = batch['augment']
     image = augment(batch['image'], packed, (packed != 0).any(axis=1))
     batch = {**batch, 'image': image}
+
+  if beside is not None:
+    seed = beside['seed']
+    said = model.apply(beside['variables'], batch, train=False)
+    batch = {**batch, distillation.TEACHER: said}
 
   rngs = {}
   if getattr(model, 'draws', True):
@@ -240,6 +250,7 @@ def make_train_step(
   ema_decay: float = 0.0,
   augment: Callable | None = None,
   seed: int = 0,
+  taught: bool = False,
   devices: Sequence[jax.Device] | None = None,
 ) -> TrainStep:
   """Compiles `train_step` for all the given devices, on its first call.
@@ -254,6 +265,7 @@ def make_train_step(
     ema_decay: in [0, 1), of the moving averages, where the state has them.
     augment: as in `train_step`.
     seed: as in `train_step`; a network that draws nothing does not look at it.
+    taught: the step is to be given a teacher, see the function `taught`.
     devices: the devices that share each batch; None: all there are.
 
   Raises:
@@ -273,7 +285,7 @@ def make_train_step(
       seed=seed,
     ),
     axis_name=AXIS_NAME,
-    in_axes=(None, 0),
+    in_axes=(None, 0, None) if taught else (None, 0),
     out_axes=None,
     devices=devices,
     donate_argnums=0,
@@ -281,3 +293,19 @@ def make_train_step(
   index = jax.process_index()
   everywhere = jax.devices() if devices is None else devices
   return TrainStep(run, [d for d in everywhere if d.process_index == index])
+
+
+def taught(step: TrainStep, variables, *, seed: int) -> TrainStep:
+  """Returns the step of a student; those of several share one program.
+
+  Args:
+    step: from `make_train_step`, with `taught`.
+    variables: of the teacher, never changed: 'params' and 'batch_stats'.
+    seed: as in `train_step`.
+  """
+  beside = step.place({'variables': variables, 'seed': np.uint32(seed % 2**32)})
+
+  def run(state, batch):
+    return step.run(state, batch, beside)
+
+  return dataclasses.replace(step, run=run)

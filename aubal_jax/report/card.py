@@ -280,6 +280,7 @@ def _training(content: page.Content) -> str:
     *('train.schedule', 'train.batch_size', 'model.init', 'model.init_from'),
     *('augment.rows', 'seed'),
   )
-  told = {'step of this checkpoint': f'{report["step"]:,}'}
+  step = report['step']  # None: it is the mean of several networks.
+  told = {} if step is None else {'step of this checkpoint': f'{step:,}'}
   told |= {k: settings[k] for k in names if settings.get(k) not in (None, '')}
   return _pairs(told)

@@ -28,16 +28,17 @@ from aubal_jax.runs import files
 _FORMAT = 1
 
 # The stages in their order; every other one stands beside this line.
-LINE = ('balance', 'train', 'evaluate', 'controls', 'report')
+LINE = ('balance', 'train', 'distill', 'evaluate', 'controls', 'report')
 
 # Of these, what not every run has.
-OPTIONAL = ('controls',)
+OPTIONAL = ('distill', 'controls')
 
 # What each stage writes. solution.json is there for some plans only,
 # frontier.png where matplotlib is; the last release wrote no plan.csv.
 WRITES = {
   'balance': ('labelsets.json', 'rows.csv', 'plan.npz'),
   'train': ('checkpoints', 'metrics.jsonl'),
+  'distill': ('students',),
   'evaluate': ('report.json',),
   'controls': (),
   'report': ('report.html',),
@@ -79,6 +80,9 @@ EXPORTS = tuple(
 
 # What training writes beside that, where it is asked to.
 LOGS = ('tensorboard', 'profile')
+
+# What the stage distill writes, and what is made of it.
+STUDENTS = ('students', 'ensemble.json')
 
 # What the stage controls writes: its controls are folders of runs, too.
 CONTROLS = ('controls.json', 'controls')
@@ -302,6 +306,7 @@ def is_done(
   pinned: dict,
   *,
   defaults: Mapping[str, object] = _NO_DEFAULTS,
+  alone: bool = False,
 ) -> bool:
   """Whether `stage` and those before it are done, their files included.
 
@@ -310,14 +315,15 @@ def is_done(
     stage: one of WRITES.
     pinned: as of `refuse_other`.
     defaults: as of `refuse_other`.
+    alone: those before it do not matter.
   """
   if stage not in WRITES:
     raise errors.UserError(
       f'stage must be one of {[*WRITES]}; it is {stage!r}.'
     )
   stages, pinned = _stages(path), files.plain(pinned)
-  wanted = LINE[: LINE.index(stage) + 1] if stage in LINE else (stage,)
-  for name in wanted:
+  before = LINE[: LINE.index(stage)] if stage in LINE and not alone else ()
+  for name in (*before, stage):
     if name in OPTIONAL and name not in stages and name != stage:
       continue
     entry = stages.get(name, {'done': False})

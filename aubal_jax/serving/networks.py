@@ -33,9 +33,10 @@ def members(config, path: pathlib.Path) -> list[pathlib.Path]:
       f'{path} is the folder of a run of its own, and ensemble.runs names '
       f'{text.listing(map(str, named))}: name another --workdir for their mean.'
     )
-  if named or alone:
+  if named:
+    ensemble.check(named)
     return named
-  kept = ensemble.read(path)
+  kept = ensemble.read(path)  # In the folder of a run: of its students.
   return [] if kept is None else ensemble.folders_of(path, kept)
 
 
@@ -45,7 +46,7 @@ def describe(path: pathlib.Path, members):
   from aubal_jax.network import ensemble
 
   if members:
-    return ensemble.check(members)
+    return ensemble.check(members, least=1)
   return bundle.read(path / 'checkpoints')
 
 
@@ -85,7 +86,7 @@ def load(config, path: pathlib.Path, members):
   kept, mean = ensemble.read(path), config.ensemble.mean
   if kept is not None and not config.ensemble.runs:
     mean = kept['mean']
-  loaded = ensemble.load(members, mean=mean)
+  loaded = ensemble.load(members, mean=mean, least=1)
   if kept is not None:
     return ensemble.restore(loaded, path, kept)
   if config.predict.thresholds != 'half':

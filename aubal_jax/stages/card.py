@@ -11,6 +11,7 @@ from aubal_jax.datasets import readers
 from aubal_jax.report import card
 from aubal_jax.runs import files
 from aubal_jax.runs import workdir
+from aubal_jax.stages import distill
 
 FILE = 'card.md'
 
@@ -24,11 +25,13 @@ def write(run, content) -> None:
   """
   from aubal_jax.network import bundle
 
-  folder = run.path / 'checkpoints'
-  report = content.report
-  if report is None or report.get('step') is None or not folder.is_dir():
+  folder, report = run.path / 'checkpoints', content.report
+  if report is None or not folder.is_dir():
     return
   described = bundle.read(folder)
+  students = len(distill.folders(run.config, run.path))
+  if students:
+    folder = run.path / 'students'
   model = {
     'network': described.model['name'],
     'labels': len(described.label_names),
@@ -38,7 +41,9 @@ def write(run, content) -> None:
       if head.name != bundle.LABELS
     },
     **_input(described),
-    'checkpoint': report['checkpoint'],
+    'checkpoint': f'the mean of {students} students'
+    if students
+    else report['checkpoint'],
   }
   text = card.make(
     content,

@@ -69,7 +69,7 @@ def run(run) -> None:
       f'controls: {name}, {place} of {len(others)}, in {own.path}', flush=True
     )
     _train(own)
-  record = _compare({**others, run.config.balance.method: run})
+  record = _compare({**others, run.config.balance.method: _teacher(run)})
   if hosts.is_first():
     files.write_json(run.path / 'controls.json', record)
     for line in _lines(record):
@@ -84,9 +84,17 @@ def _make_run(run, method):
   config.task = 'run'
   config.balance.method = method
   config.controls.methods = ()
+  config.distill.students = 0
   config.train.num_steps = run.num_steps
   own = run.within(run.path / 'controls' / method, config)
   return dataclasses.replace(own, opened=run.images_seen())
+
+
+def _teacher(run):
+  """Returns the `Run` without its students: a control has none."""
+  config = run.config.copy_and_resolve_references()
+  config.distill.students = 0
+  return dataclasses.replace(run, config=config)
 
 
 def _train(run) -> None:

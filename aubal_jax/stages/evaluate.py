@@ -17,6 +17,7 @@ from aubal_jax.runs import files
 from aubal_jax.runs import hosts
 from aubal_jax.runs import workdir
 from aubal_jax.scoring import thresholds as thresholds_lib
+from aubal_jax.stages import distill
 from aubal_jax.stages import target_scores
 
 
@@ -97,6 +98,7 @@ def predict(run) -> Predictions:
     )
   members = settings.values(run.config, 'ensemble.runs')
   trained = _load_members(run, members) if members else _load(run)
+  averaged = isinstance(trained, ensemble.Ensemble)
   reader = target_scores.Reader(
     dataset,
     trained.description.heads,
@@ -113,8 +115,8 @@ def predict(run) -> Predictions:
       'No row of the test or the validation split knows a label, by which '
       'thresholds and scores are found; give some rows labels there.'
     )
-  kept = None if members else trained.thresholds.get(bundle.LABELS)
-  others = members or split == 'test'  # Who needs thresholds for other images.
+  kept = None if averaged else trained.thresholds.get(bundle.LABELS)
+  others = averaged or split == 'test'  # Who needs thresholds for other images.
   thresholds = _complete(kept, dataset, reader) if others else None
   return Predictions(
     split,
@@ -122,7 +124,7 @@ def predict(run) -> Predictions:
     reader.said(split),
     thresholds if split == 'test' else None,
     _state(trained),
-    ensemble.tuned(trained, thresholds) if members else None,
+    ensemble.tuned(trained, thresholds) if averaged else None,
     {name: reader.read(name) for name in reader.others if reader.split(name)},
   )
 
@@ -168,8 +170,12 @@ def _state(trained) -> dict:
 
 
 def _load(run):
-  """Returns the `Bundle` of the run's own checkpoints."""
+  """Returns the `Bundle` of the run's own checkpoints.
+
+  Where the run has students, their `Ensemble`.
+  """
   from aubal_jax.network import bundle
+  from aubal_jax.network import ensemble
 
   path = run.path
   if not hosts.from_first(lambda: workdir.has_begun(path, 'train')):
@@ -177,7 +183,17 @@ def _load(run):
       f'{path} has no checkpoints; run the train task there first '
       '(--config.task=train, or --config.task=run for all stages).'
     )
-  return hosts.from_first(lambda: bundle.load(path / 'checkpoints'))
+  students = distill.folders(run.config, path)
+  if not students:
+    return hosts.from_first(lambda: bundle.load(path / 'checkpoints'))
+  if not run.is_done('distill', alone=True):
+    raise errors.UserError(
+      f'{path} has not all of its {len(students)} students yet; run the '
+      'distill task there first (--config.task=distill, or '
+      '--config.task=run for all stages).'
+    )
+  mean = run.config.ensemble.mean
+  return hosts.from_first(lambda: ensemble.load(students, mean=mean, least=1))
 
 
 def _load_members(run, members):

@@ -101,11 +101,13 @@ class Run:
     if hosts.is_first():
       workdir.finish(self.path, stage, self.pinned, self.config)
 
-  def is_done(self, stage: str) -> bool:
-    """Whether `stage` and those before it are done for these settings."""
+  def is_done(self, stage: str, *, alone: bool = False) -> bool:
+    """Whether `stage`, and those before it, are done for these settings."""
     return hosts.from_first(
       lambda: workdir.is_done(
-        self.path, stage, self.pinned, defaults=settings_lib.DEFAULTS
+        *(self.path, stage, self.pinned),
+        defaults=settings_lib.DEFAULTS,
+        alone=alone,
       )
     )
 
@@ -270,6 +272,8 @@ def pin(config, dataset, num_steps: int) -> dict[str, dict]:
   pinned['train']['train.num_steps'] = num_steps
   if flat['augment.policy']:
     pinned['train']['the policy'] = _policy(flat['augment.policy'])
+  steps = flat['distill.num_steps'] or num_steps
+  pinned['distill'] |= {**pinned['train'], 'distill.num_steps': steps}
   if flat['controls.methods']:  # Each is such a plan, and such a training.
     pinned['controls'] |= pinned['balance'] | pinned['train']
   return pinned

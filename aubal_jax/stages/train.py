@@ -28,11 +28,12 @@ def check(config) -> None:
     tensorboard.check_installed()
 
 
-def run(run, *, tells_short: bool = True) -> None:
+def run(run, *, parts=None, tells_short: bool = True) -> None:
   """Trains up to the wanted number of steps, from the newest checkpoint.
 
   Args:
     run: the `Run`.
+    parts: `train_parts.Parts` it trains with; None: those of the run.
     tells_short: say where it looks short of its rate, see `course.seems_short`.
   """
   from aubal_jax.network import bundle
@@ -42,7 +43,7 @@ def run(run, *, tells_short: bool = True) -> None:
 
   run.need_streams()
   config, path = run.config, run.path
-  parts = train_parts.make_parts(run)
+  parts = train_parts.make_parts(run) if parts is None else parts
   run.watch.lap('making the network')
   streams = run.streams(parts.description)
   with contextlib.ExitStack() as stack:
@@ -250,12 +251,11 @@ def _make_validate(run, parts, streams, log):
   rows = dataset.rows('validation')
   if not len(rows):
     return None
-  predict = inference.make_predict(parts.model, parts.description.heads)
   label, known = dataset.labels[rows], dataset.known[rows]
 
   def validate(state):
     state = step_lib.evaluated(state)
-    of_state = predict(state.params, state.batch_stats)
+    of_state = parts.predict(state.params, state.batch_stats)
     found = inference.predict_rows(of_state, streams, rows, batch_size=size)
     probability = found[bundle.LABELS]
     if log is not None:

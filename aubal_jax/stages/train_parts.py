@@ -16,7 +16,9 @@ from aubal_jax import settings as settings_lib
 from aubal_jax.batches import augment_device
 from aubal_jax.batches import draws
 from aubal_jax.network import bundle
+from aubal_jax.network import distillation
 from aubal_jax.network import heads
+from aubal_jax.network import inference
 from aubal_jax.network import losses
 from aubal_jax.network import optimizer as optimizer_lib
 from aubal_jax.network import step as step_lib
@@ -38,18 +40,26 @@ class Parts(typing.NamedTuple):
   model: nn.Module
   optimizer: optax.GradientTransformation
   step: step_lib.TrainStep
+  predict: Callable  # See `inference.make_predict`.
   policy: Callable | None  # Of the user's, in place of the augmentations.
 
 
-def make_parts(run) -> Parts:
+def make_parts(run, path=None, *, teacher=None) -> Parts:
   """Returns the parts.
+
+  Args:
+    run: the `Run`.
+    path: the folder with the plan; None: that of the run.
+    teacher: whose students are trained; the step is then to be `step.taught`.
 
   Raises:
     UserError: there is no plan, or none of this data set; the devices cannot
       share a batch; or patience has nothing to go by.
   """
   config, dataset = run.config, run.dataset
-  plan = hosts.from_first(lambda: _load_plan(run.path / 'plan.npz', dataset))
+  plan = hosts.from_first(
+    lambda: _load_plan((path or run.path) / 'plan.npz', dataset)
+  )
   step_lib.check_batch_size(config.train.batch_size, jax.device_count())
   if config.train.patience and not len(dataset.rows('validation')):
     raise errors.UserError(
@@ -77,13 +87,19 @@ def make_parts(run) -> Parts:
     sync_batch_norm=config.model.sync_batch_norm,
     init=config.model.init,
   )
-  objective = heads.make_objective(
-    description.heads,
-    {
-      head.name: _make_loss(config, head, targets[head.name], plan)
-      for head in description.heads
-    },
-  )
+  own = {
+    head.name: _make_loss(config, head, targets[head.name], plan)
+    for head in description.heads
+  }
+  if teacher is None:
+    objective = heads.make_objective(description.heads, own)
+  else:
+    objective = distillation.make_objective(
+      description.heads,
+      own,
+      temperature=config.distill.temperature,
+      share=config.distill.own,
+    )
   step = step_lib.make_train_step(
     model,
     optimizer,
@@ -91,6 +107,7 @@ def make_parts(run) -> Parts:
     ema_decay=config.train.ema_decay,
     augment=functools.partial(augment_device.augment_images, settings=settings),
     seed=config.seed,
+    taught=teacher is not None,
   )
   return Parts(
     plan,
@@ -101,11 +118,12 @@ def make_parts(run) -> Parts:
     model,
     optimizer,
     step,
-    _load_policy(config),
+    inference.make_predict(model, description.heads),
+    load_policy(config),
   )
 
 
-def _load_policy(config) -> Callable | None:
+def load_policy(config) -> Callable | None:
   """Returns f(images, epochs, rows) -> images of `augment.policy`, or None."""
   if not config.augment.policy:
     return None

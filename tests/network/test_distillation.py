@@ -97,7 +97,9 @@ def test_devices_share_a_batch(which):
 def _make(share, names='abc'):
   heads = [_head('class', 4, name) for name in names]
   own = {
-    name: lambda z, batch, axis_name, k=k: (k + 1) * jnp.square(z).mean()
+    name: lambda z, y, m, batch, axis_name, k=k: (
+      (k + 1) * jnp.square(z - y).mean()
+    )
     for k, name in enumerate(names)
   }
   objective = distillation.make_objective(heads, own, share=share)
@@ -113,11 +115,12 @@ def test_tasks_add_up_to_what_is_published(seed):
     {h.name: jnp.asarray(rng.normal(size=(3, 4)), jnp.float32) for h in heads}
     for _ in range(2)
   )
-  batch = {distillation.TEACHER: t}
+  batch = dict.fromkeys(z, 0.5) | {f'{k}_known': None for k in z}
+  batch[distillation.TEACHER] = t
   d = {
     h.name: distillation.divergence(h, z[h.name], t[h.name], 1.5) for h in heads
   }
-  paid = {k: f(z[k], batch, None) for k, f in own.items()}
+  paid = {k: f(z[k], 0.5, None, batch, None) for k, f in own.items()}
   mixed = sum((1 - share) * d[k] + share * paid[k] for k in d) / 3
   np.testing.assert_allclose(objective(z, batch), mixed, rtol=1e-6)
   by_task = sum(objective(z, batch, task=k) for k in d)

@@ -1,0 +1,202 @@
+"""Students: from the checkpoint of a run to the ensemble that is scored."""
+
+import functools
+import hashlib
+import itertools
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import aubal_jax as aubal
+from aubal_jax import settings
+from aubal_jax.network import bundle
+from aubal_jax.network import ensemble
+from aubal_jax.network import step as step_lib
+from aubal_jax.runs import errors
+from aubal_jax.runs import files
+from aubal_jax.runs import preemption
+from aubal_jax.stages import distill
+from tests.stages import test_features as of_features
+from tests.stages import test_line
+
+K = 3
+
+
+def configure(folder, **changes):
+  table = of_features.write(folder / 't.csv', *of_features.draw(3, 160))
+  return of_features.configuration(
+    table, **{'distill__students': K, 'train__log_every_steps': 5} | changes
+  )
+
+
+def sums(path):
+  """SHA-256 of every file of a folder."""
+  return {
+    str(p.relative_to(path)): hashlib.sha256(p.read_bytes()).hexdigest()
+    for p in sorted(path.rglob('*'))
+    if p.is_file()
+  }
+
+
+@pytest.fixture(name='whole', scope='module')
+def fixture_whole(tmp_path_factory):
+  """A run with students, its settings, and what was compiled for steps."""
+  folder = tmp_path_factory.mktemp('whole')
+  config, made = configure(folder), []
+  make = step_lib.make_train_step
+
+  def kept(*args, **options):
+    made.append(make(*args, **options))
+    return made[-1]
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(step_lib, 'make_train_step', kept)
+    of_features.run(config, folder / 'run', 'balance')
+    of_features.run(config, folder / 'run', 'train')
+    before = sums(folder / 'run' / 'checkpoints')
+    of_features.run(config, folder / 'run')
+  return folder / 'run', config, made, before
+
+
+def test_the_mean_of_students_is_what_is_scored(whole, capsys):
+  path, config, _, _ = whole
+  report = files.read_json(path / 'report.json')
+  assert report['checkpoint'] == 'ensemble'
+  assert len(report['ensemble']['members']) == K
+  kept = ensemble.read(path)
+  places = [path / 'students' / str(i) for i in range(K)]
+  assert {*ensemble.folders_of(path, kept)} == {*places}
+  _, features = of_features.draw(8)
+  alone = [aubal.load(place).predict(features) for place in places]
+  logits = np.log(alone) - np.log1p(-np.array(alone))
+  mean = 1 / (1 + np.exp(-logits.mean(axis=0)))
+  np.testing.assert_allclose(
+    aubal.load(path).predict(features), mean, atol=2e-6
+  )
+  assert np.ptp(alone, axis=0).max() > 1e-3  # Each from a seed of its own.
+  assert '3 networks' in (path / 'report.html').read_text()
+  assert f'mean of {K} students' in (path / 'students/card.md').read_text()
+  capsys.readouterr()
+  of_features.run(config, path)
+  assert 'distill: done before.' in capsys.readouterr().out
+  for place in places:
+    lines = test_line.strip_times(place / 'metrics.jsonl')
+    assert lines[-1]['step'] == 30 and 'loss' in lines[0]
+
+
+def test_the_teacher_is_unchanged_and_students_share_a_program(whole):
+  path, _, made, before = whole
+  after = sums(path / 'checkpoints')
+  assert {k: after[k] for k in before} == before
+  teacher, student = made
+  assert student.run._cache_size() == teacher.run._cache_size() == 1
+
+
+def test_students_go_on_where_they_were_stopped(whole, tmp_path, monkeypatch):
+  path, config, _, _ = whole
+  wanted = [test_line.strip_times(p) for p in _logs(path)]
+  for polls in (3, 37):  # In the first student, and in the second.
+    other = tmp_path / str(polls)
+    shutil.copytree(path, other)
+    for name in ('students', 'ensemble.json', 'report.json'):
+      gone = other / name
+      shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    asked = itertools.count()
+    stops = functools.partial(lambda asked, polls: next(asked) == polls, asked)
+    with monkeypatch.context() as patch, pytest.raises(BaseException) as stop:
+      patch.setattr(preemption, 'requested', functools.partial(stops, polls))
+      of_features.run(config, other)
+    assert 'Stopped at step' in str(stop.value)
+    assert not (other / 'report.json').exists()
+    of_features.run(config, other)
+    assert [test_line.strip_times(p) for p in _logs(other)] == wanted
+    name = 'ensemble.json'  # With digests of all weights.
+    assert (other / name).read_bytes() == (path / name).read_bytes()
+
+
+def _logs(path):
+  return sorted(path.glob('students/*/metrics.jsonl'))
+
+
+def test_more_students_join_those_there_are(whole, tmp_path, capsys):
+  path, config, _, _ = whole
+  config = config.copy_and_resolve_references()
+  other = tmp_path / 'run'
+  config.distill.students = 1
+  of_features.run(config, other)
+  before = sums(other / 'students' / '0')
+  of_one = files.read_json(other / 'report.json')
+  assert len(of_one['ensemble']['members']) == 1
+  # An ensemble of one is the network.
+  _, features = of_features.draw(9)
+  np.testing.assert_allclose(
+    aubal.load(other).predict(features),
+    aubal.load(other / 'students/0').predict(features),
+    atol=1e-7,
+  )
+  config.distill.students = K
+  capsys.readouterr()
+  of_features.run(config, other)
+  assert 'student 1 of' not in capsys.readouterr().out
+  after = sums(other / 'students/0')
+  assert {k: after[k] for k in before} == before
+  name = 'report.json'
+  assert (other / name).read_bytes() == (path / name).read_bytes()
+  config.distill.students = 1
+  with pytest.raises(errors.UserError, match=r'distill\.students: 3 there'):
+    of_features.run(config, other)
+
+
+def test_another_teacher_is_refused(whole, tmp_path):
+  path, config, _, _ = whole
+  other = tmp_path / 'run'
+  shutil.copytree(path, other)
+  record = files.read_json(other / 'config.json')
+  record['stages']['distill']['done'] = False
+  (other / 'config.json').write_text(json.dumps(record))
+  trained = bundle.load(other / 'checkpoints')
+  shutil.rmtree(other / 'checkpoints')
+  shutil.copytree(other / 'students/1/checkpoints', other / 'checkpoints')
+  with pytest.raises(errors.UserError, match=r'students/0 .*\n  the teacher: '):
+    of_features.run(config, other, 'distill')
+  assert trained.digest()  # And what was learnt stays.
+  assert len(_logs(other)) == K
+  described = bundle.read(other / 'checkpoints')
+  heads = [*described.heads]
+  for names in (('glad', 'mad'), ('glad', 'sad', 'mad')):
+    heads[0] = heads[0].__class__(**{**vars(heads[0]), 'names': names})
+    with pytest.raises(errors.UserError, match=r'has the heads .*mad'):
+      distill._check_alike(
+        other,
+        described.__class__(**{**vars(described), 'heads': tuple(heads)}),
+        described,
+      )
+
+
+@pytest.mark.parametrize(
+  ('name', 'given', 'words'),
+  [
+    ('students', -1, r'distill\.students .*-1'),
+    ('students', 1000, r'distill\.students .*1000'),
+    ('temperature', 0.0, r'distill\.temperature .*0'),
+    ('own', 1.5, r'distill\.own .*1\.5'),
+    ('num_steps', -2, r'distill\.num_steps .*-2'),
+  ],
+)
+def test_what_is_out_of_range_is_named(tmp_path, name, given, words):
+  config = settings.default()
+  config.distill[name] = given
+  with pytest.raises(errors.UserError, match=words):
+    of_features.run(config, tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()
+
+
+def test_what_comes_first_is_named(tmp_path):
+  config = configure(tmp_path)
+  with pytest.raises(errors.UserError, match='train task there first'):
+    of_features.run(config, tmp_path / 'run', 'distill')
+  config.distill.students = 0
+  with pytest.raises(errors.UserError, match=r'distill\.students is 0'):
+    of_features.run(config, tmp_path / 'run', 'distill')
