@@ -70,7 +70,8 @@ def create_state(
     streams: name -> array [1, ...], such as the model sees.
     averaged: whether moving averages are kept.
   """
-  options = _ONCE if jax.default_backend() == 'cpu' else None
+  traced = isinstance(key, jax.core.Tracer)  # For the shapes alone.
+  options = _ONCE if jax.default_backend() == 'cpu' and not traced else None
   variables = jax.jit(model.init, compiler_options=options)(key, streams)
   # Flax begins with float32 statistics, whatever they are updated with.
   wide = jnp.promote_types(model.param_dtype, jnp.float32)
