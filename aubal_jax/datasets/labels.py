@@ -1,11 +1,6 @@
-"""Labels without images: a table of 0, 1 and unknown, enough for balancing.
-
-How a table is read, with images or without, is a `Reading`: which columns are
-what, and what their cells mean (see `codes`, `label_forms`).
-"""
+"""Labels without images: a table of 0, 1 and unknown, enough for balancing."""
 
 import dataclasses
-import math
 import os
 import re
 import typing
@@ -19,10 +14,10 @@ from aubal_jax.datasets import annotations
 from aubal_jax.datasets import codes as codes_lib
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets import label_forms
+from aubal_jax.datasets import reading as reading_lib
+from aubal_jax.datasets import row_columns
 from aubal_jax.datasets import splits
 from aubal_jax.datasets import stacked
-from aubal_jax.datasets import target_columns
-from aubal_jax.datasets import targets as targets_lib
 from aubal_jax.datasets import votes
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
@@ -43,82 +38,6 @@ _ODD = re.compile(
   r'unnamed: ?\d+)',
   re.I,
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Reading:
-  """Which columns of a table are what, and what the cells of labels mean.
-
-  The fields are the settings of `data` of the same names.
-
-  Attributes:
-    path_column: image files, or names of rows; no label.
-    split_column: train, validation or test (`splits.SPLIT_NAMES`); no label.
-    group_column: whose rows stay in one split; no label. These three may be
-      absent under their default names, and '' says there is none.
-    frame_column: number or time of a row in its video; no label; '': none.
-    label_columns: labels to take, in order; () takes all columns that are
-      nothing else, or all names of `label_column`.
-    exclude_columns: columns that are no labels, whatever they hold.
-    label_column: one column with the names of each row's labels, instead of
-      one for each label, see `label_forms.parse_names`; '': there is none.
-    separator: between those names.
-    none_names: words there for "no label".
-    least_votes: above 0: rows of one image are one, see `votes.count`.
-    threshold: above 0: cells are scores, present from there on.
-    present_codes: cells that mean 1, see `codes.Codes`.
-    absent_codes: cells that mean 0.
-    unknown_codes: cells that say nothing.
-    class_columns: columns that are targets of their own, a class each, see
-      `target_columns.parse`; no labels.
-    real_columns: likewise, of numbers.
-    target_unknown: cells of these that say nothing.
-  """
-
-  path_column: str = 'path'
-  split_column: str = 'split'
-  group_column: str = 'subject'
-  frame_column: str = ''
-  label_columns: Sequence[str] = ()
-  exclude_columns: Sequence[str] = ()
-  label_column: str = ''
-  separator: str = ''
-  none_names: Sequence[str] = ()
-  least_votes: int = 0
-  threshold: float = 0.0
-  present_codes: Sequence[str] = codes_lib.PRESENT_CODES
-  absent_codes: Sequence[str] = codes_lib.ABSENT_CODES
-  unknown_codes: Sequence[str] = codes_lib.UNKNOWN_CODES
-  class_columns: Sequence[str] = ()
-  real_columns: Sequence[str] = ()
-  target_unknown: Sequence[str] = target_columns.UNKNOWN
-
-  @property
-  def codes(self) -> codes_lib.Codes:
-    """What cells mean."""
-    return codes_lib.Codes(
-      tuple(self.present_codes),
-      tuple(self.absent_codes),
-      tuple(self.unknown_codes),
-      self.threshold,
-    )
-
-  @property
-  def special(self) -> tuple[str, ...]:
-    """The columns of paths, splits, groups and frames."""
-    columns = self.path_column, self.split_column, self.group_column
-    return *columns, self.frame_column
-
-  def target_names(self, columns: Collection[str]) -> tuple[str, ...]:
-    """Returns the columns that are targets of their own."""
-    entries = *self.class_columns, *self.real_columns
-    return tuple(target_columns.column_of(entry, columns) for entry in entries)
-
-  def targets(self, rows: table.Table) -> dict[str, targets_lib.Target]:
-    """Returns those of a table."""
-    return target_columns.parse(
-      rows, self.class_columns, self.real_columns, self.target_unknown
-    )
 
 
 class Parsed(typing.NamedTuple):
@@ -164,7 +83,7 @@ def load(
     path_key: the setting that names the path, for messages.
     others: split -> the table of its rows; those of `path` then train.
     draw: how splits are drawn where the table has none; None: they are not.
-    **reading: fields of `Reading`.
+    **reading: fields of `reading.Reading`.
 
   Returns:
     The data set, without images. A feature that is missing is the mean of its
@@ -174,7 +93,7 @@ def load(
     FileNotFoundError: there is no such file.
     UserError: the file breaks a rule; names it, the line and the column.
   """
-  how = Reading(**reading)
+  how = reading_lib.Reading(**reading)
   if str(path).startswith(TFDS):
     from aubal_jax.datasets.tfds import sets
 
@@ -228,7 +147,7 @@ def read_features(
   if suffix in any_table.SUFFIXES:
     rows = any_table.read(path)
     ids = rows.optional(path_column, 'path', 'data.path_column')
-    features = _numbers(rows, feature_columns)
+    features = row_columns.numbers(rows, feature_columns)
   elif suffix == '.npz':
     features = arrays.read_features(path)
   elif suffix == '.arff':
@@ -302,7 +221,7 @@ def _check_apart(label_columns, others) -> None:
 
 def of_columns(
   rows: table.Table,
-  how: Reading,
+  how: reading_lib.Reading,
   feature_columns: Sequence[str] = (),
 ) -> annotations.Annotations:
   """Returns the rows of a table whose columns have names, without images.
@@ -317,14 +236,14 @@ def of_columns(
       a rule.
   """
   ids = rows.optional(how.path_column, 'path', 'data.path_column')
-  split, groups, notes = given_split(
+  split, groups, notes = row_columns.given_split(
     rows,
     how.split_column,
     how.group_column,
     None if ids is None or not how.least_votes else ids.cells(),
   )
-  features = _numbers(rows, feature_columns)
-  frames = _frames(rows, how.frame_column)
+  features = row_columns.numbers(rows, feature_columns)
+  frames = row_columns.frames(rows, how.frame_column)
   targets = how.targets(rows)
   parsed = parse(rows, how, feature_columns)
   both = [name for name in parsed.label_names if name in feature_columns]
@@ -364,7 +283,7 @@ def _annotations(parsed, ids=None, notes=(), **others):
 
 
 def parse(
-  rows: table.Table, how: Reading, features: Sequence[str] = ()
+  rows: table.Table, how: reading_lib.Reading, features: Sequence[str] = ()
 ) -> Parsed:
   """Converts the labels of a table.
 
@@ -400,7 +319,7 @@ def parse(
 def names_of_labels(
   header: str,
   columns: Collection[str],
-  how: Reading,
+  how: reading_lib.Reading,
   features: Sequence[str] = (),
   images: Sequence[str] = (),
 ) -> tuple[str, ...]:
@@ -495,102 +414,6 @@ def _check_excluded(rows, names) -> None:
   """Raises UserError where a column that is left out is not there."""
   for name in names:
     rows.column(name, 'data.exclude_columns')
-
-
-def _numbers(rows, names):
-  """Returns float64[N, F], the columns called so; NaN for a blank cell.
-
-  None without names; raises UserError if one is there twice.
-  """
-  if len(set(names)) != len(names):
-    raise errors.UserError(
-      'data.feature_columns must be a tuple of distinct column names, () for '
-      f'none, not {names!r}.'
-    )
-  if not names:
-    return None
-  return rows.parse(
-    names,
-    'data.feature_columns',
-    _number,
-    np.float64,
-    'A feature is a number, or blank where it is not known. Correct the cells, '
-    'or take the column out of data.feature_columns.',
-  )
-
-
-def _frames(rows, name) -> np.ndarray | None:
-  """Returns float64[N], the column of frames, or None for ''."""
-  if not name:
-    return None
-  rule = (
-    'A frame is a number, or a time in any unit. Correct the cells, or set '
-    "data.frame_column=''."
-  )
-  return rows.parse((name,), 'data.frame_column', _finite, np.float64, rule)[
-    :, 0
-  ]
-
-
-def _finite(cell):
-  """Returns the finite number a cell holds, None for anything else."""
-  number = _number(cell)
-  return number if number is not None and math.isfinite(number) else None
-
-
-def _number(cell):
-  """Returns the number a cell holds, NaN for a blank one, None for neither."""
-  try:
-    return float(cell) if cell else np.nan
-  except ValueError:
-    return None
-
-
-def given_split(
-  rows: table.Table,
-  split_column: str,
-  group_column: str,
-  names: np.ndarray | None = None,
-) -> tuple[np.ndarray | None, np.ndarray | None, tuple[str, ...]]:
-  """Returns the splits and the groups of a table, None where absent, and notes.
-
-  A row whose group is blank is a group of its own.
-
-  Args:
-    rows: the table, N rows.
-    split_column: see `Reading`.
-    group_column: see `Reading`.
-    names: str[N], what rows are called, those of one name being one group;
-      None: by their line (or row).
-
-  Raises:
-    UserError: a column other than 'split' and 'subject' is asked for and not
-      there, or a cell names no split.
-  """
-  column = rows.optional(split_column, 'split', 'data.split_column')
-  split = None if column is None else splits.parse(rows, split_column)
-  column = rows.optional(group_column, 'subject', 'data.group_column')
-  if column is None:
-    return split, None, ()
-  groups = column.cells()
-  blank = np.flatnonzero(groups == '')
-  if not len(blank):
-    return split, groups, ()
-  prefix = f'{rows.unit} '
-  while any(value.startswith(prefix) for value in column.values):
-    prefix = f'_{prefix}'  # The name of no other group.
-  groups = groups.astype(object)
-  names = rows.lines if names is None else names
-  groups[blank] = [f'{prefix}{name}' for name in names[blank]]
-  return (
-    split,
-    groups.astype(np.str_),
-    (
-      f'{len(blank)} of {len(rows)} rows have a blank {group_column!r}: each '
-      f'is a group of its own ({rows.unit} '
-      f'{text.listing(rows.lines[blank], text.SHOWN)} of {rows.path}).',
-    ),
-  )
 
 
 def _check_names(label_columns, choices):

@@ -171,10 +171,10 @@ def pixels(config):
 
 
 def reading(config) -> dict:
-  """Returns how a table is read: the fields of `labels.Reading`."""
-  from aubal_jax.datasets import labels
+  """Returns how a table is read: the fields of `reading.Reading`."""
+  from aubal_jax.datasets import reading as reading_lib
 
-  names = [field.name for field in dataclasses.fields(labels.Reading)]
+  names = [field.name for field in dataclasses.fields(reading_lib.Reading)]
   return {name: settings.value(config, f'data.{name}') for name in names}
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from aubal_jax.datasets import annotations
 from aubal_jax.datasets import folders
 from aubal_jax.datasets import labels
+from aubal_jax.datasets import reading as reading_lib
 from aubal_jax.datasets import stacked
 from aubal_jax.datasets import votes
 from aubal_jax.runs import errors
@@ -40,7 +41,7 @@ def read(
 
   Columns called like `labels.RESERVED` are never labels unless `label_columns`
   names them. Other forms of labels, and several rows for one image: see
-  `labels.Reading`. Images may also be inside of the table, see
+  `reading.Reading`. Images may also be inside of the table, see
   `parquet.read`; `path_column` is then their column.
 
   Args:
@@ -53,7 +54,7 @@ def read(
       reason, and is no longer used, unless all are missing. A path that leaves
       the folder is an error either way: it is no lost file.
     others: split -> the table of its rows; those of `path` then train.
-    **reading: fields of `labels.Reading`.
+    **reading: fields of `reading.Reading`.
 
   Returns:
     The rows; `ids` are the paths as the table has them.
@@ -62,7 +63,7 @@ def read(
     FileNotFoundError: there is no such table, or no such folder.
     UserError: the table breaks a rule; names the line, the column, the mend.
   """
-  how = labels.Reading(**reading)
+  how = reading_lib.Reading(**reading)
   return stacked.stack(
     lambda one, key: _read(one, key, how, image_dir, unreadable),
     path,

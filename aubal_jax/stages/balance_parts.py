@@ -18,6 +18,7 @@ from aubal_jax import settings
 from aubal_jax.datasets import codes
 from aubal_jax.datasets import labels as labels_lib
 from aubal_jax.datasets import loading
+from aubal_jax.datasets import reading as reading_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import executors
 from aubal_jax.runs import files
@@ -131,7 +132,7 @@ def _handing_out(config, path) -> Iterator:
 
 def _reading(config) -> tuple[parts_lib.Reading, str]:
   """Returns how parts are read, and where the names of labels are from."""
-  how = labels_lib.Reading(**loading.reading(config))
+  how = reading_lib.Reading(**loading.reading(config))
   first = parts_lib.find(config.data.path)[0]
   parquet_labels.find_columns(first, how.exclude_columns)
   columns = parquet_labels.find_columns(first, ())
