@@ -62,7 +62,7 @@ METHODS = (
 
 _LOSSES = 'aubal_jax.network.losses:LOSSES'
 _OPTIMIZERS = 'aubal_jax.network.optimizer:OPTIMIZERS'
-_SCORES = 'aubal_jax.stages.train:SCORES'
+_SCORES = 'aubal_jax.stages.train:METRICS'
 _OBJECTIVES = 'aubal_jax.balancing.rules:OBJECTIVES'
 _VARIANTS = 'aubal_jax.balancing.solve:VARIANTS'
 _MODELS = 'aubal_jax.network.models:MODELS'
@@ -669,7 +669,7 @@ _DECLARED = (
       most=1000,
     ),
     Setting(
-      *('metric', 'map', 'Of validation, that the best is best in.'),
+      *('metric', 'map', 'Of validation; overall: of several targets.'),
       registry=_SCORES,
     ),
   ),

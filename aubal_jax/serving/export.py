@@ -140,10 +140,7 @@ def _describe(config, trained, thresholds) -> dict:
     'names': list(description.label_names),
     'thresholds': [float(t) for t in thresholds],
     'thresholds_kind': config.predict.thresholds,
-    'heads': [
-      {'name': h.name, 'kind': h.kind, 'names': list(h.names)}
-      for h in description.heads
-    ],
+    'heads': [_head(head) for head in description.heads],
     'network': {
       **description.model,
       'dtype': 'float32',
@@ -151,6 +148,14 @@ def _describe(config, trained, thresholds) -> dict:
     },
     'versions': {name: versions[name] for name in _VERSIONS},
   }
+
+
+def _head(head) -> dict:
+  """Returns what a head says, in plain JSON types."""
+  told = {'name': head.name, 'kind': head.kind, 'names': list(head.names)}
+  if head.kind == 'real':
+    told |= {'low': head.low, 'high': head.high}
+  return told
 
 
 def _tell(out, record, content, trained, compared) -> None:

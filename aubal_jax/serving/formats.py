@@ -141,14 +141,16 @@ def expect(trained, images: np.ndarray) -> dict[str, np.ndarray]:
 def difference(found: Mapping, expected: Mapping) -> float:
   """Returns the largest difference of an output.
 
-  Of outputs of the network it is in shares of the largest of them; what is
-  predicted is from 0 to 1, and its difference is taken as it is.
+  Of outputs of the network it is in shares of the largest of them, and so it is
+  of numbers; probabilities are from 0 to 1, and their difference is taken as it
+  is.
   """
   shares = []
   for name, wanted in expected.items():
     apart = np.abs(np.asarray(found[name], np.float64) - wanted).max()
+    largest = np.abs(wanted).max()
     is_output = name.endswith(onnx_graph.OUTPUTS)
-    shares.append(apart / np.abs(wanted).max() if is_output else apart)
+    shares.append(apart / (largest if is_output else max(largest, 1)))
   return float(np.max(shares))  # A NaN is the largest.
 
 
@@ -193,10 +195,10 @@ def _check_onnx(description) -> None:
   model, _ = bundle.make_network(description)
   onnx_graph.check(model.trunk, description.model['name'])
   for head in description.heads:
-    if head.kind not in onnx_graph.OPERATORS:
+    if head.kind not in onnx_graph.PREDICTIONS:
       raise errors.UserError(
         f'export.format=onnx: the head {head.name} is of the kind {head.kind}, '
-        f'and of {", ".join(onnx_graph.OPERATORS)} alone a graph is written. '
+        f'and of {", ".join(onnx_graph.PREDICTIONS)} alone a graph is written. '
         'Take export.format=stablehlo.'
       )
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aubal_jax.network import heads as heads_lib
 from aubal_jax.network.models import mobilenet
 from aubal_jax.network.models import resnet
 from aubal_jax.runs import errors
@@ -26,9 +27,6 @@ OUTPUTS = '_logits'  # Behind the name of a head: what the network puts out.
 _FLOAT = 1  # float32, as TensorProto counts types.
 _IR_VERSION = 8  # Which ONNX Runtime has read since 1.10, of 2021.
 _EPSILON = 1e-5  # Of flax's batch norm, beside the variance.
-
-# kind of head -> the operator from its outputs to what is predicted.
-OPERATORS = types.MappingProxyType({'binary': 'Sigmoid'})
 
 
 class Graph:
@@ -219,13 +217,11 @@ def make(
     seen = _normalised(graph, x, model)
     features = FAMILIES[type(trunk)](layers, seen, trunk, shape[0])
     for head in heads:
-      dense = params[_dense_of(head)]
-      names = map(graph.array, (dense['kernel'], dense['bias']))
-      found[head.name].append(graph.add('Gemm', features, *names))
+      found[head.name].append(_outputs_of(layers, features, head))
   outputs = {}
   for head in heads:
     for name in _predict(graph, head, found[head.name], mean):
-      outputs[name] = len(head.names)
+      outputs[name] = len(head.names) if name == head.name else head.size
   return _file(graph, shape, outputs, metadata)
 
 
@@ -242,21 +238,87 @@ def _normalised(graph, x, model) -> str:
   return x
 
 
-def _dense_of(head) -> str:
-  """Returns what the layer of a head is called in `models.Network`."""
+def _outputs_of(layers, features, head) -> str:
+  """Adds the layers of a head; returns its outputs, [B, size]."""
+  graph, params = layers.graph, layers.params[_layers_of(head)]
+  if 'hidden' not in params:
+    return _dense(graph, features, params)
+  statistics = layers.statistics[_layers_of(head)]
+  x = _scaled(graph, features, params['norm1'], statistics['norm1'])
+  x = graph.add('Relu', _dense(graph, x, params['hidden']))
+  x = _scaled(graph, x, params['norm2'], statistics['norm2'])
+  return _dense(graph, x, params['outputs'])
+
+
+def _dense(graph, x, params) -> str:
+  names = map(graph.array, (params['kernel'], params['bias']))
+  return graph.add('Gemm', x, *names)
+
+
+def _scaled(graph, x, params, statistics) -> str:
+  """Adds batch norm of [B, F], which not every runtime takes as such."""
+  deviation = np.sqrt(np.asarray(statistics['var'], np.float64) + _EPSILON)
+  scale = np.asarray(params['scale'], np.float64) / deviation
+  shift = np.asarray(params['bias'], np.float64) - scale * statistics['mean']
+  x = graph.add('Mul', x, graph.array(scale[None]))
+  return graph.add('Add', x, graph.array(shift[None]))
+
+
+def _layers_of(head) -> str:
+  """Returns what the layers of a head are called in `models.Network`."""
   return 'logits' if head.name == 'labels' else f'{head.name}_outputs'
 
 
 def _predict(graph, head, outputs, mean) -> list[str]:
   """Adds what is predicted of each network's outputs; returns its names."""
-  operator = OPERATORS[head.kind]
+  predict = PREDICTIONS[head.kind]
   if len(outputs) > 1 and mean == 'probabilities':
-    found = [graph.add(operator, x) for x in outputs]
+    found = [predict(graph, head, x, '') for x in outputs]
     _mean(graph, found, head.name)
     return [head.name]
   logits = f'{head.name}{OUTPUTS}'
   _mean(graph, outputs, logits)
-  return [graph.add(operator, logits, output=head.name), logits]
+  return [predict(graph, head, logits, head.name), logits]
+
+
+def _number(graph, head, x, output) -> str:
+  """Adds the numbers of outputs [B, D], or [B, D * bins]; see `heads`."""
+  half = (head.high - head.low) / 2
+  if not head.bins:
+    share = graph.add('Mul', graph.add('Tanh', x), graph.array(half))
+    middle = graph.array(head.low + half)
+    return graph.add('Add', share, middle, output=output)
+  values = head.low + half * (np.asarray(heads_lib.levels(head)) + 1)
+  size, count = len(head.names), head.bins
+  expectations = []
+  for k in range(size):
+    # Operators on [B, F] alone: a slice of it is a product, too.
+    part = np.eye(size * count, dtype=np.float32)[
+      :, k * count : k * count + count
+    ]
+    bins = graph.add('MatMul', x, graph.array(part))
+    place = np.zeros((count, size), np.float32)
+    place[:, k] = values
+    share = graph.add('Softmax', bins, axis=1)
+    expectations.append(graph.add('MatMul', share, graph.array(place)))
+  first, *others = expectations
+  for one in others:
+    first = graph.add('Add', first, one)
+  return graph.add('Identity', first, output=output)
+
+
+# kind of head -> f(graph, head, outputs, name) that adds what is predicted.
+PREDICTIONS = types.MappingProxyType(
+  {
+    'binary': lambda graph, head, x, output: graph.add(
+      'Sigmoid', x, output=output
+    ),
+    'class': lambda graph, head, x, output: graph.add(
+      'Softmax', x, output=output, axis=1
+    ),
+    'real': _number,
+  }
+)
 
 
 def _mean(graph, inputs, output) -> None:

@@ -13,11 +13,13 @@ from aubal_jax.runs import preemption
 from aubal_jax.runs import workdir
 from aubal_jax.scoring import course
 from aubal_jax.scoring import summary
+from aubal_jax.scoring import targets
 from aubal_jax.stages import learnt
 from aubal_jax.stages import logs
 
 # What validation finds of a state.
 SCORES = tuple(score.name for score in summary.scores_in('validation'))
+METRICS = (*SCORES, targets.OVERALL)  # The last of several targets.
 
 
 def check(config) -> None:

@@ -4,10 +4,12 @@ import contextlib
 import csv
 import dataclasses
 import itertools
+import json
 import pathlib
 import random
 import runpy
 import time
+import types
 
 import numpy as np
 import pytest
@@ -251,14 +253,14 @@ def test_another_search_in_the_folder_is_refused(config, tmp_path):
   assert workdir.has_begun(cell, 'train')
 
 
-@pytest.mark.parametrize('metric', train.SCORES)
+@pytest.mark.parametrize('metric', train.METRICS)
 def test_the_metric_orders_the_rows(metric, tmp_path, capsys):
   cells = [
     grid_lib.Cell('bce', 'sgd', rate, 4, 'he_normal', 'all')
     for rate in (0.2, 0.1, 0.3, 0.4, 0.5)
   ]
   rows = [
-    dict.fromkeys(search._FIELDS)
+    dict.fromkeys(search._fields(metric))
     | {**cell._asdict(), 'cell': cell.name, 'step': 1, 'num_steps': 1}
     | {'status': '', 'rung': 1 + (cell.learning_rate < 0.4)}
     | dict.fromkeys(train.SCORES, -cell.learning_rate)
@@ -520,3 +522,38 @@ def test_a_halved_search_trains_what_a_straight_training_does(config, tmp_path):
       for p in (path, whole)
     )
     assert one == other and len(one) == 4
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_all_targets_decide_where_they_are_learnt(tmp_path, capsys, seed):
+  rng = np.random.default_rng(seed)
+  looks = [
+    {'step': k, 'validation': {'f1_macro': 0.1, 'overall': rng.random()}}
+    for k in range(1, 5)
+  ]
+  with open(tmp_path / 'metrics.jsonl', 'w') as file:
+    file.writelines(json.dumps(look) + '\n' for look in looks)
+  c = settings_lib.default()
+  c.search.metric = 'overall'
+  own = types.SimpleNamespace(path=tmp_path, num_steps=4, config=c)
+  cell = grid_lib.Cell('bce', 'sgd', 0.1, 4, 'he_normal', 'all')
+  row = search._row(own, cell, 1, None)
+  best = max(looks, key=lambda look: look['validation']['overall'])
+  assert row['overall'] == best['validation']['overall']
+  assert row['step'] == best['step']
+  for names, metric, told in (
+    (('labels',), 'overall', 'of several targets'),
+    (('labels', 'mood'), 'map', 'of the labels alone'),
+    (('labels', 'mood'), 'overall', ''),
+    (('labels',), 'map', ''),
+  ):
+    c.search.metric = metric
+    targets = dict.fromkeys(names)
+    own.dataset = types.SimpleNamespace(targets=targets)
+    if len(names) == 1 and told:
+      with pytest.raises(ValueError, match=told):
+        search._check_metric(own)
+      continue
+    search._check_metric(own)
+    said = capsys.readouterr().out
+    assert told in said and bool(told) == bool(said)

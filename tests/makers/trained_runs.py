@@ -1,5 +1,7 @@
 """Folders of runs as if they were trained: weights that are drawn."""
 
+import types
+
 import jax
 import numpy as np
 
@@ -11,7 +13,16 @@ from aubal_jax.scoring import thresholds
 
 
 def write(
-  path, names, *, seed=0, channels=1, tuned=True, normalise='none', **model
+  path,
+  names,
+  *,
+  seed=0,
+  channels=1,
+  tuned=True,
+  normalise='none',
+  others=types.MappingProxyType({}),
+  multitask=types.MappingProxyType({}),
+  **model,
 ):
   """Writes checkpoints/ of a small network that says something of images.
 
@@ -25,6 +36,8 @@ def write(
     channels: of images.
     tuned: whether thresholds are kept with the checkpoint.
     normalise: how images are, a name of `inputs.PRESETS`.
+    others: name -> `Target`, beside the labels; of any rows.
+    multitask: settings of that section.
     **model: settings of the section model; `image_size`.
   """
   c = settings.default()
@@ -32,18 +45,20 @@ def write(
   c.data.normalise = normalise
   c.model.name = 'resnet8_16'
   c.model.update(model)
+  c.multitask.update(multitask)
   rng = np.random.default_rng(seed)
   ones = np.ones((2, len(names)), np.uint8)
   target = targets_lib.Target('binary', ones, ones > 0, tuple(names))
-  described = bundle.describe(c, {bundle.LABELS: target})
+  described = bundle.describe(c, {bundle.LABELS: target, **others})
   state = _drawn(described, rng)
   found = thresholds.Thresholds(
     rng.random(len(names)), rng.random(), rng.integers(1, 30, len(names))
   )
+  scores = {'f1_macro': 0.5} | ({'overall': 1.5} if others else {})
   with checkpoint.open_checkpoints(path / 'checkpoints') as kept:
     bundle.write(path / 'checkpoints', described)
     checkpoint.save(
-      kept, state, {'f1_macro': 0.5, **(found.to_json() if tuned else {})}
+      kept, state, {**scores, **(found.to_json() if tuned else {})}
     )
   return path
 

@@ -30,15 +30,25 @@ from aubal_jax.runs import hosts
 from aubal_jax.runs import progress
 from aubal_jax.runs import workdir
 from aubal_jax.scoring import course
+from aubal_jax.scoring import targets
 from aubal_jax.stages import balance
+from aubal_jax.stages import learnt
 from aubal_jax.stages import run as run_lib
 from aubal_jax.stages import train
 
-_FIELDS = (
-  *('cell', *grid_lib.Cell._fields),
-  *train.SCORES,
-  *('step', 'num_steps', 'rung', 'status'),
-)
+
+def _scores(metric) -> tuple[str, ...]:
+  """Returns the scores that are columns: those of labels, and what decides."""
+  return tuple(dict.fromkeys((*train.SCORES, metric)))
+
+
+def _fields(metric) -> tuple[str, ...]:
+  """Returns the columns of search.csv."""
+  return (
+    *('cell', *grid_lib.Cell._fields),
+    *_scores(metric),
+    *('step', 'num_steps', 'rung', 'status'),
+  )
 
 
 def run(run) -> None:
@@ -99,8 +109,28 @@ def _check(run, cells) -> None:
       'A search compares scores on the validation split, which this data set '
       'does not have; set config.data.validation_fraction.'
     )
+  _check_metric(run)
   for cell in cells:
     step_lib.check_batch_size(cell.batch_size, jax.device_count())
+
+
+def _check_metric(run) -> None:
+  """Raises UserError where the metric is of targets that are not learnt."""
+  metric, names = (
+    run.config.search.metric,
+    learnt.names_of(run.config, run.dataset),
+  )
+  if metric == targets.OVERALL and len(names) == 1:
+    raise errors.UserError(
+      f'search.metric={metric} is of several targets, and {names[0]} alone '
+      f'are learnt; take one of {", ".join(train.SCORES)}.'
+    )
+  if metric != targets.OVERALL and len(names) > 1:
+    print(
+      f'Note: search.metric={metric} is of the labels alone; {targets.OVERALL} '
+      f'is of all that is learnt: {", ".join(names)}.',
+      flush=True,
+    )
 
 
 def _run_of(run, cell):
@@ -251,7 +281,7 @@ def _row(own, cell, rung, failure) -> dict:
   lines = [line for line in lines if line['step'] <= own.num_steps]
   looks = [line for line in lines if 'validation' in line]
   metric = own.config.search.metric
-  row = dict.fromkeys(_FIELDS) | {'cell': cell.name, **cell._asdict()}
+  row = dict.fromkeys(_fields(metric)) | {'cell': cell.name, **cell._asdict()}
   row |= {
     'rung': rung,
     'num_steps': lines[-1]['step'] if lines else 0,
@@ -263,7 +293,7 @@ def _row(own, cell, rung, failure) -> dict:
   best = course.best_look(lines, metric)
   if failure is not None or best is None:
     return row | {'status': failure or 'no look at validation is left'}
-  found = {name: best['validation'].get(name) for name in train.SCORES}
+  found = {name: best['validation'].get(name) for name in _scores(metric)}
   return row | found | {'step': best['step'], 'status': ''}
 
 
@@ -283,13 +313,13 @@ def _conclude(run, rows, rungs) -> None:
     'rows': rows,
   }
   print()
-  for line in report.table(rows, train.SCORES):
+  for line in report.table(rows, _scores(metric)):
     print(line)
   print('\n' + report.wrapped(report.notes(record)))
   csv_files.write(
     run.path / 'search.csv',
-    _FIELDS,
-    ([row.get(name) for name in _FIELDS] for row in rows),
+    _fields(metric),
+    ([row.get(name) for name in _fields(metric)] for row in rows),
     raw=run.config.raw_cells,
   )
   files.write_json(run.path / 'search.json', record)

@@ -6,10 +6,12 @@ import textwrap
 
 from aubal_jax.report import style
 from aubal_jax.scoring import summary
+from aubal_jax.scoring import targets
 
 _WIDTH = 88
 _NEAR = 0.01  # Less than this below the best is about as good.
 _TITLES = {s.name: s.title for s in summary.scores_in('validation')}
+_TITLES[targets.OVERALL] = 'all targets'
 # What tells cells apart: its heading and how it is written.
 _CHOICES = {
   'loss': ('loss', '16'),
