@@ -381,6 +381,20 @@ _DECLARED = (
     ),
   ),
   *_section(
+    *('multitask', ('balance',)),
+    Setting(
+      *('balance', 'none', 'Of several targets: each, all at once, or Deng.'),
+      choices=('none', 'per_task', 'joint', 'published'),
+    ),
+  ),
+  *_section(
+    *('multitask', ('balance', 'train')),
+    Setting(
+      *('recipe', 'repaired', 'Of Deng: repaired, or as it was published.'),
+      choices=('repaired', 'published'),
+    ),
+  ),
+  *_section(
     *('keep', ('balance',)),
     Setting('share', 0.25, 'Of the rows, to keep.', above=0, most=1),
   ),

@@ -268,3 +268,30 @@ def to_binary(target: Target) -> Target:
   known = np.repeat(target.known[:, None], len(target.names), axis=1)
   ones = target.values[:, None] == np.arange(len(target.names))
   return Target('binary', (ones & known).astype(np.uint8), known, target.names)
+
+
+def to_bins(target: Target, num_bins: int) -> Target:
+  """Returns the 0/1 table of a real target: a column for each bin of a number.
+
+  The bins of a number are as wide as each other, closed at their lower edge,
+  the last at both: min(floor(num_bins (v - low) / (high - low) + 1e-4),
+  num_bins - 1), so that a float32 tenth on an edge is above it.
+
+  Args:
+    target: real, of D numbers.
+    num_bins: of each number.
+
+  Returns:
+    The binary target of D num_bins columns, those of a number side by side.
+  """
+  low, high, steps = target.low, target.high, np.arange(num_bins)
+  part = (target.values.astype(np.float64) - low) / (high - low)
+  place = np.floor(num_bins * part + 1e-4).clip(0, num_bins - 1)
+  ones = (place[:, :, None] == steps) & target.known[:, :, None]
+  edges = low + (high - low) / num_bins * steps
+  return Target(
+    'binary',
+    ones.reshape(len(ones), -1).astype(np.uint8),
+    np.repeat(target.known, num_bins, axis=1),
+    tuple(f'{name} from {edge:.4g}' for name in target.names for edge in edges),
+  )

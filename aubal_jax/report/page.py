@@ -168,6 +168,9 @@ def _write(path, content, shown) -> None:
   if content.labelsets is not None and content.labelsets.get('sources'):
     inner = sections.sources(content.labelsets)
     parts.append(html.section('Where the images come from', inner))
+  if content.labelsets is not None and content.labelsets.get('targets'):
+    inner = sections.targets(content.labelsets)
+    parts.append(html.section('Rows and unevenness of each target', inner))
   for title, field, task, make in shown:
     if getattr(content, field):
       inner = make(content)
@@ -225,14 +228,29 @@ def _describe_balance(content) -> str:
     f'{_gap(solution["rounded_gap"])} for the whole images made of it '
     f'(objective {whole}).'
   )
+  if 'unevenness' in solution:
+    return out + _of_targets(solution)
   if list(content.after) != list(solution['class_counts_after']):
     out += (
       ' The plan in this folder is not that choice: it draws as many rows at '
       'random, as a control.'
     )
-  if not solution['converged']:
-    out += ' The solver stopped before the gap that was asked for.'
-  return out
+  return out + _unfinished(solution)
+
+
+def _of_targets(solution):
+  """Returns what is to be said of a solution of several targets."""
+  out = (
+    ' It is of all targets at once, each about a mean of its own: their sum is '
+    'never worse than before, and one of them may be.'
+  )
+  return out + _unfinished(solution)
+
+
+def _unfinished(solution):
+  if solution['converged']:
+    return ''
+  return ' The solver stopped before the gap that was asked for.'
 
 
 def _method(plan):

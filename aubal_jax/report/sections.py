@@ -90,6 +90,31 @@ def sources(found) -> str:
   return html.table(caption, columns, rows, foot=foot)
 
 
+def targets(found) -> str:
+  """How uneven each of several targets is, before and in its plan.
+
+  Args:
+    found: content of labelsets.json, whose `targets` are target -> `images`,
+      `rows`, `unevenness_before` and `unevenness_after`.
+  """
+  rows = [
+    [
+      html.text(name),
+      *(html.number(entry[key]) for key in ('images', 'rows')),
+      *(f'{entry[f"unevenness_{when}"]:.3f}' for when in ('before', 'after')),
+    ]
+    for name, entry in found['targets'].items()
+  ]
+  caption = (
+    'Unevenness: how far its labels, classes or bins are from their even '
+    'share, on average, as a part of the images that know the target. Rows are '
+    'those of its own plan, of all epochs that are drawn anew; unevenness is '
+    'that of one.'
+  )
+  columns = ('target', 'images', 'rows', 'unevenness before', 'after')
+  return html.table(caption, columns, rows)
+
+
 def labelsets(found) -> str:
   """The combinations of labels that grew most, or the largest if none did."""
   grown = found.get('grown') or []

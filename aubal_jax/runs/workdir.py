@@ -106,6 +106,7 @@ CONTENTS = (
   'solution.json',
   'plan.csv',
   'plan',  # Of a table in parts.
+  'plans',  # Of several targets.
   'balance.html',
   *CONTROLS,
   'ensemble.json',

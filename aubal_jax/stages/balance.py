@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import pathlib
-import sys
 
 import numpy as np
 
 from aubal_jax import settings
-from aubal_jax.balancing import rules
 from aubal_jax.datasets import codes
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.stages import kept_rows
 from aubal_jax.stages import problem
 from aubal_jax.stages import rows as rows_lib
+from aubal_jax.stages import solving
+from aubal_jax.stages import target_plans
 from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import plan as plan_lib
 
@@ -42,6 +41,7 @@ def check(config) -> None:
       f'balance.fraction is {c.fraction}, which is a budget; leave out '
       'balance.budget and balance.budget_growth.'
     )
+  target_plans.check(config)
 
 
 def run(run) -> None:
@@ -52,16 +52,25 @@ def run(run) -> None:
   labelsets = problem.find_labelsets(run)
   rows = dataset.rows('train')
   uneven = measure(labelsets)
-  plan, solution = _make_plan(run, rows, labelsets)
+  several = target_plans.make(run)
+  if several is None:
+    plan, solution = _make_plan(run, rows, labelsets)
+  else:
+    plan, solution = several.whole, several.solution
   after = _counts_after(plan, rows, labelsets)
   names = dataset.label_names
   content = labelsets_json(names, labelsets, uneven, after)
   content['codes'] = codes.as_json(dataset.counts)
   content['plan'] = _plan_json(run, plan, labelsets, after)
+  if several is not None:
+    content['plan'] |= several.about
+    content['targets'] = several.told
   if dataset.sources is not None:
     content['sources'] = rows_lib.tell_sources(dataset)
   solved = None if solution is None else solution_json(solution)
-  if not _is_same(plan, path / 'plan.npz'):
+  plans = target_plans.files_of(several)
+  all_plans = {'plan.npz': plan, **plans}
+  if not all(_is_same(one, path / name) for name, one in all_plans.items()):
     run.begin('balance')
   files.write_json(path / 'labelsets.json', content)
   if solved is None:
@@ -72,7 +81,10 @@ def run(run) -> None:
   rows_lib.write_plan(
     path / 'plan.csv', plan, dataset, raw=run.config.raw_cells
   )
-  plan.save(path / 'plan.npz')
+  if plans:
+    (path / target_plans.FOLDER).mkdir(exist_ok=True)
+  for name, one in all_plans.items():
+    one.save(path / name)
   write_page(run, content, solved, page.describe_plan(plan, dataset.labels))
   run.finish('balance')
   print(f'balance: {path / "plan.csv"}, {path / "balance.html"}', flush=True)
@@ -158,7 +170,7 @@ def _make_plan(run, rows, labelsets):
   ):
     return problem.make_plan(run, rows), None
   upper = problem.find_upper(run, labelsets)
-  solution = solve(config, labelsets, upper)
+  solution = solving.solve(config, labelsets, upper)
   plan = plan_lib.spread(
     labelsets.index,
     solution.counts,
@@ -177,93 +189,6 @@ def _make_plan(run, rows, labelsets):
       flush=True,
     )
   return plan, solution
-
-
-def solve(config, labelsets, upper):
-  """Returns the `Solution` for the labelsets of the training rows; tells it.
-
-  Args:
-    config: the configuration.
-    labelsets: the `Labelsets`.
-    upper: the largest growth, as `problem.find_upper` has it.
-
-  Raises:
-    UserError: as `aubal.solve`.
-  """
-  from aubal_jax.balancing import advice
-  from aubal_jax.balancing import solve as solve_lib
-
-  arguments = problem.solve_arguments(config)
-  arguments |= _budget_of_fraction(config, int(labelsets.counts.sum()))
-  arguments['upper'] = upper
-  try:
-    solution = solve_lib.solve(
-      labelsets.patterns, labelsets.counts, **arguments
-    )
-  except rules.BudgetError as error:
-    if not config.balance.fraction:
-      raise
-    raise errors.UserError(
-      f'balance.fraction is {config.balance.fraction}, which makes a budget of '
-      f'{arguments["budget"]:,} images: {error} A larger balance.upper lets '
-      'more be added.'
-    ) from error
-  _print_solution(solution)
-  why = advice.why_unchanged(
-    functools.partial(solve_lib.solve, labelsets.patterns, labelsets.counts),
-    *(labelsets.counts, solution, arguments),
-  )
-  if why:
-    print(f'Note: {why}', flush=True)
-  return solution
-
-
-def _budget_of_fraction(config, num_rows: int) -> dict:
-  """Returns what `balance.fraction` means to aubal, as in `aubal.resample`."""
-  fraction = config.balance.fraction
-  if not fraction:
-    return {}
-  budget = num_rows + round(fraction * num_rows)
-  return {'budget': budget, 'budget_exactly': True}
-
-
-def _gap_in_words(solution) -> str:
-  """Returns how far whole counts are from the bound; see `Solution.gap`."""
-  if solution.objective == 'log':
-    return f'{solution.rounded_gap:.2g} of a mean class count'
-  return f'{100 * solution.rounded_gap:.2g} %'
-
-
-def _print_solution(solution) -> None:
-  added = solution.images_after - solution.images_before
-  print(
-    f'balance: f from {solution.value_start:,.1f} to '
-    f'{solution.rounded_value:,.1f} with {abs(added):,} images '
-    f'{"more" if added >= 0 else "fewer"}; certified: no choice is better by '
-    f'more than {_gap_in_words(solution)} '
-    f'({solution.num_steps:,} steps, {solution.seconds:.2f} s and '
-    f'{solution.seconds_compile:.1f} s compiling)',
-    flush=True,
-  )
-  lost = (solution.class_counts_after == 0) & (solution.class_counts_before > 0)
-  if lost.any():
-    print(
-      f'Warning: {lost.sum()} label(s) lose all their positives; raise '
-      'balance.lower.',
-      file=sys.stderr,
-    )
-  if not solution.converged:
-    print(
-      f'Warning: the certified gap {solution.gap:.1e} is above balance.tol; '
-      'a larger balance.max_steps, or balance.optimizer=newton, closes it.',
-      file=sys.stderr,
-    )
-  if solution.empty_boxes:
-    print(
-      f'Warning: {solution.empty_boxes} labelsets have no whole number of '
-      'images between balance.lower and balance.upper; they got the nearest.',
-      file=sys.stderr,
-    )
 
 
 def labelsets_json(names, labelsets, uneven, after) -> dict:
@@ -343,6 +268,7 @@ def solution_json(solution) -> dict:
     if name not in ('growth', 'counts', 'label_names', 'unevenness')
   }
   if solution.unevenness:
+    content['label_names'] = [*solution.label_names]
     content['unevenness'] = {
       name: dict(zip(('before', 'after'), both, strict=True))
       for name, both in solution.unevenness.items()

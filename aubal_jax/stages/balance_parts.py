@@ -26,6 +26,7 @@ from aubal_jax.runs import progress
 from aubal_jax.runs import workdir
 from aubal_jax.stages import balance
 from aubal_jax.stages import run as run_lib
+from aubal_jax.stages import solving
 from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import parts as parts_lib
 from aubal_jax.tables import plan_parts
@@ -38,6 +39,7 @@ _WHOLE = (
   *('data.class_columns', 'data.real_columns'),
   *('data.label_column', 'data.least_votes', 'data.threshold'),
   *('balance.method', 'balance.diversity', 'balance.redraw_each_epoch'),
+  'multitask.balance',
 )
 
 
@@ -186,7 +188,7 @@ def run(run) -> None:
       'to balance. Are data.label_columns and data.unknown_codes right?'
     )
   uneven = balance.measure(labelsets)
-  solution = balance.solve(run.config, labelsets, run.config.balance.upper)
+  solution = solving.solve(run.config, labelsets, run.config.balance.upper)
   after = solution.counts
   content = balance.labelsets_json(names, labelsets, uneven, after)
   content['codes'] = codes.as_json(run.dataset.counts)

@@ -82,7 +82,7 @@ def _make_run(run, method):
   """Returns the `Run` of a control."""
   config = run.config.copy_and_resolve_references()
   config.task = 'run'
-  config.balance.method = method
+  config.balance.method, config.multitask.balance = method, 'none'
   config.controls.methods = ()
   config.distill.students = 0
   config.train.num_steps = run.num_steps

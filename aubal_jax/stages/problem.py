@@ -72,12 +72,13 @@ def solve_arguments(config) -> dict:
   return rules
 
 
-def find_upper(run, labelsets):
+def find_upper(run, labelsets, rows=None):
   """Returns the largest growth: a number, or float64[S] by diversity.
 
   Args:
     run: the `Run`.
-    labelsets: the `Labelsets` of the training split.
+    labelsets: the `Labelsets` of these rows.
+    rows: int[R]; None: those of the training split.
 
   Raises:
     UserError: there are no groups, or nothing to find clusters of content in.
@@ -85,7 +86,7 @@ def find_upper(run, labelsets):
   settings, dataset = run.config.balance, run.dataset
   if settings.diversity == 'none':
     return settings.upper
-  rows = dataset.rows('train')
+  rows = dataset.rows('train') if rows is None else rows
   if settings.diversity == 'content':
     groups = diversity.find_clusters(
       find_features(run, rows),

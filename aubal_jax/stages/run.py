@@ -267,7 +267,9 @@ def pin(config, dataset, num_steps: int) -> dict[str, dict]:
   if spreads or flat['balance.diversity'] == 'group':
     found = dataset.fingerprint_of_groups()
     pinned['balance'] |= {'the groups and frames': found}
-  if flat['balance.redraw_each_epoch']:  # The plan is as long as training.
+  is_drawn = flat['multitask.balance'] == 'published'
+  if is_drawn or flat['balance.redraw_each_epoch']:
+    # The plan is as long as training.
     pinned['balance']['rows drawn'] = num_steps * flat['train.batch_size']
   pinned['train']['train.num_steps'] = num_steps
   if flat['augment.policy']:
