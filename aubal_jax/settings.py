@@ -381,20 +381,6 @@ _DECLARED = (
     ),
   ),
   *_section(
-    *('multitask', ('balance',)),
-    Setting(
-      *('balance', 'none', 'Of several targets: each, all at once, or Deng.'),
-      choices=('none', 'per_task', 'joint', 'published'),
-    ),
-  ),
-  *_section(
-    *('multitask', ('balance', 'train')),
-    Setting(
-      *('recipe', 'repaired', 'Of Deng: repaired, or as it was published.'),
-      choices=('repaired', 'published'),
-    ),
-  ),
-  *_section(
     *('keep', ('balance',)),
     Setting('share', 0.25, 'Of the rows, to keep.', above=0, most=1),
   ),
@@ -454,6 +440,20 @@ _DECLARED = (
       *('label_smoothing', 0.0, 's: labels are s / 2 and 1 - s / 2.'),
       least=0,
       below=1,
+    ),
+  ),
+  *_section(
+    *('multitask', ('balance',)),
+    Setting(
+      *('balance', 'none', 'Of several targets: each, all at once, or Deng.'),
+      choices=('none', 'per_task', 'joint', 'published'),
+    ),
+  ),
+  *_section(
+    *('multitask', ('balance', 'train')),
+    Setting(
+      *('recipe', 'repaired', 'Of Deng: repaired, or as it was published.'),
+      choices=('repaired', 'published'),
     ),
   ),
   *_section(

@@ -192,8 +192,12 @@ def balance_targets(
 
   Examples:
     >>> plan, solution = balance_targets(
-    ...   {'au': [[1, 0], [1, 0], [1, 0], [0, 1], [None] * 2, [None] * 2],
-    ...    'expression': [-1, -1, -1, -1, 0, 1]}, lam=0.0)
+    ...   {
+    ...     'au': [[1, 0], [1, 0], [1, 0], [0, 1], [None] * 2, [None] * 2],
+    ...     'expression': [-1, -1, -1, -1, 0, 1],
+    ...   },
+    ...   lam=0.0,
+    ... )
     >>> plan.source.tolist()
     [0, 1, 2, 3, 4, 5, 3, 3]
     >>> solution.unevenness

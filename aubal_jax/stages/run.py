@@ -267,6 +267,8 @@ def pin(config, dataset, num_steps: int) -> dict[str, dict]:
   if spreads or flat['balance.diversity'] == 'group':
     found = dataset.fingerprint_of_groups()
     pinned['balance'] |= {'the groups and frames': found}
+  if flat['multitask.balance'] != 'none':
+    pinned['balance']['multitask.targets'] = flat['multitask.targets']
   is_drawn = flat['multitask.balance'] == 'published'
   if is_drawn or flat['balance.redraw_each_epoch']:
     # The plan is as long as training.

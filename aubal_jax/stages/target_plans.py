@@ -18,12 +18,12 @@ import zlib
 
 import numpy as np
 
-from aubal_jax import settings
 from aubal_jax.datasets import dataset as dataset_lib
 from aubal_jax.datasets import targets
 from aubal_jax.resampling import weighted
 from aubal_jax.runs import errors
 from aubal_jax.runs import hosts
+from aubal_jax.stages import learnt
 from aubal_jax.stages import problem
 from aubal_jax.stages import published_samplers
 from aubal_jax.stages import solving
@@ -61,31 +61,27 @@ def check(config) -> None:
     )
 
 
-def learnt(run) -> tuple[str, ...]:
-  """Returns the names of the targets that are learnt."""
-  names = ()
-  if 'multitask.targets' in settings.SETTINGS:
-    names = settings.values(run.config, 'multitask.targets')
-  return names or tuple(
-    name for name, target in run.dataset.targets.items() if target.names
-  )
-
-
-def plans_of(run) -> dict[str, plan_lib.Plan]:
+def plans_of(run, path=None) -> dict[str, plan_lib.Plan]:
   """Returns target -> the `Plan` of its own rows, which training reads.
+
+  Args:
+    run: the `Run`.
+    path: the folder with the plans; None: that of the run.
 
   Raises:
     UserError: one is not there, or of other rows than those.
   """
-  return hosts.from_first(lambda: {n: _plan_of(run, n) for n in learnt(run)})
+  names = learnt.names_of(run.config, run.dataset)
+  path = path or run.path
+  return hosts.from_first(lambda: {n: _plan_of(run, path, n) for n in names})
 
 
-def _plan_of(run, name: str) -> plan_lib.Plan:
+def _plan_of(run, path, name: str) -> plan_lib.Plan:
   """Returns the plan of a target."""
   rows, names = run.dataset.rows('train', name), run.dataset.targets[name].names
   if run.config.multitask.balance == 'none':
     return plan_lib.unchanged(rows, label_names=names)
-  path = run.path / _file_of(name)
+  path = path / _file_of(name)
   if not path.exists():
     raise errors.UserError(
       f'{path} is not there; run the balance task first '
@@ -120,7 +116,8 @@ def make(run) -> TargetPlans | None:
   Raises:
     UserError: there is one target alone, or one that no row trains.
   """
-  how, names = run.config.multitask.balance, learnt(run)
+  how = run.config.multitask.balance
+  names = learnt.names_of(run.config, run.dataset)
   if how == 'none':
     others = sorted({*names} - {dataset_lib.LABELS})
     if others and run.config.balance.method != 'none':
@@ -134,7 +131,7 @@ def make(run) -> TargetPlans | None:
   if len(names) < 2:
     raise errors.UserError(
       f'multitask.balance={how} is for several targets, and this run learns '
-      f'{names[0] if names else "none"!r} alone; set it to none.'
+      f'{names[0]!r} alone; set it to none.'
     )
   for name in names:
     if not len(run.dataset.rows('train', name)):
