@@ -103,6 +103,8 @@ def run_task(config, path, *, overwrite: bool = False, started: float) -> None:
     SystemExit: a signal came; the state is saved.
   """
   settings.check(config)
+  if config.note:
+    print(f'Note: {config.note}', flush=True)
   whole_line = config.task == 'run'
   names = (_stage_of(config.task),)
   if whole_line:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
+import sys
 import types
 from collections.abc import Iterable
 
@@ -115,6 +116,7 @@ _DECLARED = (
     least=0,
     read_by=(*_TABLE, 'compare'),
   ),
+  Setting('note', '', 'What a file of --config says first, for people.'),
   Setting('raw_cells', False, "CSV: texts such as =1 stay, for '=1."),
   *_section(
     *('data', _TABLE),
@@ -840,6 +842,14 @@ def default() -> ml_collections.ConfigDict:
       config[section] = ml_collections.ConfigDict()
     (config[section] if section else config)[key] = setting.default
   return config.lock()
+
+
+def is_given(name: str) -> bool:
+  """Whether the command line gives a setting a value; for files in configs/."""
+  flag = f'config.{name}'
+  return any(
+    argument.lstrip('-').partition('=')[0] == flag for argument in sys.argv[1:]
+  )
 
 
 def check(config) -> None:

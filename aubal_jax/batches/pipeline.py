@@ -175,6 +175,18 @@ def train_batches(
   return _run(make, start_step, num_steps, threads, stack.close)
 
 
+def seed_of(seed: int, number: int) -> int:
+  """Returns the seed of one of several plans that train side by side."""
+  source = np.random.SeedSequence([seed, number, _ORDER_STREAM])
+  return int(source.generate_state(1)[0])
+
+
+def side_by_side(batches: Mapping[str, Iterator]) -> Iterator[dict]:
+  """Yields name -> the next batch of it, until one has no more."""
+  for each in zip(*batches.values(), strict=False):
+    yield dict(zip(batches, each, strict=True))
+
+
 def _targets_of(plan, targets, rows):
   """Returns the fields of a batch that are targets of rows of a plan."""
   fields = {}

@@ -264,7 +264,7 @@ def _read_3(content):
   if kept is not None and kept != checkpoint_sums.of_json(held):
     raise ValueError('its checksum is wrong')
   heads = [heads_lib.Head.from_json(head) for head in content['heads']]
-  if not heads:
+  if len({head.layers for head in heads}) != 1:
     raise KeyError('heads')
   streams = dict(content['streams'])
   pixels = _pixels(streams.pop(_IMAGE)) if _IMAGE in streams else None
@@ -356,6 +356,7 @@ def make_network(
       for name, seen in description.streams.items()
       if 'mean' in seen
     ],
+    layers=description.heads[0].layers,
   )
   optimizer = optimizer_lib.make_optimizer(
     description.optimizer,

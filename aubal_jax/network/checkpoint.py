@@ -34,6 +34,8 @@ from aubal_jax.runs import errors
 State = TypeVar('State')
 
 BEST_METRIC = checkpoint_manager.BEST_METRIC
+OF_ALL = checkpoint_manager.OF_ALL
+quality = checkpoint_manager.quality
 
 
 @contextlib.contextmanager

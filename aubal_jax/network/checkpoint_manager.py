@@ -17,6 +17,7 @@ from orbax.checkpoint.checkpoint_managers import LatestN
 from aubal_jax.network import checkpoint_sums
 
 BEST_METRIC = 'f1_macro'
+OF_ALL = 'overall'  # In its place, where several targets are learnt.
 
 _unraisable_hook = sys.unraisablehook
 
@@ -33,12 +34,12 @@ def make_manager(
   """
   _silence_orbax()
   options = ocp.CheckpointManagerOptions(
-    best_fn=_quality,
+    best_fn=quality,
     preservation_policy=AnyPreservationPolicy(
       [
         LatestN(keep_checkpoints),
         BestN(
-          get_metric_fn=_quality,
+          get_metric_fn=quality,
           n=1,
           keep_checkpoints_without_metrics=False,
         ),
@@ -78,7 +79,7 @@ class _Manager(ocp.CheckpointManager):
     try:
       found = super().metrics(step)
       if found is not None:
-        _quality(found)
+        quality(found)
       folder = pathlib.Path(self.directory, str(step))
       checkpoint_sums.check_metrics(folder, found)
     except (
@@ -111,9 +112,12 @@ def _of_this_process(path):
   }
 
 
-def _quality(metrics: Mapping[str, Any]) -> float:
-  """What `BEST_METRIC` is ordered by: a NaN is worse than any number."""
-  value = float(metrics[BEST_METRIC])
+def quality(metrics: Mapping[str, Any]) -> float:
+  """Returns by what states are ordered: a NaN is worse than any number.
+
+  That is `BEST_METRIC`, or `OF_ALL` where it is there.
+  """
+  value = float(metrics.get(OF_ALL, metrics[BEST_METRIC]))
   return -math.inf if math.isnan(value) else value
 
 

@@ -173,9 +173,10 @@ def of_targets(
 def make_objective(
   heads: Sequence[Head], losses: Mapping[str, Callable]
 ) -> Callable:
-  """Returns f(outputs, batch, axis_name=None) -> scalar, what is minimised.
+  """Returns f(outputs, batch, axis_name=None, task=None) -> what is minimised.
 
-  The sum over heads of weight x loss over what is known of the global batch.
+  The sum over heads of weight x loss over what is known of the global batch;
+  of the batch of one task its own head's.
 
   Args:
     heads: of the network.
@@ -183,7 +184,7 @@ def make_objective(
       `target_losses.make_loss`.
   """
 
-  def objective(outputs, batch, axis_name=None):
+  def objective(outputs, batch, axis_name=None, task=None):
     return sum(
       head.weight
       * losses[head.name](
@@ -194,6 +195,7 @@ def make_objective(
         axis_name,
       )
       for head in heads
+      if task in (None, head.name)
     )
 
   return objective

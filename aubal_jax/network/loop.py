@@ -28,7 +28,7 @@ class Cadence:
     eval_every_steps: steps between calls of `validate`.
     checkpoint_every_steps: steps between checkpoints.
     patience: stop, as after the last step, once so many validations in a row,
-      one after each `eval_every_steps`, brought no better F1 macro; 0: never.
+      one after each `eval_every_steps`, brought no better score; 0: never.
       The count is in the state, so a stopped run that goes on stops as well.
     steps_per_epoch: B steps a pass over the plan takes; None: no 'epoch' in
       the log.
@@ -109,7 +109,7 @@ def train(
       break
     with log.waiting():
       batch = _next_batch(batches, batch, step, num_steps)
-    size = len(next(iter(batch.values())))
+    size = step_lib.rows_of(batch)
     state, metrics = compiled.run(state, compiled.shard(batch))
     _settle(log, checkpoints)  # The step before, while this one runs.
     log.running = step, metrics, size
@@ -128,7 +128,7 @@ def train(
         if found is not None:
           log.write_validation(step, found)
           if due:
-            state = _count(state, found[checkpoint.BEST_METRIC])
+            state = _count(state, checkpoint.quality(found))
             stale, state = int(state.stale), compiled.place(state)
         if checkpoints is not None:
           checkpoint.save(checkpoints, state, found)
@@ -158,12 +158,15 @@ def _next_batch(batches, before, step, num_steps):
       f'batches ended before step {step:,} of {num_steps:,}: give an'
       ' iterator that repeats, or a smaller num_steps.'
     )
-  for name, values in batch.items():
-    shape = values.shape if before is None else before[name].shape
-    if values.shape != shape:
+  leaves = jax.tree.leaves(batch if before is None else before)
+  for (path, values), kept in zip(
+    jax.tree.leaves_with_path(batch), leaves, strict=True
+  ):
+    if values.shape != kept.shape:
+      name = '/'.join(key.key for key in path)
       raise errors.UserError(
         f'batches must all be of one shape, got {name} {values.shape} at step'
-        f' {step:,} after {shape}: fill up the last batch of an epoch.'
+        f' {step:,} after {kept.shape}: fill up the last batch of an epoch.'
       )
   return batch
 

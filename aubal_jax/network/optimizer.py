@@ -15,6 +15,8 @@ from aubal_jax.runs import errors
 OPTIMIZERS = types.MappingProxyType(
   {
     'adam': optax.adam,
+    # Its first moment forgets faster; of Deng et al. 2020, arXiv 2002.03557.
+    'adam_half': functools.partial(optax.adam, b1=0.5),
     'adamw': optax.adamw,
     'lion': optax.lion,
     'nesterov': functools.partial(optax.sgd, momentum=0.9, nesterov=True),

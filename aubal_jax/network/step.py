@@ -40,7 +40,8 @@ class TrainState:
     opt_state: of the optax optimiser.
     average: moving averages of the two above, a dict of 'params' and
       'batch_stats'; None where none are kept.
-    best: float32 scalar, the best F1 macro on validation so far; -1: none yet.
+    best: float32 scalar, the best score on validation so far, see
+      `checkpoint.quality`; -1: none yet.
     stale: int32 scalar, validations since the best.
   """
 
@@ -125,14 +126,17 @@ def train_step(
     state: `TrainState`.
     batch: this device's share of one of `pipeline.train_batches`, a dict of
       fields [B, ...]; with augment uint32[B, P], the parameters of the
-      augmentation (0: of none), where it is done here.
+      augmentation (0: of none), where it is done here. Or a dict of such
+      dicts, by the names of heads: each goes through the network by itself, in
+      this order, and running statistics move once for each; losses are added.
     beside: where a teacher is: its 'variables', of the same model, and the
       'seed' that stands for `seed`. What it says of the batch, in evaluation
       mode, is the field `distillation.TEACHER` for the objective.
     model: from `models.make_model`; its axis_name is the same, or None: batch
       norm is then by the share of each device.
     optimizer: optax optimiser.
-    objective: f(outputs, batch, axis_name), from `heads.make_objective`.
+    objective: f(outputs, batch, axis_name), and of a batch of a head also with
+      its name, from `heads.make_objective`.
     ema_decay: of the moving averages, where the state has them.
     augment: f(image, parameters, mask bool[B]) -> image, with the settings of
       `augment_device.augment_images` bound, where batches hold parameters.
@@ -143,30 +147,42 @@ def train_step(
     The next state, and a dict of scalars: 'loss' of the global batch before
     the step, 'gradient_norm', and 'finite', whether all of the next state is.
   """
-  if 'augment' in batch:
-    packed = batch['augment']
-    image = augment(batch['image'], packed, (packed != 0).any(axis=1))
-    batch = {**batch, 'image': image}
-
   if beside is not None:
     seed = beside['seed']
-    said = model.apply(beside['variables'], batch, train=False)
-    batch = {**batch, distillation.TEACHER: said}
-
-  rngs = {}
+  batches, rngs = _parts(batch), {}
   if getattr(model, 'draws', True):
-    rngs['dropout'] = jax.random.fold_in(jax.random.key(seed), state.step)
+    key = jax.random.fold_in(jax.random.key(seed), state.step)
+    rngs = {
+      name: {'dropout': jax.random.fold_in(key, k) if k else key}
+      for k, name in enumerate(batches)
+    }
+
+  batches = {name: _augmented(x, augment) for name, x in batches.items()}
+  if beside is not None:
+    batches = {
+      name: {
+        **x,
+        distillation.TEACHER: model.apply(beside['variables'], x, train=False),
+      }
+      for name, x in batches.items()
+    }
 
   def loss_of(params):
-    outputs, updated = model.apply(
-      {'params': params, 'batch_stats': state.batch_stats},
-      batch,
-      train=True,
-      mutable=['batch_stats'],
-      rngs=rngs,
-    )
-    value = objective(outputs, batch, axis_name)
-    return value, updated.get('batch_stats', {})
+    value, batch_stats = 0.0, state.batch_stats
+    for name, fields in batches.items():
+      task = (name,) if name else ()
+      outputs, updated = model.apply(
+        {'params': params, 'batch_stats': batch_stats},
+        fields,
+        train=True,
+        mutable=['batch_stats'],
+        rngs=rngs.get(name, {}),
+        # A teacher tells of all heads, else a task pays its own alone.
+        **({'heads': task} if task and beside is None else {}),
+      )
+      value += objective(outputs, fields, axis_name, *task)
+      batch_stats = updated.get('batch_stats', {})
+    return value, batch_stats
 
   grad_fn = jax.value_and_grad(loss_of, has_aux=True)
   (value, batch_stats), gradient = grad_fn(state.params)
@@ -194,6 +210,28 @@ def train_step(
     'finite': jnp.stack(finite).all(),
   }
   return state, metrics
+
+
+def _parts(batch) -> dict:
+  """Returns name of head -> its batch; '' -> the batch of all heads."""
+  is_nested = all(isinstance(fields, Mapping) for fields in batch.values())
+  return dict(batch) if is_nested else {'': batch}
+
+
+def _augmented(batch, augment):
+  """Returns a batch with its images augmented, where it says how."""
+  if 'augment' not in batch:
+    return batch
+  packed = batch['augment']
+  image = augment(batch['image'], packed, (packed != 0).any(axis=1))
+  return {**batch, 'image': image}
+
+
+def rows_of(batch: Mapping[str, Any]) -> int:
+  """Returns how many rows a batch has, of several batches in all."""
+  return sum(
+    len(next(iter(fields.values()))) for fields in _parts(batch).values()
+  )
 
 
 def _moved(average, params, batch_stats, step, decay):
@@ -239,8 +277,9 @@ class TrainStep:
       UserError: the devices cannot share it evenly.
     """
     count = len(self.devices)
-    check_batch_size(len(next(iter(batch.values()))), count)
-    return {k: x.reshape(count, -1, *x.shape[1:]) for k, x in batch.items()}
+    for fields in _parts(batch).values():
+      check_batch_size(len(next(iter(fields.values()))), count)
+    return jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[1:]), batch)
 
 
 def make_train_step(

@@ -51,6 +51,38 @@ def in_training(config, dataset) -> dict[str, targets_lib.Target]:
   }
 
 
+def validating(config, dataset) -> np.ndarray:
+  """Returns int64[R], the rows by which states are compared: of the labels."""
+  several = len(names_of(config, dataset)) > 1
+  return dataset.rows('validation', _LABELS if several else '')
+
+
+def rows_of_epoch(config, dataset) -> int:
+  """Returns how many rows a pass over the training split takes.
+
+  With `multitask.batching=per_task` a pass ends with the target that fewest
+  rows know, as the published one does; as many rows of each are in it.
+  """
+  if config.multitask.batching == 'mixed':
+    return len(dataset.rows('train'))
+  names = names_of(config, dataset)
+  return len(names) * min(len(dataset.rows('train', name)) for name in names)
+
+
+def check_batch_size(config, dataset, num_devices: int) -> None:
+  """Raises UserError where devices and tasks cannot share a batch evenly."""
+  num_tasks = len(names_of(config, dataset))
+  size, share = config.train.batch_size, num_tasks * num_devices
+  if config.multitask.batching == 'per_task' and size % share:
+    below = size // share * share
+    choice = f'{below} or {below + share}' if below else share
+    raise errors.UserError(
+      'train.batch_size must be a multiple of targets x devices with '
+      f'multitask.batching=per_task, {num_tasks} x {num_devices}; it is {size}:'
+      f' take {choice}.'
+    )
+
+
 def check(config, dataset) -> None:
   """Raises UserError where targets are learnt that cannot be."""
   names = names_of(config, dataset)

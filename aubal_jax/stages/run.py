@@ -23,6 +23,7 @@ from aubal_jax.runs import hosts
 from aubal_jax.runs import progress
 from aubal_jax.runs import text
 from aubal_jax.runs import workdir
+from aubal_jax.stages import learnt
 
 _PIXELS = ('image_size', 'channels', 'resize', 'crop')
 
@@ -203,8 +204,8 @@ def load(config, path, watch: progress.Watch) -> Run:
     opened, dataset = _read_images(config, dataset, watch)
   if config.data.unknown == 'drop':
     dataset = dataset.drop_unknown()
-  epochs = len(dataset.rows('train')) * config.train.num_epochs
-  steps = max(math.ceil(epochs / config.train.batch_size), 1)
+  rows = learnt.rows_of_epoch(config, dataset) * config.train.num_epochs
+  steps = max(math.ceil(rows / config.train.batch_size), 1)
   steps = config.train.num_steps or steps
   pinned = pin(config, dataset, steps)
   pinned['inspect']['the table'] = as_read  # Which tells of all rows.

@@ -101,6 +101,22 @@ def _check(dataset, heads) -> None:
       )
 
 
+def of_validation(dataset, reader: Reader) -> dict[str, float]:
+  """Returns name -> score of a state, see `targets.of_validation`.
+
+  A target that no row of the validation split knows has none.
+  """
+  rows = {name: reader.rows('validation', name) for name in reader.names}
+  there = [name for name in reader.names if len(rows[name])]
+  return targets_lib.of_validation(
+    {name: reader.said('validation', name) for name in there},
+    {
+      name: targets_lib.take(dataset.targets[name], rows[name])
+      for name in there
+    },
+  )
+
+
 def summarise(run, said, report) -> dict:
   """Returns what report.json has of several targets beside the labels.
 

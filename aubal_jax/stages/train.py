@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 
 import numpy as np
@@ -16,6 +17,7 @@ from aubal_jax.scoring import summary
 from aubal_jax.scoring import targets
 from aubal_jax.stages import learnt
 from aubal_jax.stages import logs
+from aubal_jax.stages import target_scores
 
 # What validation finds of a state.
 SCORES = tuple(score.name for score in summary.scores_in('validation'))
@@ -72,58 +74,68 @@ def run(run, *, parts=None, tells_short: bool = True) -> None:
       held.pop(),
       compiled,
       _make_batches(run, parts, streams, first),
-      _cadence(run, parts.plan),
+      _cadence(run, parts),
       write_line=logs.beside(write_line, log),
       learning_rate=parts.learning_rate,
       validate=_make_validate(run, parts, streams, log),
       checkpoints=checkpoints,
       should_stop=hosts.signal_agreed(config.train.log_every_steps),
     )
-  _tell_end(run, state)
+  _tell_end(run, parts, state)
   if tells_short and hosts.is_first():
     _tell_short(log_lib.read_lines(path / 'metrics.jsonl'))
   run.finish('train')
   run.watch.lap('training')
 
 
-def _cadence(run, plan):
+def _cadence(run, parts):
   """Returns when the loop does what."""
   from aubal_jax.network import loop
 
-  train = run.config.train
+  train, plans = run.config.train, parts.plans
+  rows = (
+    len(plans) * min(map(len, plans.values())) if plans else len(parts.plan)
+  )
   return loop.Cadence(
     num_steps=run.num_steps,
     log_every_steps=train.log_every_steps,
     eval_every_steps=train.eval_every_steps,
     checkpoint_every_steps=train.checkpoint_every_steps,
     patience=train.patience,
-    steps_per_epoch=len(plan) / train.batch_size,
+    steps_per_epoch=rows / train.batch_size,
   )
 
 
 def _tell_start(run, parts, first) -> None:
   import jax
 
-  plan, config, count = parts.plan, run.config, jax.device_count()
+  config, count = run.config, jax.device_count()
+  plans = parts.plans or {'': parts.plan}
+  rows = ', '.join(
+    f'{len(plan):,} rows{name and f" of {name}"}'
+    for name, plan in plans.items()
+  )
+  added = sum(int(plan.augment.sum()) for plan in plans.values())
   for line in learnt.notes(config, run.dataset):
     print(f'train: {line}', flush=True)
   what = 'augmented' if streams_lib.IMAGE in run.sees else 'added'
   print(
     f'train: {config.model.name} on {count} {jax.default_backend()} '
-    f'device{"s" if count > 1 else ""}, {len(plan):,} rows '
-    f'({int(plan.augment.sum()):,} {what}), steps {first + 1:,} to '
+    f'device{"s" if count > 1 else ""}, {rows} '
+    f'({added:,} {what}), steps {first + 1:,} to '
     f'{run.num_steps:,}, batches of {config.train.batch_size}',
     flush=True,
   )
 
 
-def _tell_end(run, state) -> None:
+def _tell_end(run, parts, state) -> None:
   """Says where training ended, if that was before the last step."""
+  score = 'score of all targets' if len(parts.targets) > 1 else 'F1 macro'
   if state.step < run.num_steps:
     print(
       f'train: stopped after step {int(state.step):,}: '
       f'{run.config.train.patience} looks at validation brought no better '
-      f'F1 macro than {float(state.best):.3f}',
+      f'{score} than {float(state.best):.3f}',
       flush=True,
     )
 
@@ -197,6 +209,33 @@ def _open_metrics(path, step):
 
 def _make_batches(run, parts, streams, first):
   """Returns the iterator over the batches of the steps after `first`."""
+  from aubal_jax.batches import pipeline
+
+  config = run.config
+  size, num_processes = config.train.batch_size, config.train.num_processes
+  if not parts.plans:
+    return _batches_of(
+      *(run, parts, streams, first, parts.plan, parts.targets),
+      batch_size=size,
+      seed=config.seed,
+      num_processes=num_processes,
+    )
+  count = len(parts.plans)
+  return pipeline.side_by_side(
+    {
+      name: _batches_of(
+        *(run, parts, streams, first, plan, {name: parts.targets[name]}),
+        batch_size=size // count,
+        seed=pipeline.seed_of(config.seed, k),
+        num_processes=-(-num_processes // count),
+      )
+      for k, (name, plan) in enumerate(parts.plans.items())
+    }
+  )
+
+
+def _batches_of(run, parts, streams, first, plan, targets, **numbers):
+  """Returns the iterator over the batches of a plan, for some targets."""
   import jax
 
   from aubal_jax.batches import augment_device
@@ -205,22 +244,20 @@ def _make_batches(run, parts, streams, first):
   config = run.config
   on_device = config.augment.backend == 'device'
   return pipeline.train_batches(
-    parts.plan,
+    plan,
     streams,
-    parts.targets,
-    batch_size=config.train.batch_size,
-    seed=config.seed,
+    targets,
     start_step=first,
     num_steps=max(run.num_steps - first, 0),
     augment_rows=config.augment.rows,
     frozen=config.augment.frozen,
     settings=parts.settings,
     num_workers=config.train.num_workers,
-    num_processes=config.train.num_processes,
     pack=augment_device.pack if on_device else None,
     policy=parts.policy,
     shard_index=jax.process_index(),
     shard_count=jax.process_count(),
+    **numbers,
   )
 
 
@@ -242,29 +279,36 @@ def _stopping_on_signals():
 def _make_validate(run, parts, streams, log):
   """Returns state -> scores on the validation split, or None without one.
 
-  The thresholds tuned on it are beside them, for those who use the state.
+  The thresholds tuned on it are beside them, for those who use the state. Of
+  several targets each is scored over the rows that validate it.
   """
-  from aubal_jax.network import bundle
   from aubal_jax.network import inference
   from aubal_jax.network import step as step_lib
   from aubal_jax.scoring import thresholds
 
-  dataset, size = run.dataset, run.config.evaluate.batch_size
-  rows = dataset.rows('validation')
-  if not len(rows):
+  dataset, heads = run.dataset, parts.description.heads
+  if not len(learnt.validating(run.config, dataset)):
     return None
-  label, known = dataset.labels[rows], dataset.known[rows]
 
   def validate(state):
     state = step_lib.evaluated(state)
-    of_state = parts.predict(state.params, state.batch_stats)
-    found = inference.predict_rows(of_state, streams, rows, batch_size=size)
-    probability = found[bundle.LABELS]
+    reader = target_scores.Reader(
+      dataset,
+      heads,
+      functools.partial(
+        inference.predict_rows,
+        parts.predict(state.params, state.batch_stats),
+        streams,
+        batch_size=run.config.evaluate.batch_size,
+      ),
+    )
+    rows, probability = reader.rows('validation'), reader.said('validation')
+    label, known = dataset.labels[rows], dataset.known[rows]
     if log is not None:
       names = dataset.label_names
       log.write_curves(int(state.step), names, probability, label, known)
     return {
-      **summary.of_validation(probability, label, known),
+      **target_scores.of_validation(dataset, reader),
       **thresholds.find(probability, label, known).to_json(),
     }
 

@@ -33,6 +33,7 @@ class Parts(typing.NamedTuple):
   """What a run trains with, whatever it goes on from."""
 
   plan: plan_lib.Plan
+  plans: Mapping  # Name of target -> its plan; {}: all have that one.
   targets: Mapping  # Name -> `Target`, as far as it trains.
   settings: draws.Settings
   description: bundle.Description
@@ -61,7 +62,10 @@ def make_parts(run, path=None, *, teacher=None) -> Parts:
     lambda: _load_plan((path or run.path) / 'plan.npz', dataset)
   )
   step_lib.check_batch_size(config.train.batch_size, jax.device_count())
-  if config.train.patience and not len(dataset.rows('validation')):
+  learnt.check_batch_size(config, dataset, jax.device_count())
+  plans = _plans_of(run) if config.multitask.batching == 'per_task' else {}
+  targets = learnt.in_training(config, dataset)
+  if config.train.patience and not len(learnt.validating(config, dataset)):
     raise errors.UserError(
       'train.patience stops by the validation split, which this data set does '
       'not have; set it to 0, or config.data.validation_fraction.'
@@ -69,7 +73,6 @@ def make_parts(run, path=None, *, teacher=None) -> Parts:
   settings = draws.Settings(
     **settings_lib.arguments(config.augment, draws.NAMES)
   )
-  targets = learnt.in_training(config, dataset)
   description = bundle.describe(config, targets, dataset.stream)
   rate = config.train.learning_rate
   schedule = optimizer_lib.make_schedule(
@@ -88,22 +91,15 @@ def make_parts(run, path=None, *, teacher=None) -> Parts:
     init=config.model.init,
   )
   own = {
-    head.name: _make_loss(config, head, targets[head.name], plan)
+    head.name: _make_loss(
+      config, head, targets[head.name], plans.get(head.name, plan)
+    )
     for head in description.heads
   }
-  if teacher is None:
-    objective = heads.make_objective(description.heads, own)
-  else:
-    objective = distillation.make_objective(
-      description.heads,
-      own,
-      temperature=config.distill.temperature,
-      share=config.distill.own,
-    )
   step = step_lib.make_train_step(
     model,
     optimizer,
-    objective,
+    _make_objective(config, description.heads, own, teacher),
     ema_decay=config.train.ema_decay,
     augment=functools.partial(augment_device.augment_images, settings=settings),
     seed=config.seed,
@@ -111,6 +107,7 @@ def make_parts(run, path=None, *, teacher=None) -> Parts:
   )
   return Parts(
     plan,
+    plans,
     targets,
     settings,
     description,
@@ -120,6 +117,18 @@ def make_parts(run, path=None, *, teacher=None) -> Parts:
     step,
     inference.make_predict(model, description.heads),
     load_policy(config),
+  )
+
+
+def _make_objective(config, all_heads, own, teacher):
+  """Returns what is minimised, of the losses of heads and of a teacher."""
+  if teacher is None:
+    return heads.make_objective(all_heads, own)
+  return distillation.make_objective(
+    all_heads,
+    own,
+    temperature=config.distill.temperature,
+    share=config.distill.own,
   )
 
 
@@ -153,6 +162,20 @@ def _load_plan(path, dataset):
       'set; run the balance task again.'
     )
   return plan
+
+
+def _plans_of(run) -> dict[str, plan_lib.Plan]:
+  """Returns name of target -> its rows that train, each once."""
+  dataset, found = run.dataset, {}
+  for name in learnt.names_of(run.config, dataset):
+    rows = dataset.rows('train', name)
+    found[name] = plan_lib.Plan(
+      source=rows,
+      augment=np.zeros(len(rows), bool),
+      partner=np.full(len(rows), -1),
+      label_names=dataset.label_names,
+    )
+  return found
 
 
 def _make_loss(config, head, target, plan):

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from aubal_jax.network.models import efficientnet
 from aubal_jax.network.models import first_weights
+from aubal_jax.network.models import head_layers
 from aubal_jax.network.models import inputs
 from aubal_jax.network.models import mobilenet
 from aubal_jax.network.models import resnet
@@ -69,7 +70,7 @@ MODELS = types.MappingProxyType(
 
 
 class Network(nn.Module):
-  """A trunk and a dense layer for each head; their parameters lie together.
+  """A trunk and the layers of each head; their parameters lie together.
 
   Attributes:
     trunk: module, (**streams, train) -> features float[B, F].
@@ -84,6 +85,8 @@ class Network(nn.Module):
     frozen: the trunk is as in evaluation, and has no gradient.
     standardised: (name, mean, deviation) of streams of numbers [B, F] that are
       standardised first, see `inputs.standardise`.
+    layers: of each head: 'dense', one layer, or 'deng', see
+      `head_layers.Deng`, whose batch norm has this `momentum`.
   """
 
   trunk: nn.Module
@@ -97,6 +100,8 @@ class Network(nn.Module):
   std: tuple[float, ...] = ()
   frozen: bool = False
   standardised: tuple[tuple[str, tuple, tuple], ...] = ()
+  layers: str = 'dense'
+  momentum: float = 0.9
 
   @property
   def draws(self) -> bool:
@@ -128,11 +133,19 @@ class Network(nn.Module):
     return streams
 
   @nn.compact
-  def __call__(self, batch: Mapping[str, Any], *, train: bool = False):
+  def __call__(
+    self,
+    batch: Mapping[str, Any],
+    *,
+    train: bool = False,
+    heads: Sequence[str] = (),
+  ):
     """Returns name of head -> outputs float[B, L], float32 or wider.
 
     Args:
       batch: has the streams [B, ...]; bytes are scaled to [0, 1].
+      heads: names of those that are wanted; (): all. Nothing of the others is
+        computed or updated.
       train: True: normalise by the statistics of the batch and update the
         running ones ('batch_stats' must be mutable). False: use those.
     """
@@ -143,15 +156,29 @@ class Network(nn.Module):
     if self.frozen:
       features = jax.lax.stop_gradient(features)
     return {
-      name: nn.Dense(
-        size,
-        kernel_init=first_weights.INITS[self.first],
-        dtype=features.dtype,
-        param_dtype=self.param_dtype,
-        name=_head_name(name),
-      )(features)
+      name: self._head(name, size, features, train)
       for name, size in self.outputs
+      if not heads or name in heads
     }
+
+  def _head(self, name, size, features, train):
+    """Returns the outputs of a head: float[B, size]."""
+    of_all = {'dtype': features.dtype, 'param_dtype': self.param_dtype}
+    if self.layers == 'deng':
+      return head_layers.Deng(
+        size,
+        momentum=self.momentum,
+        axis_name=self.axis_name,
+        first=self.first,
+        **of_all,
+        name=_head_name(name),
+      )(features, train)
+    return nn.Dense(
+      size,
+      kernel_init=first_weights.INITS[self.first],
+      **of_all,
+      name=_head_name(name),
+    )(features)
 
 
 def _head_name(name: str) -> str:
@@ -242,6 +269,7 @@ def make_model(
   frozen: bool = False,
   hidden: Sequence[int] = (),
   standardised: Sequence[tuple] = (),
+  layers: str = 'dense',
 ) -> Network:
   """Returns the network called `name`.
 
@@ -258,7 +286,7 @@ def make_model(
     param_dtype: of the parameters and of the running statistics.
     remat: keep of each block its input alone, and compute the rest once more
       for the gradient: less memory, a quarter to a third more time.
-    mean: see `Network`; likewise `std`, `frozen` and `standardised`.
+    mean: see `Network`; likewise `std`, `frozen`, `standardised` and `layers`.
     hidden: units of each hidden layer of 'features'.
     init: what `module.init` draws, a name of `first_weights.INITS`. With
       'he_normal' the kernels of convolutions and heads are normal, of variance
@@ -311,6 +339,8 @@ def make_model(
     std=tuple(std),
     frozen=frozen,
     standardised=tuple(standardised),
+    layers=layers,
+    momentum=momentum,
     **of_all,
   )
 
