@@ -9,6 +9,7 @@ import numpy as np
 
 from aubal_jax.report import beside
 from aubal_jax.report import html
+from aubal_jax.report import learners
 from aubal_jax.report import scores
 from aubal_jax.report import sections
 from aubal_jax.report import targets
@@ -184,6 +185,7 @@ def _write(path, content, shown) -> None:
     parts.append(html.section(title, inner))
     if field == 'report' and content.report is not None:
       parts += targets.sections(content.report)
+      parts += learners.sections(content.report)
   if content.settings:
     parts.append(html.settings(content.settings))
   with files.write_atomically(path) as file:

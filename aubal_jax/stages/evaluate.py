@@ -20,6 +20,12 @@ from aubal_jax.scoring import thresholds as thresholds_lib
 from aubal_jax.stages import distill
 from aubal_jax.stages import target_scores
 
+# What report.json has of the teacher and of each student.
+_COMPARED = (
+  *('step', 'checkpoint', 'split', 'f1_macro', 'accuracy', 'awc', 'per_label'),
+  *('shrunk', 'tuned', 'targets', 'challenge', 'clean'),
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
@@ -59,7 +65,7 @@ def run(run) -> None:
   from aubal_jax.network import ensemble
 
   found = predict(run)
-  report = found.state | summarise(run, found)
+  report = found.state | summarise(run, found) | _of_learners(run)
   if hosts.is_first():
     files.write_json(run.path / 'report.json', report)
     if found.ensemble is not None:
@@ -85,10 +91,6 @@ def predict(run) -> Predictions:
   Raises:
     UserError: there is no split to score, or nothing was trained.
   """
-  from aubal_jax.network import bundle
-  from aubal_jax.network import ensemble
-  from aubal_jax.network import inference
-
   dataset = run.dataset
   run.need_streams()
   if not any(len(dataset.rows(split)) for split in ('test', 'validation')):
@@ -98,13 +100,23 @@ def predict(run) -> Predictions:
     )
   members = settings.values(run.config, 'ensemble.runs')
   trained = _load_members(run, members) if members else _load(run)
+  return _read(run, trained, trained.make_predict())
+
+
+def _read(run, trained, predict_batch) -> Predictions:
+  """Returns what a `Bundle` or an `Ensemble` says, by its compiled program."""
+  from aubal_jax.network import bundle
+  from aubal_jax.network import ensemble
+  from aubal_jax.network import inference
+
+  dataset = run.dataset
   averaged = isinstance(trained, ensemble.Ensemble)
   reader = target_scores.Reader(
     dataset,
     trained.description.heads,
     functools.partial(
       inference.predict_rows,
-      trained.make_predict(),
+      predict_batch,
       run.streams(trained.description),
       batch_size=run.config.evaluate.batch_size,
     ),
@@ -194,6 +206,35 @@ def _load(run):
     )
   mean = run.config.ensemble.mean
   return hosts.from_first(lambda: ensemble.load(students, mean=mean, least=1))
+
+
+def _of_learners(run) -> dict:
+  """Returns the scores of the teacher and of each student; {} without these.
+
+  They are 'teacher', and 'students' in their order; a report each, as far as
+  one compares them.
+  """
+  from aubal_jax.network import bundle
+  from aubal_jax.network import inference
+
+  folders = distill.folders(run.config, run.path)
+  if not folders or settings.values(run.config, 'ensemble.runs'):
+    return {}
+  learners = hosts.from_first(
+    lambda: (
+      [distill.load_teacher(run)]
+      + [bundle.load(folder / 'checkpoints') for folder in folders]
+    )
+  )
+  description = learners[0].description
+  model, _ = bundle.make_network(description)
+  predict = inference.make_predict(model, description.heads)
+  reports = []
+  for one in learners:
+    found = _read(run, one, predict(one.params, one.batch_stats))
+    report = found.state | summarise(run, found)
+    reports.append({k: report[k] for k in _COMPARED if k in report})
+  return {'teacher': reports[0], 'students': reports[1:]}
 
 
 def _load_members(run, members):

@@ -8,6 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 import aubal_jax as aubal
 from aubal_jax import settings
@@ -17,7 +18,9 @@ from aubal_jax.network import step as step_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import preemption
+from aubal_jax.runs import progress
 from aubal_jax.stages import distill
+from aubal_jax.stages import run as run_lib
 from tests.stages import test_features as of_features
 from tests.stages import test_line
 
@@ -122,6 +125,27 @@ def test_students_go_on_where_they_were_stopped(whole, tmp_path, monkeypatch):
 
 def _logs(path):
   return sorted(path.glob('students/*/metrics.jsonl'))
+
+
+def test_teacher_and_students_stand_beside_their_mean(whole, tmp_path):
+  path, config, _, _ = whole
+  report = files.read_json(path / 'report.json')
+  own = config.copy_and_resolve_references()
+  own.distill.students = 0
+  of_features.run(own, tmp_path)
+  wanted = files.read_json(tmp_path / 'report.json')
+  assert {k: wanted[k] for k in report['teacher']} == report['teacher']
+  dataset = run_lib.load(config, path, progress.Watch(0.0)).dataset
+  rows = dataset.rows('test')
+  assert len(report['students']) == K
+  for place, one in enumerate(report['students']):
+    student = aubal.load(path / 'students' / str(place))
+    said = student.predict(dataset.features[rows]) > 0.5
+    f1 = f1_score(dataset.labels[rows], said, average='macro')
+    assert one['f1_macro'] == pytest.approx(f1, abs=1e-6)
+  f1 = [one['f1_macro'] for one in report['students']]
+  page = (path / 'report.html').read_text()
+  assert f'{np.mean(f1):.3f} ({min(f1):.3f} to {max(f1):.3f})' in page
 
 
 def test_more_students_join_those_there_are(whole, tmp_path, capsys):
