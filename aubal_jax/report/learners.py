@@ -30,9 +30,9 @@ def sections(report) -> list[str]:
     [html.text(name), *(html.number(read(one), 3) for _, read in columns)]
     for name, one in networks.items()
   ]
-  rows.append(
-    ['students, mean', *(_mean(map(read, students)) for _, read in columns)]
-  )
+  each = [[*map(read, students)] for _, read in columns]
+  rows.append(['students, mean', *map(_mean, each)])
+  rows.append(['students, range', *map(_range, each)])
   foot = [
     ['their ensemble', *(html.number(read(report), 3) for _, read in columns)]
   ]
@@ -49,12 +49,15 @@ def sections(report) -> list[str]:
 
 
 def _mean(values) -> str:
-  """Returns the mean of what is defined, and from where to where it goes."""
-  defined = [x for x in values if x is not None]
-  if not defined:
+  return (
+    html.NONE if None in values else html.number(sum(values) / len(values), 3)
+  )
+
+
+def _range(values) -> str:
+  if None in values:
     return html.NONE
-  mean = sum(defined) / len(defined)
-  return f'{mean:.3f} ({min(defined):.3f} to {max(defined):.3f})'
+  return f'{min(values):.3f} to {max(values):.3f}'
 
 
 def _of_targets(report):
