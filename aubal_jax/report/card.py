@@ -32,6 +32,7 @@ class Data:
     groups: how many subjects or videos; None: not known.
     licences: notes, each a paragraph of Markdown.
     has_images: whether the network sees such, and not rows of a table.
+    others: target beside the labels -> split -> rows that know it.
   """
 
   name: str
@@ -41,6 +42,9 @@ class Data:
   groups: int | None
   licences: Sequence[str]
   has_images: bool = True
+  others: Mapping[str, Mapping[str, int]] = dataclasses.field(
+    default_factory=dict
+  )
 
 
 def make(
@@ -252,7 +256,14 @@ def _data(data: Data, names) -> str:
     for k, name in enumerate(names)
   ]
   shown = table(('label', *splits), rows)
-  return f'{lead} Present, of those known:\n\n{shown}'
+  told = f'{lead} Present, of those known:\n\n{shown}'
+  if data.others:
+    rows = [
+      [name, *(f'{found[split]:,}' for split in SPLITS)]
+      for name, found in data.others.items()
+    ]
+    told += f'\n\nRows that know a target:\n\n{table(("", *SPLITS), rows)}'
+  return told
 
 
 def _balance(content: page.Content) -> str:

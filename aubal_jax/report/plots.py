@@ -129,16 +129,23 @@ def convergence(trace) -> str:
 
 
 def learning(
-  training, validation, *, floor=None, floor_name='', chosen=None
+  training,
+  validation,
+  *,
+  floor=None,
+  floor_name='',
+  chosen=None,
+  score='F1 macro',
 ) -> str:
-  """Training loss and validation F1 macro over the steps; one if one is empty.
+  """Training loss and validation score over the steps; one if one is empty.
 
   Args:
     training: lines with `step` and `loss`.
-    validation: pairs (step, F1 macro).
+    validation: pairs (step, score).
     floor: F1 macro of saying yes to everything, or None.
     floor_name: of the floor, which says on what images it is.
     chosen: step of the checkpoint that was evaluated, or None.
+    score: what it is called.
 
   Raises:
     UserError: both are empty.
@@ -153,16 +160,16 @@ def learning(
       axes[0].plot(*_split(points), color=style.AFTER, linewidth=1.2, **few)
       axes[0].set_title('Training loss')
     if validation:
-      _draw_f1(axes[-1], validation, floor, floor_name, chosen)
+      _draw_score(axes[-1], validation, floor, floor_name, chosen)
+      axes[-1].set_title(f'Validation {score}')
     _over(axes, 'training step')
 
   columns = bool(training) + bool(validation)
   return style.inline('learning', make, height=2.9, columns=columns)
 
 
-def _draw_f1(ax, validation, floor, floor_name, chosen):
+def _draw_score(ax, validation, floor, floor_name, chosen):
   ax.plot(*_split(validation), color=style.AFTER, marker='.')
-  ax.set_title('Validation F1 macro')
   if floor is not None:
     ax.axhline(floor, color=style.BEFORE, linestyle='--', label=floor_name)
   for point in validation:
@@ -170,7 +177,7 @@ def _draw_f1(ax, validation, floor, floor_name, chosen):
       style.ring(ax, *point, size=9, width=1.6, label='evaluated')
   if ax.get_legend_handles_labels()[0]:
     ax.legend()
-  ax.set_ylim(bottom=0)
+  ax.set_ylim(bottom=min(0, *(score for _, score in validation)))
 
 
 def _split(points):

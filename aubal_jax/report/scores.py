@@ -57,45 +57,52 @@ def describe(report) -> str:
 
 
 def learning(lines, report):
-  """Loss and validation F1, and how busy the input kept the devices."""
+  """Loss and validation F1, and how busy the input kept the devices.
+
+  Of several targets it is the score of all of them.
+  """
   training = [x for x in lines if 'loss' in x]
+  score = course.main_score(lines)
+  title = 'F1 macro' if score == 'f1_macro' else 'score of all targets'
   validation = [
-    (x['step'], x['validation']['f1_macro']) for x in lines if 'validation' in x
+    (x['step'], x['validation'][score]) for x in lines if 'validation' in x
   ]
   if not training and not validation:
     return html.soft('Neither a training loss nor a validation was logged.')
   step = floor = None
   floor_name = ''
   if report is not None:
-    step, floor = report.get('step'), report['floors']['all_positive']
-    floor = floor['f1_macro']
+    step = report.get('step')
+    if score == 'f1_macro':
+      floor = report['floors']['all_positive']['f1_macro']
     # That of validation is known only where validation was evaluated.
     on = '' if report['split'] == 'validation' else f' on {report["split"]}'
     floor_name = f'floor{on}: all positive'
   best = course.best_look(lines)
-  best = best and (best['step'], best['validation']['f1_macro'])
-  alt = 'Validation F1 macro against training steps'
+  best = best and (best['step'], best['validation'][score])
+  alt = f'Validation {title} against training steps'
   if training:
     alt = (
-      'Training loss and validation F1 macro against training steps; loss from '
+      f'Training loss and validation {title} against training steps; loss from '
       f'{training[0]["loss"]:.3f} to {training[-1]["loss"]:.3f}'
     )
   if best:
-    alt += f'; F1 macro {best[1]:.3f} at best'
-  facts = ', '.join(_learning_facts(training, best))
+    alt += f'; {title} {best[1]:.3f} at best'
+  facts = ', '.join(_learning_facts(training, best, title))
   facts = facts[0].upper() + facts[1:] + '.'
-  numbers = html.tiles(_single(training, validation, floor, floor_name))
+  floors = floor, floor_name, title
+  numbers = html.tiles(_single(training, validation, *floors))
   curves = [c if len(c) > 1 else [] for c in (training, validation)]
   if not any(curves):
     return f'{numbers}\n{html.soft(facts)}{_short(lines)}'
   picture = plots.learning(
-    *curves, floor=floor, floor_name=floor_name, chosen=step
+    *curves, floor=floor, floor_name=floor_name, chosen=step, score=title
   )
   picture = html.plot(picture, alt=f'{alt}.', caption=facts)
   return f'{numbers}{picture}{_short(lines)}'
 
 
-def _single(training, validation, floor, floor_name):
+def _single(training, validation, floor, floor_name, title):
   """Yields what was logged once: a number, of which there is no curve."""
   if len(training) == 1:
     (line,) = training
@@ -103,7 +110,7 @@ def _single(training, validation, floor, floor_name):
     yield html.number(line['loss'], 3), note
   if len(validation) == 1:
     ((step, f1),) = validation
-    note = f'validation F1 macro at step {html.number(step)}, measured once'
+    note = f'validation {title} at step {html.number(step)}, measured once'
     notes = [] if floor is None else [f'{floor_name}, {floor:.3f}']
     yield html.number(f1, 3), note, *notes
 
@@ -119,7 +126,7 @@ def _short(lines) -> str:
   )
 
 
-def _learning_facts(training, best):
+def _learning_facts(training, best, title):
   """Yields what the curves come to; HTML."""
   if training:
     last = training[-1]
@@ -138,7 +145,7 @@ def _learning_facts(training, best):
     yield f'{100 * wait:.0f} % of the time waiting for input'
   if best:
     yield (
-      f'best validation F1 macro {best[1]:.3f} at step {html.number(best[0])}'
+      f'best validation {title} {best[1]:.3f} at step {html.number(best[0])}'
     )
   else:
     yield 'no validation was logged'

@@ -6,17 +6,32 @@ import math
 from collections.abc import Sequence
 
 _FALL = 0.1  # Of the loss, in a fifth of the steps.
+_OF_ALL = 'overall'  # The score of several targets, see `overall`.
 
 
-def best_look(lines: Sequence[dict], score: str = 'f1_macro') -> dict | None:
+def main_score(lines: Sequence[dict]) -> str:
+  """Returns by which score checkpoints are ordered.
+
+  That of all targets together where there are several, else F1 macro.
+
+  Args:
+    lines: of metrics.jsonl.
+  """
+  of_all = any(_OF_ALL in line.get('validation', ()) for line in lines)
+  return _OF_ALL if of_all else 'f1_macro'
+
+
+def best_look(lines: Sequence[dict], score: str = '') -> dict | None:
   """Returns the line with the best score on validation; None without any.
 
   As checkpoints are ordered: of equals the newest, a NaN below any number.
 
   Args:
     lines: of metrics.jsonl.
-    score: its name; below any number, too, where a look lacks it.
+    score: its name; below any number, too, where a look lacks it. '': that of
+      `main_score`.
   """
+  score = score or main_score(lines)
   looks = [line for line in lines if 'validation' in line]
 
   def quality(line):
@@ -73,7 +88,7 @@ def seems_short(lines: Sequence[dict]) -> str:
   """Returns why a training looks short of its rate, in words; '' if it doesn't.
 
   It looks so where, of two looks at validation or more, the last one is the
-  best by F1 macro; or where the training loss still fell by more than a tenth
+  best; or where the training loss still fell by more than a tenth
   over the last fifth of the steps, see `loss_fall`. Then more steps or another
   learning rate may change what is compared. The rule is one of thumb: it says
   nothing where it returns ''.

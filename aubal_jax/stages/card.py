@@ -52,6 +52,14 @@ def write(run, content) -> None:
       *_counts(run.dataset),
       licences=_licences(run.config),
       has_images=described.pixels is not None,
+      others={
+        head.name: {
+          split: len(run.dataset.rows(split, head.name))
+          for split in card.SPLITS
+        }
+        for head in described.heads
+        if head.name != bundle.LABELS
+      },
     ),
     model,
     workdir.versions(),

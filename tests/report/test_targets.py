@@ -2,9 +2,11 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from aubal_jax.report import page
+from aubal_jax.report import scores
 from aubal_jax.report import target_plots
 from aubal_jax.report import targets
 from tests.makers import target_reports
@@ -47,6 +49,20 @@ def test_a_report_of_labels_alone_has_nothing_of_it():
   }
   assert targets.sections(alone) == []
   assert [*targets.describe(alone), *targets.tiles(alone)] == []
+
+
+@pytest.mark.parametrize('seed', range(2))
+def test_the_curve_is_of_what_decides(seed):
+  rng = np.random.default_rng(seed)
+  lines = [
+    {'step': k, 'validation': {'f1_macro': 0.5, 'overall': rng.random() - 0.2}}
+    for k in range(1, 4)
+  ]
+  shown = scores.learning(lines, target_reports.report(seed) | {'step': 2})
+  best = max(line['validation']['overall'] for line in lines)
+  assert f'best validation score of all targets {best:.3f}' in shown
+  assert 'Validation score of all targets' in shown
+  assert 'floor' not in shown
 
 
 @pytest.mark.parametrize('size', [2, 9, 25])

@@ -98,3 +98,18 @@ def test_both_reasons_are_told_and_few_lines_tell_none():
   assert course.loss_fall(training([2.0])) is None
   assert course.loss_fall(training([0.0] * 5)) is None
   assert course.loss_fall(training([1, 1, 1, 1, 2])) == pytest.approx(-1)
+
+
+@hypothesis.given(
+  st.lists(st.sampled_from([0.0, 0.25, 0.5, 2.0]), min_size=1, max_size=6)
+)
+def test_of_several_targets_all_of_them_decide(scores):
+  lines = [
+    {'step': k, 'validation': {'f1_macro': 1 / (1 + k), 'overall': score}}
+    for k, score in enumerate(scores)
+  ]
+  assert course.main_score(lines) == 'overall'
+  assert course.main_score(looks(scores)) == 'f1_macro'
+  place = max(k for k, score in enumerate(scores) if score == max(scores))
+  assert course.best_look(lines) is lines[place]
+  assert course.best_look(lines, 'f1_macro') is lines[0]

@@ -72,7 +72,9 @@ def predicted(path):
   }
 
 
-@pytest.mark.parametrize('mean', ['', 'logits', 'probabilities'])
+@pytest.mark.parametrize(
+  'mean', ['', pytest.param('logits', marks=pytest.mark.long), 'probabilities']
+)
 def test_the_file_and_the_object_say_the_same(home, tmp_path, mean):
   path, options = home / 'a', {}
   if mean:
@@ -118,8 +120,8 @@ def test_the_file_and_the_object_say_the_same(home, tmp_path, mean):
   'options',
   [
     {},
-    {'bins': 'none'},
-    {'bins': 'centres', 'heads': 'deng'},
+    pytest.param({'bins': 'none'}, marks=pytest.mark.long),
+    pytest.param({'bins': 'centres', 'heads': 'deng'}, marks=pytest.mark.long),
   ],
 )
 def test_a_graph_has_all_heads(home, tmp_path, options):
@@ -137,9 +139,8 @@ def test_a_graph_has_all_heads(home, tmp_path, options):
     np.testing.assert_allclose(found, x, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-  'kind', ['stablehlo', pytest.param('safetensors', marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize('kind', ['stablehlo', 'safetensors'])
 def test_other_files_have_all_heads(home, tmp_path, kind):
   out = tmp_path / f'm.{kind}'
   run(home / 'a', 'export', export__format=kind, export__out=str(out))

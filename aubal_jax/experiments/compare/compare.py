@@ -18,6 +18,7 @@ import sys
 import time
 
 from aubal_jax import settings
+from aubal_jax.datasets import dataset as dataset_lib
 from aubal_jax.datasets import loading
 from aubal_jax.experiments import cells as cells_tasks
 from aubal_jax.experiments.compare import comparison
@@ -29,6 +30,7 @@ from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import hosts
 from aubal_jax.runs import progress
+from aubal_jax.runs import text
 from aubal_jax.stages import run as run_lib
 from aubal_jax.stages import train
 
@@ -130,6 +132,7 @@ def run(run) -> None:
     'before',
     flush=True,
   )
+  _tell_others(run)
   run.begin('compare')
   on_images = bool(left) and left[0].kind == cells_lib.IMAGES
   if on_images:
@@ -149,6 +152,23 @@ def run(run) -> None:
   if lost:
     print(f'Warning: {lost}', file=sys.stderr)
     raise SystemExit(1)
+
+
+def _tell_others(run) -> None:
+  """Says what becomes of targets beside the labels."""
+  others = [name for name in run.dataset.targets if name != dataset_lib.LABELS]
+  if not others:
+    return
+  told = text.listing(others, text.SHOWN)
+  print(
+    'Note: the labels alone are learnt and compared of a table; left out are '
+    f'its other targets: {told}.'
+    if loading.table_paths(run.config)
+    else 'Note: the scores that are compared are of the labels alone. Each run '
+    f'learns what multitask.targets says, of {told}, too; the evaluate task '
+    'in the folder of a cell scores them.',
+    flush=True,
+  )
 
 
 def _remake_of_table(held, path, cell):
