@@ -305,6 +305,13 @@ def check_names(config, description) -> None:
       f'export.names={library} is for export.format=safetensors; it is '
       f'{config.export.format!r}, which has no names of arrays.'
     )
+  layers = {head.layers for head in description.heads} - {'dense'}
+  if layers:
+    raise errors.UserError(
+      f'export.names={library}: the heads of this network are of several '
+      f'layers each (multitask.heads={layers.pop()}), which {library} has no '
+      'names for. Take export.names=own.'
+    )
   model, _ = bundle.make_network(description)
   writing.check(library, model, description.model['name'])
 

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aubal_jax.datasets import aff_wild2_rows
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 
 KINDS = ('aff_wild2', 'aff_wild2_images')
 IMAGES_FILE = 'predictions.txt'  # Of the kind aff_wild2_images.
+MULTI_TASK = 'multi_task'  # The folder of the file of three tasks.
 MOST_FRAMES = 10_000_000  # Of one video; 4 days at 30 a second.
 # A video is the name of a file, and stands in a row of cells.
 _ID = re.compile(r'([^./\\,"\s][^/\\,"\r\n]*)/(\d{1,9})\.\w+', re.ASCII)
@@ -42,7 +44,9 @@ def write(
   Those of classes and numbers are the same, in a folder TARGET each, with their
   names in the first line: of a frame the number of the likeliest class, counted
   from 0, or the numbers with four decimals; a frame before the first row takes
-  that. Of an image the form is as of a frame, and is from memory.
+  that. Of an image the form is as of a frame, and is from memory. Where an
+  expression, valence and arousal are among them, 'aff_wild2_images' has the
+  file of all in MULTI_TASK, too: `image,valence,arousal,expression,aus`.
 
   Args:
     folder: an older submission in it is replaced.
@@ -80,6 +84,8 @@ def write(
   for head, predicted in others:
     if head.kind in ('class', 'real'):
       contents |= _of_target(head, predicted, ids, kind, num_frames)
+  if kind == 'aff_wild2_images':
+    contents |= _multi_task(ids, lines, label_names, others)
   return _replace(pathlib.Path(folder), contents)
 
 
@@ -97,6 +103,27 @@ def _of_target(head, predicted, ids, kind, num_frames) -> dict[str, list[str]]:
   )
   folder = re.sub(r'[^\w-]', '_', head.name)
   return {f'{folder}/{name}': lines for name, lines in contents.items()}
+
+
+def _multi_task(ids, lines, label_names, others) -> dict[str, list[str]]:
+  """Returns the file of all three tasks; {} where one of them is not there."""
+  found = {head.names: predicted for head, predicted in others}
+  affect = found.get(aff_wild2_rows.VALENCE_AROUSAL)
+  (expression, *_) = [
+    *(p for head, p in others if head.name == 'expression'), None
+  ]  # fmt: skip
+  if affect is None or expression is None:
+    return {}
+  aus = ','.join(_header(label_names))
+  if tuple(label_names) == tuple(aff_wild2_rows.LABELS['2022']):
+    aus = 'aus'  # As the challenge calls its twelve.
+  rows = zip(ids, affect, expression.argmax(axis=1), lines, strict=True)
+  return {
+    f'{MULTI_TASK}/{IMAGES_FILE}': [
+      f'image,valence,arousal,expression,{aus}',
+      *(f'{name},{v:.4f},{a:.4f},{k},{line}' for name, (v, a), k, line in rows),
+    ]
+  }
 
 
 def _contents(

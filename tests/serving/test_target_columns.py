@@ -188,6 +188,36 @@ def test_submissions_are_read_back_as_annotations(tmp_path, seed):
     path, tmp_path / 's', LABELS, 'aff_wild2_images', others=heads
   )
   assert {x.name for x in again} == {submission.IMAGES_FILE}
+  assert again[1].parent.name == submission.MULTI_TASK
   lines = again[0].read_text().splitlines()
   assert lines[0] == 'image_location,' + ','.join(EXPRESSION.names)
   assert [line.split(',')[0] for line in lines[1:]] == [names[k] for k in kept]
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_the_file_of_three_tasks_is_read_back(tmp_path, seed):
+  rng = np.random.default_rng(seed)
+  labels = aff_wild2_rows.LABELS['2022']
+  expression = EXPRESSION._replace(names=aff_wild2_rows.EXPRESSIONS['2022'])
+  ids = [f'v{k % 3}/{k + 1:05d}.jpg' for k in rng.permutation(20)]
+  decisions = rng.integers(0, 2, (20, 12))
+  affect = rng.uniform(-1, 1, (20, 2))
+  said = rng.random((20, 8))
+  submission.write(
+    *(tmp_path / 's', ids, decisions, labels),
+    kind='aff_wild2_images',
+    others=[(VA, affect), (TAGS, said[:, :2]), (expression, said)],
+  )
+  path = tmp_path / 's' / submission.MULTI_TASK / submission.IMAGES_FILE
+  first = path.read_text().splitlines()[0]
+  assert first == 'image,valence,arousal,expression,aus'
+  for name, values in (
+    ('labels', decisions),
+    ('valence_arousal', affect.round(4)),
+    ('expression', said.argmax(axis=1)),
+  ):
+    rows = aff_wild2_rows.read(str(path), aff_wild2_rows.task(name, '2022'))
+    assert [
+      f'{v}/{f:05d}.jpg' for v, f in zip(rows.videos, rows.frames, strict=True)
+    ] == ids
+    np.testing.assert_allclose(rows.values, values, atol=1e-6)

@@ -12,7 +12,10 @@ from scipy import special
 import aubal_jax as aubal
 from aubal_jax import commands
 from aubal_jax import settings as settings_lib
+from aubal_jax.network import bundle
+from aubal_jax.runs import errors
 from aubal_jax.runs import files
+from aubal_jax.serving import formats
 from tests.makers import targets as targets_lib
 from tests.makers import trained_runs
 
@@ -158,3 +161,14 @@ def test_a_mean_of_probabilities_is_one_graph(home, tmp_path):
   )
   record = files.read_json(tmp_path / 'model.onnx.json')
   assert max(record['compared']['difference'].values()) < 1e-5
+
+
+@pytest.mark.parametrize('library', ['torchvision', 'timm'])
+def test_heads_of_several_layers_have_no_names_elsewhere(library):
+  c = settings_lib.default()
+  c.model.name, c.data.image_size = 'resnet8_16', 16
+  c.multitask.heads = 'deng'
+  c.export.format, c.export.names = 'safetensors', library
+  described = bundle.describe(c, OTHERS)
+  with pytest.raises(errors.UserError, match=r'heads=deng.*export\.names=own'):
+    formats.check_names(c, described)
