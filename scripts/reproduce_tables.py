@@ -3,6 +3,7 @@ r"""Prints the paper's three tables and draws Fig. 2, with ours beside.
   python scripts/reproduce_tables.py
   python scripts/reproduce_tables.py --aug=runs/paper --non_aug=DIR
   python scripts/reproduce_tables.py --data=FOLDER
+  python scripts/reproduce_tables.py --systems=all --seeds=3 [--data=FOLDER]
 
 The paper: Rieger, Pahl, Seuss, FG 2020, arXiv 2003.08751. Without an argument
 Table I and Fig. 2 are those of a made-up joint distribution that has Table I's
@@ -15,6 +16,14 @@ data sets as configs/paper.py wants them, and both configurations are run first,
 the baseline before the other (hours on a GPU). What is done is not done again,
 and what was stopped goes on. Flags --config.KEY=VALUE are handed to both.
 
+With --systems, Tables II and III are of the systems that the paper compares:
+its two, the baseline, and a teacher of several tasks, its students and their
+ensemble (configs/baseline.py, configs/multitask.py), each with --seeds seeds,
+as means and ranges. Without --data they are small networks on drawn faces,
+minutes a run; such a table says that it is the small form, and has no numbers
+of papers beside.
+A system that cannot run has its row, and says why; the exit status is 1 then.
+
 Written into --out: tables.md, tables.json, fig2.png and, with a run that was
 balanced, fig2_run.png. Numbers of the paper are marked as the paper's.
 """
@@ -25,10 +34,11 @@ import subprocess
 import sys
 
 import numpy as np
+import paper_systems
 import paper_tables
 import reconstruct_table1
 
-from aubal_jax.network import log as log_lib
+from aubal_jax.datasets import action_units
 from aubal_jax.runs import files
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -40,6 +50,10 @@ _OF_A_RUN = {
   'report': ('label_names', 'per_label', 'split', 'step'),
 }
 _OF_A_JOINT = ('label_names', 'labelsets', 'sources')
+_SMALL_FORM = (
+  'Small form: drawn faces of 48 pixels, each labelled for one task, and small '
+  'networks. It says nothing about the sets of the paper.'
+)
 CONFIGS = {'non-aug': 'paper_non_aug', 'aug-1': 'paper'}
 
 
@@ -169,16 +183,9 @@ def read_run(path, kind):
   if report is not None:
     run[report['split']] = report
     if run['validation'] is None:
-      run['validation'] = _validated(path / 'metrics.jsonl', report['step'])
+      found = paper_systems.validated(path / 'metrics.jsonl', report['step'])
+      run['validation'] = found
   return run, notes
-
-
-def _validated(path, step):
-  """Returns the scores of validation that training logged, or None."""
-  for line in log_lib.read_lines(path) if path.exists() else ():
-    if line['step'] == step and 'awc' in line:
-      return line
-  return None
 
 
 def train(data, folders, flags):
@@ -270,6 +277,40 @@ def reproduce(out, joint, folders):
   shown = ('non-aug', 'aug-1', 'best, lambda 70')
   draw(out / 'fig2.png', names, {x: columns[x] for x in shown}, trace)
   _draw_run(out / 'fig2_run.png', runs, own)
+  return _write(out, tables)
+
+
+def reproduce_systems(arguments, flags):
+  """Trains the systems, writes their tables, and returns the exit status."""
+  if arguments.seeds < 1:
+    raise ValueError(f'--seeds must be at least 1, got {arguments.seeds}.')
+  systems = paper_systems.choose(arguments.systems)
+  trained = paper_systems.train(
+    systems,
+    arguments.seeds,
+    arguments.out / 'systems',
+    data=arguments.data,
+    flags=flags,
+  )
+  names = next(
+    (
+      [*network['report']['per_label']]
+      for one in trained.values()
+      for network in one.networks
+    ),
+    [*action_units.CODES],
+  )
+  form = [] if arguments.data else [_SMALL_FORM]
+  seeds = f'Seeds 0 to {arguments.seeds - 1}: means, and ranges in brackets.'
+  tables = paper_systems.tables(
+    trained, names, [*form, seeds], published=bool(arguments.data)
+  )
+  print(_write(arguments.out, tables), end='')
+  return int(any(one.reason for one in trained.values()))
+
+
+def _write(out, tables):
+  """Writes tables.json and tables.md; returns the Markdown."""
   text = '\n\n'.join(map(paper_tables.markdown, tables)) + '\n'
   files.write_json(out / 'tables.json', tables)
   with files.write_atomically(out / 'tables.md') as file:
@@ -280,19 +321,28 @@ def reproduce(out, joint, folders):
 def main(argv=None):
   """Runs what has to be run, and prints the tables."""
   parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+    allow_abbrev=False,
   )
   parser.add_argument('--data', help='folder of the raw data sets')
   parser.add_argument('--aug', type=pathlib.Path, help='folder of aug-1')
   parser.add_argument('--non_aug', type=pathlib.Path, help='folder of non-aug')
+  parser.add_argument('--systems', help='all, or names with commas between')
+  parser.add_argument('--seeds', type=int, default=1, help='of each system')
   parser.add_argument('--joint', default=JOINT, help='of reconstruct_table1')
   parser.add_argument('--out', type=pathlib.Path, default='runs/tables')
   arguments, flags = parser.parse_known_args(argv)
-  if not arguments.data or not all(x.startswith('--config.') for x in flags):
+  takes_flags = arguments.data or arguments.systems
+  if not takes_flags or not all(x.startswith('--config.') for x in flags):
     for flag in flags:
-      parser.error(f'{flag} is unknown; --config.KEY=VALUE goes with --data.')
+      parser.error(
+        f'{flag} is unknown; --config.KEY=VALUE goes with --data or --systems.'
+      )
   folders = {'non-aug': arguments.non_aug, 'aug-1': arguments.aug}
   try:
+    if arguments.systems:
+      return reproduce_systems(arguments, flags)
     joint = _checked(files.read_json(arguments.joint), _OF_A_JOINT)
     if not joint or not joint['labelsets']:
       raise ValueError(

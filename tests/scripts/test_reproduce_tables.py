@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import types
@@ -293,3 +294,116 @@ def test_a_run_that_fails_ends_the_command(
   assert 'aff_wild2' in told
   assert 'the run non-aug in' in told and 'ended with status 2' in told
   assert not (tmp_path / 'out').exists()
+
+
+def _report(split, f1, **more):
+  scores = {'f1_macro': f1, 'accuracy': 0.75, 'awc': (f1 + 0.75) / 2}
+  floor = {'f1_macro': 0.2, 'accuracy': 0.5, 'awc': 0.35}
+  return {
+    **{'step': 20, 'checkpoint': 'best', 'split': split, **scores},
+    'per_label': {'AU01': {'f1': f1}, 'smile': {'f1': 0.0}},
+    'shrunk': {'f1_macro': f1 + 0.1},
+    'floors': {'all_negative': floor},
+    **more,
+  }
+
+
+def _several(f1):
+  return {
+    'targets': {
+      'expression': {'kind': 'class', 'f1_macro': f1, 'accuracy': 0.5},
+      'affect': {'kind': 'real', 'ccc_mean': 0.25},
+    },
+    'challenge': {'overall': 1 + f1},
+  }
+
+
+def test_systems_stand_beside_each_other(script, tmp_path, monkeypatch, capsys):
+  def write(config, folder, flags):
+    if config == 'baseline':
+      return 'no such set'
+    seed = next(int(x[-1]) for x in flags if x.startswith('--config.seed='))
+    folder.mkdir(parents=True)
+    look = {'step': 20, 'f1_macro': 0.4 + seed / 10, 'awc': 0.5}
+    (folder / 'metrics.jsonl').write_text(json.dumps(look) + '\n')
+    report = _report('test', 0.3 + seed / 10)
+    if config == 'multitask':
+      report |= _several(0.6) | {
+        'teacher': _report('test', 0.1) | _several(0.2),
+        'students': [
+          _report('test', 0.2 + place / 10) | _several(0.3)
+          for place in range(2)
+        ],
+      }
+    (folder / 'report.json').write_text(json.dumps(report))
+    return ''
+
+  monkeypatch.setattr(script.paper_systems, '_run', write)
+  out = tmp_path / 'out'
+  flags = ['--systems=all', '--seeds=2', f'--out={out}']
+  assert script.main(flags) == 1  # One has failed.
+  told = capsys.readouterr().out
+  assert 'Small form' in told and 'paper:' not in told
+  second, third, others = _tables(out)
+  assert _column(second, 'non-aug, test') == {
+    **{'AU01': 0.35, 'smile': 0.0, 'F1 macro': 0.35, 'Acc': 0.75},
+    'AWC': pytest.approx(0.55),
+  }
+  assert _column(second, 'baseline, no run')['AU01'] is None
+  networks = _column(third, 'networks')
+  assert networks['students'] == 4 and networks['teacher'] == 2
+  assert networks['baseline'] == 'no such set'
+  f1 = _column(third, 'test F1 macro')
+  assert f1['students'] == '0.25 (0.20 to 0.30)'
+  assert f1['ensemble'] == '0.35 (0.30 to 0.40)'
+  assert f1['floor: all negative'] == 0.2
+  looks = _column(third, 'validation F1 macro')
+  assert looks['aug-1'] == '0.45 (0.40 to 0.50)'
+  assert looks['students'] is None  # Which logged nothing here.
+  shown = _column(others, 'expression F1 macro')
+  assert shown['students'] == '0.30 (0.30 to 0.30)'
+  assert {*shown} == {'teacher', 'students', 'ensemble'}
+  # With the data of the paper its numbers are beside, and a single seed is one.
+  flags = ['--systems=ensemble', '--data=there', f'--out={tmp_path / "one"}']
+  assert script.main(flags) == 0
+  second, third, _ = _tables(tmp_path / 'one')
+  assert _column(third, 'test F1 macro')['ensemble'] == 0.3
+  assert 'paper: multi-task (Deng)' in _column(third, 'test AWC')
+  assert _column(second, 'published: Deng, teacher')['AU01'] == 0.63
+
+
+@pytest.mark.parametrize(
+  ('flags', 'message'),
+  [
+    (['--systems=all,two'], r'--systems must be all, or some of non-aug,.*two'),
+    (['--systems=all', '--seeds=0'], r'--seeds must be at least 1, got 0'),
+  ],
+)
+def test_unknown_systems_are_refused(script, flags, message, tmp_path, capsys):
+  assert script.main([*flags, f'--out={tmp_path / "out"}']) == 2
+  assert re.search(message, capsys.readouterr().err)
+  assert not (tmp_path / 'out').exists()
+
+
+def test_why_a_system_did_not_run_is_its_row(script, tmp_path, monkeypatch):
+  monkeypatch.setenv('PYTHONPATH', str(ROOT))
+  flags = ['--systems=non-aug', f'--data={tmp_path}', f'--out={tmp_path / "t"}']
+  assert script.main(flags) == 1
+  _, third = _tables(tmp_path / 't')
+  assert 'aff_wild2' in _column(third, 'networks')['non-aug']
+
+
+@pytest.mark.long
+def test_the_small_form_trains_every_system(script, tmp_path, monkeypatch):
+  monkeypatch.setenv('PYTHONPATH', str(ROOT))
+  flags = (
+    *('--config.data.num_train=48', '--config.data.num_validation=12'),
+    *('--config.data.num_test=12', '--config.train.num_steps=2'),
+    *('--config.train.batch_size=12', '--config.data.image_size=32'),
+  )
+  assert script.main(['--systems=all', f'--out={tmp_path}', *flags]) == 0
+  _, third, others = _tables(tmp_path)
+  networks = _column(third, 'networks')
+  assert {*networks} >= {*script.paper_systems.SYSTEMS}
+  assert networks['students'] > 1
+  assert {*_column(others, 'overall')} == {'teacher', 'students', 'ensemble'}
