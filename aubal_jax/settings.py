@@ -463,7 +463,12 @@ _DECLARED = (
     Setting('targets', (), 'Learnt, labels too; (): all.', listed=True),
     Setting(
       *('heads', 'dense', 'A dense layer; deng: norm, 128 units, norm before.'),
-      choices=('dense', 'deng'),
+      choices=('dense', 'deng', 'gru'),
+    ),
+    Setting(
+      *('window', 32, 'gru: rows of a video that are seen together.'),
+      least=1,
+      most=4096,
     ),
     Setting(
       *('bins', 'linspace', 'Where the 20 of a number stand; none: no bins.'),

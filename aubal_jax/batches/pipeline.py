@@ -73,6 +73,7 @@ def train_batches(
   batch_size: int,
   seed: int,
   num_steps: int,
+  block: int = 1,
   start_step: int = 0,
   augment_rows: str = 'added',
   frozen: bool = False,
@@ -104,6 +105,8 @@ def train_batches(
     batch_size: rows a step, over all shards.
     seed: of the order and of everything drawn, >= 0.
     num_steps: how many batches.
+    block: so many rows of the plan, from its first on, stay together and in
+      their order, such as a window of a video; divides the rows and shares.
     start_step: the first batch's step, >= 0.
     augment_rows: 'added' (rows with plan.augment), 'all' or 'none'.
     frozen: draw epoch 0's parameters in every epoch.
@@ -134,8 +137,13 @@ def train_batches(
     shard_index=shard_index,
     shard_count=shard_count,
   )
-  rows_of = row_stream(len(plan.source), batch_size=batch_size, seed=seed)
   share = batch_size // shard_count
+  rows_of = _in_blocks(
+    row_stream(
+      len(plan.source) // block, batch_size=batch_size // block, seed=seed
+    ),
+    block,
+  )
   mine = slice(shard_index * share, (shard_index + 1) * share)
   settings = settings or draws.Settings()
   if not any(stream.name == 'image' for stream in streams):
@@ -185,6 +193,19 @@ def side_by_side(batches: Mapping[str, Iterator]) -> Iterator[dict]:
   """Yields name -> the next batch of it, until one has no more."""
   for each in zip(*batches.values(), strict=False):
     yield dict(zip(batches, each, strict=True))
+
+
+def _in_blocks(rows_of, size):
+  """Returns `row_stream` of rows, given that of their blocks."""
+  if size == 1:
+    return rows_of
+
+  def rows(step):
+    epoch, block = rows_of(step)
+    row = block[:, np.newaxis] * size + np.arange(size)
+    return np.repeat(epoch, size), row.reshape(-1)
+
+  return rows
 
 
 def _targets_of(plan, targets, rows):

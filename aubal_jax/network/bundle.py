@@ -132,6 +132,7 @@ def describe(
       targets,
       config.loss.name,
       layers=config.multitask.heads,
+      window=config.multitask.window,
       bins=config.multitask.bins,
       weights=[*map(float, config.multitask.weights)],
     ),
@@ -357,6 +358,7 @@ def make_network(
       if 'mean' in seen
     ],
     layers=description.heads[0].layers,
+    window=description.heads[0].window,
   )
   optimizer = optimizer_lib.make_optimizer(
     description.optimizer,

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 BINS = 20  # Of a real number, where it is learnt by bins.
 
 # How heads are built, see `models.Network`.
-LAYERS = ('dense', 'deng')
+LAYERS = ('dense', 'deng', 'gru')
 # Where the values of bins stand, see `levels`; 'none' of these: no bins.
 LEVELS = ('linspace', 'centres')
 
@@ -32,6 +32,7 @@ class Head:
       `target_losses.LOSSES`.
     weight: of its loss in the objective.
     layers: a name of `LAYERS`.
+    window: rows that 'gru' sees together; 0: each alone.
     bins: of each number, of as many logits; 0: its one output is the number.
     levels: a name of `LEVELS`, of the values of the bins.
     low: the least that a number can be.
@@ -44,6 +45,7 @@ class Head:
   loss: str
   weight: float = 1.0
   layers: str = 'dense'
+  window: int = 0
   bins: int = 0
   levels: str = 'linspace'
   low: float = -1.0
@@ -80,6 +82,7 @@ class Head:
     if (
       head.kind not in PREDICTIONS
       or head.layers not in LAYERS
+      or (head.layers == 'gru') != (head.window > 0)
       or head.levels not in LEVELS
       or not (head.bins == 0 or (head.kind == 'real' and head.bins > 1))
       or not -jnp.inf < head.low < head.high < jnp.inf
@@ -139,6 +142,7 @@ def of_targets(
   loss: str,
   *,
   layers: str = 'dense',
+  window: int = 0,
   bins: str = 'linspace',
   weights: Sequence[float] = (),
 ) -> tuple[Head, ...]:
@@ -148,6 +152,7 @@ def of_targets(
     targets: name -> `datasets.targets.Target`, of those to be learnt.
     loss: of binary ones, a name of `losses.LOSSES`.
     layers: a name of `LAYERS`.
+    window: see `Head`; of 'gru' alone.
     bins: a name of `LEVELS`, or 'none': numbers are learnt without bins.
     weights: of each loss; (): 1 each.
   """
@@ -157,6 +162,7 @@ def of_targets(
     head = Head(
       *(name, target.kind, tuple(map(str, target.names)), loss, float(weight)),
       layers=layers,
+      window=window if layers == 'gru' else 0,
     )
     if target.kind == 'class':
       head = dataclasses.replace(head, loss='cross_entropy')

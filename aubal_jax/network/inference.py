@@ -75,7 +75,7 @@ def _addressable(x):
   return x
 
 
-def predict_rows(run, streams, rows, *, batch_size):
+def predict_rows(run, streams, rows, *, batch_size, windows=None):
   """Predicts every row once, whatever the batch size and the devices.
 
   With several processes each predicts its share and all receive the whole.
@@ -85,6 +85,8 @@ def predict_rows(run, streams, rows, *, batch_size):
     streams: as `pipeline.eval_batches` takes them.
     rows: int[R], rows of the table.
     batch_size: images a step, over all devices and processes.
+    windows: maps rows to `datasets.windows.Windows` of them, where a network
+      sees a row among others; None: it does not.
 
   Returns:
     Name of head -> float32[R, L], in the order of `rows`.
@@ -102,6 +104,10 @@ def predict_rows(run, streams, rows, *, batch_size):
     raise errors.UserError(
       f'batch_size must be at least 1, but is {batch_size}: set '
       'evaluate.batch_size to the images that fit into memory.'
+    )
+  if windows is not None:
+    return _predict_windows(
+      run, streams, rows, batch_size=batch_size, windows=windows(rows)
     )
   index, count = jax.process_index(), jax.process_count()
   # Every process takes equally many rows: some of them twice, if need be.
@@ -126,6 +132,23 @@ def predict_rows(run, streams, rows, *, batch_size):
     return whole[: len(rows)]
 
   return {name: together(share) for name, share in found.items()}
+
+
+def _predict_windows(run, streams, rows, *, batch_size, windows):
+  """Returns `predict_rows` of a network that sees windows."""
+  if jax.process_count() > 1:
+    raise errors.UserError(
+      'A network of windows of videos runs in one process; '
+      f'there are {jax.process_count()}: set distributed.start=no.'
+    )
+  # Whole windows on each device.
+  least = windows.rows.shape[1] * jax.local_device_count()
+  size = -(-batch_size // least) * least
+  flat, scored = windows.rows.reshape(-1), windows.scored.reshape(-1)
+  found = predict_rows(run, streams, flat, batch_size=size)
+  order = np.argsort(flat[scored], kind='stable')
+  place = np.searchsorted(flat[scored], rows, sorter=order)
+  return {name: x[scored][order[place]] for name, x in found.items()}
 
 
 def _fetch(found, mask):

@@ -18,6 +18,7 @@ from aubal_jax.runs import hosts
 from aubal_jax.runs import workdir
 from aubal_jax.scoring import thresholds as thresholds_lib
 from aubal_jax.stages import distill
+from aubal_jax.stages import sequence
 from aubal_jax.stages import target_scores
 
 # What report.json has of the teacher and of each student.
@@ -119,6 +120,7 @@ def _read(run, trained, predict_batch) -> Predictions:
       predict_batch,
       run.streams(trained.description),
       batch_size=run.config.evaluate.batch_size,
+      windows=sequence.of_rows(trained.description, dataset),
     ),
   )
   split = reader.split()

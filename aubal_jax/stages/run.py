@@ -275,6 +275,9 @@ def pin(config, dataset, num_steps: int) -> dict[str, dict]:
     # The plan is as long as training.
     pinned['balance']['rows drawn'] = num_steps * flat['train.batch_size']
   pinned['train']['train.num_steps'] = num_steps
+  if flat['multitask.heads'] == 'gru':
+    found = dataset.fingerprint_of_groups()
+    pinned['train'] |= {'the groups and frames': found}
   if flat['augment.policy']:
     pinned['train']['the policy'] = _policy(flat['augment.policy'])
   steps = flat['distill.num_steps'] or num_steps

@@ -17,6 +17,7 @@ from aubal_jax.scoring import summary
 from aubal_jax.scoring import targets
 from aubal_jax.stages import learnt
 from aubal_jax.stages import logs
+from aubal_jax.stages import sequence
 from aubal_jax.stages import target_scores
 
 # What validation finds of a state.
@@ -28,6 +29,7 @@ def check(config) -> None:
   """Raises UserError for what is wrong whatever the table."""
   from aubal_jax.network import tensorboard
 
+  sequence.check(config)
   if config.train.tensorboard:
     tensorboard.check_installed()
 
@@ -249,6 +251,7 @@ def _batches_of(run, parts, streams, first, plan, targets, **numbers):
     targets,
     start_step=first,
     num_steps=max(run.num_steps - first, 0),
+    block=sequence.length(config) or 1,
     augment_rows=config.augment.rows,
     frozen=config.augment.frozen,
     settings=parts.settings,
@@ -300,6 +303,7 @@ def _make_validate(run, parts, streams, log):
         parts.predict(state.params, state.batch_stats),
         streams,
         batch_size=run.config.evaluate.batch_size,
+        windows=sequence.of_rows(parts.description, dataset),
       ),
     )
     rows, probability = reader.rows('validation'), reader.said('validation')

@@ -26,6 +26,7 @@ from aubal_jax.network import target_losses
 from aubal_jax.runs import errors
 from aubal_jax.runs import hosts
 from aubal_jax.stages import learnt
+from aubal_jax.stages import sequence
 from aubal_jax.tables import plan as plan_lib
 
 
@@ -63,6 +64,11 @@ def make_parts(run, path=None, *, teacher=None) -> Parts:
   )
   step_lib.check_batch_size(config.train.batch_size, jax.device_count())
   learnt.check_batch_size(config, dataset, jax.device_count())
+  if window := sequence.length(config):
+    sequence.check_batch_size(
+      config.train.batch_size, window, jax.device_count()
+    )
+    plan = sequence.make_plan(plan, config, dataset)
   plans = _plans_of(run) if config.multitask.batching == 'per_task' else {}
   targets = learnt.in_training(config, dataset)
   if config.train.patience and not len(learnt.validating(config, dataset)):

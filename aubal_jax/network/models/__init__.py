@@ -20,6 +20,7 @@ from aubal_jax.network.models import first_weights
 from aubal_jax.network.models import head_layers
 from aubal_jax.network.models import inputs
 from aubal_jax.network.models import mobilenet
+from aubal_jax.network.models import recurrent
 from aubal_jax.network.models import resnet
 from aubal_jax.network.models import tabular
 from aubal_jax.network.models import vit
@@ -85,8 +86,9 @@ class Network(nn.Module):
     frozen: the trunk is as in evaluation, and has no gradient.
     standardised: (name, mean, deviation) of streams of numbers [B, F] that are
       standardised first, see `inputs.standardise`.
-    layers: of each head: 'dense', one layer, or 'deng', see
-      `head_layers.Deng`, whose batch norm has this `momentum`.
+    layers: of each head: 'dense', one layer; 'deng', see `head_layers.Deng`,
+      whose batch norm has this `momentum`; or 'gru', see `recurrent`.
+    window: rows that 'gru' sees together.
   """
 
   trunk: nn.Module
@@ -102,6 +104,7 @@ class Network(nn.Module):
   standardised: tuple[tuple[str, tuple, tuple], ...] = ()
   layers: str = 'dense'
   momentum: float = 0.9
+  window: int = 0
 
   @property
   def draws(self) -> bool:
@@ -173,6 +176,10 @@ class Network(nn.Module):
         **of_all,
         name=_head_name(name),
       )(features, train)
+    if self.layers == 'gru':
+      return recurrent.RecurrentHead(
+        size, self.window, first=self.first, **of_all, name=_head_name(name)
+      )(features)
     return nn.Dense(
       size,
       kernel_init=first_weights.INITS[self.first],
@@ -270,6 +277,7 @@ def make_model(
   hidden: Sequence[int] = (),
   standardised: Sequence[tuple] = (),
   layers: str = 'dense',
+  window: int = 0,
 ) -> Network:
   """Returns the network called `name`.
 
@@ -286,7 +294,8 @@ def make_model(
     param_dtype: of the parameters and of the running statistics.
     remat: keep of each block its input alone, and compute the rest once more
       for the gradient: less memory, a quarter to a third more time.
-    mean: see `Network`; likewise `std`, `frozen`, `standardised` and `layers`.
+    mean: see `Network`; likewise `std`, `frozen`, `standardised`, `layers` and
+      `window`.
     hidden: units of each hidden layer of 'features'.
     init: what `module.init` draws, a name of `first_weights.INITS`. With
       'he_normal' the kernels of convolutions and heads are normal, of variance
@@ -341,6 +350,7 @@ def make_model(
     standardised=tuple(standardised),
     layers=layers,
     momentum=momentum,
+    window=window,
     **of_all,
   )
 

@@ -40,14 +40,16 @@ class RecurrentHead(nn.Module):
   def __call__(self, features):
     """Returns float[B, K] of features float[B, F]; B is a multiple of T."""
     size, width = features.shape
-    if size % self.length:
+    # Parameters do not depend on the length; they are made of one row.
+    length = 1 if self.is_initializing() else self.length
+    if size % length:
       raise errors.UserError(
         f'A batch must be whole windows of {self.length} rows, got {size} '
         'rows: take a batch size that is a multiple of it, for each device.'
       )
     types = {'dtype': self.dtype, 'param_dtype': self.param_dtype}
     ways = [nn.RNN(nn.GRUCell(self.hidden, **types)) for _ in range(2)]
-    windows = features.reshape(-1, self.length, width)
+    windows = features.reshape(-1, length, width)
     found = nn.relu(nn.Bidirectional(*ways)(windows))
     return nn.Dense(
       self.size, kernel_init=first_weights.INITS[self.first], **types
