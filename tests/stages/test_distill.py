@@ -229,3 +229,44 @@ def test_what_comes_first_is_named(tmp_path):
   config.distill.students = 0
   with pytest.raises(errors.UserError, match=r'distill\.students is 0'):
     of_features.run(config, tmp_path / 'run', 'distill')
+
+
+def write_targets(path):
+  """A table whose features tell two labels, a class and a number."""
+  labels, features = of_features.draw(5, 200)
+  mood = np.where(labels[:, 0], 'glad', np.where(labels[:, 1], 'low', 'calm'))
+  valence = np.tanh(labels @ [1.5, -2.0] + 0.2)
+  rows = [','.join([*of_features.COLUMNS, *of_features.LABELS, 'mood', 'v'])]
+  for k, (x, y) in enumerate(zip(features, labels, strict=True)):
+    cells = [*map(repr, map(float, x)), *map(str, y), mood[k], f'{valence[k]}']
+    if k % 5 == 0:  # Not every row knows all of it.
+      cells[-2] = ''
+    rows.append(','.join(cells))
+  path.write_text('\n'.join(rows) + '\n')
+  return path
+
+
+@pytest.mark.parametrize('batching', ['mixed', 'per_task'])
+def test_students_of_several_targets(tmp_path, batching):
+  config = of_features.configuration(
+    write_targets(tmp_path / 't.csv'),
+    data__class_columns=('mood',),
+    data__real_columns=('v',),
+    balance__method='none',
+    distill__students=2,
+    distill__num_steps=20,
+    ensemble__mean='probabilities',
+    multitask__heads='deng',
+    multitask__batching=batching,
+    train__batch_size=24,
+  )
+  path = of_features.run(config, tmp_path / 'run')
+  report = files.read_json(path / 'report.json')
+  assert report['ensemble']['mean'] == 'probabilities'
+  assert report['targets']['mood']['accuracy'] > 0.5
+  lines = test_line.strip_times(path / 'students/1/metrics.jsonl')
+  assert lines[-1]['step'] == 20
+  heads = [
+    head.name for head in bundle.read(path / 'students/0/checkpoints').heads
+  ]
+  assert heads == ['labels', 'mood', 'v']
