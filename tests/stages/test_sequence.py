@@ -12,6 +12,8 @@ from aubal_jax.runs import files
 from aubal_jax.runs import progress
 from aubal_jax.stages import evaluate
 from aubal_jax.stages import run as run_lib
+from aubal_jax.stages import sequence
+from aubal_jax.tables import plan as plan_lib
 from tests.stages import test_features as of_features
 
 SPLITS = ('train', 'train', 'validation', 'test')
@@ -128,13 +130,14 @@ def test_what_does_not_go_with_windows_is_named(
     of_features.run(config, tmp_path / 'run')
 
 
-def test_videos_shorter_than_a_window_are_counted(whole, tmp_path, capsys):
-  config = configuration(
-    whole[1].data.path,
-    train__num_steps=1,
-    multitask__window=64,
-    train__batch_size=256,
-  )
-  of_features.run(config, tmp_path / 'run')
+def test_videos_shorter_than_a_window_are_counted(whole, capsys):
+  path, config = whole
+  config = config.copy_and_resolve_references()
+  config.multitask.window = 64
+  run = run_lib.load(config, path, progress.Watch(0.0))
+  plan = plan_lib.load(path / 'plan.npz')
+  found = sequence.make_plan(plan, config, run.dataset)
   said = capsys.readouterr().out
   assert '6 windows of 64 rows; 6 of the videos are shorter' in said
+  assert len(found) == 6 * 64
+  assert {*found.source} == {*plan.source}
