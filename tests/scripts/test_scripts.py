@@ -109,3 +109,17 @@ def test_the_table_of_recipes_has_each_cell_in_its_place(seed):
         if j == 1 and (i, k, 1) == failed:
           wanted = 'failed'
         assert row[1 + 2 * j + k] == wanted
+
+
+def test_apart_the_table_of_targets_has_joint_where_per_task_is():
+  script = runpy.run_path(str(ROOT / 'scripts/target_balances.py'))
+  for seed in range(2):
+    parts = script['draw'](600, seed=seed, ratio=5.0, apart=True)
+    lines = [*script['table'](parts, optimizer='ipm', lam=0.0, image_cost=0.0)]
+    cells = [line.split(' | ') for line in lines[:-1]]
+    assert [row[0] for row in cells[2:]] == [
+      *('| as they are', '| one mean', '| joint', '| per_task'),
+    ]
+    start, common, joint, alone = (float(row[4]) for row in cells[2:])
+    assert joint == pytest.approx(alone, abs=0.002)
+    assert joint <= min(start, common) + 0.002
