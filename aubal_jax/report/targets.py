@@ -104,14 +104,29 @@ def _together(report) -> str:
     'and their sum. Overall, by which the best state is chosen, is '
     'the sum of the scores of 2020, with each CCC for itself.'
   )
-  notes = ''
+  notes = _intervals(report)
   if 'clean' in report:
-    notes = html.soft(
+    notes += html.soft(
       'Clean: over the rows whose subject or video trains in no task. The '
       'splits of the tasks contradict each other, and the network has seen '
       'the others, with other labels.'
     )
   return f'{html.table(caption, columns, rows, foot=foot)}\n{notes}'
+
+
+def _intervals(report) -> str:
+  """Returns the intervals of what all targets come to; HTML, '' without any."""
+  found = report['challenge']
+  told = [
+    f'{words} {_range(found[f"{name}_interval"])}'
+    for name, words in (
+      (targets_lib.OVERALL, 'overall'),
+      (overall.TOGETHER, 'sum of 2022'),
+    )
+    if f'{name}_interval' in found
+  ]
+  level = f'{100 * report["bootstrap"]["confidence"]:.0f} %'
+  return html.soft(f'{level} intervals: {", ".join(told)}.') if told else ''
 
 
 def _in_last(found, years, name) -> list[str]:
@@ -125,7 +140,7 @@ def _in_last(found, years, name) -> list[str]:
 
 def _in_first(found, years) -> list[str]:
   return [
-    html.number(c[targets_lib.OVERALL], 3) if year == years[0] else ''
+    html.number(c.get(targets_lib.OVERALL), 3) if year == years[0] else ''
     for c in found.values()
     for year in years
   ]

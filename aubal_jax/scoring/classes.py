@@ -127,7 +127,7 @@ def check_classes(probability, value, known=None):
   return probability, value, known
 
 
-def resample(probability, value, unit, num_resamples, seed):
+def resample(probability, value, unit, num_resamples, seed, num_units=0):
   """Returns the `ClassCounts` of resampled units; None of a single one.
 
   Args:
@@ -136,8 +136,10 @@ def resample(probability, value, unit, num_resamples, seed):
     unit: int64[N], from 0.
     num_resamples: R.
     seed: int.
+    num_units: of them, where some have no row; 0: each has one.
   """
-  tables = _tables(probability, value, unit, int(unit.max(initial=0)) + 1)
+  num_units = num_units or int(unit.max(initial=0)) + 1
+  tables = _tables(probability, value, unit, num_units)
   sums = bootstrap.resample_sums(
     tables.reshape(len(tables), -1), num_resamples, seed
   )

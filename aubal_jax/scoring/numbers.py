@@ -119,7 +119,7 @@ def check_numbers(said, value, known=None):
   return said, value, known
 
 
-def resample(said, value, known, unit, num_resamples, seed):
+def resample(said, value, known, unit, num_resamples, seed, num_units=0):
   """Returns the `Moments` of resampled units; None of a single one.
 
   Args:
@@ -127,9 +127,10 @@ def resample(said, value, known, unit, num_resamples, seed):
     unit: int64[N], from 0.
     num_resamples: R.
     seed: int.
+    num_units: of them, where some have no row; 0: each has one.
   """
   terms = _terms(said, value, known)
-  num_units = int(unit.max(initial=0)) + 1
+  num_units = num_units or int(unit.max(initial=0)) + 1
   of_units = np.zeros((num_units, *terms.shape[1:]))
   np.add.at(of_units, unit, terms)
   sums = bootstrap.resample_sums(

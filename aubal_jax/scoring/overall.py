@@ -70,7 +70,7 @@ def challenges(kinds: Mapping[str, str], scores: Mapping[str, Mapping]) -> dict:
   return found
 
 
-def overall(kinds: Mapping[str, str], scores: Mapping[str, Mapping]) -> float:
+def overall(kinds: Mapping[str, str], scores: Mapping):
   """Returns by what one state of a network is better than another.
 
   The score of 2020 of labels and of classes, and the CCC of each number, all
@@ -78,16 +78,15 @@ def overall(kinds: Mapping[str, str], scores: Mapping[str, Mapping]) -> float:
 
   Args:
     kinds: name of target -> its kind.
-    scores: name of target -> its scores, of real ones `ccc_sum`.
+    scores: name of target -> its scores, of real ones `ccc_sum`; or what has
+      them as attributes (then of its shape).
   """
-  return float(
-    sum(
-      scores[name]['ccc_sum']
-      if kind == 'real'
-      else of_challenge('2020', kind, scores[name])
-      for name, kind in kinds.items()
-      if name in scores
-    )
+  return sum(
+    _get(scores[name], 'ccc_sum')
+    if kind == 'real'
+    else of_challenge('2020', kind, scores[name])
+    for name, kind in kinds.items()
+    if name in scores
   )
 
 

@@ -112,7 +112,7 @@ def of_validation(
       found |= {f'{name}_{score}': x for score, x in scores.items()}
   if [*of_target] != [LABELS]:
     kinds = {name: targets[name].kind for name in of_target}
-    found[OVERALL] = overall_lib.overall(kinds, of_target)
+    found[OVERALL] = float(overall_lib.overall(kinds, of_target))
   return found
 
 
@@ -188,15 +188,88 @@ def _resample(target, prediction, known, unit, num_resamples, seed):
   if not known.any():
     return None
   unit = np.unique(unit[known], return_inverse=True)[1].reshape(-1)
-  prediction, values = prediction[known], target.values[known]
+  kept = take(target, np.flatnonzero(known))
   draws = unit, num_resamples, seed
+  return _of_units(kept, prediction[known], *draws, int(unit.max()) + 1)
+
+
+def _of_units(target, prediction, unit, num_resamples, seed, num_units):
+  """Returns what `count` returns of resamples; None of a single unit.
+
+  Args:
+    target: of rows of which it is known.
+    prediction: float[N, L].
+    unit: int64[N], from 0; a unit may have no row.
+    num_resamples, seed: of the bootstrap.
+    num_units: of them.
+  """
+  draws = unit, num_resamples, seed, num_units
   if target.kind == 'class':
-    return classes.resample(prediction, values, *draws)
-  cells = prediction, values, target.known[known]
+    return classes.resample(prediction, target.values, *draws)
+  cells = prediction, target.values, target.known
   if target.kind == 'real':
     return numbers.resample(*cells, *draws)
   decided = metrics.decisions(*metrics.check_entries(*cells))
-  return bootstrap.resample([decided], *draws)[0]
+  flat = np.concatenate(decided, axis=1).astype(np.int64)
+  of_units = np.zeros((num_units, flat.shape[1]), np.int64)
+  np.add.at(of_units, unit, flat)
+  sums = bootstrap.resample_sums(of_units, num_resamples, seed)
+  if sums is None:
+    return None
+  counts = np.split(sums.round().astype(np.int64), 4, axis=1)
+  return metrics.Confusion(*counts)
+
+
+def intervals_together(
+  targets: Mapping,
+  predictions: Mapping[str, np.ndarray],
+  units: Mapping[str, np.ndarray],
+  *,
+  num_resamples=1000,
+  confidence=0.95,
+  seed=0,
+) -> dict:
+  """Returns the intervals of what all targets come to.
+
+  Every target is scored on the same resamples of units, as a video may be one
+  of several tasks.
+
+  Args:
+    targets: name -> target of the rows that are scored, those that know it.
+    predictions: name -> float[R, L] of them.
+    units: name -> int64[R], the unit of each row, one number for all targets.
+    num_resamples, confidence, seed: of the bootstrap.
+
+  Returns:
+    `OVERALL`_interval and `overall.TOGETHER`_interval, [low, high]; {} where
+    one unit is all there is.
+  """
+  every = np.unique(np.concatenate([*units.values()]))
+  sampled = {
+    name: _of_units(
+      target,
+      predictions[name],
+      np.searchsorted(every, units[name]),
+      *(num_resamples, seed, len(every)),
+    )
+    for name, target in targets.items()
+  }
+  if None in sampled.values():
+    return {}
+  tails = (1 - confidence) / 2, (1 + confidence) / 2
+  kinds = {name: target.kind for name, target in targets.items()}
+  together = sum(
+    overall_lib.of_challenge('2022', kinds[name], one)
+    for name, one in sampled.items()
+  )
+  found = {
+    OVERALL: overall_lib.overall(kinds, sampled),
+    overall_lib.TOGETHER: together,
+  }
+  return {
+    f'{name}_interval': summary.percentiles(x, tails)
+    for name, x in found.items()
+  }
 
 
 def _scores(kind, counted, sampled=None, tails=()) -> dict:
@@ -267,12 +340,15 @@ def _picture(target, prediction, counted) -> dict:
   return {'density': density}
 
 
-def summarise_all(targets: Mapping, entries: Mapping[str, Mapping]) -> dict:
+def summarise_all(
+  targets: Mapping, entries: Mapping[str, Mapping], *, sums: bool = True
+) -> dict:
   """Returns the scores of challenges, of the entries of all targets.
 
   Args:
     targets: name -> target, or what has its kind.
     entries: name -> its entry of report.json; of the labels report.json.
+    sums: with what all come to together.
 
   Returns:
     year -> target -> score, and `OVERALL`.
@@ -282,13 +358,17 @@ def summarise_all(targets: Mapping, entries: Mapping[str, Mapping]) -> dict:
     name: entry | _sum_of(kinds[name], entry) for name, entry in entries.items()
   }
   found = overall_lib.challenges(kinds, scores)
-  return {
-    **{
-      year: {name: summary.rounded(x) for name, x in each.items()}
-      for year, each in found.items()
-    },
-    OVERALL: summary.rounded(overall_lib.overall(kinds, scores)),
+  told = {
+    year: {
+      name: summary.rounded(x)
+      for name, x in each.items()
+      if sums or name in entries
+    }
+    for year, each in found.items()
   }
+  if sums:
+    told[OVERALL] = summary.rounded(overall_lib.overall(kinds, scores))
+  return told
 
 
 def _sum_of(kind, entry) -> dict:

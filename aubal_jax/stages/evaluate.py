@@ -305,8 +305,9 @@ def summarise(run, found: Predictions) -> dict:
   if not found.targets:
     return report
   labels = target_scores.Said(found.split, rows, found.probability)
+  said = {target_scores.LABELS: labels, **found.targets}
   return {
     **report,
-    **target_scores.summarise(run, found.targets, report),
-    **target_scores.clean(run, {target_scores.LABELS: labels, **found.targets}),
+    **target_scores.summarise(run, said, report),
+    **target_scores.clean(run, said),
   }

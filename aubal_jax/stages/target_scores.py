@@ -10,6 +10,7 @@ import numpy as np
 from aubal_jax.datasets import dataset as dataset_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
+from aubal_jax.scoring import bootstrap
 from aubal_jax.scoring import targets as targets_lib
 
 LABELS = dataset_lib.LABELS
@@ -122,15 +123,31 @@ def summarise(run, said, report) -> dict:
 
   Args:
     run: the `Run`.
-    said: name of target -> `Said`, of all but the labels.
+    said: name of target -> `Said`, of all, the labels too.
     report: content of report.json, of the labels.
   """
-  targets = run.dataset.targets
-  entries = {name: _entry(run, name, one) for name, one in said.items()}
-  scored = {LABELS: report, **entries}
+  entries = {
+    name: _entry(run, name, one) for name, one in said.items() if name != LABELS
+  }
+  challenge = _challenge(run, said, {LABELS: report, **entries})
+  return {'targets': entries, 'challenge': challenge}
+
+
+def _challenge(run, said, entries) -> dict:
+  """Returns what all targets come to, with intervals."""
+  dataset = run.dataset
+  unit = bootstrap.units(len(dataset), dataset.groups)
   return {
-    'targets': entries,
-    'challenge': targets_lib.summarise_all(targets, scored),
+    **targets_lib.summarise_all(dataset.targets, entries),
+    **targets_lib.intervals_together(
+      {
+        name: targets_lib.take(dataset.targets[name], one.rows)
+        for name, one in said.items()
+      },
+      {name: one.prediction for name, one in said.items()},
+      {name: unit[one.rows] for name, one in said.items()},
+      seed=run.config.seed,
+    ),
   }
 
 
@@ -143,14 +160,19 @@ def clean(run, said) -> dict:
   """
   if not run.dataset.splits:
     return {}
-  is_clean = run.dataset.clean()
-  entries = {}
+  is_clean, fewer = run.dataset.clean(), {}
   for name, one in said.items():
     kept = is_clean[one.rows]
     if kept.any():
-      fewer = Said(one.split, one.rows[kept], one.prediction[kept])
-      entries[name] = _entry(run, name, fewer)
-  challenge = targets_lib.summarise_all(run.dataset.targets, entries)
+      fewer[name] = Said(one.split, one.rows[kept], one.prediction[kept])
+  entries = {name: _entry(run, name, one) for name, one in fewer.items()}
+  # Of fewer targets the sums would be others.
+  whole = len(fewer) == len(said)
+  challenge = (
+    _challenge(run, fewer, entries)
+    if whole
+    else targets_lib.summarise_all(run.dataset.targets, entries, sums=False)
+  )
   return {'clean': {'targets': entries, 'challenge': challenge}}
 
 

@@ -192,6 +192,49 @@ def test_validation_and_what_is_best(seed):
   }
 
 
+@pytest.mark.parametrize('seed', range(3))
+def test_all_targets_are_resampled_together(seed):
+  rng = np.random.default_rng(seed)
+  said, found = three_targets(seed)
+  unit = rng.integers(0, 9, 120)
+  rows = {
+    name: np.flatnonzero(target.rows_known & (unit != place))
+    for place, (name, target) in enumerate(found.items())
+  }
+  given = (
+    {name: targets.take(found[name], of) for name, of in rows.items()},
+    {name: said[name][of] for name, of in rows.items()},
+    {name: 10 * unit[of] for name, of in rows.items()},  # With numbers between.
+  )
+  told = targets.intervals_together(*given, num_resamples=20, seed=seed)
+  every = np.unique(np.concatenate([unit[of] for of in rows.values()]))
+  kinds = {name: target.kind for name, target in found.items()}
+  sums = {'overall': [], 'multi_task': []}
+  for times in np.concatenate([*bootstrap.draw(len(every), 20, seed)]):
+    scores = {}
+    for name, of in rows.items():
+      drawn = np.concatenate(
+        [of[unit[of] == u] for u in np.repeat(every, times)]
+      )
+      part = targets.take(found[name], drawn)
+      counted = targets.count(
+        kinds[name], said[name][drawn], part.values, part.known
+      )
+      scores[name] = counted
+    sums['overall'].append(overall.overall(kinds, scores))
+    each = [
+      overall.of_challenge('2022', kinds[k], x) for k, x in scores.items()
+    ]
+    sums['multi_task'].append(sum(each))
+  for name, drawn in sums.items():
+    wanted = np.quantile(drawn, [0.025, 0.975])
+    np.testing.assert_allclose(told[f'{name}_interval'], wanted, atol=2e-6)
+  alone = [dict.fromkeys(x, np.zeros(3, int)) for x in given[2:]]
+  few = [{k: targets.take(x, np.arange(3)) for k, x in given[0].items()}]
+  few += [{k: x[:3] for k, x in given[1].items()}]
+  assert targets.intervals_together(*few, *alone) == {}
+
+
 def test_one_message_for_what_cannot_be_scored():
   good = np.full((3, 2), 0.5)
   for call, word in (

@@ -112,6 +112,14 @@ def test_each_target_has_its_own_rows_and_clean_ones(seed):
         assert counts == [len(of)] * 2
   scores = report['challenge']['2020']
   assert scores['labels'] == pytest.approx(report['awc'], abs=2e-6)
+  for name in ('overall', 'multi_task'):
+    low, high = report['challenge'][f'{name}_interval']
+    value = report['challenge'].get(name)
+    value = report['challenge']['2022'][name] if value is None else value
+    assert low <= value <= high
+  whole = len(report['clean']['targets']) == 3
+  assert ('overall' in report['clean']['challenge']) == whole
+  assert ('multi_task' in report['clean']['challenge']['2022']) == whole
   assert 'break_even' in report
   assert {*report['same_images']} == {'tuned', 'shrunk', 'break_even'}
 
