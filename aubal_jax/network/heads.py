@@ -179,10 +179,10 @@ def of_targets(
 def make_objective(
   heads: Sequence[Head], losses: Mapping[str, Callable]
 ) -> Callable:
-  """Returns f(outputs, batch, axis_name=None, task=None) -> what is minimised.
+  """Returns f(outputs, batch, axis_name=None) -> scalar, what is minimised.
 
-  The sum over heads of weight x loss over what is known of the global batch;
-  of the batch of one task its own head's.
+  The sum over heads of weight x loss over what is known of the global batch,
+  of those heads whose target is in the batch.
 
   Args:
     heads: of the network.
@@ -190,7 +190,7 @@ def make_objective(
       `target_losses.make_loss`.
   """
 
-  def objective(outputs, batch, axis_name=None, task=None):
+  def objective(outputs, batch, axis_name=None):
     return sum(
       head.weight
       * losses[head.name](
@@ -201,7 +201,7 @@ def make_objective(
         axis_name,
       )
       for head in heads
-      if task in (None, head.name)
+      if head.name in batch
     )
 
   return objective

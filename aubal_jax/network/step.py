@@ -135,8 +135,7 @@ def train_step(
     model: from `models.make_model`; its axis_name is the same, or None: batch
       norm is then by the share of each device.
     optimizer: optax optimiser.
-    objective: f(outputs, batch, axis_name), and of a batch of a head also with
-      its name, from `heads.make_objective`.
+    objective: f(outputs, batch, axis_name), from `heads.make_objective`.
     ema_decay: of the moving averages, where the state has them.
     augment: f(image, parameters, mask bool[B]) -> image, with the settings of
       `augment_device.augment_images` bound, where batches hold parameters.
@@ -180,7 +179,7 @@ def train_step(
         # A teacher tells of all heads, else a task pays its own alone.
         **({'heads': task} if task and beside is None else {}),
       )
-      value += objective(outputs, fields, axis_name, *task)
+      value += objective(outputs, fields, axis_name)
       batch_stats = updated.get('batch_stats', {})
     return value, batch_stats
 

@@ -27,6 +27,7 @@ from aubal_jax.runs import errors
 from aubal_jax.runs import hosts
 from aubal_jax.stages import learnt
 from aubal_jax.stages import sequence
+from aubal_jax.stages import target_plans
 from aubal_jax.tables import plan as plan_lib
 
 
@@ -69,7 +70,9 @@ def make_parts(run, path=None, *, teacher=None) -> Parts:
       config.train.batch_size, window, jax.device_count()
     )
     plan = sequence.make_plan(plan, config, dataset)
-  plans = _plans_of(run) if config.multitask.batching == 'per_task' else {}
+  plans = {}
+  if config.multitask.batching == 'per_task':
+    plans = target_plans.plans_of(run, path)
   targets = learnt.in_training(config, dataset)
   if config.train.patience and not len(learnt.validating(config, dataset)):
     raise errors.UserError(
@@ -168,20 +171,6 @@ def _load_plan(path, dataset):
       'set; run the balance task again.'
     )
   return plan
-
-
-def _plans_of(run) -> dict[str, plan_lib.Plan]:
-  """Returns name of target -> its rows that train, each once."""
-  dataset, found = run.dataset, {}
-  for name in learnt.names_of(run.config, dataset):
-    rows = dataset.rows('train', name)
-    found[name] = plan_lib.Plan(
-      source=rows,
-      augment=np.zeros(len(rows), bool),
-      partner=np.full(len(rows), -1),
-      label_names=dataset.label_names,
-    )
-  return found
 
 
 def _make_loss(config, head, target, plan):
