@@ -533,10 +533,6 @@ def change_model(change):
   return changed
 
 
-def another_kind(content):
-  content['heads'].append(content['heads'][0] | {'name': 'age', 'kind': 'real'})
-
-
 def another_stream(content):
   content['streams']['sound'] = {'dtype': 'float32', 'shape': [3]}
 
@@ -545,7 +541,6 @@ def another_stream(content):
   ('change', 'words'),
   [
     (without_thresholds, ['without tuned thresholds', 'thresholds=half']),
-    (change_model(another_kind), ['the head age', 'real', 'stablehlo']),
     (change_model(another_stream), ['sees sound beside the image']),
     (lambda path, _: shutil.rmtree(path), ['no checkpoints', 'train first']),
     (
