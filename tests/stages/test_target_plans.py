@@ -5,6 +5,7 @@ import itertools
 import json
 import time
 
+import flax.linen as nn
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ import aubal_jax as aubal
 from aubal_jax import commands
 from aubal_jax import settings
 from aubal_jax.datasets import targets
+from aubal_jax.network import models
 from aubal_jax.runs import errors
 from aubal_jax.runs import progress
 from aubal_jax.stages import published_samplers
@@ -317,3 +319,44 @@ def test_a_folder_of_other_plans_is_refused(tmp_path):
   config.multitask.balance = 'joint'
   with pytest.raises(errors.UserError, match=r'multitask\.balance'):
     balance(config, tmp_path / 'run')
+
+
+class Flat(nn.Module):
+  """A network that is compiled at once."""
+
+  @nn.compact
+  def __call__(self, image, *, train: bool = False):
+    del train
+    return nn.Dense(8)(image.reshape(image.shape[0], -1)).astype('float32')
+
+
+@pytest.mark.parametrize(
+  ('how', 'batching'),
+  [
+    pytest.param(how, batching, marks=pytest.mark.long)
+    if (how, batching) != ('joint', 'per_task')
+    else (how, batching)
+    for how in HOW
+    for batching in ('mixed', 'per_task')
+  ],
+)
+def test_the_whole_line_goes_by_these_plans(
+  tmp_path, monkeypatch, how, batching
+):
+  monkeypatch.setattr(models, 'MODELS', {**models.MODELS, 'flat': Flat})
+  config = settings.default()
+  config.data.name, config.data.image_size = 'synthetic', 32
+  config.data.drawn_targets = ('labels', 'expression', 'valence_arousal')
+  config.data.drawn_apart, config.data.drawn_ratio = True, 5.0
+  config.data.num_train = 60
+  config.data.num_validation = config.data.num_test = 24
+  config.multitask.balance, config.multitask.batching = how, batching
+  config.balance.optimizer, config.model.name = 'ipm', 'flat'
+  config.train.batch_size, config.train.num_steps = 24, 2
+  config.evaluate.batch_size = 24
+  commands.run_task(config, tmp_path, started=time.perf_counter())
+  page = (tmp_path / 'report.html').read_text()
+  assert 'Rows and unevenness of each target' in page
+  assert ('all targets at once' in page) == (how == 'joint')
+  assert 'as a control' not in page
+  assert load(config, tmp_path).is_done('report')
