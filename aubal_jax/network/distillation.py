@@ -90,10 +90,11 @@ def make_objective(
   temperature: float = 1.5,
   share: float = 0.6,
 ) -> Callable:
-  """Returns f(outputs, batch, axis_name=None, task=None) -> what is minimised.
+  """Returns f(outputs, batch, axis_name=None) -> what is minimised.
 
-  Of a batch of all tasks: the sum over heads u of (1 - s) D_u + s own_u. Of
-  the batch of one task t: (1 - s) D_t + s own_t, and D_u of every other u.
+  The sum over heads u of D_u or, of those whose target is in the batch, of
+  (1 - s) D_u + s own_u. A batch of all tasks has all targets, that of a task
+  its own.
   Either is divided by the number of heads, so that the batches of all tasks
   add up to Deng's objective. Weights of heads are the teacher's alone: no head
   weighs more than another here.
@@ -105,12 +106,12 @@ def make_objective(
     share: s in [0, 1], of the own loss.
   """
 
-  def objective(outputs, batch, axis_name=None, task=None):
+  def objective(outputs, batch, axis_name=None):
     said, total = batch[TEACHER], 0.0
     for head in heads:
       name = head.name
       d = divergence(head, outputs[name], said[name], temperature, axis_name)
-      if task in (None, name):
+      if name in batch:
         known = batch[f'{name}_known']
         paid = own[name](outputs[name], batch[name], known, batch, axis_name)
         d = (1 - share) * d + share * paid

@@ -124,7 +124,7 @@ def test_tasks_add_up_to_what_is_published(seed):
   mixed = sum((1 - share) * d[k] + share * paid[k] for k in d) / 3
   np.testing.assert_allclose(objective(z, batch), mixed, rtol=1e-6)
   by_task = sum(
-    objective(z, {n: x for n, x in batch.items() if n[0] in (k, 't')}, task=k)
+    objective(z, {n: x for n, x in batch.items() if n[0] in (k, 't')})
     for k in d
   )
   published = (
