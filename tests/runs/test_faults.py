@@ -21,6 +21,7 @@ import pytest
 from aubal_jax import commands
 from aubal_jax.runs import files
 from aubal_jax.runs import workdir
+from tests.makers import small_network
 
 ROOT = pathlib.Path(__file__).parents[2]
 NUM_STEPS = 60  # Of the command, which is at work when a test stops it.
@@ -36,7 +37,7 @@ def get_config():
   c.data.image_size = 32
   c.balance.optimizer = 'newton'
   c.balance.lam_images = 100
-  c.model.name = 'resnet8_16'
+  c.model.name = '{small_network.NAME}'
   c.train.batch_size = 8
   c.train.num_steps = {NUM_STEPS}
   c.train.eval_every_steps = 8
@@ -246,6 +247,7 @@ import pathlib, sys
 import numpy as np
 from aubal_jax.datasets import dataset
 from aubal_jax.media import images, store
+from tests.makers import small_network
 if __name__ == '__main__':
   paths = sorted(map(str, pathlib.Path(sys.argv[1]).iterdir()))
   ones = np.ones((len(paths), 1), np.uint8)

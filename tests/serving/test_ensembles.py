@@ -25,6 +25,7 @@ from aubal_jax.serving import networks
 from aubal_jax.serving import predictions
 from aubal_jax.stages import run as run_lib
 from tests.makers import damage as damage_lib
+from tests.makers import small_network
 from tests.serving import test_predictions
 
 LABELS = ('bright', 'edge')
@@ -35,7 +36,7 @@ def configuration(table, **changes):
   c.data.name, c.data.path = 'manifest', str(table)
   c.data.image_size = 16
   c.balance.method = 'none'
-  c.model.name = 'resnet8_16'
+  c.model.name = small_network.NAME
   c.train.batch_size, c.train.num_steps = 8, 1
   c.evaluate.batch_size = c.predict.batch_size = 8
   for name, value in changes.items():

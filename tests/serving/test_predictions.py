@@ -32,6 +32,7 @@ from aubal_jax.scoring import thresholds
 from aubal_jax.serving import predictions
 from aubal_jax.serving import sources
 from tests.makers import damage as damage_lib
+from tests.makers import small_network
 
 LABELS = ('bright', 'edge, "half"')
 
@@ -68,7 +69,7 @@ def fixture_trained(tmp_path_factory):
   c.data.path = str(write_table(folder / 'data'))
   c.data.image_size = 16
   c.balance.method = 'none'
-  c.model.name = 'resnet8_16'
+  c.model.name = small_network.NAME
   c.train.batch_size = 8
   c.train.num_steps = 6
   c.train.eval_every_steps = 3

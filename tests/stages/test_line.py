@@ -25,6 +25,7 @@ from aubal_jax.scoring import course
 from aubal_jax.stages import train as train_task
 from aubal_jax.tables import plan as plan_lib
 from tests.makers import fake_data
+from tests.makers import small_network
 
 
 def write_manifest(folder, num_images=60, size=20):
@@ -56,7 +57,7 @@ def make_config(folder):
   c.data.image_size = 32
   c.balance.optimizer = 'newton'
   c.balance.lam_images = 100
-  c.model.name = 'resnet8_16'
+  c.model.name = small_network.NAME
   c.train.batch_size = 8
   c.train.num_steps = 6
   c.train.eval_every_steps = 3

@@ -10,6 +10,7 @@ from aubal_jax import commands
 from aubal_jax.runs import files
 from tests import test_configs
 from tests.makers import fake_data
+from tests.makers import small_network
 
 AUS = ['AU01', 'AU02', 'AU04', 'AU06', 'AU12', 'AU15', 'AU20', 'AU25']
 
@@ -34,7 +35,7 @@ def load(name, folder):
   c.data.cache_dir = str(folder / 'cache')
   c.data.image_size = 16
   c.balance.optimizer = 'newton'
-  c.model.name = 'resnet8_16'
+  c.model.name = small_network.NAME
   c.train.batch_size = 8
   c.train.num_steps = 2
   c.train.eval_every_steps = 2

@@ -19,6 +19,7 @@ from aubal_jax.stages import report as report_task
 from aubal_jax.stages import run as run_lib
 from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import plan as plan_lib
+from tests.makers import small_network
 from tests.stages import test_line
 
 
@@ -30,7 +31,7 @@ def fixture_config(tmp_path):
   c.data.image_size = 16
   c.balance.features = 'pixels'
   c.balance.neighbours = 2
-  c.model.name = 'resnet8_16'
+  c.model.name = small_network.NAME
   c.train.batch_size = 8
   c.train.num_steps = 2
   return c
