@@ -3,6 +3,7 @@
 import importlib.util
 import pathlib
 import re
+import sys
 
 import pytest
 
@@ -29,6 +30,25 @@ def test_every_config_loads_and_documents_its_command(path):
   assert f'--config=configs/{path.name}' in module.__doc__
   for flag in re.findall(r'--config\.([\w.]+)=', module.__doc__):
     assert flag in settings.SETTINGS, flag
+
+
+@pytest.mark.parametrize('name', ['baseline', 'multitask'])
+def test_without_data_a_config_is_small_and_says_so(monkeypatch, name):
+  path = ROOT / 'configs' / f'{name}.py'
+  for arguments in ([], ['--config.data.paths=x'], ['--config.data=path']):
+    monkeypatch.setattr(sys, 'argv', ['main', *arguments])
+    small = load(path).get_config()
+    settings.check(small)
+    assert small.note.startswith('small form: drawn faces of 48 pixels')
+    assert small.data.image_size == 48
+    assert small.data.name == 'synthetic'
+  for arguments in (['--config.data.path=x'], ['-config.data.path', 'x']):
+    monkeypatch.setattr(sys, 'argv', ['main', '--workdir=y', *arguments])
+    whole = load(path).get_config()
+    settings.check(whole)
+    assert not whole.note
+    assert whole.data.image_size == 112
+    assert whole.data.name != 'synthetic'
 
 
 def test_every_setting_is_explained():
