@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 from typing import NamedTuple
 
 import numpy as np
@@ -157,7 +158,7 @@ def balance_targets(
   seed: int = 0,
   rows: npt.ArrayLike | None = None,
   unknown: str = 'absent',
-  **settings,
+  **settings: Any,
 ) -> tuple[plan_lib.Plan, solve_lib.Solution]:
   """Balances several targets of the same rows at once, with one certificate.
 
