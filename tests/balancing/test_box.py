@@ -117,6 +117,9 @@ def cases(names):
 def test_without_a_bound_it_is_the_problem_of_a_very_large_one(names, some):
   for seed, (name, rules, bounded) in enumerate(cases(names)):
     patterns, counts = problems.patterns_and_counts(seed, _SETS, _LABELS)
+    if name != 'prevalence' and seed % 2:
+      blocks = problems.blocks_of(np.random.default_rng(seed), _LABELS)
+      rules['blocks'] = blocks
     upper = np.full(_SETS, np.inf)
     if some:  # Of one labelset growth is bounded, which lam hands on.
       upper[seed % _SETS] = 3.0

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from aubal_jax.balancing import box
 from aubal_jax.balancing import ipm
 from aubal_jax.balancing import ipm_system
 from aubal_jax.balancing import newton
@@ -62,6 +63,9 @@ def test_operators_equal_the_dense_matrix(name, blocks):
   scale = objective.column_scale(problem)
   exact = np.abs(matrix).sum(axis=0)
   assert (scale >= exact * (1 - 1e-12)).all()
+  if name != 'log':
+    scale = box._column_sizes(found) * found.start
+    assert (scale >= exact * (1 - 1e-12)).all()
   width = found.most / found.start - found.least / found.start
   assert (
     objective.row_scale(problem)[:-1] >= np.abs(matrix) @ width * (1 - 1e-12)

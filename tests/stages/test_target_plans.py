@@ -287,6 +287,11 @@ def test_tasks_with_their_own_splits_have_their_own_rows(tmp_path, how):
     rows = run.dataset.rows('train', name)
     assert np.isin(plan.source, rows).all()
     assert how == 'published' or np.isin(rows, plan.source).all()
+    assert made.told[name]['images'] == len(rows)
+  mood, rows = run.dataset.targets['mood'], run.dataset.rows('train', 'mood')
+  z = np.bincount(mood.values[rows])  # What validates is not looked at.
+  uneven = np.abs(z - z.mean()).sum() / len(z) / len(rows)
+  assert made.told['mood']['unevenness_before'] == pytest.approx(uneven)
   assert np.isin(made.whole.source, run.dataset.rows('train')).all()
 
 
