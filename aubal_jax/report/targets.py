@@ -234,16 +234,16 @@ def _picture(name, entry) -> Iterator[str]:
       target_plots.confusion(name, entry['names'], entry['confusion']),
       alt=f'Confusion matrix of {name}; precision and recall of each class '
       'are in the table.',
-      caption='Rows of each class, by what is said of them. The darker, the '
-      'larger the share of its line.',
+      caption='Rows of each class, by what is said of them. The stronger the '
+      'colour, the larger the share of its line.',
     )
   if entry['kind'] == 'real':
     yield html.plot(
       target_plots.density(name, entry['density'], entry['low'], entry['high']),
       alt=f'What is said of {name} against what is true; the CCC of each is '
       'in the table.',
-      caption='The darker, the more rows, by the root of their number; on the '
-      'dashed line what is said is true.',
+      caption='The stronger the colour, the more rows, by the root of their '
+      'number; on the dashed line what is said is true.',
     )
 
 
