@@ -179,6 +179,7 @@ _DECLARED = (
       most=1000,
     ),
     Setting('drawn_apart', False, 'and each face trains one target alone.'),
+    Setting('drawn_film', False, 'Faces of a person are frames of a video.'),
   ),
   *_section(
     *('data', (*_TABLE, 'compare')),
@@ -465,6 +466,7 @@ _DECLARED = (
       *('heads', 'dense', 'A dense layer; deng: norm, 128 units, norm before.'),
       choices=('dense', 'deng', 'gru'),
     ),
+    Setting('features_of', '', 'A trained run, whose last layers are seen.'),
     Setting(
       *('window', 32, 'gru: rows of a video that are seen together.'),
       least=1,
@@ -1018,6 +1020,13 @@ def _check_features(config) -> None:
       f'yours; it is {hidden}, and model.name is {name!r}.'
     )
   if name != 'features' or config.compare.data:
+    if config.multitask.features_of:
+      raise errors.UserError(
+        'multitask.features_of is for model.name=features, which sees what '
+        f'that run says of a row; model.name is {name!r}.'
+      )
+    return
+  if config.multitask.features_of:
     return
   if config.data.name not in ('manifest', 'labels', 'synthetic_table'):
     raise errors.UserError(

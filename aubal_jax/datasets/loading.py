@@ -61,10 +61,14 @@ def _drawn(config):
   names = ('num_train', 'num_validation', 'num_test', 'image_size', 'channels')
   common = {'seed': config.seed, **{name: data[name] for name in names}}
   targets = settings.values(config, 'data.drawn_targets')
-  if targets == ('labels',):
+  if targets == ('labels',) and not data.drawn_film:
     return synthetic.load(**common)
   return expressions.load(
-    targets=targets, ratio=data.drawn_ratio, apart=data.drawn_apart, **common
+    targets=targets,
+    ratio=data.drawn_ratio,
+    apart=data.drawn_apart,
+    film=data.drawn_film,
+    **common,
   )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -24,6 +25,8 @@ class Stream:
     read: maps int[R] row numbers to dtype[R, *shape]; used from many threads.
     mean: float64[F], of a row float[F], of which networks subtract it; or None.
     std: likewise, by which they divide then; 0: they see 0.
+    parts: name of head -> (start, stop), the numbers of a row that it sees;
+      None: every head sees all.
   """
 
   name: str
@@ -32,6 +35,7 @@ class Stream:
   read: Callable[[np.ndarray], np.ndarray]
   mean: np.ndarray | None = None
   std: np.ndarray | None = None
+  parts: Mapping[str, tuple[int, int]] | None = None
 
   def take(self, rows: np.ndarray) -> np.ndarray:
     """Returns dtype[R, *shape]; raises UserError where that is not read."""

@@ -167,7 +167,13 @@ def _of_stream(seen) -> dict:
     if (values := getattr(seen, name, None)) is not None
   }
   dtype = np.dtype(seen.dtype).name
-  return {'dtype': dtype, 'shape': tuple(seen.shape), **moments}
+  parts = {name: tuple(part) for name, part in (seen.parts or {}).items()}
+  return {
+    'dtype': dtype,
+    'shape': tuple(seen.shape),
+    **moments,
+    **({'parts': parts} if parts else {}),
+  }
 
 
 def _with_image(description, data) -> Description:
@@ -288,6 +294,11 @@ def _stream(seen) -> dict:
   if wrong or any((len(x),) != shape for x in moments.values()):
     raise KeyError(f'no such mean and std of {shape} numbers')
   named = {'columns': tuple(seen['columns'])} if 'columns' in seen else {}
+  if 'parts' in seen:
+    parts = {name: tuple(part) for name, part in seen['parts'].items()}
+    if any(not 0 <= low < high <= shape[0] for low, high in parts.values()):
+      raise KeyError(f'no such parts of {shape} numbers: {parts}')
+    named['parts'] = parts
   return {
     'dtype': np.dtype(seen['dtype']).name,
     'shape': shape,
@@ -359,6 +370,7 @@ def make_network(
     ],
     layers=description.heads[0].layers,
     window=description.heads[0].window,
+    parts=description.streams.get(_FEATURES, {}).get('parts', {}),
   )
   optimizer = optimizer_lib.make_optimizer(
     description.optimizer,
@@ -373,12 +385,7 @@ def make_network(
 
 def first_state(model, optimizer, description: Description, *, seed: int = 0):
   """Returns the `TrainState` before the first step."""
-  streams = {
-    name: np.zeros((1, *seen['shape']), seen['dtype'])
-    for name, seen in description.streams.items()
-  }
-  if description.pixels is not None:
-    streams[_IMAGE] = np.zeros((1, *description.pixels.shape), np.uint8)
+  streams = one_row(description)
   return step_lib.create_state(
     model,
     optimizer,
@@ -386,6 +393,17 @@ def first_state(model, optimizer, description: Description, *, seed: int = 0):
     streams,
     averaged=description.averaged,
   )
+
+
+def one_row(description: Description) -> dict[str, np.ndarray]:
+  """Returns a batch of one row of zeros, as the network sees it."""
+  streams = {
+    name: np.zeros((1, *seen['shape']), seen['dtype'])
+    for name, seen in description.streams.items()
+  }
+  if description.pixels is not None:
+    streams[_IMAGE] = np.zeros((1, *description.pixels.shape), np.uint8)
+  return streams
 
 
 def load(directory: pathlib.Path, *, which: str = 'best') -> Bundle:

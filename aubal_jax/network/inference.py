@@ -32,8 +32,6 @@ def make_predict(model, heads, devices=None, *, outputs=False):
     uint8[B, H, W, C]. B may be any number: rows are filled up to a multiple of
     the devices and cut off again.
   """
-  devices = jax.local_devices() if devices is None else list(devices)
-  whole = NamedSharding(Mesh(np.array(devices), ('devices',)), PartitionSpec())
 
   def forward(params, batch_stats, batch):
     variables = {'params': params, 'batch_stats': batch_stats}
@@ -42,6 +40,21 @@ def make_predict(model, heads, devices=None, *, outputs=False):
       return {head.name: found[head.name].astype('float32') for head in heads}
     return heads_lib.predictions(heads, found)
 
+  return on_devices(forward, devices)
+
+
+def on_devices(forward, devices=None):
+  """Compiles a function of batches for all the given devices.
+
+  Args:
+    forward: maps params, batch_stats and a batch to name -> [B, ...].
+    devices: as in `make_predict`.
+
+  Returns:
+    As `make_predict`.
+  """
+  devices = jax.local_devices() if devices is None else list(devices)
+  whole = NamedSharding(Mesh(np.array(devices), ('devices',)), PartitionSpec())
   parallel = jax.pmap(forward, in_axes=(None, None, 0), devices=devices)
 
   def predict(params, batch_stats):

@@ -24,6 +24,7 @@ from aubal_jax.runs import progress
 from aubal_jax.runs import text
 from aubal_jax.runs import workdir
 from aubal_jax.stages import learnt
+from aubal_jax.stages import run_features
 
 _PIXELS = ('image_size', 'channels', 'resize', 'crop')
 
@@ -209,7 +210,8 @@ def load(config, path, watch: progress.Watch) -> Run:
   steps = config.train.num_steps or steps
   pinned = pin(config, dataset, steps)
   pinned['inspect']['the table'] = as_read  # Which tells of all rows.
-  return Run(config, path, dataset, steps, pinned, watch, opened)
+  run = Run(config, path, dataset, steps, pinned, watch, opened)
+  return run_features.attach(run)
 
 
 def load_unread(config, path, watch: progress.Watch) -> Run:

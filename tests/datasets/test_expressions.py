@@ -167,3 +167,27 @@ def test_settings_lead_to_them():
   # Anger has no label of its own that Disgust lacks: the picture tells.
   rows = data.targets['expression'].values == 1
   assert data.load_images(np.flatnonzero(rows)[:1]).shape == (1, 112, 112, 1)
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_a_film_moves_smoothly_and_each_person_by_itself(seed):
+  sizes = {'num_train': 90, 'num_validation': 23, 'num_test': 7}
+  still = expressions.load(seed=seed, image_size=16, **sizes)
+  film = expressions.load(seed=seed, image_size=16, film=True, **sizes)
+  assert still.frames is None
+  assert film.groups.tolist() == still.groups.tolist()
+  affect = film.targets['valence_arousal'].values
+  for group in {*film.groups}:
+    rows = np.flatnonzero(film.groups == group)
+    assert film.frames[rows].tolist() == [*range(len(rows))]
+    poses = rows[::4]
+    was = still.targets['valence_arousal'].values
+    np.testing.assert_allclose(affect[poses], was[poses], atol=1e-6)
+    # Between two poses it is a straight line.
+    for start in poses:
+      between = affect[start : min(start + 5, rows[-1] + 1)]
+      bend = np.diff(between, 2, axis=0)
+      np.testing.assert_allclose(bend, 0, atol=1e-6)
+  codes = film.targets['expression'].values
+  assert {*np.unique(codes)} <= {*range(len(expressions.NAMES))}
+  assert film.load_images([0, 1]).shape == (2, 16, 16, 1)

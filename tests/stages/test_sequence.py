@@ -2,10 +2,13 @@
 
 import csv
 
+import jax
 import numpy as np
 import pytest
+from scipy import special
 
 from aubal_jax import settings
+from aubal_jax.network import bundle
 from aubal_jax.network import inference
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
@@ -141,3 +144,45 @@ def test_videos_shorter_than_a_window_are_counted(whole, capsys):
   assert '6 windows of 64 rows; 6 of the videos are shorter' in said
   assert len(found) == 6 * 64
   assert {*found.source} == {*plan.source}
+
+
+def test_windows_of_what_another_run_sees(whole, tmp_path):
+  """The 128 numbers of each head of Deng's, which stay as they were."""
+  config = configuration(
+    whole[1].data.path,
+    multitask__heads='deng',
+    train__num_steps=20,
+    train__eval_every_steps=10,
+  )
+  first = of_features.run(config, tmp_path / 'first')
+  before = bundle.load(first / 'checkpoints').digest()
+  config.multitask.heads = 'gru'
+  config.multitask.features_of = str(first)
+  path = of_features.run(config, tmp_path / 'second')
+  described = bundle.read(path / 'checkpoints')
+  seen = described.streams['features']
+  assert seen['shape'] == (128,) and seen['parts'] == {'labels': (0, 128)}
+  trained = bundle.load(path / 'checkpoints')
+  count = sum(x.size for x in jax.tree.leaves(trained.params))
+  assert count == 74_240 + 128 * 2 + 2
+  assert bundle.load(first / 'checkpoints').digest() == before
+  report = files.read_json(path / 'report.json')
+  assert report['num_images'] == 35 + 40 + 9
+  # What the last dense layer makes of them is what that network says.
+  run = run_lib.load(config, path, progress.Watch(0.0))
+  rows = run.dataset.rows('test')
+  teacher = bundle.load(first / 'checkpoints')
+  last = teacher.params['logits']['outputs']
+  logits = run.dataset.stream('features').take(rows) @ last['kernel']
+  said = evaluate.predict(
+    run_lib.load(_of_rows(config), first, progress.Watch(0.0))
+  )
+  np.testing.assert_allclose(
+    special.expit(logits + last['bias']), said.probability, atol=1e-5
+  )
+
+
+def _of_rows(config):
+  config = config.copy_and_resolve_references()
+  config.multitask.heads, config.multitask.features_of = 'deng', ''
+  return config

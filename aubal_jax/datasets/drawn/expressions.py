@@ -45,6 +45,8 @@ _BY_FREQUENCY = (
 )
 _LEAST_STRENGTH = 0.5
 _SPEECH = 0.3  # How often AU25 comes by itself.
+_HOLD = 4  # Frames of a film from one expression to the next.
+_SEEN = 0.25  # What is weaker is not there in a film.
 _UNITS = (*action_units.CODES, *face_parts.HIDDEN)
 
 
@@ -95,11 +97,46 @@ def draw_truth(
   return Truth(codes, strength, intensity, centres[codes] * strength[:, None])
 
 
+def as_film(truth: Truth, groups: Sequence[str]) -> tuple[Truth, np.ndarray]:
+  """Returns faces that move, and float64[N], the number of each frame.
+
+  Of the faces of a person, in their order, every fourth is a pose; those
+  between lie evenly between two poses, with the expression of the nearer one.
+  An action unit below .25 is not there.
+
+  Args:
+    truth: of N faces.
+    groups: N names of people.
+  """
+  _, first, person, size = np.unique(
+    groups, return_index=True, return_inverse=True, return_counts=True
+  )
+  frame = np.arange(len(groups)) - first[person]
+  before = frame // _HOLD * _HOLD
+  after = np.minimum(before + _HOLD, size[person] - 1)
+  share = (frame - before) / np.maximum(after - before, 1)
+
+  def between(values):
+    w = share.reshape(-1, *[1] * (values.ndim - 1))
+    start = first[person]
+    return (1 - w) * values[start + before] + w * values[start + after]
+
+  nearer = first[person] + np.where(share < 0.5, before, after)
+  intensity = between(truth.intensity)
+  return Truth(
+    truth.codes[nearer],
+    between(truth.strength),
+    np.where(intensity < _SEEN, 0.0, intensity),
+    between(truth.affect),
+  ), frame.astype(np.float64)
+
+
 def load(
   *,
   targets: Sequence[str] = TARGETS,
   ratio: float = 1.0,
   apart: bool = False,
+  film: bool = False,
   num_train: int,
   num_validation: int,
   num_test: int,
@@ -117,6 +154,7 @@ def load(
     ratio: see `draw_truth`.
     apart: each face that trains is known to one of the targets alone, drawn;
       those that validate or test are known to all.
+    film: faces of a person are frames of a video, see `as_film`.
     num_train: images in the training split.
     num_validation: images in the validation split.
     num_test: images in the test split.
@@ -138,6 +176,9 @@ def load(
     for part, size in enumerate(sizes.values())
   ]
   truth = Truth(*map(np.concatenate, zip(*map(_arrays, parts), strict=True)))
+  frames = None
+  if film:
+    truth, frames = as_film(truth, cast.groups)
   num_labels = len(action_units.CODES)
 
   def draw(row, rng):
@@ -152,6 +193,7 @@ def load(
     **_labels(truth, asked),
     targets=_targets(truth, asked),
     **cast.columns(),
+    frames=frames,
     load_images=cast.loader(draw, image_size, channels),
     notes=(_note(targets, apart),),
   )

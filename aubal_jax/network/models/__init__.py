@@ -89,6 +89,8 @@ class Network(nn.Module):
     layers: of each head: 'dense', one layer; 'deng', see `head_layers.Deng`,
       whose batch norm has this `momentum`; or 'gru', see `recurrent`.
     window: rows that 'gru' sees together.
+    parts: (name of head, start, stop), the features that it sees; a head that
+      is not there sees all.
   """
 
   trunk: nn.Module
@@ -105,6 +107,7 @@ class Network(nn.Module):
   layers: str = 'dense'
   momentum: float = 0.9
   window: int = 0
+  parts: tuple[tuple[str, int, int], ...] = ()
 
   @property
   def draws(self) -> bool:
@@ -167,6 +170,9 @@ class Network(nn.Module):
   def _head(self, name, size, features, train):
     """Returns the outputs of a head: float[B, size]."""
     of_all = {'dtype': features.dtype, 'param_dtype': self.param_dtype}
+    for part, start, stop in self.parts:
+      if part == name:
+        features = features[:, start:stop]
     if self.layers == 'deng':
       return head_layers.Deng(
         size,
@@ -210,6 +216,38 @@ def features_of(model: Network, variables: Mapping, batch: Mapping[str, Any]):
     batch: has the streams of the model, as in `Network.__call__`.
   """
   return model.trunk.apply(variables, **model.prepare(batch), train=False)
+
+
+def last_features_of(
+  model: Network, variables: Mapping, batch: Mapping[str, Any]
+):
+  """Returns what the last layer of each head sees, side by side: float[B, F].
+
+  With layers 'deng' that is 128 numbers for each head, in their order;
+  otherwise `features_of`, which all of them see.
+  """
+  if model.layers != 'deng':
+    return features_of(model, variables, batch)
+
+  def is_last(module, method):
+    del method
+    of_head = isinstance(module.parent, head_layers.Deng)
+    return of_head and module.name == 'norm2'
+
+  _, kept = model.apply(
+    variables,
+    batch,
+    train=False,
+    capture_intermediates=is_last,
+    mutable=['intermediates'],
+  )
+  return jnp.concatenate(
+    [
+      kept['intermediates'][name]['norm2']['__call__'][0]
+      for name in model.head_names
+    ],
+    axis=1,
+  )
 
 
 def find(name: str) -> Callable[..., nn.Module]:
@@ -278,6 +316,7 @@ def make_model(
   standardised: Sequence[tuple] = (),
   layers: str = 'dense',
   window: int = 0,
+  parts: Mapping[str, tuple[int, int]] = types.MappingProxyType({}),
 ) -> Network:
   """Returns the network called `name`.
 
@@ -294,8 +333,8 @@ def make_model(
     param_dtype: of the parameters and of the running statistics.
     remat: keep of each block its input alone, and compute the rest once more
       for the gradient: less memory, a quarter to a third more time.
-    mean: see `Network`; likewise `std`, `frozen`, `standardised`, `layers` and
-      `window`.
+    mean: see `Network`; likewise `std`, `frozen`, `standardised`, `layers`,
+      `window` and `parts`, here name of head -> (start, stop).
     hidden: units of each hidden layer of 'features'.
     init: what `module.init` draws, a name of `first_weights.INITS`. With
       'he_normal' the kernels of convolutions and heads are normal, of variance
@@ -351,6 +390,7 @@ def make_model(
     layers=layers,
     momentum=momentum,
     window=window,
+    parts=tuple((name, *part) for name, part in parts.items()),
     **of_all,
   )
 
