@@ -76,7 +76,7 @@ def _small(c):
   c.augment.rows = 'none'
   c.distill.students = 2
   c.train.learning_rate = 1e-3
-  c.train.num_steps = 500
-  c.train.eval_every_steps = 100
+  c.train.num_steps = 1000
+  c.train.eval_every_steps = 200
   c.train.keep_checkpoints = 1
   return c

@@ -56,8 +56,8 @@ _SMALL_LABELS = (
   '--config.multitask.targets=labels',
   '--config.data.unknown=drop',
   '--config.train.learning_rate=1e-3',
-  '--config.train.num_steps=500',
-  '--config.train.eval_every_steps=100',
+  '--config.train.num_steps=1000',
+  '--config.train.eval_every_steps=200',
   '--config.train.keep_checkpoints=1',
 )
 SMALL = types.MappingProxyType(

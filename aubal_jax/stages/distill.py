@@ -82,7 +82,7 @@ def run(run) -> None:
       policy=train_parts.load_policy(config),
     )
     with student.locked():
-      train.run(student, parts=own, tells_short=False)
+      train.run(student, parts=own, tells_short=False, booked='distilling')
   run.finish('distill')
   run.watch.lap('distilling')
 

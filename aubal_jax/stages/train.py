@@ -34,13 +34,16 @@ def check(config) -> None:
     tensorboard.check_installed()
 
 
-def run(run, *, parts=None, tells_short: bool = True) -> None:
+def run(
+  run, *, parts=None, tells_short: bool = True, booked: str = 'training'
+) -> None:
   """Trains up to the wanted number of steps, from the newest checkpoint.
 
   Args:
     run: the `Run`.
     parts: `train_parts.Parts` it trains with; None: those of the run.
     tells_short: say where it looks short of its rate, see `course.seems_short`.
+    booked: what its time is booked as.
   """
   from aubal_jax.network import bundle
   from aubal_jax.network import log as log_lib
@@ -87,7 +90,7 @@ def run(run, *, parts=None, tells_short: bool = True) -> None:
   if tells_short and hosts.is_first():
     _tell_short(log_lib.read_lines(path / 'metrics.jsonl'))
   run.finish('train')
-  run.watch.lap('training')
+  run.watch.lap(booked)
 
 
 def _cadence(run, parts):
