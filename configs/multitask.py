@@ -27,6 +27,7 @@ def get_config():
   c.multitask.heads = 'deng'
   c.multitask.weights = (8.0, 1.0, 1.0)
   c.multitask.batching = 'per_task'
+  c.ensemble.mean = 'probabilities'  # Of students: --config.distill.students=5.
   c.balance.method = 'none'
   c.loss.name = 'bce'
   c.model.init = 'he_normal'

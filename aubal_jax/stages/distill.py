@@ -95,10 +95,9 @@ def load_teacher(run):
   """
   from aubal_jax.network import bundle
 
-  recipe = run.config.get('multitask', {}).get('recipe', '')
+  last = run.config.multitask.recipe == 'published'
   return bundle.load(
-    run.path / 'checkpoints',
-    which='latest' if recipe == 'published' else 'best',
+    run.path / 'checkpoints', which='latest' if last else 'best'
   )
 
 

@@ -13,6 +13,7 @@ from sklearn.metrics import f1_score
 import aubal_jax as aubal
 from aubal_jax import settings
 from aubal_jax.network import bundle
+from aubal_jax.network import checkpoint
 from aubal_jax.network import ensemble
 from aubal_jax.network import step as step_lib
 from aubal_jax.runs import errors
@@ -272,3 +273,25 @@ def test_students_of_several_targets(tmp_path, batching):
     head.name for head in bundle.read(path / 'students/0/checkpoints').heads
   ]
   assert heads == ['labels', 'mood', 'v']
+
+
+@pytest.mark.parametrize('best', [15, 30])
+def test_the_teacher_is_the_best_or_as_published_the_last(
+  whole, tmp_path, best
+):
+  path, config, _, _ = whole
+  config = config.copy_and_resolve_references()
+  trained = bundle.load(path / 'checkpoints')
+  parts = *bundle.make_network(trained.description), trained.description
+  run = of_features.open_run(config, tmp_path)
+  with checkpoint.open_checkpoints(tmp_path / 'checkpoints') as kept:
+    bundle.write(tmp_path / 'checkpoints', trained.description)
+    for step in (15, 30):
+      state = bundle.first_state(*parts, seed=step)
+      state = state.replace(step=np.int32(step))
+      checkpoint.save(kept, state, {'f1_macro': float(step == best)})
+  found = {}
+  for recipe in ('repaired', 'published'):
+    run.config.multitask.recipe = recipe
+    found[recipe] = distill.load_teacher(run).step
+  assert found == {'repaired': best, 'published': 30}
