@@ -1,6 +1,7 @@
 """Networks of several targets: aubal.load, predict, ensembles and exports."""
 
 import csv
+import functools
 import time
 
 import cv2
@@ -13,6 +14,8 @@ import aubal_jax as aubal
 from aubal_jax import commands
 from aubal_jax import settings as settings_lib
 from aubal_jax.network import bundle
+from aubal_jax.network import models
+from aubal_jax.network.models import resnet
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.serving import formats
@@ -40,8 +43,17 @@ def run(path, task, **changes):
 
 def write(path, seed=0, **multitask):
   return trained_runs.write(
-    *(path, LABELS), seed=seed, others=OTHERS, multitask=multitask
+    *(path, LABELS), seed=seed, others=OTHERS, multitask=multitask, name='tiny'
   )
+
+
+@pytest.fixture(autouse=True, scope='module')
+def fixture_networks():
+  """One that is compiled at once."""
+  tiny = functools.partial(resnet.ResNet, stage_sizes=(1,), width=4)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(models, 'MODELS', {**models.MODELS, 'tiny': tiny})
+    yield
 
 
 @pytest.fixture(name='home', scope='module')
