@@ -13,8 +13,8 @@ for the objective l1; the others put their terms where |.| stands. c, the mean
 of the L_t R_t, keeps f in units of images, so that lam means what it does for
 one target, and one target alone has its own f.
 
-Of lower <= 1 <= upper the sum of the e_t is never worse than before; that of
-one target may be. Where every row knows one target, lam = 0 and image_cost = 0,
+Where the counts as they are keep the rules, f is never worse than before, and
+so is, for l1, the sum of the e_t; that of one target may be. Where every row knows one target, lam = 0 and image_cost = 0,
 the optimum is the sum of the targets' own optima.
 """
 
@@ -172,7 +172,8 @@ def balance_targets(
   that know it, Z_t = sum of z over its labels, c the mean of the L_t R_t. For
   objectives other than 'l1' their terms stand for |.|. Ours: one table at a
   time it is Rieger, Pahl and Seuss, arXiv 2003.08751, (1a). The certificate is
-  that of `solve`. The sum is never worse than before; one target may be.
+  that of `solve`. Where growth 1 keeps the rules the sum is never worse than
+  before; that of one target may be.
 
   Args:
     targets: name -> 0/1 [N, L] of any kind that `balance` takes, missing cells

@@ -243,8 +243,8 @@ def _describe_balance(content) -> str:
 def _of_targets(solution):
   """Returns what is to be said of a solution of several targets."""
   out = (
-    ' It is of all targets at once, each about a mean of its own: their sum is '
-    'never worse than before, and one of them may be.'
+    ' It is of all targets at once, each about a mean of its own. Their sum is '
+    'what is evened out; one of them may be less even than before.'
   )
   return out + _unfinished(solution)
 
