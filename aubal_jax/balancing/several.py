@@ -14,8 +14,9 @@ of the L_t R_t, keeps f in units of images, so that lam means what it does for
 one target, and one target alone has its own f.
 
 Where the counts as they are keep the rules, f is never worse than before, and
-so is, for l1, the sum of the e_t; that of one target may be. Where every row knows one target, lam = 0 and image_cost = 0,
-the optimum is the sum of the targets' own optima.
+so is, for l1, the sum of the e_t; that of one target may be. Where every row
+knows one target, lam = 0 and image_cost = 0, the optimum is the sum of the
+targets' own optima.
 """
 
 from __future__ import annotations
