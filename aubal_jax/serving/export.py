@@ -24,7 +24,7 @@ _VERSIONS = ('aubal_jax', 'jax', 'flax', 'onnx')
 def run(config, path, watch, *, overwrite: bool = False) -> None:
   """Writes the network of a run as one file, and a JSON file beside it.
 
-  The file is read back and compared with the network on images before it gets
+  The file is read back and compared with the network on rows before it gets
   its name; `predict.thresholds` says which thresholds go with it.
 
   Args:
@@ -43,7 +43,7 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
   kind = formats.FORMATS[config.export.format]
   members = networks.members(config, path)
   description = networks.describe(path, members)
-  networks.check_image_alone(description)
+  networks.input_of(description)  # Which is one, or is told.
   for module in kind.needs:
     extras.need(module, f'export.format={config.export.format}')
   kind.check(description)
@@ -56,17 +56,17 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
   thresholds = networks.thresholds(config, trained)
   watch.lap('reading the checkpoint')
   home = path if (path / 'config.json').exists() or not members else members[0]
-  images = _images(config, home, description)
+  rows = _rows(config, home, description)
   about = _describe(config, trained, thresholds)
   if config.export.names != 'own':
     about[formats.ARRAYS] = config.export.names
   content = kind.make(trained, about)
   watch.lap('export')
   found = formats.compare(
-    kind.readers(content, trained), formats.expect(trained, images), images
+    kind.readers(content, trained), formats.expect(trained, rows), rows
   )
   watch.lap('comparison')
-  compared = {'images': len(images), 'difference': found}
+  compared = {'rows': len(rows), 'difference': found}
   with files.write_atomically(out, 'wb') as file:
     file.write(content)
   digest = hashlib.sha256(content).hexdigest()
@@ -115,28 +115,26 @@ def _refuse_other(out, record) -> None:
       )
 
 
-def _images(config, home, description) -> np.ndarray:
-  """Returns uint8[n, H, W, C], some random and, if at hand, some of the run."""
+def _rows(config, home, description) -> np.ndarray:
+  """Returns rows of the input, some random and, if at hand, some of the run."""
   rng = np.random.default_rng(0)
-  shape = (_NUM_RANDOM, *description.pixels.shape)
-  own = predict.some_images(config, home, description, _NUM_OWN)
-  return np.concatenate([rng.integers(0, 256, shape, np.uint8), own])
+  seen = networks.input_of(description)
+  own = predict.some_rows(config, home, description, _NUM_OWN)
+  shape = (_NUM_RANDOM, *seen.shape)
+  if seen.name == networks.IMAGE:
+    return np.concatenate([rng.integers(0, 256, shape, np.uint8), own])
+  moments = description.streams[seen.name]
+  drawn = rng.normal(moments.get('mean', 0), moments.get('std', 1), shape)
+  return np.concatenate([drawn.astype(np.float32), own])
 
 
 def _describe(config, trained, thresholds) -> dict:
   """Returns what is told of the file, in plain JSON types."""
-  description = trained.description
-  pixels, versions = description.pixels, workdir.versions()
+  description, versions = trained.description, workdir.versions()
   return {
     'format': _FORMAT,
     'kind': config.export.format,
-    'input': {
-      'name': networks.IMAGE,
-      'dtype': 'uint8',
-      'shape': ['batch', *pixels.shape],
-      'channels': 'grey' if pixels.channels == 1 else 'red, green, blue',
-      'prepared': dataclasses.asdict(pixels),
-    },
+    'input': _describe_input(description),
     'names': list(description.label_names),
     'thresholds': [float(t) for t in thresholds],
     'thresholds_kind': config.predict.thresholds,
@@ -158,6 +156,22 @@ def _head(head) -> dict:
   return told
 
 
+def _describe_input(description) -> dict:
+  """Returns what is told of the input of a file."""
+  seen, pixels = networks.input_of(description), description.pixels
+  found = {
+    'name': seen.name,
+    'dtype': np.dtype(seen.dtype).name,
+    'shape': ['batch', *seen.shape],
+  }
+  if pixels is None:
+    columns = description.streams[seen.name].get('columns')
+    return found if columns is None else {**found, 'columns': [*columns]}
+  channels = 'grey' if pixels.channels == 1 else 'red, green, blue'
+  prepared = dataclasses.asdict(pixels)
+  return {**found, 'channels': channels, 'prepared': prepared}
+
+
 def _tell(out, record, content, trained, compared) -> None:
   """Prints what was written, and how near it is to the network."""
   told = ', '.join(
@@ -165,7 +179,7 @@ def _tell(out, record, content, trained, compared) -> None:
   )
   print(
     f'export: {out} ({len(content) / 1e6:.1f} MB), the '
-    f'{networks.in_words(trained)}. Read back on {compared["images"]} images, '
+    f'{networks.in_words(trained)}. Read back on {compared["rows"]} inputs, '
     f'it differs in shares of the largest output by: {told}. What it takes and '
     f'says: {record}',
     flush=True,

@@ -1,7 +1,7 @@
 """The files that a trained network is exported as, and what reads them again.
 
 Every file is read back by what is no part of its making, and compared with the
-network on images, before it is of any use to anybody.
+network on rows of its input, before it is of any use to anybody.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Format(typing.NamedTuple):
     needs: modules, names in `extras.PACKAGES`.
     check: raises UserError for a `Description` that it cannot hold.
     make: (trained, metadata) -> bytes of the file.
-    readers: (file, trained) -> name of a reader, and a function from images
-      uint8[B, H, W, C] to name of output -> float32[B, L].
+    readers: (file, trained) -> name of a reader, and a function from rows of
+      the input, [B, ...], to name of output -> float32[B, L].
   """
 
   suffix: str
@@ -81,22 +81,24 @@ def weights_of(trained) -> list[dict]:
 
 
 def forward(trained) -> Callable:
-  """Returns f(weights, images) -> name of output -> float32[B, L], traceable.
+  """Returns f(weights, rows) -> name of output -> float32[B, L], traceable.
 
   Args:
     trained: a `Bundle` or an `Ensemble`.
 
   Returns:
-    Of `weights_of` and uint8[B, H, W, C], all outputs of `onnx_graph.make`.
+    Of `weights_of` and rows of the input, see `networks.input_of`, all outputs
+    of `onnx_graph.make`.
   """
   models = [
     bundle.make_network(one.description)[0] for one in members_of(trained)
   ]
   heads, mean = trained.description.heads, mean_of(trained)
+  name = networks.input_of(trained.description).name
 
-  def run(weights, images):
+  def run(weights, rows):
     found = [
-      model.apply(own, {networks.IMAGE: images}, train=False)
+      model.apply(own, {name: rows}, train=False)
       for model, own in zip(models, weights, strict=True)
     ]
     return _combine(heads, found, mean)
@@ -117,12 +119,13 @@ def _combine(heads, found, mean) -> dict:
   return {**heads_lib.predictions(heads, means), **logits}
 
 
-def expect(trained, images: np.ndarray) -> dict[str, np.ndarray]:
+def expect(trained, rows: np.ndarray) -> dict[str, np.ndarray]:
   """Returns all outputs of `forward`, by the programs that predict."""
   import jax
 
   devices = jax.local_devices(backend='cpu')[:1]
   heads, programs, found = trained.description.heads, {}, []
+  seen = networks.input_of(trained.description).name
   for one in members_of(trained):
     key = repr(one.description)
     if key not in programs:  # Equal networks share a program.
@@ -131,7 +134,7 @@ def expect(trained, images: np.ndarray) -> dict[str, np.ndarray]:
         model, heads, devices, outputs=True
       )
     run = programs[key](one.params, one.batch_stats)
-    found.append(run({networks.IMAGE: images}))
+    found.append(run({seen: rows}))
   return {
     name: np.asarray(x)
     for name, x in _combine(heads, found, mean_of(trained)).items()
@@ -154,8 +157,8 @@ def difference(found: Mapping, expected: Mapping) -> float:
   return float(np.max(shares))  # A NaN is the largest.
 
 
-def compare(readers: Mapping, expected: Mapping, images: np.ndarray) -> dict:
-  """Returns reader -> `difference` on images, the first alone and all at once.
+def compare(readers: Mapping, expected: Mapping, rows: np.ndarray) -> dict:
+  """Returns reader -> `difference` on rows, the first alone and all at once.
 
   Raises:
     UserError: it is above `LIMIT`.
@@ -164,7 +167,7 @@ def compare(readers: Mapping, expected: Mapping, images: np.ndarray) -> dict:
   for name, run in readers.items():
     first = {k: x[:1] for k, x in expected.items()}
     found[name] = max(
-      difference(run(images), expected), difference(run(images[:1]), first)
+      difference(run(rows), expected), difference(run(rows[:1]), first)
     )
     if not found[name] <= LIMIT:
       raise errors.UserError(
@@ -185,7 +188,7 @@ def _make_onnx(trained, metadata) -> bytes:
   return onnx_graph.make(
     parts,
     description.heads,
-    description.pixels.shape,
+    networks.input_of(description),
     mean=mean_of(trained),
     metadata=metadata,
   )
@@ -204,27 +207,27 @@ def _check_onnx(description) -> None:
 
 
 def _read_onnx(content, trained) -> dict[str, Callable]:
-  del trained
-  readers = {'OpenCV': _by_opencv(content)}
+  name = networks.input_of(trained.description).name
+  readers = {'OpenCV': _by_opencv(content, name)}
   if extras.is_there('onnxruntime'):
-    readers['ONNX Runtime'] = _by_onnxruntime(content)
+    readers['ONNX Runtime'] = _by_onnxruntime(content, name)
   return readers
 
 
-def _by_opencv(content):
+def _by_opencv(content, name):
   import cv2
 
   network = cv2.dnn.readNetFromONNX(np.frombuffer(content, np.uint8))
   names = network.getUnconnectedOutLayersNames()
 
-  def run(images):
-    network.setInput(images, networks.IMAGE)
+  def run(rows):
+    network.setInput(rows, name)
     return dict(zip(names, network.forward(names), strict=True))
 
   return run
 
 
-def _by_onnxruntime(content):
+def _by_onnxruntime(content, name):
   import onnxruntime
 
   session = onnxruntime.InferenceSession(
@@ -232,8 +235,8 @@ def _by_onnxruntime(content):
   )
   names = [output.name for output in session.get_outputs()]
 
-  def run(images):
-    found = session.run(names, {networks.IMAGE: images})
+  def run(rows):
+    found = session.run(names, {name: rows})
     return dict(zip(names, found, strict=True))
 
   return run
@@ -246,13 +249,12 @@ def _make_stablehlo(trained, metadata) -> bytes:
   del metadata  # It has no place for any.
   run, weights = forward(trained), weights_of(trained)
   (batch,) = export.symbolic_shape('batch')
-  image = jax.ShapeDtypeStruct(
-    (batch, *trained.description.pixels.shape), np.uint8
-  )
+  seen = networks.input_of(trained.description)
+  rows = jax.ShapeDtypeStruct((batch, *seen.shape), seen.dtype)
   exported = export.export(
-    jax.jit(lambda images: run(weights, images)),
+    jax.jit(lambda rows: run(weights, rows)),
     platforms=('cpu', 'cuda', 'tpu'),
-  )(image)
+  )(rows)
   return bytes(exported.serialize())
 
 
@@ -264,9 +266,9 @@ def _read_stablehlo(content, trained) -> dict[str, Callable]:
   exported = export.deserialize(bytearray(content))
   device = jax.local_devices(backend='cpu')[0]
 
-  def run(images):
+  def run(rows):
     with jax.default_device(device):
-      return exported.call(images)
+      return exported.call(rows)
 
   return {'JAX': run}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import typing
 
 import numpy as np
 
@@ -74,13 +75,34 @@ def sees_features(description) -> bool:
   return description.pixels is None and {*description.streams} == {FEATURES}
 
 
+class Input(typing.NamedTuple):
+  """What a network is given: a name, and dtype and shape of a row of it."""
+
+  name: str
+  dtype: type
+  shape: tuple[int, ...]
+
+
+def input_of(description) -> Input:
+  """Returns the one input of a network, of images or of features.
+
+  Raises:
+    UserError: it sees anything beside.
+  """
+  if sees_features(description):
+    shape = tuple(description.streams[FEATURES]['shape'])
+    return Input(FEATURES, np.float32, shape)
+  check_image_alone(description)
+  return Input(IMAGE, np.uint8, description.pixels.shape)
+
+
 def check_image_alone(description) -> None:
   """Raises UserError where a network sees anything but the image."""
   if description.pixels is None:
     raise errors.UserError(
-      f'This network sees {", ".join(description.streams)} and no image, and '
-      'an export is of images alone. aubal.load(FOLDER) and predict take what '
-      'it sees, if that is the features of a table.'
+      f'This network sees {", ".join(description.streams)} and no image. What '
+      'is predicted, and exported, are images alone, or the features of a '
+      'table alone.'
     )
   if description.streams:
     raise errors.UserError(

@@ -19,6 +19,7 @@ import numpy as np
 from aubal_jax.network import heads as heads_lib
 from aubal_jax.network.models import mobilenet
 from aubal_jax.network.models import resnet
+from aubal_jax.network.models import tabular
 from aubal_jax.runs import errors
 from aubal_jax.serving import networks as networks_lib
 
@@ -168,10 +169,24 @@ def _mobilenet(layers, x, trunk, side) -> str:
   return graph.add('Flatten', graph.add('GlobalAveragePool', x), axis=1)
 
 
+def _perceptron(layers, x, trunk, side) -> str:
+  """Adds the trunk of a `tabular.Perceptron`; returns [B, H]."""
+  del side  # It sees numbers.
+  graph = layers.graph
+  for k in range(len(trunk.hidden)):
+    x = graph.add('Relu', _dense(graph, x, layers.params[f'Dense_{k}']))
+  return x
+
+
 # class of trunk -> function(layers, x, trunk, side) that adds it to a graph,
-# from x [B, C, side, side] in [0, 1], and returns the features [B, F].
+# from x [B, C, side, side] in [0, 1], or [B, F] of features, and returns what
+# the heads see, [B, H].
 FAMILIES = types.MappingProxyType(
-  {resnet.ResNet: _resnet, mobilenet.MobileNetV2: _mobilenet}
+  {
+    resnet.ResNet: _resnet,
+    mobilenet.MobileNetV2: _mobilenet,
+    tabular.Perceptron: _perceptron,
+  }
 )
 
 
@@ -187,49 +202,60 @@ def check(trunk, name: str) -> None:
 def make(
   networks: Sequence[tuple],
   heads: Sequence,
-  shape: tuple[int, int, int],
+  seen: networks_lib.Input,
   *,
   mean: str = 'logits',
   metadata: Mapping[str, object] = types.MappingProxyType({}),
 ) -> bytes:
   """Returns an ONNX file, of bytes [B, H, W, C] to what is predicted.
 
-  Its input is `networks.IMAGE`. Its outputs are, for each head, what is
-  predicted under the head's name, and under NAME_logits the outputs of the
-  network; these are left out of a mean of probabilities, which has none.
+  Or of float32 [B, F], where features are seen. Its outputs are, for each head,
+  what is predicted under the head's name, and under NAME_logits the outputs of
+  the network; these are left out of a mean of probabilities, which has none.
 
   Args:
     networks: (`models.Network`, params, batch_stats) of one network or of
       several, whose mean is predicted; every trunk is of a family in
       `FAMILIES`.
     heads: of all of them.
-    shape: (H, W, C) of an image.
+    seen: what they are given, (H, W, C) or (F,) a row.
     mean: of what, 'logits' or 'probabilities'.
     metadata: name -> what JSON can hold, for the properties of the file.
   """
   graph = Graph()
-  x = graph.add('Cast', networks_lib.IMAGE, to=_FLOAT)
-  x = graph.add('Div', x, graph.array(255))
-  x = graph.add('Transpose', x, perm=[0, 3, 1, 2])
+  x = seen.name
+  if x == networks_lib.IMAGE:
+    x = graph.add('Cast', x, to=_FLOAT)
+    x = graph.add('Div', x, graph.array(255))
+    x = graph.add('Transpose', x, perm=[0, 3, 1, 2])
   found = {head.name: [] for head in heads}
   for model, params, statistics in networks:
     layers, trunk = _Layers(graph, params, statistics), model.trunk
-    seen = _normalised(graph, x, model)
-    features = FAMILIES[type(trunk)](layers, seen, trunk, shape[0])
+    prepared = _normalised(graph, x, model)
+    features = FAMILIES[type(trunk)](layers, prepared, trunk, seen.shape[0])
     for head in heads:
       found[head.name].append(_outputs_of(layers, features, head))
   outputs = {}
   for head in heads:
     for name in _predict(graph, head, found[head.name], mean):
       outputs[name] = len(head.names) if name == head.name else head.size
-  return _file(graph, shape, outputs, metadata)
+  return _file(graph, seen, outputs, metadata)
 
 
 def _normalised(graph, x, model) -> str:
-  """Adds what a network does to pixels in [0, 1], [B, C, H, W].
+  """Adds what a network does to pixels in [0, 1], [B, C, H, W], or to numbers.
 
   It is no part of the first convolution: its border is of zeros after it.
   """
+  for (
+    _,
+    mean,
+    std,
+  ) in model.standardised:  # Of one stream, `inputs.standardise`.
+    std = np.asarray(std)
+    scale = np.divide(1, std, out=np.zeros(std.shape), where=std > 0)
+    x = graph.add('Sub', x, graph.array(np.reshape(mean, (1, -1))))
+    x = graph.add('Mul', x, graph.array(scale[None]))
   if not model.mean:
     return x
   for operator, values in (('Sub', model.mean), ('Div', model.std)):
@@ -331,12 +357,14 @@ def _mean(graph, inputs, output) -> None:
   graph.add('Div', total, graph.array(len(inputs)), output=output)
 
 
-def _file(graph, shape, outputs, metadata) -> bytes:
+def _file(graph, seen, outputs, metadata) -> bytes:
   """Returns the file of a graph, checked by ONNX's own rules."""
   import onnx
   from onnx import helper
 
-  float32, uint8 = onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8
+  float32 = onnx.TensorProto.FLOAT
+
+  dtype = np.dtype(seen.dtype)
 
   def info(name, kind, *shape):
     return helper.make_tensor_value_info(name, kind, ['batch', *shape])
@@ -345,7 +373,7 @@ def _file(graph, shape, outputs, metadata) -> bytes:
     helper.make_graph(
       graph.nodes,
       'aubal_jax',
-      [info(networks_lib.IMAGE, uint8, *shape)],
+      [info(seen.name, helper.np_dtype_to_tensor_dtype(dtype), *seen.shape)],
       [info(name, float32, size) for name, size in outputs.items()],
       graph.arrays,
     ),

@@ -303,34 +303,48 @@ def _of_rows(config, dataset, rows, pixels):
   )
 
 
-def some_images(config, path, description, count: int) -> np.ndarray:
-  """Returns a few images of the data set of a run, as its network sees them.
+def some_rows(config, path, description, count: int) -> np.ndarray:
+  """Returns a few rows of the data set of a run, as its network is given them.
 
   Args:
     config: any configuration.
     path: the folder of the run.
     description: of its network.
-    count: of the images, at most `predict.batch_size`.
+    count: of the rows, at most `predict.batch_size`.
 
   Returns:
-    uint8[n, H, W, C]; fewer where some cannot be read, and none where the data
-    set is not at hand.
+    [n, ...], see `networks.input_of`; fewer where some cannot be read, and none
+    where the data set is not at hand.
   """
   from aubal_jax.datasets import loading
 
+  seen = networks.input_of(description)
   try:
     config = _with_data(config, path)
-    config.data.update(dataclasses.asdict(description.pixels))
+    config.model.name = description.model['name']
+    if description.pixels is not None:
+      config.data.update(dataclasses.asdict(description.pixels))
     dataset = loading.load(config)
     rows = np.flatnonzero(dataset.split != 'dropped')
-    if dataset.load_images is None or not len(rows):
-      return np.zeros((0, *description.pixels.shape), np.uint8)
     spread = np.linspace(0, len(rows) - 1, min(count, len(rows)))
     rows = rows[np.unique(spread.round().astype(int))]
-    source = _of_rows(config, dataset, rows, description.pixels)
-    images, failures = source.read(0, len(rows))
+    return _read_rows(config, dataset, rows, description)
   except (ImportError, OSError, errors.UserError):
+    return np.zeros((0, *seen.shape), seen.dtype)
+
+
+def _read_rows(config, dataset, rows, description) -> np.ndarray:
+  """Returns those of these rows that can be read, as a network is given them.
+
+  Raises:
+    OSError, UserError: the data set has no such thing.
+  """
+  if description.pixels is None:
+    return dataset.stream(networks.FEATURES).take(rows)
+  if dataset.load_images is None or not len(rows):
     return np.zeros((0, *description.pixels.shape), np.uint8)
+  source = _of_rows(config, dataset, rows, description.pixels)
+  images, failures = source.read(0, len(rows))
   return np.delete(images, [*failures], axis=0)
 
 

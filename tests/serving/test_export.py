@@ -35,6 +35,7 @@ from aubal_jax.network.models import resnet
 from aubal_jax.runs import files
 from aubal_jax.runs import workdir
 from aubal_jax.serving import formats
+from aubal_jax.serving import networks as networks_lib
 from aubal_jax.serving import onnx_graph
 from tests.makers import damage as damage_lib
 from tests.makers import trained_runs
@@ -195,7 +196,7 @@ def test_colours_odd_sides_and_stems(tmp_path, name, side, stem, normalise):
   run(configuration(), path)
   record = files.read_json(path / 'model.onnx.json')
   assert record['input']['shape'] == ['batch', side, side, 3]
-  assert record['compared']['images'] == 8
+  assert record['compared']['rows'] == 8
   told = record['compared']['difference']
   assert {*told} == {'OpenCV', 'ONNX Runtime'} and max(told.values()) < 1e-5
 
@@ -440,7 +441,7 @@ def test_any_name_and_threshold_is_in_the_file(trained, names, thresholds):
   content = onnx_graph.make(
     [(model, trained.params, trained.batch_stats)],
     [head],
-    (16, 16, 1),
+    networks_lib.input_of(trained.description),
     metadata={'names': names, 'thresholds': thresholds},
   )
   held = {

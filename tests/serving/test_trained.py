@@ -258,13 +258,13 @@ def test_images_of_the_run_are_at_hand_or_not(home, tmp_path):
   unnamed.data.name = 'manifest'
   for config in (c, unnamed):
     for count in (1, 7, 40):
-      found = predict_lib.some_images(config, tmp_path, described, count)
+      found = predict_lib.some_rows(config, tmp_path, described, count)
       assert found.shape == (min(count, 20), 16, 16, 1)
       assert found.any(axis=(1, 2, 3)).all()
   (tmp_path / 'data/images/0.png').write_bytes(b'no image')
-  found = predict_lib.some_images(unnamed, tmp_path, described, 20)
+  found = predict_lib.some_rows(unnamed, tmp_path, described, 20)
   assert len(found) == 19 and found.any(axis=(1, 2, 3)).all()
   table.unlink()
-  assert predict_lib.some_images(unnamed, tmp_path, described, 7).shape == (
+  assert predict_lib.some_rows(unnamed, tmp_path, described, 7).shape == (
     *(0, 16, 16, 1),
   )

@@ -162,8 +162,6 @@ def test_rows_that_are_new_are_predicted(home, capsys):
   ):
     with pytest.raises(ValueError, match=words):
       model.predict(bad)
-  with pytest.raises(ValueError, match='sees features and no image'):
-    run(plain(), path, 'export')
 
 
 def test_hidden_layers_learn_what_no_line_parts(tmp_path):
