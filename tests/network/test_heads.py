@@ -60,7 +60,12 @@ def test_what_files_say_is_read(bins, layers):
   for _ in range(5):
     weights = rng.uniform(0.1, 9, 3).tolist()
     for head in heads.of_targets(
-      make_targets(rng), 'focal', layers=layers, bins=bins, weights=weights
+      make_targets(rng),
+      'focal',
+      layers=layers,
+      bins=bins,
+      weights=weights,
+      window=8 * (layers == 'gru'),
     ):
       assert heads.Head.from_json(head.to_json()) == head
       plain = head.kind == 'binary' and layers == 'dense'

@@ -2,6 +2,8 @@
 
 import functools
 import itertools
+import pathlib
+import sys
 
 import flax.linen as nn
 import jax
@@ -409,3 +411,18 @@ def test_what_is_no_module_is_refused(tmp_path, monkeypatch, name, message):
   (tmp_path / 'of_mine_there.py').write_text(MODULE)
   with pytest.raises(errors.UserError, match=message):
     models.make_model(name, {'labels': 3})
+
+
+def test_a_module_is_sought_without_a_trace(monkeypatch):
+  """Of the folder this runs in, which may be in the path already."""
+  here = str(pathlib.Path.cwd())
+  for before in (
+    [here, *sys.path],
+    [x for x in sys.path if x not in ('', here)],
+  ):
+    monkeypatch.setattr(sys, 'path', [*before])
+    models.find('tests.makers.small_network:Small')
+    assert sys.path == before
+    with pytest.raises(errors.UserError, match='cannot be imported'):
+      models.find('no.such.module:Small')
+    assert sys.path == before

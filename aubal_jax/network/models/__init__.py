@@ -269,8 +269,8 @@ def find(name: str) -> Callable[..., nn.Module]:
       f'Unknown model {name!r}; choose one of {sorted(MODELS)}, or name a flax '
       "module of yours as 'package.module:Class'."
     )
-  here = str(pathlib.Path.cwd())
-  sys.path.append(here)
+  before = [*sys.path]
+  sys.path.append(str(pathlib.Path.cwd()))
   try:
     found = getattr(importlib.import_module(module), attribute)
   except Exception as error:
@@ -279,7 +279,7 @@ def find(name: str) -> Callable[..., nn.Module]:
       'the module must be installed, or lie in the folder this runs in.'
     ) from error
   finally:
-    sys.path.remove(here)
+    sys.path[:] = before  # As it was: what is found first is found first.
   if not (isinstance(found, type) and issubclass(found, nn.Module)):
     raise errors.UserError(
       f'model {name!r} must be a class below flax.linen.Module, it is '
