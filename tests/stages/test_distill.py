@@ -247,9 +247,8 @@ def write_targets(path):
   return path
 
 
-@pytest.mark.parametrize(
-  'batching', [pytest.param('mixed', marks=pytest.mark.long), 'per_task']
-)
+@pytest.mark.long
+@pytest.mark.parametrize('batching', ['mixed', 'per_task'])
 def test_students_of_several_targets(tmp_path, batching):
   config = of_features.configuration(
     write_targets(tmp_path / 't.csv'),

@@ -80,7 +80,9 @@ def state_of(path):
     return checkpoint.restore(c, like)
 
 
-@pytest.mark.parametrize('batching', ['mixed', 'per_task'])
+@pytest.mark.parametrize(
+  'batching', [pytest.param('mixed', marks=pytest.mark.long), 'per_task']
+)
 def test_a_stopped_run_ends_as_the_straight_one(tmp_path, batching):
   """Of which the best is the best of all targets."""
   options = {

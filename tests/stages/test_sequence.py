@@ -146,6 +146,7 @@ def test_videos_shorter_than_a_window_are_counted(whole, capsys):
   assert {*found.source} == {*plan.source}
 
 
+@pytest.mark.long
 def test_windows_of_what_another_run_sees(whole, tmp_path):
   """The 128 numbers of each head of Deng's, which stay as they were."""
   config = configuration(
