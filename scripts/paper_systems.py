@@ -59,17 +59,14 @@ _SMALL_LABELS = (
   '--config.train.num_steps=1000',
   '--config.train.eval_every_steps=200',
   '--config.train.keep_checkpoints=1',
+  '--config.model.name=resnet8_16',  # As configs/multitask.py has it.
+  '--config.model.stem=3x3',
 )
 SMALL = types.MappingProxyType(
   {
-    'paper_non_aug': (*_SMALL_LABELS, '--config.model.name=resnet8_16'),
-    'paper': (*_SMALL_LABELS, '--config.model.name=resnet8_16'),
-    # A network of 80 million products an image: a fifth of the steps.
-    'baseline': (
-      *_SMALL_LABELS,
-      '--config.train.num_steps=200',
-      '--config.train.eval_every_steps=50',
-    ),
+    'paper_non_aug': _SMALL_LABELS,
+    'paper': _SMALL_LABELS,
+    'baseline': _SMALL_LABELS,
     'multitask': (),
   }
 )
@@ -185,8 +182,8 @@ def _network(folder, report):
 def validated(path, step):
   """Returns the scores of validation that training logged, or None."""
   for line in log_lib.read_lines(path) if path.exists() else ():
-    if line['step'] == step and 'awc' in line:
-      return line
+    if line['step'] == step and 'validation' in line:
+      return line['validation']
   return None
 
 

@@ -52,8 +52,8 @@ _OF_A_RUN = {
 _OF_A_JOINT = ('label_names', 'labelsets', 'sources')
 _SMALL_FORM = (
   'Small form: drawn faces of 48 pixels, each labelled for one task, and small '
-  'networks, 1,000 steps; the baseline, MobileNetV2 as it is, 200. It says '
-  'nothing about the sets of the paper.'
+  'networks (resnet8_16, also for MobileNetV2), 1,000 steps. It says nothing '
+  'about the sets of the paper.'
 )
 CONFIGS = {'non-aug': 'paper_non_aug', 'aug-1': 'paper'}
 

@@ -9,6 +9,7 @@ import types
 
 import pytest
 
+from aubal_jax.network import log as log_lib
 from aubal_jax.runs import files
 from tests import test_configs
 from tests.stages import test_paper
@@ -98,9 +99,9 @@ def runs(tmp_path):
     report=_scores(0.5, AU01=0.6, smile=0.4),
   )
   lines = [
-    {'step': 10, 'f1_macro': 0.1, 'awc': 0.2},
+    {'step': 10, 'validation': {'f1_macro': 0.1, 'awc': 0.2}},
     {'step': 20, 'loss': 0.5},
-    {'step': 20, 'f1_macro': 0.55, 'awc': 0.65},
+    {'step': 20, 'validation': {'f1_macro': 0.55, 'awc': 0.65}},
   ]
   (aug / 'metrics.jsonl').write_text(
     ''.join(json.dumps(line) + '\n' for line in lines)
@@ -324,8 +325,9 @@ def test_systems_stand_beside_each_other(script, tmp_path, monkeypatch, capsys):
       return 'no such set'
     seed = next(int(x[-1]) for x in flags if x.startswith('--config.seed='))
     folder.mkdir(parents=True)
-    look = {'step': 20, 'f1_macro': 0.4 + seed / 10, 'awc': 0.5}
-    (folder / 'metrics.jsonl').write_text(json.dumps(look) + '\n')
+    with log_lib.open_metrics(folder / 'metrics.jsonl', step=0) as write_line:
+      log = log_lib.TrainLog(write_line, every_steps=10, last_step=20)
+      log.write_validation(20, {'f1_macro': 0.4 + seed / 10, 'awc': 0.5})
     report = _report('test', 0.3 + seed / 10)
     if config == 'multitask':
       report |= _several(0.6) | {
