@@ -23,6 +23,7 @@ from jax.sharding import PartitionSpec
 
 from aubal_jax.network import distillation
 from aubal_jax.runs import errors
+from aubal_jax.runs import text
 
 AXIS_NAME = 'devices'
 # Of a program that runs once: the same bits, compiled in a third of the time.
@@ -99,11 +100,9 @@ def evaluated(state: TrainState) -> TrainState:
 def check_batch_size(batch_size: int, num_devices: int) -> None:
   """Raises UserError where the devices cannot share a batch evenly."""
   if batch_size < 1 or batch_size % num_devices:
-    below = batch_size // num_devices * num_devices
-    choice = f'{below} or {below + num_devices}' if below > 0 else num_devices
     raise errors.UserError(
       f'batch_size must be a positive multiple of the {num_devices} devices,'
-      f' got {batch_size}: take {choice}.'
+      f' got {batch_size}: take {text.multiples(batch_size, num_devices)}.'
     )
 
 

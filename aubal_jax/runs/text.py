@@ -50,3 +50,9 @@ def closest(value, choices: Iterable) -> str | None:
 def _fold(name):
   name = name.casefold().replace('-', '_')
   return re.sub(r'(?<!\d)0+(?=\d)', '', name)
+
+
+def multiples(number: int, share: int) -> str:
+  """Returns in words the multiples of `share`, above 0, around a number."""
+  below = number // share * share
+  return f'{below} or {below + share}' if below > 0 else str(share)

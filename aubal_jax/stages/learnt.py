@@ -74,12 +74,10 @@ def check_batch_size(config, dataset, num_devices: int) -> None:
   num_tasks = len(names_of(config, dataset))
   size, share = config.train.batch_size, num_tasks * num_devices
   if config.multitask.batching == 'per_task' and size % share:
-    below = size // share * share
-    choice = f'{below} or {below + share}' if below else share
     raise errors.UserError(
       'train.batch_size must be a multiple of targets x devices with '
       f'multitask.batching=per_task, {num_tasks} x {num_devices}; it is {size}:'
-      f' take {choice}.'
+      f' take {text.multiples(size, share)}.'
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from aubal_jax.datasets import windows as windows_lib
 from aubal_jax.runs import errors
+from aubal_jax.runs import text
 from aubal_jax.tables import plan as plan_lib
 
 
@@ -42,12 +43,10 @@ def check_batch_size(batch_size: int, length: int, num_devices: int) -> None:
   """Raises UserError where a batch is not whole windows on each device."""
   share = length * num_devices
   if batch_size % share:
-    below = batch_size // share * share
-    choice = f'{below} or {below + share}' if below else share
     raise errors.UserError(
       'train.batch_size must be whole windows on each device with '
       f'multitask.heads=gru, {length} rows x {num_devices}; it is '
-      f'{batch_size}: take {choice}.'
+      f'{batch_size}: take {text.multiples(batch_size, share)}.'
     )
 
 
