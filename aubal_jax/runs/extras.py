@@ -45,6 +45,7 @@ PACKAGES = types.MappingProxyType(
     'submitit': ('submitit', 'cluster'),
     'flatbuffers': ('flatbuffers', 'export'),
     'onnx': ('onnx', 'export'),
+    'av': ('av', 'video'),
     'clarabel': ('clarabel', 'bench'),
     'mpax': ('mpax', 'bench'),
     'piqp': ('piqp', 'bench'),
