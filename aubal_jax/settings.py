@@ -180,6 +180,7 @@ _DECLARED = (
     ),
     Setting('drawn_apart', False, 'and each face trains one target alone.'),
     Setting('drawn_film', False, 'Faces of a person are frames of a video.'),
+    Setting('drawn_sound', False, 'Of drawn videos, which can be heard.'),
   ),
   *_section(
     *('data', (*_TABLE, 'compare')),
@@ -486,6 +487,55 @@ _DECLARED = (
       *('batching', 'mixed', 'per_task: each target has a batch of its own.'),
       choices=('mixed', 'per_task'),
     ),
+  ),
+  *_section(
+    *('two_stream', _MODEL),
+    Setting(
+      *('modalities', 'both', 'What the network takes: video, audio or both.'),
+      choices=('both', 'video', 'audio'),
+    ),
+    Setting('frames', 8, 'Of a clip; the last is labelled.', least=1, most=256),
+    Setting(
+      *('dilation', 6, 'Frames from one of a clip to the next.'),
+      least=1,
+      most=100_000,
+    ),
+    Setting(
+      *('dilation_seconds', 0.0, 'The same by time, as .2; 0: in frames.'),
+      least=0,
+      most=3600,
+    ),
+    Setting(
+      *('window', 'published', 'Of sound: about t, less at its ends; or'),
+      choices=('published', 'symmetric', 'causal'),
+    ),
+    Setting(
+      *('seconds', 10.0, 'Length of that window.'),
+      least=0.02,
+      most=600,
+    ),
+    Setting('shift', 5.0, 'Of these, before the frame.', least=0, most=600),
+    Setting('sound_dir', '', 'Folder of sounds or clips called like videos.'),
+    Setting(
+      *('fps', 30.0, 'Frames a second; 0: the frame column is seconds.'),
+      least=0,
+      most=1e6,
+    ),
+    Setting('mask', True, 'Lines of landmarks, where the data has some.'),
+    Setting('landmark_dir', '', "OpenFace's CSVs, called like the videos."),
+  ),
+  *_section(
+    *('two_stream', ('train',)),
+    Setting(
+      *('clip_stride', 1, 'k: an epoch takes each k-th frame, drawn.'),
+      least=1,
+      most=100_000,
+    ),
+  ),
+  *_section(
+    *('two_stream', _TABLE),
+    Setting('filter', False, 'Drops frames whose two labels disagree.'),
+    Setting('pseudo_labels', False, 'Of expression by affect; and back.'),
   ),
   *_section(
     *('train', ('train',)),
