@@ -1,0 +1,161 @@
+"""Small clips, frame by frame and with a known sound, written by PyAV."""
+
+import fractions
+import pathlib
+import wave
+
+import numpy as np
+from scipy import signal
+
+# Suffix -> (picture codec, pixel format, sound codec), of what people have.
+CODECS = {
+  '.mp4': ('h264', 'yuv420p', 'aac'),
+  '.mov': ('h264', 'yuv420p', 'aac'),
+  '.avi': ('mpeg4', 'yuv420p', 'pcm_s16le'),
+  '.mkv': ('ffv1', 'bgr0', 'flac'),
+  '.webm': ('vp9', 'yuv420p', 'libopus'),
+}
+RATE = 44100
+TICKS = 90000  # A second, of the times of frames.
+
+
+def pictures(count, height=48, width=64, seed=0):
+  """uint8[count, height, width, 3]: flat grounds, a bright square that moves.
+
+  The square is left above, so that a turn is seen; the ground of frame i is
+  grey of its own, so that its number can be read back.
+  """
+  rng = np.random.default_rng(seed)
+  made = np.empty((count, height, width, 3), np.uint8)
+  made[:] = grounds(count)[:, None, None, None]
+  made[:, : height // 4, : width // 4] = rng.integers(
+    [200, 0, 0], [256, 40, 40]
+  )
+  return made
+
+
+def grounds(count):
+  """uint8[count], the grey of each frame's ground."""
+  return (32 + 12 * (np.arange(count) % 16)).astype(np.uint8)
+
+
+def clicks(seconds, at, rate=RATE):
+  """float32[n]: silence, and a tone of 1 kHz for .1 s from each time on."""
+  count = round(seconds * rate)
+  sound = np.zeros(count, np.float32)
+  for start in at:
+    first = round(start * rate)
+    length = min(rate // 10, count - first)
+    sound[first : first + length] = 0.5 * np.sin(
+      2 * np.pi * 1000 / rate * np.arange(length)
+    )
+  return sound
+
+
+def onset(sound, rate=RATE, level=0.1):
+  """Seconds at which a sound is first louder than `level`."""
+  return float(np.argmax(np.abs(sound) > level)) / rate
+
+
+def write(
+  path,
+  frames,
+  times=None,
+  *,
+  sound=None,
+  sound_at=0.0,
+  rate=RATE,
+  fps=30,
+  rotation=0,
+  mirrored=False,
+):
+  """Writes a clip; the suffix of its path says with what.
+
+  Args:
+    path: the file.
+    frames: uint8[N, H, W, 3].
+    times: float[N], seconds; None: at `fps`.
+    sound: float32[n] or [channels, n]; None: no sound track.
+    sound_at: seconds, when the sound begins.
+    rate: of the sound.
+    fps: as the file says.
+    rotation: degrees, counter-clockwise, by which a player turns the frames.
+    mirrored: whether a player mirrors them, left and right, after that.
+  """
+  import av
+
+  video_codec, pixel_format, sound_codec = CODECS[pathlib.Path(path).suffix]
+  times = np.arange(len(frames)) / fps if times is None else times
+  with av.open(str(path), 'w') as container:
+    track = container.add_stream(video_codec, rate=fps)
+    track.height, track.width = frames[0].shape[:2]
+    track.pix_fmt = pixel_format
+    if rotation or mirrored:
+      track.set_display_rotation(rotation, hflip=mirrored)
+    if not track.codec_context.codec.name.startswith('mpeg4'):
+      track.codec_context.time_base = fractions.Fraction(1, TICKS)
+    audio = None
+    if sound is not None:
+      sound, rate = _fitting(np.atleast_2d(sound), rate, sound_codec)
+      audio = container.add_stream(
+        sound_codec, rate=rate, layout=_layout(len(sound))
+      )
+    _write_frames(container, track, frames, times)
+    if audio is not None:
+      _write_sound(container, audio, sound, sound_at, rate)
+
+
+def write_sound_only(path, sound, rate=RATE):
+  """Writes a clip that has no pictures."""
+  import av
+
+  with av.open(str(path), 'w') as container:
+    codec = CODECS[pathlib.Path(path).suffix][2]
+    sound, rate = _fitting(np.atleast_2d(sound), rate, codec)
+    audio = container.add_stream(codec, rate=rate, layout=_layout(len(sound)))
+    _write_sound(container, audio, sound, 0.0, rate)
+
+
+def write_wav(path, sound, rate=RATE):
+  """Writes float[n] or [channels, n] as 16-bit PCM."""
+  values = np.round(np.atleast_2d(sound) * 32767).astype('<i2')
+  with wave.open(str(path), 'wb') as file:
+    file.setnchannels(len(values))
+    file.setsampwidth(2)
+    file.setframerate(rate)
+    file.writeframes(values.T.tobytes())
+
+
+def _fitting(sound, rate, codec):
+  """Returns a sound and its rate, so that the codec takes it."""
+  if codec != 'libopus' or rate == 48000:
+    return sound, rate
+  return signal.resample_poly(sound, 48000, rate, axis=1), 48000
+
+
+def _layout(channels):
+  return {1: 'mono', 2: 'stereo', 6: '5.1', 8: '7.1'}[channels]
+
+
+def _write_frames(container, track, frames, times):
+  import av
+
+  ticks = track.codec_context.time_base or fractions.Fraction(1, 30)
+  for pixels, time in zip(frames, times, strict=True):
+    frame = av.VideoFrame.from_ndarray(pixels, format='rgb24')
+    frame.pts, frame.time_base = round(time / ticks), ticks
+    container.mux(track.encode(frame))
+  container.mux(track.encode(None))
+
+
+def _write_sound(container, track, sound, start, rate):
+  import av
+
+  for first in range(0, sound.shape[1], 1024):
+    piece = np.ascontiguousarray(sound[:, first : first + 1024], np.float32)
+    frame = av.AudioFrame.from_ndarray(piece, 'fltp', _layout(len(sound)))
+    frame.sample_rate = rate
+    frame.time_base = fractions.Fraction(1, rate)
+    frame.pts = round(start * rate) + first
+    container.mux(track.encode(frame))
+  container.mux(track.encode(None))
