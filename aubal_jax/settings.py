@@ -474,8 +474,8 @@ _DECLARED = (
       most=4096,
     ),
     Setting(
-      *('bins', 'linspace', 'Where the 20 of a number stand; none: no bins.'),
-      choices=('linspace', 'centres', 'none'),
+      *('bins', 'linspace', 'Of a number, 20; none: its tanh; raw: as it is.'),
+      choices=('linspace', 'centres', 'none', 'raw'),
     ),
     Setting(
       *('weights', (), 'Of the loss of each target, labels first; (): 1.'),

@@ -27,6 +27,8 @@ class Stream:
     std: likewise, by which they divide then; 0: they see 0.
     parts: name of head -> (start, stop), the numbers of a row that it sees;
       None: every head sees all.
+    made: settings, in plain JSON types, by which a row is made of files, for
+      who makes rows of other files for a trained network; or None.
   """
 
   name: str
@@ -36,6 +38,7 @@ class Stream:
   mean: np.ndarray | None = None
   std: np.ndarray | None = None
   parts: Mapping[str, tuple[int, int]] | None = None
+  made: Mapping | None = None
 
   def take(self, rows: np.ndarray) -> np.ndarray:
     """Returns dtype[R, *shape]; raises UserError where that is not read."""

@@ -33,11 +33,13 @@ from aubal_jax.runs import files
 from aubal_jax.scoring import thresholds as thresholds_lib
 
 _FILE = 'model.json'
-_FORMAT = 5
+_FORMAT = 6
+_TARGETS_FORMAT = 5  # Of heads of any kind, and images or features.
 _TUNED_FORMAT = 4  # Of labels alone, by a dense layer.
 _PLAIN_FORMAT = 3  # Of images not normalised, and networks not fine-tuned.
 _IMAGE = 'image'  # The stream that is made of files.
 _FEATURES = 'features'  # The stream of numbers of a table.
+_CLIP = 'clip'  # The stream of frames, each prepared as an image is.
 _MOMENTS = ('mean', 'std')  # By which numbers are standardised.
 LABELS = 'labels'  # The head of binary labels.
 
@@ -57,7 +59,9 @@ class Description:
     averaged: whether a moving average of the weights is kept.
     streams: name -> what the network sees of a row beside the image: `dtype`,
       by name, and `shape`; `mean` and `std` where it is standardised. Of
-      features that are columns of a table also their names, `columns`.
+      features that are columns of a table also their names, `columns`; of a
+      clip the `pixels` of its frames; of what is made of files the settings it
+      is made by, `made`.
     tuning: how parameters were told apart in training.
   """
 
@@ -76,6 +80,11 @@ class Description:
   def label_names(self) -> tuple[str, ...]:
     """The labels of the head `LABELS`."""
     return next(head.names for head in self.heads if head.name == LABELS)
+
+  @property
+  def frames(self) -> images.Pixels | None:
+    """What a frame of a clip becomes; None: the network sees no clip."""
+    return self.streams.get(_CLIP, {}).get('pixels')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +136,9 @@ def describe(
   """
   data, train = config.data, config.train
   hidden = [*map(int, config.model.hidden)]
+  of_model = {'hidden': hidden} if hidden else {}
+  if models.takes(config.model.name, 'modalities'):
+    of_model['modalities'] = config.two_stream.modalities
   description = Description(
     heads=heads_lib.of_targets(
       targets,
@@ -141,7 +153,7 @@ def describe(
       'name': config.model.name,
       'stem': config.model.stem,
       'momentum': train.batch_norm_momentum,
-      **({'hidden': hidden} if hidden else {}),
+      **of_model,
     },
     dtype=train.dtype,
     optimizer=train.optimizer,
@@ -153,6 +165,8 @@ def describe(
   streams = {name: _of_stream(seen) for name, seen in found.items()}
   if _FEATURES in streams and data.feature_columns:
     streams[_FEATURES]['columns'] = tuple(map(str, data.feature_columns))
+  if _CLIP in streams and len(streams[_CLIP]['shape']) == 4:
+    streams[_CLIP] |= _of_frames(streams[_CLIP]['shape'][-1], data)
   description = dataclasses.replace(description, streams=streams)
   if _IMAGE in model.streams:
     description = _with_image(description, data)
@@ -167,19 +181,33 @@ def _of_stream(seen) -> dict:
     if (values := getattr(seen, name, None)) is not None
   }
   dtype = np.dtype(seen.dtype).name
+  made = {'made': dict(seen.made)} if getattr(seen, 'made', None) else {}
   parts = {name: tuple(part) for name, part in (seen.parts or {}).items()}
   return {
     'dtype': dtype,
     'shape': tuple(seen.shape),
     **moments,
     **({'parts': parts} if parts else {}),
+    **made,
   }
+
+
+def _pixels_of(data) -> images.Pixels:
+  """Returns what a configuration makes of an image."""
+  names = ('image_size', 'channels', 'resize', 'crop')
+  return images.Pixels(**{name: data[name] for name in names})
+
+
+def _of_frames(channels, data) -> dict:
+  """Returns what model.json says of a clip alone."""
+  found = inputs.find(data.normalise, data.mean, data.std, data.channels)
+  moments = inputs.of_clip(found, channels)
+  return {**moments, 'pixels': _pixels_of(data)}
 
 
 def _with_image(description, data) -> Description:
   """Returns the description of a network that sees images, too."""
-  names = ('image_size', 'channels', 'resize', 'crop')
-  pixels = images.Pixels(**{name: data[name] for name in names})
+  pixels = _pixels_of(data)
   found = inputs.find(data.normalise, data.mean, data.std, data.channels)
   return dataclasses.replace(
     description, pixels=pixels, model={**description.model, **found}
@@ -215,6 +243,9 @@ def write(directory: pathlib.Path, description: Description) -> None:
   newer = newer or any('mean' in seen for seen in streams.values())
   number = _TUNED_FORMAT if newer else _PLAIN_FORMAT
   if not all(head.is_plain for head in description.heads):
+    number = _TARGETS_FORMAT
+  raw = any(head.raw for head in description.heads)
+  if raw or 'modalities' in description.model:
     number = _FORMAT
   content = {'format': number, 'streams': streams, **content}
   content['sum'] = checkpoint_sums.of_json(content)
@@ -291,9 +322,13 @@ def _stream(seen) -> dict:
     name: tuple(map(float, seen[name])) for name in _MOMENTS if name in seen
   }
   wrong = any(not np.isfinite(x).all() for x in moments.values())
-  if wrong or any((len(x),) != shape for x in moments.values()):
+  if wrong or any((len(x),) != shape[-1:] for x in moments.values()):
     raise KeyError(f'no such mean and std of {shape} numbers')
   named = {'columns': tuple(seen['columns'])} if 'columns' in seen else {}
+  if 'pixels' in seen:
+    named['pixels'] = _pixels(seen['pixels'])
+  if 'made' in seen:
+    named['made'] = dict(seen['made'])
   if 'parts' in seen:
     parts = {name: tuple(part) for name, part in seen['parts'].items()}
     if any(not 0 <= low < high <= shape[0] for low, high in parts.values()):
@@ -333,7 +368,7 @@ def _pixels(found):
 
 
 _PLAIN = ('model', 'dtype', 'optimizer', 'averaged')
-_READERS = {2: _read_2, 3: _read_3, 4: _read_3, 5: _read_3}
+_READERS = {2: _read_2, **dict.fromkeys((3, 4, 5, 6), _read_3)}
 
 
 def make_network(
@@ -371,6 +406,7 @@ def make_network(
     layers=description.heads[0].layers,
     window=description.heads[0].window,
     parts=description.streams.get(_FEATURES, {}).get('parts', {}),
+    modalities=description.model.get('modalities', 'both'),
   )
   optimizer = optimizer_lib.make_optimizer(
     description.optimizer,

@@ -39,11 +39,14 @@ def softened(outputs, teacher, temperature: float):
   return (jnp.exp(p) * (p - q)).sum(-1)
 
 
-def difference(outputs, teacher):
+def difference(outputs, teacher, raw=False):
   """Squared difference of what is said, on [-1, 1]: float[B, D].
 
   Numbers without bins have no distribution to be softened; Deng's all have.
+  Outputs that are `raw` are compared as they are, else their tanh is.
   """
+  if raw:
+    return jnp.square(outputs - teacher)
   return jnp.square(jnp.tanh(outputs) - jnp.tanh(teacher))
 
 
@@ -68,7 +71,7 @@ def divergence(head, outputs, teacher, temperature, axis_name=None):
     return _mean(softened(z, t, temperature), axis_name)
   numbers = len(head.names)
   if z.shape[-1] == numbers:
-    return _mean(difference(z, t), axis_name)
+    return _mean(difference(z, t, head.raw), axis_name)
   bins = (*z.shape[:-1], numbers, -1)
   entries = softened(z.reshape(bins), t.reshape(bins), temperature)
   return numbers * _mean(entries, axis_name)

@@ -16,8 +16,10 @@ BINS = 20  # Of a real number, where it is learnt by bins.
 
 # How heads are built, see `models.Network`.
 LAYERS = ('dense', 'deng', 'gru')
-# Where the values of bins stand, see `levels`; 'none' of these: no bins.
+# Where the values of bins stand, see `levels`.
 LEVELS = ('linspace', 'centres')
+# Instead of those: no bins, but one output, through tanh or as it is.
+NO_BINS = ('none', 'raw')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Head:
     window: rows that 'gru' sees together; 0: each alone.
     bins: of each number, of as many logits; 0: its one output is the number.
     levels: a name of `LEVELS`, of the values of the bins.
+    raw: without bins: the output is the number, and is clipped where it is
+      predicted alone; else its tanh is.
     low: the least that a number can be.
     high: the largest.
   """
@@ -48,6 +52,7 @@ class Head:
   window: int = 0
   bins: int = 0
   levels: str = 'linspace'
+  raw: bool = False
   low: float = -1.0
   high: float = 1.0
 
@@ -85,6 +90,7 @@ class Head:
       or (head.layers == 'gru') != (head.window > 0)
       or head.levels not in LEVELS
       or not (head.bins == 0 or (head.kind == 'real' and head.bins > 1))
+      or (head.raw and (head.kind != 'real' or head.bins > 0))
       or not -jnp.inf < head.low < head.high < jnp.inf
     ):
       raise KeyError(f'no such head: {dict(content)}')
@@ -104,7 +110,12 @@ def levels(head: Head) -> jax.Array:
 
 
 def numbers(head: Head, outputs: jax.Array) -> jax.Array:
-  """Returns the numbers of a 'real' head in [-1, 1]: float[B, D]."""
+  """Returns the numbers of a 'real' head in [-1, 1]: float[B, D].
+
+  Those of one that is raw may be outside, as they are learnt.
+  """
+  if head.raw:
+    return outputs
   if not head.bins:
     return jnp.tanh(outputs)
   share = jax.nn.softmax(by_bin(head, outputs))
@@ -122,7 +133,8 @@ def scaled(head: Head, values: jax.Array) -> jax.Array:
 
 
 def _in_range(head, outputs):
-  share = (numbers(head, outputs) + 1) / 2
+  found = numbers(head, outputs)
+  share = ((jnp.clip(found, -1, 1) if head.raw else found) + 1) / 2
   return head.low + (head.high - head.low) * share
 
 
@@ -153,7 +165,7 @@ def of_targets(
     loss: of binary ones, a name of `losses.LOSSES`.
     layers: a name of `LAYERS`.
     window: see `Head`; of 'gru' alone.
-    bins: a name of `LEVELS`, or 'none': numbers are learnt without bins.
+    bins: a name of `LEVELS` or of `NO_BINS`, of numbers.
     weights: of each loss; (): 1 each.
   """
   weights = weights or [1.0] * len(targets)
@@ -169,7 +181,9 @@ def of_targets(
     if target.kind == 'real':
       ranged = {'low': float(target.low), 'high': float(target.high)}
       head = dataclasses.replace(head, loss='ccc', **ranged)
-      if bins != 'none':
+      if bins in NO_BINS:
+        head = dataclasses.replace(head, raw=bins == 'raw')
+      else:
         binned = {'loss': 'ccc_cross_entropy', 'bins': BINS, 'levels': bins}
         head = dataclasses.replace(head, **binned)
     found.append(head)

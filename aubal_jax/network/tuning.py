@@ -24,6 +24,7 @@ DECAYING = (*_DECOUPLED, *_ADDED)
 
 _FROZEN, _OF_HEADS = 'frozen', 'heads'
 _FIRST = ('stem', 'patch', 'position', 'class_token')  # Before all blocks.
+_BLOCK = r'(stage\d+_)?block\d+'
 _UNDECAYED = ('position', 'class_token')  # Of more than one dimension.
 
 
@@ -162,7 +163,9 @@ def group(tuning: Tuning, params: Any, heads: Sequence[str]) -> Any:
     tuple(key.key for key in route)
     for route, _ in jax.tree.leaves_with_path(params)
   ]
-  trunk = [*dict.fromkeys(path[0] for path in paths if path[0] not in heads)]
+  trunk = [
+    *dict.fromkeys(_module(path) for path in paths if path[0] not in heads)
+  ]
   frozen = _frozen(tuning, paths, heads)
   above = dict.fromkeys(trunk, 0)
   if tuning.layer_decay != 1:
@@ -172,7 +175,7 @@ def group(tuning: Tuning, params: Any, heads: Sequence[str]) -> Any:
     path = tuple(key.key for key in route)
     if path in frozen:
       return _FROZEN
-    return _OF_HEADS if path[0] in heads else f'trunk_{above[path[0]]}'
+    return _OF_HEADS if path[0] in heads else f'trunk_{above[_module(path)]}'
 
   return jax.tree.map_with_path(name, params)
 
@@ -205,8 +208,34 @@ def _frozen(tuning, paths, heads) -> set:
   return frozen
 
 
-def _above(trunk: Sequence[str]) -> dict[str, int]:
+def _module(path) -> tuple[str, ...]:
+  """Returns the module whose parameters learn alike: of a stream's, or whole.
+
+  ('video', 'stage1_block1', ...) is the block 'stage1_block1' of 'video'.
+  """
+  is_part = len(path) > 2 and (
+    re.fullmatch(_BLOCK, path[1]) or path[1].startswith(_FIRST)
+  )
+  return path[: 2 if is_part else 1]
+
+
+def _above(trunk: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], int]:
   """Returns how many steps of decay are above each module of a trunk.
+
+  The streams of a trunk have their blocks each for itself.
+
+  Raises:
+    UserError: there are no blocks by number.
+  """
+  found = {}
+  for stream in {module[:-1] for module in trunk}:
+    mine = [module[-1] for module in trunk if module[:-1] == stream]
+    found |= {(*stream, k): n for k, n in _above_in_one(mine).items()}
+  return found
+
+
+def _above_in_one(trunk: Sequence[str]) -> dict[str, int]:
+  """Returns the same of the modules of one stream.
 
   What is after the last block has none, the last block 1, and what is before
   the first as many as there are blocks, and one.
@@ -217,7 +246,7 @@ def _above(trunk: Sequence[str]) -> dict[str, int]:
   numbers = {
     name: tuple(map(int, re.findall(r'\d+', name)))
     for name in trunk
-    if re.fullmatch(r'(stage\d+_)?block\d+', name)
+    if re.fullmatch(_BLOCK, name)
   }
   if not numbers:
     raise errors.UserError(

@@ -311,7 +311,11 @@ def _number(graph, head, x, output) -> str:
   """Adds the numbers of outputs [B, D], or [B, D * bins]; see `heads`."""
   half = (head.high - head.low) / 2
   if not head.bins:
-    share = graph.add('Mul', graph.add('Tanh', x), graph.array(half))
+    if head.raw:
+      x = graph.add('Clip', x, graph.array(-1), graph.array(1))
+    else:
+      x = graph.add('Tanh', x)
+    share = graph.add('Mul', x, graph.array(half))
     middle = graph.array(head.low + half)
     return graph.add('Add', share, middle, output=output)
   values = head.low + half * (np.asarray(heads_lib.levels(head)) + 1)

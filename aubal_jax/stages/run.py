@@ -127,7 +127,8 @@ class Run:
     """Names of the streams that the network sees."""
     from aubal_jax.network import models
 
-    return models.streams_of(self.config.model.name)
+    config = self.config
+    return models.streams_of(config.model.name, config.two_stream.modalities)
 
   def need_streams(self) -> None:
     """Raises UserError where the data set lacks what the network sees."""

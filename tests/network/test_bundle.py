@@ -11,6 +11,7 @@ import pytest
 from aubal_jax import settings
 from aubal_jax.datasets import targets
 from aubal_jax.network import bundle
+from aubal_jax.network import heads
 from aubal_jax.network.models import first_weights
 
 NAMES = ('bright', 'edge')
@@ -50,7 +51,7 @@ def test_what_is_written_is_read(tmp_path, description):
   assert content['streams']['image']['image_size'] == 32
 
 
-@pytest.mark.parametrize('bins', ['linspace', 'centres', 'none'])
+@pytest.mark.parametrize('bins', ['linspace', 'centres', 'none', 'raw'])
 def test_what_is_said_of_several_heads_is_read(tmp_path, description, bins):
   config = settings.default()
   config.model.name, config.multitask.bins = 'resnet8_16', bins
@@ -63,13 +64,14 @@ def test_what_is_said_of_several_heads_is_read(tmp_path, description, bins):
   }
   made = bundle.describe(config, held)
   bundle.write(tmp_path, made)
-  assert json.loads((tmp_path / 'model.json').read_text())['format'] == 5
+  number = json.loads((tmp_path / 'model.json').read_text())['format']
+  assert number == (6 if bins == 'raw' else 5)
   found = bundle.read(tmp_path)
   assert found == made
   assert [head.weight for head in found.heads] == [8, 1, 0.5]
   assert found.heads[2].high == 10.0
   model, _ = bundle.make_network(found)
-  size = 1 if bins == 'none' else 20
+  size = 1 if bins in heads.NO_BINS else 20
   assert dict(model.outputs) == {'labels': 2, 'mood': 3, 'pain': size}
 
 
@@ -110,9 +112,9 @@ def test_a_file_of_the_first_release_is_read(tmp_path, description):
 def test_a_newer_format_is_refused_by_its_number(tmp_path, description):
   bundle.write(tmp_path, description)
   path = tmp_path / 'model.json'
-  content = json.loads(path.read_text()) | {'format': 6, 'model': 'of its own'}
+  content = json.loads(path.read_text()) | {'format': 7, 'model': 'of its own'}
   path.write_text(json.dumps(content))
-  with pytest.raises(ValueError, match=r'format 6, and formats up to 5.*newer'):
+  with pytest.raises(ValueError, match=r'format 7, and formats up to 6.*newer'):
     bundle.read(tmp_path)
 
 

@@ -16,9 +16,9 @@ STUDENT = jnp.array([[1, 0, -1], [0.5, 0.5, 2]])
 SAID = jnp.array([[2.0, 0, 0], [0, 1, 1]])
 
 
-def _head(kind, size, name='x'):
+def _head(kind, size, name='x', raw=False):
   return types.SimpleNamespace(
-    name=name, kind=kind, names=tuple(map(str, range(size)))
+    name=name, kind=kind, names=tuple(map(str, range(size))), raw=raw
   )
 
 
@@ -27,6 +27,7 @@ HEADS = {
   'class': (_head('class', 4), 4),
   'bins': (_head('real', 2), 40),
   'numbers': (_head('real', 3), 3),
+  'raw': (_head('real', 3, raw=True), 3),
 }
 
 
@@ -36,6 +37,8 @@ def _oracle(which, z, t, temperature):
     return -(p * np.log(q) + (1 - p) * np.log(1 - q)).mean()
   if which == 'numbers':
     return ((np.tanh(z) - np.tanh(t)) ** 2).mean()
+  if which == 'raw':
+    return ((z - t) ** 2).mean()
   z, t = (x.reshape(len(x), -1, 20 if which == 'bins' else 4) for x in (z, t))
   soft = [special.softmax(x / temperature, axis=-1) for x in (t, z)]
   return stats.entropy(*soft, axis=-1).sum(axis=1).mean()

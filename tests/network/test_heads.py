@@ -24,7 +24,7 @@ def make_targets(rng):
   }
 
 
-@pytest.mark.parametrize('bins', [*heads.LEVELS, 'none'])
+@pytest.mark.parametrize('bins', [*heads.LEVELS, *heads.NO_BINS])
 def test_predictions_are_probabilities_and_numbers_in_range(bins):
   rng = np.random.default_rng(0)
   for _ in range(5):
@@ -44,6 +44,9 @@ def test_predictions_are_probabilities_and_numbers_in_range(bins):
     low, high = of_numbers.low, of_numbers.high
     if bins == 'none':
       u = np.tanh(outputs['affect'])
+    elif bins == 'raw':
+      assert (abs(outputs['affect']) > 1).any()
+      u = np.clip(outputs['affect'], -1, 1)
     else:
       assert of_numbers.size == 40
       p = scipy.special.softmax(outputs['affect'].reshape(6, 2, 20), axis=2)
@@ -53,7 +56,7 @@ def test_predictions_are_probabilities_and_numbers_in_range(bins):
     np.testing.assert_allclose(found['affect'], expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize('bins', [*heads.LEVELS, 'none'])
+@pytest.mark.parametrize('bins', [*heads.LEVELS, *heads.NO_BINS])
 @pytest.mark.parametrize('layers', heads.LAYERS)
 def test_what_files_say_is_read(bins, layers):
   rng = np.random.default_rng(1)
@@ -81,6 +84,8 @@ def test_what_files_say_is_read(bins, layers):
     {'levels': 'odd'},
     {'bins': 1},
     {'bins': 20, 'kind': 'class'},
+    {'raw': True, 'kind': 'class'},
+    {'raw': True, 'bins': 20},
     {'low': 1.0},
     {'low': float('nan')},
     {'other': 1},

@@ -36,6 +36,9 @@ COUNTS = {
   'resnet8_16': (78_264, 144_312, 672),
   # A head of as many numbers as an image has rows, times channels.
   'features': (904, 337_000, 0),
+  # Of clips of eight frames, and sound beside.
+  'two_stream': (42_474_155, 43_495_365, 34_950),
+  'two_stream_small': (274_495, 402_953, 2_322),
 }
 ALIASES = {'resnet18', 'resnet34'}  # Of what is tested by another name.
 
@@ -55,10 +58,16 @@ def of_shape(side, channels, batch=2):
 
 
 def batch_of(model, image):
-  """What a network sees: an image, or a number of each row and channel."""
+  """What a network sees: an image, numbers of its rows, or clips and sound."""
   if model.streams == ('image',):
     return {'image': image}
   batch, side, _, channels = image.shape
+  if 'clip' in model.streams:
+    shapes = {'clip': (8, *image.shape[1:]), 'sound': (64, 101)}
+    return {
+      name: jax.ShapeDtypeStruct((batch, *shape), image.dtype)
+      for name, shape in shapes.items()
+    }
   numbers = jax.ShapeDtypeStruct((batch, side * channels), image.dtype)
   return dict.fromkeys(model.streams, numbers)
 
@@ -106,7 +115,7 @@ def test_features_and_heads_are_apart_at_any_side(name):
   )
   sizes = set()
   patch = getattr(model.trunk, 'patch', 1)
-  sides = ((48, 1), (224, 3)) if model.streams == ('image',) else ((48, 1),)
+  sides = ((48, 1), (224, 3)) if name != 'features' else ((48, 1),)
   for side, channels in sides:
     side -= side % patch
     image = batch_of(model, of_shape(side, channels))

@@ -21,8 +21,9 @@ def make_head(kind, rng):
   low = float(rng.uniform(-9, 9))
   ranged = {'low': low, 'high': low + float(rng.uniform(0.5, 9))}
   names = tuple('vwx'[: rng.integers(1, 4)])
-  if kind == 'tanh':
-    return heads.Head('affect', 'real', names, 'ccc', **ranged)
+  if kind in ('tanh', 'raw'):
+    raw = kind == 'raw'
+    return heads.Head('affect', 'real', names, 'ccc', raw=raw, **ranged)
   return heads.Head(
     *('affect', 'real', names, 'ccc_cross_entropy'),
     bins=int(rng.integers(2, 25)),
@@ -62,7 +63,7 @@ def by_hand(head, outputs, values, known):
       at = np.linspace(-1, 1, head.bins)
       x = np.exp(log_p) @ (middle if head.levels == 'centres' else at)
     else:
-      x = np.tanh(outputs[rows, d])
+      x = outputs[rows, d] if head.raw else np.tanh(outputs[rows, d])
     if len(y) > 1:
       cov = np.cov(x, y, bias=True)
       below = np.trace(cov) + (x.mean() - y.mean()) ** 2
@@ -70,7 +71,7 @@ def by_hand(head, outputs, values, known):
   return whole
 
 
-@pytest.mark.parametrize('kind', ['class', 'bins', 'tanh'])
+@pytest.mark.parametrize('kind', ['class', 'bins', 'tanh', 'raw'])
 def test_losses_are_those_of_the_known_part(x64, kind):
   rng = np.random.default_rng(3)
   for _ in range(2):

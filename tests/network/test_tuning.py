@@ -215,10 +215,14 @@ def test_tuning_is_kept_as_json(options):
 
 @pytest.mark.long
 def test_every_network_with_blocks_has_an_order():
+  shapes = {'image': (112, 112, 1), 'clip': (8, 112, 112, 4), 'sound': (64, 99)}
+  seen = {
+    name: jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+    for name, shape in shapes.items()
+  }
   for name in {*models.MODELS} - {'features'}:
     model = models.make_model(name, {'labels': 2})
-    image = jax.ShapeDtypeStruct((1, 112, 112, 1), jnp.float32)
-    params = jax.eval_shape(model.init, jax.random.key(0), {'image': image})
+    params = jax.eval_shape(model.init, jax.random.key(0), seen)
     tuning = tuning_lib.Tuning(layer_decay=0.5)
     groups = tuning_lib.group(tuning, params['params'], model.head_names)
     names = {*jax.tree.leaves(groups)}
@@ -226,6 +230,20 @@ def test_every_network_with_blocks_has_an_order():
     above = {int(n.partition('_')[2]) for n in names - {'heads'}}
     assert above - {0} == {*range(1, max(above) + 1)}
     assert max(above) > 2
+
+
+def test_the_blocks_of_each_stream_decay_by_themselves():
+  model = models.make_model('two_stream_small', {'labels': 2})
+  seen = {'clip': (1, 4, 32, 32, 3), 'sound': (1, 64, 99)}
+  seen = {k: jax.ShapeDtypeStruct(x, jnp.float32) for k, x in seen.items()}
+  params = jax.eval_shape(model.init, jax.random.key(0), seen)['params']
+  tuning = tuning_lib.Tuning(layer_decay=0.5)
+  groups = tuning_lib.group(tuning, params, model.head_names)
+  for stream in ('video', 'audio'):
+    for name, group in groups[stream].items():
+      above = 5 if name.startswith('stem') else 5 - int(name[5])
+      assert {*jax.tree.leaves(group)} == {f'trunk_{above}'}
+  assert {*jax.tree.leaves(groups['logits'])} == {'heads'}
 
 
 def test_a_frozen_trunk_is_as_in_evaluation():

@@ -23,6 +23,7 @@ from aubal_jax.network.models import mobilenet
 from aubal_jax.network.models import recurrent
 from aubal_jax.network.models import resnet
 from aubal_jax.network.models import tabular
+from aubal_jax.network.models import two_stream
 from aubal_jax.network.models import vit
 from aubal_jax.runs import errors
 
@@ -66,6 +67,12 @@ MODELS = types.MappingProxyType(
     ),
     # 8 for each number of a row, and 8: of a table, such as of embeddings.
     'features': tabular.Perceptron,
+    # 42,489,995 parameters of a clip with a mask, sound, and 17 outputs.
+    'two_stream': two_stream.TwoStream,
+    # 276,391 of these: for tests and for tiny runs.
+    'two_stream_small': functools.partial(
+      two_stream.TwoStream, stage_sizes=(1, 1, 1, 1), width=8
+    ),
   }
 )
 
@@ -84,8 +91,8 @@ class Network(nn.Module):
     mean: of each channel of the image, subtracted first; (): nothing is.
     std: of each channel, by which it is divided then.
     frozen: the trunk is as in evaluation, and has no gradient.
-    standardised: (name, mean, deviation) of streams of numbers [B, F] that are
-      standardised first, see `inputs.standardise`.
+    standardised: (name, mean, deviation) of streams [B, ..., F] that are
+      standardised first, see `inputs.standardise`; bytes are scaled before.
     layers: of each head: 'dense', one layer; 'deng', see `head_layers.Deng`,
       whose batch norm has this `momentum`; or 'gru', see `recurrent`.
     window: rows that 'gru' sees together.
@@ -121,15 +128,16 @@ class Network(nn.Module):
 
   def prepare(self, batch: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the streams as the trunk sees them: scaled and normalised."""
+    wide = jnp.promote_types(self.dtype, jnp.float32)
     numbers = {
-      name: inputs.standardise(batch[name], mean, std)
+      name: inputs.standardise(scale(batch[name], wide), mean, std)
       for name, mean, std in self.standardised
     }
     batch = {**batch, **numbers}
     if not self.mean:
       return {name: scale(batch[name], self.dtype) for name in self.streams}
     streams = {
-      name: scale(batch[name], jnp.promote_types(self.dtype, jnp.float32))
+      name: scale(batch[name], wide)
       if name == _IMAGE
       else scale(batch[name], self.dtype)
       for name in self.streams
@@ -293,9 +301,14 @@ def find(name: str) -> Callable[..., nn.Module]:
   return found
 
 
-def streams_of(name: str) -> tuple[str, ...]:
+def streams_of(name: str, modalities: str = 'both') -> tuple[str, ...]:
   """Returns what the network called `name` sees; raises as `find`."""
-  return make_model(name, {'labels': 1}).streams
+  return make_model(name, {'labels': 1}, modalities=modalities).streams
+
+
+def takes(name: str, option: str) -> bool:
+  """Whether the trunk called `name` has an option; raises as `find`."""
+  return option in inspect.signature(find(name)).parameters
 
 
 def make_model(
@@ -317,6 +330,7 @@ def make_model(
   layers: str = 'dense',
   window: int = 0,
   parts: Mapping[str, tuple[int, int]] = types.MappingProxyType({}),
+  modalities: str = 'both',
 ) -> Network:
   """Returns the network called `name`.
 
@@ -365,9 +379,15 @@ def make_model(
     raise errors.UserError(
       f'Unknown init {init!r}; choose one of {sorted(first_weights.INITS)}.'
     )
+  if modalities not in two_stream.MODALITIES:
+    raise errors.UserError(
+      f'Unknown modalities {modalities!r}; choose one of '
+      f'{sorted(two_stream.MODALITIES)}.'
+    )
   of_all = {'axis_name': axis_name, 'dtype': dtype, 'param_dtype': param_dtype}
   of_all['first'] = init
   options = {**of_all, 'stem': stem, 'momentum': momentum, 'remat': remat}
+  options['modalities'] = modalities
   taken = inspect.signature(factory).parameters
   if hidden:  # Else what a module of the user's has by itself.
     options['hidden'] = tuple(hidden)
@@ -379,6 +399,8 @@ def make_model(
   trunk = factory(**{k: v for k, v in options.items() if k in taken})
   streams = [*inspect.signature(trunk.__call__).parameters]
   streams.remove('train')
+  if 'modalities' in taken:
+    streams = two_stream.MODALITIES[modalities]
   return Network(
     trunk,
     tuple(outputs.items()),

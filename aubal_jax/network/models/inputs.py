@@ -22,6 +22,10 @@ PRESETS = types.MappingProxyType(
   }
 )
 
+# Of frames, as networks that begin with Kinetics-400 want them, in torchvision.
+_CLIP = ((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989))
+_MASK = (0.5, 0.225)  # Of a channel with the lines of landmarks.
+
 
 def find(
   preset: str, mean: Sequence[float], std: Sequence[float], channels: int
@@ -56,6 +60,25 @@ def find(
   return {'mean': [*map(float, mean)], 'std': [*map(float, std)]}
 
 
+def of_clip(held: Mapping[str, Sequence[float]], channels: int) -> dict:
+  """Returns 'mean' and 'std' of the channels of frames, of pixels in [0, 1].
+
+  Args:
+    held: from `find`, of the colours or of grey; {}: those of Kinetics-400.
+      Grey is normalised by the mean of three.
+    channels: of the frames; with 2 or 4 the last is that of landmarks, of mean
+      .5 and deviation .225.
+  """
+  colours = channels - 1 + channels % 2
+  found = dict(zip(('mean', 'std'), _CLIP, strict=True)) | {**held}
+  moments = {}
+  for (name, values), of_mask in zip(found.items(), _MASK, strict=True):
+    if len(values) != colours:
+      values = [sum(values) / len(values)] * colours
+    moments[name] = (*values, *[of_mask] * (channels - colours))
+  return moments
+
+
 def normalise(image, held: Mapping[str, Sequence[float]], dtype):
   """Returns (image - mean) / std, computed in float32 at least.
 
@@ -76,13 +99,14 @@ def normalise(image, held: Mapping[str, Sequence[float]], dtype):
 
 
 def standardise(values, mean: Sequence[float], std: Sequence[float]):
-  """Returns (values - mean) / std, float[B, F]; 0 where std is 0.
+  """Returns (values - mean) / std, float[B, ..., F]; 0 where std is 0.
 
   Args:
-    values: float[B, F].
+    values: float[B, ..., F].
     mean: of each of the F numbers.
     std: likewise; 0 of one that was the same in all of training.
   """
-  std = np.asarray(std)[None]
+  shape = (1,) * (values.ndim - 1) + (-1,)
+  std = np.reshape(std, shape)
   scale = np.where(std > 0, std, np.inf).astype(values.dtype)
-  return (values - np.asarray(mean, values.dtype)[None]) / scale
+  return (values - np.asarray(mean, values.dtype).reshape(shape)) / scale
