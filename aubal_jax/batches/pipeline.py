@@ -17,6 +17,7 @@ import numpy as np
 
 from aubal_jax.batches import augment
 from aubal_jax.batches import augment_processes
+from aubal_jax.batches import clip_augment
 from aubal_jax.batches import draws
 from aubal_jax.batches import plan_rows
 from aubal_jax.runs import errors
@@ -97,8 +98,8 @@ def train_batches(
     plan: a Plan: source int[M], augment bool[M], partner int[M] (-1: none),
       labels uint8[M, L] or None, share float[M] or None.
     streams: what the network sees, each with a `name` and `take`, such as
-      `datasets.streams.Stream`. The one called 'image' is augmented; without
-      it nothing is.
+      `datasets.streams.Stream`. The one called 'image' is augmented, or the
+      one called 'clip', see `clip_augment`; without them nothing is.
     targets: name -> what has `values` [N, ...] and bool `known` of that shape,
       such as `datasets.targets.Target`. Those of 'labels' are the plan's where
       it has its own, see `plan_rows`; others are those of the source.
@@ -110,14 +111,15 @@ def train_batches(
     start_step: the first batch's step, >= 0.
     augment_rows: 'added' (rows with plan.augment), 'all' or 'none'.
     frozen: draw epoch 0's parameters in every epoch.
-    settings: ranges of the augmentations; None: the defaults.
+    settings: ranges of the augmentations; None: the defaults. Of clips the
+      probability of a flip alone.
     num_workers: threads that make batches.
     num_processes: processes that augment for these threads; 0: the threads do.
     pack: `augment_device.pack`: images stay as they are, and batches hold
       'augment' uint32[B, P], the parameters for the device. None: they are
-      augmented here.
+      augmented here, as clips are in any case.
     policy: f(images, epochs, rows) -> images, in place of all of `settings`,
-      such as `policy.Policy`.
+      such as `policy.Policy`; not of clips.
     shard_index: which contiguous share of each batch to make.
     shard_count: number of shares; must divide batch_size.
 
@@ -146,8 +148,11 @@ def train_batches(
   )
   mine = slice(shard_index * share, (shard_index + 1) * share)
   settings = settings or draws.Settings()
-  if not any(stream.name == 'image' for stream in streams):
-    augment_rows, pack = 'none', None
+  name = _augmented_of(streams, policy)
+  if not name:
+    augment_rows = 'none'
+  if name != 'image':
+    pack = None
   which = {
     'added': plan.augment,
     'all': np.ones_like(plan.augment),
@@ -156,6 +161,8 @@ def train_batches(
 
   drawn = augment.Drawn(settings, seed)
   augmented = drawn if policy is None else policy
+  if name == 'clip':
+    augmented = clip_augment.Drawn(settings.flip, seed)
   stack = contextlib.ExitStack()
   if num_processes and which.any() and pack is None:
     augmented = stack.enter_context(
@@ -175,12 +182,29 @@ def train_batches(
         drawn.parameters(epochs, row[chosen]), share, chosen
       )
     elif chosen.any():
-      image = batch['image']
-      image[chosen] = augmented(image[chosen], epochs, row[chosen])
+      seen = batch[name]
+      seen[chosen] = augmented(seen[chosen], epochs, row[chosen])
     return batch | _targets_of(plan, targets, row)
 
   threads = max(num_workers, num_processes)
   return _run(make, start_step, num_steps, threads, stack.close)
+
+
+def _augmented_of(streams, policy) -> str:
+  """Returns the name of the stream that is augmented; '' of none.
+
+  Raises:
+    UserError: it is of clips, and a policy is of images.
+  """
+  names = {stream.name for stream in streams}
+  if 'image' in names:
+    return 'image'
+  if 'clip' in names and policy is not None:
+    raise errors.UserError(
+      "augment.policy must be '' for a network of clips, which are flipped and "
+      'shifted in colour as wholes; a policy of albumentations is of images.'
+    )
+  return 'clip' if 'clip' in names else ''
 
 
 def seed_of(seed: int, number: int) -> int:
