@@ -70,6 +70,9 @@ _MODELS = 'aubal_jax.network.models:MODELS'
 _NORMALISED = 'aubal_jax.network.models.inputs:PRESETS'
 _INITS = 'aubal_jax.network.models.first_weights:INITS'
 
+# The networks that see clips and sounds.
+TWO_STREAM = ('two_stream', 'two_stream_small')
+
 _DATASETS = ('synthetic', 'synthetic_table', 'manifest', 'labels', 'tfds')
 _ROWS = ('added', 'all', 'none')
 _DIVERSITIES = ('none', 'group', 'content')

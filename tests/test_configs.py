@@ -32,14 +32,15 @@ def test_every_config_loads_and_documents_its_command(path):
     assert flag in settings.SETTINGS, flag
 
 
-@pytest.mark.parametrize('name', ['baseline', 'multitask'])
+@pytest.mark.parametrize('name', ['baseline', 'multitask', 'two_stream'])
 def test_without_data_a_config_is_small_and_says_so(monkeypatch, name):
   path = ROOT / 'configs' / f'{name}.py'
   for arguments in ([], ['--config.data.paths=x'], ['--config.data=path']):
     monkeypatch.setattr(sys, 'argv', ['main', *arguments])
     small = load(path).get_config()
     settings.check(small)
-    assert small.note.startswith('small form: drawn faces of 48 pixels')
+    assert small.note.startswith('small form: drawn ')
+    assert ' of 48 pixels' in small.note
     assert small.data.image_size == 48
     assert small.data.name == 'synthetic'
   for arguments in (['--config.data.path=x'], ['-config.data.path', 'x']):

@@ -50,6 +50,10 @@ class Dataset:
     splits: target -> str[N], its own split where it is another than `split`;
       'dropped' where a row is not of that task.
     streams: what a network may see beside the image.
+    sounds: maps a video, by its name among `groups`, to float32[n], what is
+      heard from its first frame on, 44,100 samples a second; or None.
+    landmarks: maps int[R] row numbers to float32[R, 68, 2], x and y in pixels
+      of the image, NaN where there are none; or None.
     notes: what the reader dropped or found odd, for people, one line for each
       kind. Those that put the scores in doubt start with WARNING.
     counts: how many cells of the labels held which code: code -> what it means
@@ -82,6 +86,8 @@ class Dataset:
   counts: Mapping[str, tuple[str, int]] | None = None
   origin: str = ''
   corners: np.ndarray | None = None
+  sounds: Callable[[str], np.ndarray] | None = None
+  landmarks: Callable[[np.ndarray], np.ndarray] | None = None
 
   def __post_init__(self):
     if self.counts is None:

@@ -15,10 +15,21 @@ SYNTHETIC = 'synthetic'  # The table that is drawn, in `compare.data`.
 def load(config):
   """Returns the `Dataset` of a configuration; no image is opened.
 
+  A network of two streams has them added, see `two_streams.attach`.
+
   Raises:
     FileNotFoundError, UserError: a setting, a file or a folder has to be
       mended.
   """
+  dataset = _load(config)
+  if config.model.name not in settings.TWO_STREAM:
+    return dataset
+  from aubal_jax.datasets import two_streams
+
+  return two_streams.attach(dataset, config)
+
+
+def _load(config):
   data = config.data
   if data.name == 'synthetic':
     return _drawn(config)
@@ -55,12 +66,15 @@ def load(config):
 def _drawn(config):
   """Returns the `Dataset` of drawn faces."""
   from aubal_jax.datasets.drawn import expressions
+  from aubal_jax.datasets.drawn import films
   from aubal_jax.datasets.drawn import synthetic
 
   data = config.data
   names = ('num_train', 'num_validation', 'num_test', 'image_size', 'channels')
   common = {'seed': config.seed, **{name: data[name] for name in names}}
   targets = settings.values(config, 'data.drawn_targets')
+  if data.drawn_sound:
+    return films.load(targets=targets, ratio=data.drawn_ratio, **common)
   if targets == ('labels',) and not data.drawn_film:
     return synthetic.load(**common)
   return expressions.load(

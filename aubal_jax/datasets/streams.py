@@ -12,6 +12,8 @@ from aubal_jax.runs import errors
 
 IMAGE = 'image'  # The stream that is augmented.
 FEATURES = 'features'  # The numbers of a table, and the network that sees them.
+CLIP = 'clip'  # Pictures of the frames that lead to a row.
+SOUND = 'sound'  # What is heard about it.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Stream:
       None: every head sees all.
     made: settings, in plain JSON types, by which a row is made of files, for
       who makes rows of other files for a trained network; or None.
+    over: of what is read of pictures: maps a way to them, int[R] rows ->
+      uint8[R, H, W, C], to the stream that takes it; else None.
   """
 
   name: str
@@ -39,6 +43,7 @@ class Stream:
   std: np.ndarray | None = None
   parts: Mapping[str, tuple[int, int]] | None = None
   made: Mapping | None = None
+  over: Callable[[Callable], Stream] | None = None
 
   def take(self, rows: np.ndarray) -> np.ndarray:
     """Returns dtype[R, *shape]; raises UserError where that is not read."""

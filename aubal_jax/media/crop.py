@@ -85,6 +85,24 @@ def align(
   return cv2.warpAffine(image, matrix, (image_size, image_size))
 
 
+def move(
+  points: np.ndarray, landmarks: np.ndarray, image_size: int
+) -> np.ndarray:
+  """Returns float[P, 2], where points of an image are in its `align`ed face.
+
+  Args:
+    points: float[P, 2], in pixels of the image.
+    landmarks: as in `align`; likewise `image_size`.
+    image_size: side of the crop in pixels.
+
+  Raises:
+    UserError: the landmarks are not finite, or at one place.
+  """
+  factor, shift = _similarity(landmarks, TEMPLATE * image_size - 0.5)
+  moved = factor * (points @ [1, 1j]) + shift
+  return np.stack([moved.real, moved.imag], axis=1)
+
+
 def _shrink(image, ratio):
   """Returns a smaller image, by areas, and float[2], how much wider and higher.
 

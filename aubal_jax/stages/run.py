@@ -26,6 +26,7 @@ from aubal_jax.runs import workdir
 from aubal_jax.stages import learnt
 from aubal_jax.stages import run_features
 
+_OF_PICTURES = (streams_lib.IMAGE, streams_lib.CLIP)
 _PIXELS = ('image_size', 'channels', 'resize', 'crop')
 
 
@@ -133,9 +134,9 @@ class Run:
   def need_streams(self) -> None:
     """Raises UserError where the data set lacks what the network sees."""
     for name in self.sees:
-      if name == streams_lib.IMAGE:
+      if name in _OF_PICTURES:
         self.need_images()
-      else:
+      if name != streams_lib.IMAGE:
         self.dataset.stream(name)
 
   def need_varied(self) -> None:
@@ -155,8 +156,8 @@ class Run:
     return self._read
 
   def images_seen(self) -> Callable | None:
-    """Returns `images`; None where the network sees no image."""
-    return self.images() if streams_lib.IMAGE in self.sees else None
+    """Returns `images`; None where the network sees none, nor clips of them."""
+    return self.images() if {*_OF_PICTURES} & {*self.sees} else None
 
   def streams(self, description) -> list[streams_lib.Stream]:
     """Returns what a network sees: the image, if any, and what else it takes.
@@ -169,7 +170,7 @@ class Run:
     """
     others = [
       dataclasses.replace(
-        self.dataset.stream(name), dtype=seen['dtype'], shape=seen['shape']
+        self._stream(name), dtype=seen['dtype'], shape=seen['shape']
       )
       for name, seen in description.streams.items()
     ]
@@ -177,6 +178,11 @@ class Run:
       return others
     shape = description.pixels.shape
     return [streams_lib.of_images(self.images(), shape), *others]
+
+  def _stream(self, name) -> streams_lib.Stream:
+    """Returns a stream; of pictures, as they were read once."""
+    stream = self.dataset.stream(name)
+    return stream if stream.over is None else stream.over(self.images())
 
   @functools.cached_property
   def _read(self) -> Callable:

@@ -131,7 +131,9 @@ def test_a_hidden_unit_changes_its_region_and_no_other(code, seed):
   head = np.stack([x.ravel(), y.ravel()], axis=1)
   low, high = REGIONS[code]
   inside = (head[:, 1] > low) & (head[:, 1] < high)
-  pixels = faces._project(head, np.random.default_rng([seed, 1]), 112)
+  pixels = faces.project(
+    head, faces.draw_view(np.random.default_rng([seed, 1])), 112
+  )
   column, row = np.floor(pixels).astype(int).T
   changed = change[row, column]
   assert change.sum() > 60

@@ -183,7 +183,9 @@ def test_a_unit_changes_its_region_and_no_other(code):
   inside = (head[:, 1] > low) & (head[:, 1] < high)
   for seed in range(4):
     change = np.abs(_view(code, seed) - _view(None, seed)) > 15
-    pixels = faces._project(head, np.random.default_rng([seed, 1]), 112)
+    pixels = faces.project(
+      head, faces.draw_view(np.random.default_rng([seed, 1])), 112
+    )
     column, row = np.floor(pixels).astype(int).T
     changed = change[row, column]
     assert change.sum() > 80, seed  # Pixels of 112 x 112.

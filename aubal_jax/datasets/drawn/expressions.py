@@ -46,7 +46,7 @@ _BY_FREQUENCY = (
 _LEAST_STRENGTH = 0.5
 _SPEECH = 0.3  # How often AU25 comes by itself.
 _HOLD = 4  # Frames of a film from one expression to the next.
-_SEEN = 0.25  # What is weaker is not there in a film.
+SEEN = 0.25  # What is weaker is not there in a film.
 _UNITS = (*action_units.CODES, *face_parts.HIDDEN)
 
 
@@ -126,7 +126,7 @@ def as_film(truth: Truth, groups: Sequence[str]) -> tuple[Truth, np.ndarray]:
   return Truth(
     truth.codes[nearer],
     between(truth.strength),
-    np.where(intensity < _SEEN, 0.0, intensity),
+    np.where(intensity < SEEN, 0.0, intensity),
     between(truth.affect),
   ), frame.astype(np.float64)
 

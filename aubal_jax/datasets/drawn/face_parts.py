@@ -84,12 +84,7 @@ def _head(subject, a):
   for side in _SIDES:
     ear = _ARC * [0.13, 0.24] + [side * 0.97, 0.0]
     yield ear, 0.85 * skin, 0
-  face = _ARC * [1.0, 1.25]
-  below = np.maximum(_ARC[:, 1], 0)
-  face[:, 0] *= 1 - (1 - s.jaw) * below**1.5
-  drop = 0.07 * a['AU25']
-  face[:, 1] = np.where(_ARC[:, 1] > 0, (s.chin + drop) * below, face[:, 1])
-  yield face, skin, 0
+  yield _outline(s, a, _ARC), skin, 0
   if s.hairline > -1.3:
     half = np.linspace(np.pi, 2 * np.pi, 19)
     top = np.stack([1.06 * np.cos(half), 1.1 * np.sin(half) - 0.36], axis=1)
@@ -97,9 +92,29 @@ def _head(subject, a):
     yield np.concatenate([top, edge]), s.hair, 0
 
 
+def _outline(s, a, arc):
+  """Returns points of the edge of the face; `arc`: of the unit circle."""
+  face = arc * [1.0, 1.25]
+  below = np.maximum(arc[:, 1], 0)
+  face[:, 0] *= 1 - (1 - s.jaw) * below**1.5
+  drop = 0.07 * a['AU25']
+  face[:, 1] = np.where(arc[:, 1] > 0, (s.chin + drop) * below, face[:, 1])
+  return face
+
+
 def _brows(subject, a):
   """Brows: AU01 lifts the inner, AU02 the outer end, AU04 lowers them."""
   s = subject
+  line = _brow_line(s, a)
+  t = (_T + 1) / 2
+  half = (s.brow_thickness * (0.5 - 0.33 * t))[:, None] * [0, 1]
+  brow = np.concatenate([line - half, (line + half)[::-1]])
+  for side in _SIDES:
+    yield brow * [side, 1], 0.8 * s.hair, 0
+
+
+def _brow_line(s, a):
+  """Returns the middle of a brow, from its inner end on."""
   inner_y = s.brow_y - 0.24 * a['AU01'] - 0.03 * a['AU02'] + 0.17 * a['AU04']
   middle_y = (
     s.brow_y - 0.06 - 0.06 * a['AU01'] - 0.22 * a['AU02'] + 0.12 * a['AU04']
@@ -109,11 +124,7 @@ def _brows(subject, a):
   x = np.array([inner_x, s.eye_x + 0.02, s.eye_x + 0.3])
   t = (_T + 1) / 2
   basis = np.stack([(1 - t) * (1 - 2 * t), 4 * t * (1 - t), t * (2 * t - 1)], 1)
-  line = basis @ np.stack([x, [inner_y, middle_y, outer_y]], axis=1)
-  half = (s.brow_thickness * (0.5 - 0.33 * t))[:, None] * [0, 1]
-  brow = np.concatenate([line - half, (line + half)[::-1]])
-  for side in _SIDES:
-    yield brow * [side, 1], 0.8 * s.hair, 0
+  return basis @ np.stack([x, [inner_y, middle_y, outer_y]], axis=1)
 
 
 def _forehead(subject, a):
@@ -142,8 +153,7 @@ def _forehead(subject, a):
 def _eyes(subject, a):
   """Eyes: AU06 raises lower lid and cheek, AU07 tightens both lids."""
   s, lift, tight = subject, a['AU06'], a.get('AU07', 0.0)
-  upper = s.eye_open * (1 - 0.12 * a['AU04']) * (1 - 0.55 * tight)
-  lower = s.eye_open * (0.85 - 0.95 * lift) * (1 - 0.55 * tight)
+  upper, lower = _lids(s, a)
   arch = 1 - _T**2
   x = 0.21 * _T
   top = np.stack([x, -0.17 - upper * arch], axis=1)
@@ -163,6 +173,13 @@ def _eyes(subject, a):
       bag = np.stack([x, -0.13 + 1.1 * s.eye_open * arch], axis=1)
       for line in (fold, bag):
         yield line + centre, s.skin * (1 - 0.5 * tight), 2
+
+
+def _lids(s, a):
+  """Returns how far the lids are above and below the middle of an eye."""
+  tight = 1 - 0.55 * a.get('AU07', 0.0)
+  upper = s.eye_open * (1 - 0.12 * a['AU04']) * tight
+  return upper, s.eye_open * (0.85 - 0.95 * a['AU06']) * tight
 
 
 def _cheek(s, lift, side):
@@ -197,19 +214,8 @@ def _nose(subject, a):
 def _mouth(subject, a):
   """The mouth: AU12, AU15 and AU20 move its corners, AU25 parts the lips."""
   s = subject
-  smile, frown, stretch = a['AU12'], a['AU15'], a['AU20']
-  half = s.mouth_width + 0.1 * smile + 0.24 * stretch - 0.02 * frown
-  corner = s.mouth_curve - 0.26 * smile + 0.25 * frown
-  centre = s.mouth_y + 0.07 * smile - 0.08 * frown
-  lips = s.lips * (1 - 0.45 * stretch - 0.15 * smile)
-  arch = 1 - _T**2
+  half, end, upper_edge, lower_edge, outline = _lips(s, a)
   x = half * _T
-  middle = centre + corner * _T**2
-  upper_edge = middle - 0.05 * a['AU25'] * arch
-  lower_edge = middle + 0.19 * a['AU25'] * arch
-  bow = arch * (0.85 + 0.35 * np.abs(_T))
-  outline = np.concatenate([upper_edge - lips * bow, lower_edge[::-1]])
-  outline[len(_T) :] += 1.25 * lips * arch
   both = np.concatenate([x, x[::-1]])
   yield np.stack([both, outline], axis=1), s.lip_grey * s.skin, 0
   if a['AU25'] > 0:
@@ -223,8 +229,29 @@ def _mouth(subject, a):
       0,
     )
   else:
-    yield np.stack([x, middle], axis=1), 0.3 * s.skin, 2
-  yield from _mouth_creases(s, a, half, centre + corner)
+    yield np.stack([x, upper_edge], axis=1), 0.3 * s.skin, 2
+  yield from _mouth_creases(s, a, half, end)
+
+
+def _lips(s, a):
+  """Returns half the width of the mouth, the y of its corners, and edges.
+
+  These are the upper and the lower one of the gap, float[13] from one side to
+  the other, and that of both lips, float[26], there above and back below.
+  """
+  smile, frown, stretch = a['AU12'], a['AU15'], a['AU20']
+  half = s.mouth_width + 0.1 * smile + 0.24 * stretch - 0.02 * frown
+  corner = s.mouth_curve - 0.26 * smile + 0.25 * frown
+  centre = s.mouth_y + 0.07 * smile - 0.08 * frown
+  lips = s.lips * (1 - 0.45 * stretch - 0.15 * smile)
+  arch = 1 - _T**2
+  middle = centre + corner * _T**2
+  upper_edge = middle - 0.05 * a['AU25'] * arch
+  lower_edge = middle + 0.19 * a['AU25'] * arch
+  bow = arch * (0.85 + 0.35 * np.abs(_T))
+  outline = np.concatenate([upper_edge - lips * bow, lower_edge[::-1]])
+  outline[len(_T) :] += 1.25 * lips * arch
+  return half, centre + corner, upper_edge, lower_edge, outline
 
 
 def _mouth_creases(s, a, half, corner_y):
@@ -264,3 +291,52 @@ def shapes(subject, a):
   parts = [*_head(subject, a), *_forehead(subject, a), *_eyes(subject, a)]
   parts += [*_nose(subject, a), *_mouth(subject, a), *_brows(subject, a)]
   return parts + (list(_glasses(subject)) if subject.glasses else [])
+
+
+def landmarks(subject: Subject, a) -> np.ndarray:
+  """Returns float[68, 2] points of the parts, in the order of 300-W.
+
+  The edge of the face from the left of the picture to its right, brows, the
+  ridge and the base of the nose, eyes, and the edges of the lips.
+  """
+  s = subject
+  angle = np.linspace(np.pi, 0.0, 17)
+  edge = _outline(s, a, np.stack([np.cos(angle), np.sin(angle)], axis=1))
+  brow = _brow_line(s, a)[::3]
+  y = s.nose_y - 0.06 * a.get('AU09', 0.0)
+  ridge = np.stack([np.zeros(4), np.linspace(-0.12, y - 0.04, 4)], axis=1)
+  across = s.nose_width * np.linspace(-1, 1, 5)
+  base = np.stack([across, y + 0.02 * (1 - np.linspace(-1, 1, 5) ** 2)], axis=1)
+  eye = _eye_points(s, a)
+  points = [edge, brow[::-1] * [-1, 1], brow, ridge, base]
+  # From the left of the picture on: of the left eye the outer corner is first.
+  order = [3, 2, 1, 0, 5, 4]
+  points += [(eye * [-1, 1])[order], eye, _mouth_points(s, a)]
+  return np.concatenate(points)
+
+
+def _eye_points(s, a):
+  """Returns six points of the eye on the right: inner corner, top, outer..."""
+  upper, lower = _lids(s, a)
+  x = np.array([-1, -0.4, 0.4, 1, 0.4, -0.4])
+  height = np.array([0, -upper, -upper, 0, lower, lower]) * (1 - x**2)
+  return np.stack([s.eye_x + 0.21 * x, height - 0.17], axis=1)
+
+
+def _mouth_points(s, a):
+  """Returns the twenty points of the outer, then of the inner lips."""
+  half, _, upper_edge, lower_edge, outline = _lips(s, a)
+  x, size = half * _T, len(_T)
+  outer = [0, 2, 4, 6, 8, 10, 12]
+  below = [10, 8, 6, 4, 2]  # Back, from the right.
+  inner = [0, 3, 6, 9, 12]
+  lower = outline[size:][::-1]
+  back = [9, 6, 3]
+  return np.concatenate(
+    [
+      np.stack([x[outer], outline[:size][outer]], axis=1),
+      np.stack([x[below], lower[below]], axis=1),
+      np.stack([x[inner], upper_edge[inner]], axis=1),
+      np.stack([x[back], lower_edge[back]], axis=1),
+    ]
+  )

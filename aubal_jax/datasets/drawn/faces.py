@@ -5,6 +5,7 @@ applied to all their points at once, OpenCV fills the shapes on a canvas of
 twice the size, and light, blur and noise follow.
 """
 
+import dataclasses
 from collections.abc import Mapping
 
 import cv2
@@ -45,15 +46,62 @@ def make_subject(rng: np.random.Generator) -> face_parts.Subject:
   )
 
 
-def _project(points, rng, canvas):
-  """Returns pixels float[P, 2] of head points: yaw, roll, scale, shift."""
-  yaw, roll = rng.uniform(-0.3, 0.3), rng.uniform(-0.24, 0.24)
-  scale = _HEAD * canvas * rng.uniform(0.9, 1.1)
-  shift = canvas * (0.5 + rng.uniform(-0.06, 0.06, 2))
+@dataclasses.dataclass(frozen=True)
+class View:
+  """How a face is looked at.
+
+  Attributes:
+    yaw: to one side, radians; likewise `roll`.
+    roll: turned in the picture, radians.
+    scale: of the head, 1 = as usual.
+    shift: float[2], of the head, in shares of the picture's side.
+    wall: grey of the background.
+    direction: where light comes from, radians.
+    strength: by how much light falls off.
+    level: of the light.
+    blur: sigma in pixels of a picture of 112.
+    noise: sigma, in greys.
+  """
+
+  yaw: float
+  roll: float
+  scale: float
+  shift: np.ndarray
+  wall: float
+  direction: float
+  strength: float
+  level: float
+  blur: float
+  noise: float
+
+
+def draw_view(rng: np.random.Generator) -> View:
+  """Returns a view drawn from `rng`."""
+  return View(
+    yaw=rng.uniform(-0.3, 0.3),
+    roll=rng.uniform(-0.24, 0.24),
+    scale=rng.uniform(0.9, 1.1),
+    shift=rng.uniform(-0.06, 0.06, 2),
+    wall=rng.uniform(40, 220),
+    direction=rng.uniform(0, 2 * np.pi),
+    strength=rng.uniform(0, 0.25),
+    level=rng.uniform(0.8, 1.1),
+    blur=rng.uniform(0, 0.8),
+    noise=rng.uniform(1, 4),
+  )
+
+
+def project(points: np.ndarray, view: View, size: int) -> np.ndarray:
+  """Returns float[P, 2], where head points are in a picture of that side.
+
+  The corner of the first pixel is 0, 0.
+  """
+  scale = _HEAD * size * view.scale
+  shift = size * (0.5 + view.shift)
   x, y = points.T
   depth = np.sqrt(np.maximum(0.0, 1 - 0.7 * x**2 - 0.35 * y**2))
-  x = x * np.cos(yaw) + (depth - 0.5) * np.sin(yaw)
-  cos, sin = scale * np.cos(roll), scale * np.sin(roll)
+  x = x * np.cos(view.yaw) + (depth - 0.5) * np.sin(view.yaw)
+  cos, sin = scale * np.cos(view.roll), scale * np.sin(view.roll)
   y = y + 0.08
   return np.stack([cos * x - sin * y, sin * x + cos * y], axis=1) + shift
 
@@ -64,10 +112,11 @@ def draw_face(
   rng: np.random.Generator,
   image_size: int,
   hidden: Mapping[str, float] | None = None,
+  view: View | None = None,
 ) -> np.ndarray:
   """Returns uint8[image_size, image_size], one grey picture of `subject`.
 
-  What is drawn from `rng` (pose, background, light, blur, noise) does not
+  What is drawn from `rng` (the view, unless it is given, and noise) does not
   depend on `intensity`: the same state gives the same view of another
   expression.
 
@@ -77,16 +126,16 @@ def draw_face(
     rng: of the view; its state moves on.
     image_size: height and width in pixels.
     hidden: intensities of `face_parts.HIDDEN`; None: they are 0.
+    view: how it is looked at; None: drawn.
   """
+  view = draw_view(rng) if view is None else view
   canvas = max(2 * image_size, 128)
-  a = dict(zip(action_units.CODES, map(float, intensity), strict=True))
-  a |= hidden or {}
-  shapes = face_parts.shapes(subject, a)
+  shapes = face_parts.shapes(subject, _by_name(intensity, hidden))
   points = np.concatenate([shape[0] for shape in shapes])
-  pixels = _project(points, rng, canvas)
+  pixels = project(points, view, canvas)
   pixels = np.rint((pixels - 0.5) * 2**_SHIFT).astype(np.int32)
   ends = np.cumsum([len(shape[0]) for shape in shapes])[:-1]
-  wall = rng.uniform(40, 220)
+  wall = view.wall
   if abs(wall - subject.skin) < 35:  # The face must stand out from it.
     wall += 70 if wall < 110 else -70
   picture = np.full((canvas, canvas), wall, np.uint8)
@@ -100,21 +149,47 @@ def draw_face(
       cv2.fillPoly(picture, [line], grey, cv2.LINE_AA, _SHIFT)
   size = (image_size, image_size)
   picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-  return _expose(picture, rng)
+  return _expose(picture, view, rng)
 
 
-def _expose(picture, rng):
+def landmarks(
+  subject: face_parts.Subject,
+  intensity: np.ndarray,
+  view: View,
+  image_size: int,
+  hidden: Mapping[str, float] | None = None,
+) -> np.ndarray:
+  """Returns float[68, 2], the landmarks of a face in pixels, as 300-W has them.
+
+  The centre of the first pixel is 0, 0.
+
+  Args:
+    subject: who is drawn.
+    intensity: as in `draw_face`; likewise `hidden`.
+    view: how it is looked at.
+    image_size: height and width in pixels.
+    hidden: intensities of `face_parts.HIDDEN`; None: they are 0.
+  """
+  points = face_parts.landmarks(subject, _by_name(intensity, hidden))
+  return project(points, view, image_size) - 0.5
+
+
+def _by_name(intensity, hidden):
+  a = dict(zip(action_units.CODES, map(float, intensity), strict=True))
+  return a | dict(hidden or {})
+
+
+def _expose(picture, view, rng):
   """Returns `picture` under light from one side, blurred, with noise."""
   size = len(picture)
-  direction = rng.uniform(0, 2 * np.pi)
-  strength = rng.uniform(0, 0.25)
+  direction, strength = view.direction, view.strength
   axis = np.linspace(-1, 1, size, dtype=np.float32)
-  light = np.float32(rng.uniform(0.8, 1.1)) + np.float32(strength) * (
+  light = np.float32(view.level) + np.float32(strength) * (
     np.float32(np.cos(direction)) * axis
     + np.float32(np.sin(direction)) * axis[:, None]
   )
-  sigma = rng.uniform(0, 0.8) * size / 112
-  noise = rng.uniform(1, 4) * rng.standard_normal((size, size), np.float32)
+  sigma = view.blur * size / 112
+  noise = view.noise * rng.standard_normal((size, size), np.float32)
   bright = picture * light
   if sigma > 0.2:
     bright = cv2.GaussianBlur(bright, (0, 0), sigma)

@@ -1,0 +1,166 @@
+"""Sounds of videos: the mel power of each once, and a window of it a row."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+import re
+import threading
+from collections.abc import Callable
+from collections.abc import Iterable
+
+import numpy as np
+
+from aubal_jax.datasets import clips
+from aubal_jax.datasets import streams
+from aubal_jax.media import caches
+from aubal_jax.media import sound
+from aubal_jax.media import spectrogram
+from aubal_jax.media import video
+from aubal_jax.runs import errors
+from aubal_jax.runs import text
+
+SUFFIXES = (sound.SUFFIX, *video.SUFFIXES)
+_SIDE = re.compile('_(left|right)$')
+
+
+def find(folder: str, names: Iterable[str]) -> dict[str, str]:
+  """Returns video -> its file in a folder or below, where there is one.
+
+  A file is called like its video, '_left' or '_right' at the end left out where
+  there is none of the whole name; a WAV comes before a clip.
+
+  Args:
+    folder: of sounds or clips.
+    names: of videos.
+
+  Raises:
+    FileNotFoundError: the folder is not there.
+    UserError: no video has a file.
+  """
+  if not os.path.isdir(folder):
+    raise FileNotFoundError(
+      f'two_stream.sound_dir={folder} is not there; name the folder of the '
+      'sounds (WAV) or clips that are called like the videos.'
+    )
+  there = {}
+  for path in sorted(pathlib.Path(folder).rglob('*')):
+    if path.suffix.lower() in SUFFIXES and path.is_file():
+      other = there.setdefault(path.stem, path)
+      if (
+        path.suffix.lower() == sound.SUFFIX
+        and other.suffix.lower() != sound.SUFFIX
+      ):
+        there[path.stem] = path
+  names = [*names]
+  found = {}
+  for name in names:
+    path = there.get(name) or there.get(_SIDE.sub('', name))
+    if path is not None:
+      found[name] = str(path)
+  if names and not found:
+    raise errors.UserError(
+      f'two_stream.sound_dir={folder}: no video has a file there. Videos are '
+      f'called {text.listing(names, text.SHOWN)}; the sounds and clips there '
+      f'{text.listing(there, text.SHOWN) or "are none"}. Call them alike, or '
+      'set two_stream.modalities=video.'
+    )
+  return found
+
+
+class Powers:
+  """Mel power of videos, float32[T, 64] each, made when it is first asked for.
+
+  Used from many threads: two of them may hear two videos at once, and none
+  hears one twice.
+  """
+
+  def __init__(self, read: Callable, keep: Callable | None = None):
+    """Keeps how sounds are read.
+
+    Args:
+      read: video -> samples from its first frame on, or blocks of these, as
+        `spectrogram.power` takes them.
+      keep: (video, make) -> float32[T, 64], which keeps what make() returns in
+        a file; None: all are held in memory.
+    """
+    self._read = read
+    self._keep = keep or (lambda name, make: make())
+    self._held = {}
+    self._locks = {}
+    self._lock = threading.Lock()
+
+  def __getitem__(self, name: str) -> np.ndarray:
+    """Returns the power of a video: float32[T, 64]."""
+    with self._lock:
+      lock = self._locks.setdefault(name, threading.Lock())
+    with lock:
+      if name not in self._held:
+        self._held[name] = self._keep(name, functools.partial(self._make, name))
+      return self._held[name]
+
+  def _make(self, name):
+    return spectrogram.power(self._read(name))
+
+
+def of_files(files: dict[str, str], cache_dir: str = '') -> Powers:
+  """Returns the powers of videos of files; silence for those of none.
+
+  Args:
+    files: video -> its file, from `find`.
+    cache_dir: where powers are kept; '': in memory.
+  """
+
+  def read(name):
+    return sound.blocks(files[name]) if name in files else ()
+
+  def keep(name, make):
+    paths = [files[name]] if name in files else []
+    own = f'{caches.key(name, paths)}-{caches.state(paths)}.npy'
+    path = pathlib.Path(cache_dir, 'sounds', own)
+    if not path.exists():
+      caches.write(path, lambda file: np.save(file, make()))
+    return np.load(path, mmap_mode='r')
+
+  return Powers(read, keep if cache_dir else None)
+
+
+def stream(
+  powers: Powers,
+  videos: clips.Videos,
+  *,
+  fps: float,
+  mode: str = 'published',
+  seconds: float = 10.0,
+  shift: float = 5.0,
+) -> streams.Stream:
+  """Returns the stream `sound`, a window float32[64, W] of each row.
+
+  The time of a row is its number / fps.
+
+  Args:
+    powers: of the videos.
+    videos: of the rows.
+    fps: frames a second; 0: numbers are seconds.
+    mode: see `media.spectrogram.window`; likewise `seconds` and `shift`.
+    seconds: see there.
+    shift: see there.
+  """
+  times = videos.numbers / (fps or 1.0)
+  cut = functools.partial(
+    spectrogram.window, mode=mode, seconds=seconds, shift=shift
+  )
+  shape = cut(spectrogram.power(np.zeros(0, np.float32)), 0.0).shape
+
+  def read(rows):
+    windows = np.empty((len(rows), *shape), np.float32)
+    for window, row in zip(windows, np.asarray(rows).tolist(), strict=True):
+      power = powers[str(videos.names[videos.of_rows[row]])]
+      window[...] = cut(power, float(times[row]))
+    return windows
+
+  made = {'window': mode, 'seconds': seconds, 'shift': shift}
+  return streams.Stream(
+    streams.SOUND, np.dtype(np.float32), shape, read, made=made
+  )
