@@ -1,6 +1,7 @@
 """Networks as PyTorch has them, by hand, with torchvision's or timm's names.
 
-They are functions of an image [B, C, H, W] and a `Weights`, which draws each
+They are functions of an image [B, C, H, W], or of a clip [B, C, T, H, W], and a
+`Weights`, which draws each
 array when it is first asked for: so a network is also its state. What computes
 is NumPy in float64, or torch.nn.functional where that is there: two oracles.
 """
@@ -49,9 +50,17 @@ class Numpy:
       return np.einsum('bchwij,cij->bchw', windows, kernel[:, 0])
     return np.einsum('bchwij,fcij->bfhw', windows, kernel, optimize=True)
 
+  def conv_of_clips(self, x, kernel, stride, padding):
+    size = kernel.shape[2:]
+    x = np.pad(x, ((0, 0), (0, 0), *[(n, n) for n in padding]))
+    windows = np.lib.stride_tricks.sliding_window_view(x, size, (2, 3, 4))
+    t, h, w = stride
+    windows = windows[:, :, ::t, ::h, ::w]
+    return np.einsum('bcthwijk,fcijk->bfthw', windows, kernel, optimize=True)
+
   def norm(self, x, weight, bias, mean, var, eps=1e-5):
     weight, bias, mean, var = (
-      v.reshape(1, -1, 1, 1) for v in (weight, bias, mean, var)
+      v.reshape(1, -1, *[1] * (x.ndim - 2)) for v in (weight, bias, mean, var)
     )
     return (x - mean) / np.sqrt(var + eps) * weight + bias
 
@@ -67,7 +76,7 @@ class Numpy:
     return np.clip(x, 0, 6)
 
   def mean(self, x):
-    return x.mean((2, 3))
+    return x.mean(tuple(range(2, x.ndim)))
 
   def sigmoid(self, x):
     return special.expit(x)
@@ -152,6 +161,11 @@ class Net:
     kernel = self.weights(f'{name}.weight', shape)
     return self.f.conv(x, kernel, stride, size // 2, groups)
 
+  def conv_of_clips(self, name, x, filters, size, stride):
+    kernel = self.weights(f'{name}.weight', (filters, x.shape[1], *size))
+    padding = [side // 2 for side in size]
+    return self.f.conv_of_clips(x, kernel, stride, padding)
+
   def norm(self, name, x):
     arrays = (
       self.weights(f'{name}.{kind}', (x.shape[1],))
@@ -183,6 +197,40 @@ def resnet(net, x, stages, width, bottleneck=False):
         y = net.norm(f'{name}.bn2', net.conv(f'{name}.conv2', y, filters, 3))
       if x.shape[1] != last:
         x = net.conv(f'{name}.downsample.0', x, last, 1, stride)
+        x = net.norm(f'{name}.downsample.1', x)
+      x = f.relu(x + y)
+  return f.mean(x)
+
+
+def r2plus1d(net, x, stages, width, stem):
+  """Features of torchvision's R(2+1)D, of clips: [B, F]."""
+  f = net.f
+
+  def both(name, x, between, filters, stride):
+    y = net.conv_of_clips(
+      f'{name}.0.0', x, between, (1, 3, 3), (1, stride, stride)
+    )
+    y = f.relu(net.norm(f'{name}.0.1', y))
+    y = net.conv_of_clips(f'{name}.0.3', y, filters, (3, 1, 1), (stride, 1, 1))
+    return net.norm(f'{name}.1', y)
+
+  x = net.conv_of_clips('stem.0', x, stem, (1, 7, 7), (1, 2, 2))
+  x = f.relu(net.norm('stem.1', x))
+  x = net.conv_of_clips('stem.3', x, width, (3, 1, 1), (1, 1, 1))
+  x = f.relu(net.norm('stem.4', x))
+  for s, count in enumerate(stages):
+    filters = width * 2**s
+    for b in range(count):
+      name, stride = f'layer{s + 1}.{b}', 2 if s and not b else 1
+      inputs = x.shape[1]
+      between = (inputs * filters * 27) // (inputs * 9 + 3 * filters)
+      y = f.relu(both(f'{name}.conv1', x, between, filters, stride))
+      y = both(f'{name}.conv2', y, between, filters, 1)
+      if stride > 1 or inputs != filters:
+        strides = (stride,) * 3
+        x = net.conv_of_clips(
+          f'{name}.downsample.0', x, filters, (1, 1, 1), strides
+        )
         x = net.norm(f'{name}.downsample.1', x)
       x = f.relu(x + y)
   return f.mean(x)

@@ -1,7 +1,8 @@
 """Weights from a file, into a network that is about to be trained.
 
 Every array of the trunk comes from the file, has its shape, and is used once;
-what the file holds beside them is told. The heads stay as they were drawn.
+what the file holds beside them is told. The heads stay as they were drawn, and
+so does the part for sound of a network whose weights are of clips.
 """
 
 from __future__ import annotations
@@ -77,7 +78,10 @@ def begin(path: str | pathlib.Path, state, model) -> tuple[Any, list[str]]:
   now = {'params': loaded.params, 'batch_stats': loaded.batch_stats}
   average = None if state.average is None else jax.tree.map(np.copy, now)
   told = [*loaded.told]
-  if (not model.mean and 'torchvision' in told[0]) or 'timm' in told[0]:
+  sees_images = 'image' in model.streams
+  if (
+    sees_images and not model.mean and 'torchvision' in told[0]
+  ) or 'timm' in told[0]:
     told.append(
       'images are not normalised: weights of ImageNet want '
       'data.normalise=imagenet'
@@ -98,6 +102,15 @@ def _check_normalised(path, model) -> None:
         f'data.{name} must be that of the bundle {path}, {theirs}, as its '
         f'weights want the pixels; it is {getattr(model, name)}.'
       )
+  seen = description.streams.get('clip', {})
+  theirs = seen.get('mean', ()), seen.get('std', ())
+  for name, *ours in model.standardised:
+    alike = (name, len(ours[0])) == ('clip', len(theirs[0]))
+    if alike and (*map(tuple, ours),) != theirs:
+      raise errors.UserError(
+        f'data.mean and data.std must be those of the bundle {path}, {theirs}, '
+        f'as its weights want the frames; they are {(*map(tuple, ours),)}.'
+      )
 
 
 def load(
@@ -114,7 +127,8 @@ def load(
   What stands before all of them, such as 'module.' or 'state_dict.', is
   stripped. Kernels of theirs are turned: [F, C, h, w] to [h, w, C, F], and
   [F, C] to [C, F]. Where the network has one channel and the file three, the
-  first kernel is summed over them, which is the same on grey images.
+  first kernel is summed over them, which is the same on grey images. Where it
+  has one more, that of landmarks, its part stays as it was drawn.
 
   Args:
     path: of `files.FORMS`.
@@ -152,7 +166,7 @@ def take(
       'network has no weights. Hidden layers are model.hidden.'
     )
   match = _find(path, wanted, [*held], trunk)
-  found, told = {}, []
+  found, told = {}, _tell_drawn(wanted, match)
   for route, name in match.names.items():
     found[route], said = _fit(
       held[name], wanted[route], route, name, path, match.library
@@ -168,7 +182,8 @@ def take(
 def _expected(wanted, trunk):
   """Yields (library, route -> name) for each way the arrays may be called."""
   for library, layout in names_lib.layouts(trunk).items():
-    yield library, {route: layout(route[1:]) for route in wanted}
+    names = {route: layout(route[1:]) for route in wanted}
+    yield library, {route: name for route, name in names.items() if name}
   yield _OURS, {route: '.'.join(route) for route in wanted}
   yield _FLAX, {route: '.'.join(route[1:]) for route in wanted}
 
@@ -246,6 +261,14 @@ def _tell(path, match, held) -> list[str]:
   return told
 
 
+def _tell_drawn(wanted, match) -> list[str]:
+  """Says which parts of a trunk no file of such a library has."""
+  parts = dict.fromkeys(
+    route[1] for route in wanted if route not in match.names
+  )
+  return [f'not in such files, drawn anew: {_list(parts)}'] if parts else []
+
+
 def _list(names) -> str:
   names = [*names]
   more = f' and {len(names) - _SHOWN:,} more' if len(names) > _SHOWN else ''
@@ -274,6 +297,19 @@ def _resize(value, like):
   return np.concatenate([first, rest], axis=1), told
 
 
+def _fit_channels(value, like, name):
+  """Returns a kernel for grey images, or for frames with a mask."""
+  theirs, ours = value.shape[-2], like.shape[-2]
+  told = []
+  if theirs == 3 and (ours == 1 or (like.ndim == 5 and ours == 2)):
+    value = value.astype(np.float64).sum(axis=-2, keepdims=True)
+    told.append(f'{name} is summed over its three channels: images are grey')
+  if like.ndim == 5 and (theirs, ours) in ((3, 4), (3, 2), (1, 2)):
+    value = np.concatenate([value, like[..., -1:, :]], axis=-2)
+    told.append(f'{name} has no channel of landmarks: that is drawn anew')
+  return value, told
+
+
 def _fit(value, like, route, name, path, library):
   """Returns an array of the file as the network has it, and what was done.
 
@@ -285,11 +321,11 @@ def _fit(value, like, route, name, path, library):
     value, said = _resize(value, like)
     told += said
   if library not in (_OURS, _FLAX) and route[-1] == 'kernel':
-    order = {4: (2, 3, 1, 0), 2: (1, 0)}.get(value.ndim)
+    order = {5: (2, 3, 4, 1, 0), 4: (2, 3, 1, 0), 2: (1, 0)}.get(value.ndim)
     value = value if order is None else value.transpose(order)
-  if dims == value.ndim == 4 and (value.shape[2], like.shape[2]) == (3, 1):
-    value = value.astype(np.float64).sum(axis=2, keepdims=True)
-    told.append(f'{name} is summed over its three channels: images are grey')
+  if dims == value.ndim >= 4:
+    value, said = _fit_channels(value, like, name)
+    told += said
   if value.shape != like.shape:
     raise errors.UserError(
       f'model.init_from: {name} in {path} must be of shape {list(like.shape)} '

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from aubal_jax.network.models import efficientnet
 from aubal_jax.network.models import mobilenet
 from aubal_jax.network.models import resnet
+from aubal_jax.network.models import two_stream
 from aubal_jax.network.models import vit
 
 Route = tuple[str, ...]
@@ -163,6 +164,35 @@ def _vit(route: Route, names: Mapping[str, str]) -> str:
   return f'{block}.{names[inner[0]]}.{_ARRAYS[inner[1]]}'
 
 
+# Within a (2+1)D convolution: space, norm, rectifier, time; then the norm.
+_R2PLUS1D = {
+  **{'space_conv': '0', 'space_norm': '1', 'time_conv': '3', 'time_norm': '4'},
+}
+_IN_BLOCK = {
+  **{'space_conv': '0.0', 'space_norm': '0.1', 'time_conv': '0.3'},
+  'time_norm': '1',
+}
+
+
+def _r2plus1d(route: Route) -> str:
+  """('video', 'stage2_block1', 'time1_conv', 'kernel') is torchvision's
+  'layer2.0.conv1.0.3.weight'; '' of what is not of the clip.
+  """
+  stream, module, *inner, kind = route
+  if stream != 'video':
+    return ''
+  if not inner:
+    place = _R2PLUS1D[module.removeprefix('stem_')]
+    return f'stem.{place}.{_ARRAYS[kind]}'
+  stage, block = map(int, re.findall(r'\d+', module))
+  (inner,) = inner
+  place = _RESNET.get(inner)
+  if place is None:
+    (number,) = re.findall(r'\d', inner)
+    place = f'conv{number}.{_IN_BLOCK[inner.replace(number, "")]}'
+  return f'layer{stage}.{block - 1}.{place}.{_ARRAYS[kind]}'
+
+
 # What libraries call the last layer.
 _HEADS = {
   resnet.ResNet: {'torchvision': 'fc', 'timm': 'fc'},
@@ -180,6 +210,8 @@ def heads(trunk) -> dict[str, str]:
   A ResNet is called alike by torchvision and timm.
   """
   there = layouts(trunk)
+  if isinstance(trunk, two_stream.TwoStream):  # The one of clips alone.
+    return {'torchvision': 'fc'} if trunk.modalities == 'video' else {}
   if isinstance(trunk, resnet.ResNet) and there:
     there = _HEADS[resnet.ResNet]
   return {library: _HEADS[type(trunk)][library] for library in there}
@@ -192,9 +224,13 @@ def _by_module(rename: Callable[[str], str]) -> Callable[[Route], str]:
 def layouts(trunk) -> dict[str, Callable[[Route], str]]:
   """Returns library -> layout, of the libraries that have such a network.
 
+  A layout tells '' of what the library has no array for, as of sound.
+
   Args:
     trunk: of a network; {} where no library has it.
   """
+  if isinstance(trunk, two_stream.TwoStream):
+    return {'torchvision': _r2plus1d} if 'clip' in trunk.streams else {}
   if isinstance(trunk, resnet.ResNet) and trunk.published == 'torchvision':
     found = {'torchvision': _resnet}  # And of timm.
   elif isinstance(trunk, mobilenet.MobileNetV2):

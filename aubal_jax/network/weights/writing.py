@@ -18,7 +18,11 @@ from aubal_jax.runs import errors
 OWN = 'own'  # Our names.
 LIBRARIES = ('torchvision', 'timm')
 
-_ORDERS = {4: (3, 2, 0, 1), 2: (1, 0)}  # Of kernels, by their dimensions.
+_ORDERS = {
+  5: (4, 3, 0, 1, 2),
+  4: (3, 2, 0, 1),
+  2: (1, 0),
+}  # Of kernels, by their dimensions.
 
 
 def check(library: str, model, name: str) -> None:
