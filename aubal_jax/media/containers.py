@@ -80,9 +80,7 @@ def _not_opened(path, error):
   if isinstance(error, PermissionError):
     return Unreadable(path, 'not permitted', 'Let it be read.')
   if missing_bytes(path):
-    return Unreadable(
-      path, 'truncated: what describes it is missing', 'Copy it again.'
-    )
+    return Unreadable(path, 'truncated: no frame is left', 'Copy it again.')
   return Unreadable(
     path, 'not a video', f'What is read: {" ".join(SUFFIXES)}, and folders.'
   )
@@ -99,6 +97,9 @@ def decoded(container, stream, problems: list[int]) -> Iterator:
   """
   import av
 
+  if stream.codec_context is None:  # FFmpeg knows no such codec.
+    problems.append(0)
+    return
   stream.thread_type = 'AUTO'
   stream.codec_context.thread_count = min(_THREADS, os.cpu_count() or 1)
   number = 0

@@ -14,11 +14,11 @@ import numpy as np
 
 from aubal_jax.media import containers
 from aubal_jax.media import frame_folder
+from aubal_jax.media import sound_files
 from aubal_jax.media import video
 from aubal_jax.media import wav
 
 RATE = 44100
-SUFFIX = '.wav'
 NO_SOUND = 'no sound'
 CUT = 'the sound is cut short or damaged'
 
@@ -46,8 +46,8 @@ def blocks(
   """Yields the sound as float32[n], in -1..1, one block after the other.
 
   Args:
-    path: a clip; a WAV file; or a folder of frames, in which or beside which
-      is a WAV file. Without a sound track there is no block.
+    path: a clip; a WAV file; or a folder of frames, see `sound_files.beside`.
+      Without a sound track there is no block.
     rate: samples a second.
     on_remark: called with what is odd: `NO_SOUND` or `CUT`.
 
@@ -58,49 +58,15 @@ def blocks(
   tell = on_remark or (lambda remark: None)
   file, start = os.fspath(path), 0.0
   if os.path.isdir(path):
-    file, start = _beside(path), _start_of_folder(path)
+    file, start = sound_files.beside(path), _start_of_folder(path)
   if file is None:
     tell(NO_SOUND)
-  elif file.lower().endswith(SUFFIX):
+  elif file.lower().endswith(sound_files.SUFFIX):
     if wav.header(file).is_cut:
       tell(CUT)
     yield from _shifted(wav.blocks(file, rate), -round(start * rate))
   else:
     yield from _of_clip(file, rate, tell)
-
-
-def file_of(name: str, folder: os.PathLike | str) -> str | None:
-  """Returns the file with the sound of a video, or None.
-
-  A clip or WAV file (rather this) in the folder that is called like the video;
-  the videos 'x_left' and 'x_right', two persons of one recording, share that
-  of 'x' where they have none of their own.
-  """
-  whole = name.removesuffix('_left').removesuffix('_right')
-  for stem in dict.fromkeys((name, whole)):
-    for suffix in (SUFFIX, *containers.SUFFIXES):
-      for written in (suffix, suffix.upper()):
-        file = os.path.join(folder, stem + written)
-        if os.path.isfile(file):
-          return file
-  return None
-
-
-def _beside(path):
-  """Returns the WAV file in a folder of frames, or beside it; None: none.
-
-  Raises:
-    Unreadable: there are several in it.
-  """
-  path = os.path.normpath(path)
-  inside = sorted(n for n in os.listdir(path) if n.lower().endswith(SUFFIX))
-  if len(inside) > 1:
-    raise containers.Unreadable(
-      path, 'several WAV files', f'One is read: remove {inside[1]} or others.'
-    )
-  if inside:
-    return os.path.join(path, inside[0])
-  return file_of(os.path.basename(path), os.path.dirname(path))
 
 
 def _start_of_folder(path):
@@ -175,7 +141,7 @@ def _pieces(container, stream, rate, problems):
     now = frame.format.name, frame.layout.name, frame.sample_rate
     if now != form:
       yield from _converted(resampler, None)
-      resampler, form = av.AudioResampler('fltp', rate=rate), now
+      resampler, form = av.AudioResampler('flt', rate=rate), now
     yield from _converted(resampler, frame)
   yield from _converted(resampler, None)
 
@@ -184,4 +150,5 @@ def _converted(resampler, frame):
   """Yields what a resampler makes of a frame, or with None has held back."""
   for made in resampler.resample(frame) if resampler else ():
     time = None if made.pts is None else float(made.pts * made.time_base)
-    yield time, made.to_ndarray().mean(axis=0)
+    values = made.to_ndarray().reshape(made.samples, -1)
+    yield time, values.mean(axis=1)

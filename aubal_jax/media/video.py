@@ -7,6 +7,7 @@ as it was recorded. A folder of frames is read without PyAV, see
 `frame_folder`.
 """
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import numpy as np
 from aubal_jax.media import containers
 from aubal_jax.media import decode
 from aubal_jax.media import frame_folder
+from aubal_jax.media import sound_files
 
 SUFFIXES = containers.SUFFIXES
 Unreadable = containers.Unreadable
@@ -27,7 +29,7 @@ _RATE = 30.0  # Frames a second, where a clip does not say.
 
 @dataclasses.dataclass(frozen=True)
 class About:
-  """What is known of a clip before it is read.
+  """What is known of a clip or a folder of frames before it is read.
 
   Attributes:
     size: (height, width) in pixels of the first frame, upright.
@@ -80,13 +82,20 @@ def frames(
 
 
 def about(path: os.PathLike | str) -> About:
-  """Returns what a clip says of itself; its first frame is decoded.
+  """Returns what is known before; the first frame is decoded for its size.
 
   Raises:
     Unreadable: not one frame can be read.
-    UserError: PyAV is not installed.
+    UserError: it is a clip, and PyAV is not installed.
   """
-  first = next(frames(path), None)
+  with contextlib.closing(frames(path)) as read:
+    sizes = (frame.pixels.shape[:2] for frame in read if not frame.problem)
+    size = next(sizes, None)
+  if size is None:
+    raise Unreadable(path, 'no frames that are images', 'Copy them again.')
+  if os.path.isdir(path):
+    has_sound = sound_files.beside(path) is not None
+    return About(size, None, len(frame_folder.files(path)), has_sound)
   with containers.opened(path) as container:
     stream = picture_track(path, container)
     rate = _rate(stream)
@@ -94,7 +103,7 @@ def about(path: os.PathLike | str) -> About:
     if not stated and rate and container.duration:
       stated = round(container.duration / 1e6 * rate)
     has_sound = bool(container.streams.audio)
-  return About(first.pixels.shape[:2], rate, stated or None, has_sound)
+  return About(size, rate, stated or None, has_sound)
 
 
 def first_time(path: os.PathLike | str) -> float | None:
@@ -117,6 +126,10 @@ def picture_track(path: os.PathLike | str, container):
   if stream is None:
     told = 'sound only' if container.streams.audio else 'no pictures'
     raise Unreadable(path, told, 'Name a clip with a picture track.')
+  if stream.codec_context is None:
+    raise Unreadable(
+      path, 'pictures of a kind that is not known', 'Convert it to H.264.'
+    )
   _check_size(path, stream.codec_context.height, stream.codec_context.width)
   return stream
 

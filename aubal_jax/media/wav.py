@@ -5,6 +5,7 @@ the form called extensible.
 """
 
 import dataclasses
+import functools
 import math
 import os
 import struct
@@ -15,6 +16,7 @@ from scipy import signal
 
 from aubal_jax.media import containers
 
+_LEAST_RATE, _MOST_RATE = 1000, 768_000
 _BLOCK = 1 << 18  # Samples that are held at a time.
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _TYPES = {
@@ -57,11 +59,17 @@ def header(path: os.PathLike | str) -> Header:
   kind, channels, rate, _, _, bits = struct.unpack('<HHIIHH', found[:16])
   if kind == _EXTENSIBLE and len(found) >= 26:
     kind = int.from_bytes(found[24:26], 'little')
-  if (kind, bits) not in _TYPES or not channels or not rate:
+  if (kind, bits) not in _TYPES or not channels:
     raise containers.Unreadable(
       path,
       f'sound of kind {kind} with {bits} bits',
       'A WAV file has PCM of 8, 16, 24 or 32 bits, or floats: convert it.',
+    )
+  if not _LEAST_RATE <= rate <= _MOST_RATE:
+    raise containers.Unreadable(
+      path,
+      f'{rate:,} samples a second',
+      f'A WAV file has {_LEAST_RATE:,} to {_MOST_RATE:,}: convert it.',
     )
   width = channels * bits // 8
   there = os.path.getsize(path) - start
@@ -102,11 +110,21 @@ def blocks(path: os.PathLike | str, rate: int) -> Iterator[np.ndarray]:
   about = header(path)
   common = math.gcd(rate, about.rate)
   up, down = rate // common, about.rate // common
+  low_pass = _low_pass(max(up, down))
   for samples, before, after in _pieces(path, about, up, down):
     if up != down:
-      samples = signal.resample_poly(samples, up, down)
+      samples = signal.resample_poly(samples, up, down, window=low_pass)
     stop = len(samples) - after * up // down
     yield samples[before * up // down : stop].astype(np.float32)
+
+
+@functools.lru_cache(maxsize=4)
+def _low_pass(most):
+  """Returns the filter that `resample_poly` makes by itself, each time."""
+  if most == 1:
+    return None
+  taps = 2 * _ZERO_CROSSINGS * most + 1
+  return signal.firwin(taps, 1 / most, window=('kaiser', 5.0))
 
 
 def _pieces(path, about, up, down):

@@ -64,6 +64,7 @@ def write(
   *,
   sound=None,
   sound_at=0.0,
+  pause=None,
   rate=RATE,
   fps=30,
   rotation=0,
@@ -77,6 +78,8 @@ def write(
     times: float[N], seconds; None: at `fps`.
     sound: float32[n] or [channels, n]; None: no sound track.
     sound_at: seconds, when the sound begins.
+    pause: (after how many seconds, for how many) the sound stops, and is not
+      recorded; it is PCM then.
     rate: of the sound.
     fps: as the file says.
     rotation: degrees, counter-clockwise, by which a player turns the frames.
@@ -85,10 +88,11 @@ def write(
   import av
 
   video_codec, pixel_format, sound_codec = CODECS[pathlib.Path(path).suffix]
+  sound_codec = 'pcm_s16le' if pause else sound_codec
   times = np.arange(len(frames)) / fps if times is None else times
   with av.open(str(path), 'w') as container:
     track = container.add_stream(video_codec, rate=fps)
-    track.height, track.width = frames[0].shape[:2]
+    track.height, track.width = frames.shape[1:3]
     track.pix_fmt = pixel_format
     if rotation or mirrored:
       track.set_display_rotation(rotation, hflip=mirrored)
@@ -100,9 +104,15 @@ def write(
       audio = container.add_stream(
         sound_codec, rate=rate, layout=_layout(len(sound))
       )
+    container.start_encoding()
     _write_frames(container, track, frames, times)
     if audio is not None:
-      _write_sound(container, audio, sound, sound_at, rate)
+      before = round(pause[0] * rate) if pause else sound.shape[1]
+      _write_sound(container, audio, sound[:, :before], sound_at, rate)
+      if pause:
+        later = sound_at + sum(pause)
+        _write_sound(container, audio, sound[:, before:], later, rate)
+      container.mux(audio.encode(None))
 
 
 def write_sound_only(path, sound, rate=RATE):
@@ -114,6 +124,81 @@ def write_sound_only(path, sound, rate=RATE):
     sound, rate = _fitting(np.atleast_2d(sound), rate, codec)
     audio = container.add_stream(codec, rate=rate, layout=_layout(len(sound)))
     _write_sound(container, audio, sound, 0.0, rate)
+    container.mux(audio.encode(None))
+
+
+def write_sizes(path, pieces, fps=30):
+  """Writes a clip whose frames change their size on the way, as JPEGs.
+
+  Args:
+    path: the file, AVI or Matroska.
+    pieces: arrays uint8[N, H, W, 3], each of a size of its own.
+    fps: frames a second.
+  """
+  import av
+
+  ticks = fractions.Fraction(1, fps)
+  with av.open(str(path), 'w') as container:
+    track = container.add_stream('mjpeg', rate=fps)
+    track.height, track.width = pieces[0].shape[1:3]
+    track.pix_fmt = 'yuvj444p'
+    container.start_encoding()
+    for number, pixels in enumerate(p for piece in pieces for p in piece):
+      codec = av.CodecContext.create('mjpeg', 'w')
+      codec.height, codec.width = pixels.shape[:2]
+      codec.pix_fmt, codec.time_base = 'yuvj444p', ticks
+      codec.qmin = codec.qmax = 2
+      frame = av.VideoFrame.from_ndarray(pixels, format='rgb24')
+      frame.pts, frame.time_base = number, ticks
+      for packet in [*codec.encode(frame), *codec.encode(None)]:
+        packet.stream, packet.pts, packet.dts = track, number, number
+        packet.time_base = ticks
+        container.mux(packet)
+
+
+def write_long(path, seconds, sound=None, height=48, width=64):
+  """Writes a clip of any length fast: one second of it, again and again.
+
+  Args:
+    path: the file, MP4 or Matroska.
+    seconds: whole ones.
+    sound: float32[44100], of each second; None: no sound track.
+    height: of its frames.
+    width: of its frames.
+  """
+  import av
+
+  with av.open(str(path), 'w') as container:
+    track = container.add_stream('mpeg4', rate=30)
+    track.height, track.width, track.pix_fmt = height, width, 'yuv420p'
+    audio = None
+    if sound is not None:
+      audio = container.add_stream('flac', rate=RATE, layout='mono')
+    container.start_encoding()
+    second = _packets(track, pictures(30, height, width))
+    for start in range(seconds):
+      for pts, content in second:
+        packet = av.Packet(content)
+        packet.stream, packet.time_base = track, fractions.Fraction(1, 30)
+        packet.pts = packet.dts = start * 30 + pts
+        packet.is_keyframe = not pts
+        container.mux(packet)
+      if audio is not None:
+        _write_sound(container, audio, sound[None], start, RATE)
+    if audio is not None:
+      container.mux(audio.encode(None))
+
+
+def _packets(track, frames):
+  """[(number, bytes)] of frames."""
+  import av
+
+  found = []
+  for number, pixels in enumerate(frames):
+    frame = av.VideoFrame.from_ndarray(pixels, format='rgb24')
+    frame.pts, frame.time_base = number, fractions.Fraction(1, 30)
+    found += [(p.pts, bytes(p)) for p in track.encode(frame)]
+  return found
 
 
 def write_wav(path, sound, rate=RATE):
@@ -134,7 +219,9 @@ def _fitting(sound, rate, codec):
 
 
 def _layout(channels):
-  return {1: 'mono', 2: 'stereo', 6: '5.1', 8: '7.1'}[channels]
+  return {1: 'mono', 2: 'stereo', 6: '5.1', 8: '7.1', 16: 'hexadecagonal'}[
+    channels
+  ]
 
 
 def _write_frames(container, track, frames, times):
@@ -152,10 +239,11 @@ def _write_sound(container, track, sound, start, rate):
   import av
 
   for first in range(0, sound.shape[1], 1024):
-    piece = np.ascontiguousarray(sound[:, first : first + 1024], np.float32)
-    frame = av.AudioFrame.from_ndarray(piece, 'fltp', _layout(len(sound)))
+    piece = sound[:, first : first + 1024].T.reshape(1, -1)
+    frame = av.AudioFrame.from_ndarray(
+      np.ascontiguousarray(piece, np.float32), 'flt', _layout(len(sound))
+    )
     frame.sample_rate = rate
     frame.time_base = fractions.Fraction(1, rate)
     frame.pts = round(start * rate) + first
     container.mux(track.encode(frame))
-  container.mux(track.encode(None))
