@@ -19,6 +19,7 @@ from aubal_jax.media import video
 from aubal_jax.media import wav
 
 RATE = 44100
+SUFFIX = sound_files.SUFFIX
 NO_SOUND = 'no sound'
 CUT = 'the sound is cut short or damaged'
 
@@ -61,7 +62,7 @@ def blocks(
     file, start = sound_files.beside(path), _start_of_folder(path)
   if file is None:
     tell(NO_SOUND)
-  elif file.lower().endswith(sound_files.SUFFIX):
+  elif file.lower().endswith(SUFFIX):
     if wav.header(file).is_cut:
       tell(CUT)
     yield from _shifted(wav.blocks(file, rate), -round(start * rate))
