@@ -27,6 +27,7 @@ _PREFETCH = 2
 _MAY_BE_ZERO = ('num_steps', 'start_step', 'shard_index', 'num_processes')
 # Keeps the permutations apart from whatever else is seeded with (seed, epoch).
 _ORDER_STREAM = 0x0BDE5
+_STRIDE_STREAM, _TARGET_STREAM = 3, 4  # Of draws.hash_rows.
 
 
 def row_stream(
@@ -75,6 +76,8 @@ def train_batches(
   seed: int,
   num_steps: int,
   block: int = 1,
+  stride: int = 1,
+  order: np.ndarray | None = None,
   start_step: int = 0,
   augment_rows: str = 'added',
   frozen: bool = False,
@@ -102,12 +105,18 @@ def train_batches(
       one called 'clip', see `clip_augment`; without them nothing is.
     targets: name -> what has `values` [N, ...] and bool `known` of that shape,
       such as `datasets.targets.Target`. Those of 'labels' are the plan's where
-      it has its own, see `plan_rows`; others are those of the source.
+      it has its own, see `plan_rows`; others are those of the source, or what
+      their method `drawn(sources, float[B, 2] in [0, 1))` returns, values and
+      known.
     batch_size: rows a step, over all shards.
     seed: of the order and of everything drawn, >= 0.
     num_steps: how many batches.
     block: so many rows of the plan, from its first on, stay together and in
       their order, such as a window of a video; divides the rows and shares.
+    stride: k: an epoch has one of each k rows that follow each other, drawn
+      from (seed, epoch, which of these groups it is); with a block of 1 alone.
+    order: int[M], the rows of the plan as they follow each other, such as
+      frames in time; None: as they are.
     start_step: the first batch's step, >= 0.
     augment_rows: 'added' (rows with plan.augment), 'all' or 'none'.
     frozen: draw epoch 0's parameters in every epoch.
@@ -133,6 +142,7 @@ def train_batches(
     augment_rows=augment_rows,
     batch_size=batch_size,
     num_steps=num_steps,
+    stride=stride,
     start_step=start_step,
     num_workers=num_workers,
     num_processes=num_processes,
@@ -140,12 +150,14 @@ def train_batches(
     shard_count=shard_count,
   )
   share = batch_size // shard_count
-  rows_of = _in_blocks(
-    row_stream(
-      len(plan.source) // block, batch_size=batch_size // block, seed=seed
-    ),
-    block,
+  num_rows = len(plan.source) // block
+  rows_of = row_stream(
+    -(-num_rows // stride), batch_size=batch_size // block, seed=seed
   )
+  rows_of = _in_blocks(rows_of, block)
+  if stride > 1:
+    order = np.arange(num_rows) if order is None else order
+    rows_of = _one_of_each(rows_of, order, stride, seed)
   mine = slice(shard_index * share, (shard_index + 1) * share)
   settings = settings or draws.Settings()
   name = _augmented_of(streams, policy)
@@ -184,7 +196,8 @@ def train_batches(
     elif chosen.any():
       seen = batch[name]
       seen[chosen] = augmented(seen[chosen], epochs, row[chosen])
-    return batch | _targets_of(plan, targets, row)
+    bits = draws.hash_rows(seed, epoch, row, count=2, stream=_TARGET_STREAM)
+    return batch | _targets_of(plan, targets, row, draws.to_unit(bits))
 
   threads = max(num_workers, num_processes)
   return _run(make, start_step, num_steps, threads, stack.close)
@@ -232,13 +245,29 @@ def _in_blocks(rows_of, size):
   return rows
 
 
-def _targets_of(plan, targets, rows):
+def _one_of_each(rows_of, order, stride, seed):
+  """Returns `row_stream` of rows, given that of the groups they are one of."""
+
+  def rows(step):
+    epoch, group = rows_of(step)
+    bits = draws.hash_rows(seed, epoch, group, count=1, stream=_STRIDE_STREAM)
+    size = np.minimum(stride, len(order) - group * stride)
+    member = (draws.to_unit(bits)[:, 0] * size).astype(np.int64)
+    return epoch, order[group * stride + member]
+
+  return rows
+
+
+def _targets_of(plan, targets, rows, unit):
   """Returns the fields of a batch that are targets of rows of a plan."""
   fields = {}
   for name, target in targets.items():
     if name == 'labels':
       fields[name] = plan_rows.labels_of(plan, target.values, rows)
       fields[f'{name}_known'] = plan_rows.known_of(plan, target.known, rows)
+    elif hasattr(target, 'drawn'):
+      found = target.drawn(plan.source[rows], unit)
+      fields[name], fields[f'{name}_known'] = found
     else:
       fields[name] = target.values[plan.source[rows]]
       fields[f'{name}_known'] = target.known[plan.source[rows]]

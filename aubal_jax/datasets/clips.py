@@ -131,7 +131,8 @@ def index(
   """Returns int32[N, T], the rows of the clip of each row.
 
   Never across videos, nor from one split to another, of any task. A row that
-  is not in use has no clip, and is in none.
+  is not in use has no clip; where it has a picture it is in those of its video,
+  whatever their split.
 
   Args:
     dataset: the `Dataset`, of which `videos` are.
@@ -141,24 +142,39 @@ def index(
     tolerance: see there.
   """
   found = np.full((len(dataset), length), BLACK, np.int32)
-  rows = np.flatnonzero(dataset.split != dataset_lib.DROPPED)
-  keys = [videos.of_rows]
-  for split in (dataset.split, *dataset.splits.values()):
-    keys.append(np.unique(split, return_inverse=True)[1])
-  keys = np.stack([key.reshape(-1)[rows] for key in keys], axis=1)
-  _, part = np.unique(keys, axis=0, return_inverse=True)
-  part = part.reshape(-1)
-  order = np.lexsort((rows, videos.numbers[rows], part))
-  ends = np.flatnonzero(np.diff(part[order])) + 1
-  for own in np.split(rows[order], ends) if len(rows) else ():
-    places = positions(
-      videos.numbers[own],
-      length=length,
-      dilation=dilation,
-      tolerance=tolerance,
-    )
-    found[own] = np.where(places == BLACK, BLACK, own[places])
+  used = dataset.split != dataset_lib.DROPPED
+  pictured = _has_picture(dataset) & ~used
+  splits = [dataset.split, *dataset.splits.values()]
+  splits = [np.unique(split, return_inverse=True)[1] for split in splits]
+  _, split = np.unique(np.stack(splits, 1), axis=0, return_inverse=True)
+  split = split.reshape(-1)
+  for own in _parts(videos.of_rows, np.arange(len(dataset))):
+    for part in _parts(split[own[used[own]]], own[used[own]]):
+      seen = np.concatenate([part, own[pictured[own]]])
+      seen = seen[np.lexsort((seen, videos.numbers[seen]))]
+      places = positions(
+        videos.numbers[seen],
+        length=length,
+        dilation=dilation,
+        tolerance=tolerance,
+      )
+      clips = np.where(places == BLACK, BLACK, seen[places])
+      found[seen] = np.where(used[seen, None], clips, BLACK)
   return found
+
+
+def _has_picture(dataset) -> np.ndarray:
+  """Returns bool[N], the rows that may have a picture, in use or not."""
+  if dataset.files is None:
+    return np.ones(len(dataset), bool)
+  return dataset.files != ''
+
+
+def _parts(values, rows) -> list[np.ndarray]:
+  """Returns rows that have equal values, in their order."""
+  order = np.argsort(values, kind='stable')
+  ends = np.flatnonzero(np.diff(values[order])) + 1
+  return np.split(rows[order], ends) if len(rows) else []
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,6 +223,7 @@ class Clips:
       np.dtype(np.uint8),
       shape,
       lambda rows: self.read(faces, rows),
+      pictures=np.unique(self.index[self.index != BLACK]),
       made=self.made,
       over=self.stream,
     )

@@ -204,6 +204,15 @@ class Dataset:
       'Set model.name to a network that sees these.'
     )
 
+  @property
+  def pictured(self) -> np.ndarray:
+    """bool[N], the rows whose pictures are seen by others, such as in clips."""
+    found = np.zeros(len(self), bool)
+    for stream in self.streams:
+      if stream.pictures is not None:
+        found[stream.pictures] = True
+    return found
+
   def _stream_of_features(self) -> streams_lib.Stream:
     """Returns `features`; UserError where there are none, or no such field."""
     name, features = streams_lib.FEATURES, self.features

@@ -33,6 +33,8 @@ class Stream:
       who makes rows of other files for a trained network; or None.
     over: of what is read of pictures: maps a way to them, int[R] rows ->
       uint8[R, H, W, C], to the stream that takes it; else None.
+    pictures: int[R], ascending, the rows whose pictures it then asks for; some
+      may be of no use but for that.
   """
 
   name: str
@@ -44,6 +46,7 @@ class Stream:
   parts: Mapping[str, tuple[int, int]] | None = None
   made: Mapping | None = None
   over: Callable[[Callable], Stream] | None = None
+  pictures: np.ndarray | None = None
 
   def take(self, rows: np.ndarray) -> np.ndarray:
     """Returns dtype[R, *shape]; raises UserError where that is not read."""

@@ -8,6 +8,7 @@ import os
 import numpy as np
 
 from aubal_jax.datasets import clips
+from aubal_jax.datasets import double_labels
 from aubal_jax.datasets import sounds
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
@@ -29,6 +30,9 @@ def attach(dataset, config):
   own = config.two_stream
   _check(own)
   videos = clips.videos_of(dataset, in_frames=own.fps > 0)
+  if own.filter:
+    odd = np.flatnonzero(double_labels.disagree(dataset)).tolist()
+    dataset = dataset.drop(dict.fromkeys(odd, double_labels.REASON))
   added, notes = [], []
   if own.modalities != 'audio':
     if dataset.load_images is None:

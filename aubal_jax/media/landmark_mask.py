@@ -29,8 +29,6 @@ LINES = types.MappingProxyType(
     31: (6, 10, False),  # The chin.
   }
 )
-# Greys that change places when a picture is mirrored.
-MIRRORED = ((223, 191), (159, 127))
 
 
 def draw(points: np.ndarray, size: int) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 
 from aubal_jax import settings
 from aubal_jax.datasets import dataset as dataset_lib
+from aubal_jax.datasets import double_labels
 from aubal_jax.datasets import targets as targets_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
@@ -43,12 +44,15 @@ def in_training(config, dataset) -> dict[str, targets_lib.Target]:
   A row that trains one task may validate another, whose value must not be seen.
   """
   found = {name: dataset.targets[name] for name in names_of(config, dataset)}
-  return {
+  found = {
     name: target.where(dataset.split_of(name) == 'train')
     if name in dataset.splits
     else target
     for name, target in found.items()
   }
+  if config.two_stream.pseudo_labels:
+    return double_labels.guess(dataset, found)
+  return found
 
 
 def validating(config, dataset) -> np.ndarray:
@@ -57,16 +61,24 @@ def validating(config, dataset) -> np.ndarray:
   return dataset.rows('validation', _LABELS if several else '')
 
 
+def stride(config) -> int:
+  """Returns k, of which rows of a video that follow an epoch takes one."""
+  is_of_clips = config.model.name in settings.TWO_STREAM
+  return config.two_stream.clip_stride if is_of_clips else 1
+
+
 def rows_of_epoch(config, dataset) -> int:
   """Returns how many rows a pass over the training split takes.
 
   With `multitask.batching=per_task` a pass ends with the target that fewest
   rows know, as the published one does; as many rows of each are in it.
   """
+  step = stride(config)
   if config.multitask.batching == 'mixed':
-    return len(dataset.rows('train'))
+    return -(-len(dataset.rows('train')) // step)
   names = names_of(config, dataset)
-  return len(names) * min(len(dataset.rows('train', name)) for name in names)
+  fewest = min(len(dataset.rows('train', name)) for name in names)
+  return len(names) * -(-fewest // step)
 
 
 def check_batch_size(config, dataset, num_devices: int) -> None:

@@ -314,15 +314,17 @@ def _read_images(config, dataset, watch, *, keep_unreadable: bool = False):
   from aubal_jax.media import store
 
   watch.lap('other')
+  used = dataset.split != 'dropped'
   opened, failures = store.open_images(
     dataset,
-    np.flatnonzero(dataset.split != 'dropped'),
+    np.flatnonzero(used | dataset.pictured),
     loading.pixels(config),
     cache_dir=config.data.cache_dir,
     num_processes=config.data.num_processes,
     tell=functools.partial(print, flush=True),
   )
   watch.lap('reading images')
+  failures = {row: why for row, why in failures.items() if used[row]}
   unreadable = {k: v for k, v in failures.items() if v != crop.NO_FACE}
   if keep_unreadable:
     failures = {k: failures[k] for k in failures.keys() - unreadable.keys()}

@@ -65,6 +65,15 @@ def of_rows(description, dataset) -> Callable | None:
   )
 
 
+def in_time(plan: plan_lib.Plan, dataset) -> np.ndarray:
+  """Returns int[M], the rows of a plan, those of a video as they follow."""
+  keys = [np.arange(len(plan))]
+  for column in (dataset.frames, dataset.groups):
+    if column is not None:
+      keys.append(np.unique(column, return_inverse=True)[1][plan.source])
+  return np.lexsort(keys)
+
+
 def make_plan(plan: plan_lib.Plan, config, dataset) -> plan_lib.Plan:
   """Returns a plan of windows, of all rows of a plan that has each once.
 

@@ -107,7 +107,7 @@ def _cadence(run, parts):
     eval_every_steps=train.eval_every_steps,
     checkpoint_every_steps=train.checkpoint_every_steps,
     patience=train.patience,
-    steps_per_epoch=rows / train.batch_size,
+    steps_per_epoch=rows / learnt.stride(run.config) / train.batch_size,
   )
 
 
@@ -248,6 +248,7 @@ def _batches_of(run, parts, streams, first, plan, targets, **numbers):
 
   config = run.config
   on_device = config.augment.backend == 'device'
+  stride = learnt.stride(config)
   return pipeline.train_batches(
     plan,
     streams,
@@ -255,6 +256,8 @@ def _batches_of(run, parts, streams, first, plan, targets, **numbers):
     start_step=first,
     num_steps=max(run.num_steps - first, 0),
     block=sequence.length(config) or 1,
+    stride=stride,
+    order=sequence.in_time(plan, run.dataset) if stride > 1 else None,
     augment_rows=config.augment.rows,
     frozen=config.augment.frozen,
     settings=parts.settings,

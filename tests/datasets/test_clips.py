@@ -68,21 +68,35 @@ def test_a_clip_is_what_a_search_finds(seed):
   data = make(videos, numbers, split, splits={'labels': own})
   length, dilation = int(rng.integers(1, 6)), int(rng.integers(1, 9))
   found = index(data, length=length, dilation=dilation)
+  parts = [*zip(split, own.tolist(), strict=True)]
   place = {
-    (v, n, s, str(o)): row
-    for row, (v, n, s, o) in enumerate(
-      zip(videos, numbers, split, own, strict=True)
-    )
-    if s != 'dropped'
+    key: row for row, key in enumerate(zip(videos, numbers, strict=True))
   }
-  for row, (v, n, s, o) in enumerate(
-    zip(videos, numbers, split, own, strict=True)
-  ):
-    wanted = [
-      place.get((v, n - dilation * k, s, str(o)), -1)
-      for k in range(length - 1, -1, -1)
-    ]
+
+  def of_clip(row, number):
+    """A frame of its video: of the same splits, or of no use but as one."""
+    other = place.get((videos[row], number), -1)
+    if other < 0 or split[row] == 'dropped':
+      return -1
+    return (
+      other if parts[other] in (parts[row], ('dropped', own[other])) else -1
+    )
+
+  for row, number in enumerate(numbers):
+    steps = range(length - 1, -1, -1)
+    wanted = [of_clip(row, number - dilation * k) for k in steps]
     assert found[row].tolist() == wanted
+  stream = clips.Clips(found, (4, 4, 1)).stream(data.load_images)
+  assert {*stream.pictures.tolist()} == {*found.ravel().tolist()} - {-1}
+
+
+def test_rows_without_a_picture_are_black():
+  files = [f'/x/a/{k:02d}.png' if k != 3 else '' for k in range(1, 8)]
+  split = ['train', 'train', 'dropped', *['train'] * 3, 'dropped']
+  data = make(['a'] * 7, range(1, 8), split, files=files)
+  found = index(data, length=3, dilation=2)
+  assert found[4].tolist() == [0, -1, 4]
+  assert found[6].tolist() == [-1] * 3
 
 
 def test_persons_and_videos_of_a_group_are_apart():

@@ -189,6 +189,8 @@ def _compose(films):
 
   Both parts have mean 0 and variance 1 and are orthogonal, over the split.
   """
+  if not films:
+    return [], np.zeros(0)
   seen = _standard(_of_frames(films, 'affect')[:, 1])
   heard = _standard(_of_frames(films, 'heard'))
   heard -= seen * (seen @ heard) / max(seen @ seen, 1e-9)
@@ -203,10 +205,8 @@ def _compose(films):
 
 def _standard(values):
   """Returns values of mean 0 and, where they differ, of variance 1."""
-  values = values - values.mean() if len(values) else values
-  return (
-    values / max(np.sqrt(np.mean(values**2)), 1e-9) if len(values) else values
-  )
+  values = values - values.mean()
+  return values / max(values.std(), 1e-9)
 
 
 def _of_frames(films, name):
