@@ -145,6 +145,7 @@ _DECLARED = (
     Setting('split_column', 'split', 'train, validation or test, if any.'),
     Setting('group_column', 'subject', 'Whose images stay together, if any.'),
     Setting('frame_column', '', "Number of a row in its video; '': none."),
+    Setting('landmark_column', '', "68 points: x y x y ... in a cell; '': no."),
     Setting(
       *(
         'unknown',
@@ -526,6 +527,9 @@ _DECLARED = (
     ),
     Setting('mask', True, 'Lines of landmarks, where the data has some.'),
     Setting('landmark_dir', '', "OpenFace's CSVs, called like the videos."),
+    Setting(
+      'align', True, 'Landmarks move as faces do; or are pixels of them.'
+    ),
   ),
   *_section(
     *('two_stream', ('train',)),

@@ -33,6 +33,7 @@ class Annotations:
     ids: str[N], what a person calls the row, such as 'S005/001/..._11.png'.
     groups: str[N], the subject or the video, or None.
     frames: float64[N], when in its group a row is, or None.
+    landmarks: float32[N, 68, 2], of the face of a row, NaN for none; or None.
     split: str[N], the official split ('train', 'validation', 'test'); None
       where the set has none.
     reasons: str[N], why a row cannot be used ('no image', 'invalid row'), ''
@@ -68,6 +69,7 @@ class Annotations:
   place: Callable[[int], str] | None = None
   features: np.ndarray | None = None
   frames: np.ndarray | None = None
+  landmarks: np.ndarray | None = None
   targets: Mapping[str, targets_lib.Target] = dataclasses.field(
     default_factory=dict
   )
@@ -212,6 +214,7 @@ def to_dataset(
     place=found.describe,
     features=found.features,
     frames=found.frames,
+    landmarks=None if found.landmarks is None else found.landmarks.__getitem__,
     targets=found.targets,
     splits=own,
     streams=found.streams,

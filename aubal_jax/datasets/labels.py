@@ -244,6 +244,7 @@ def of_columns(
   )
   features = row_columns.numbers(rows, feature_columns)
   frames = row_columns.frames(rows, how.frame_column)
+  landmarks = row_columns.landmarks(rows, how.landmark_column)
   targets = how.targets(rows)
   parsed = parse(rows, how, feature_columns)
   both = [name for name in parsed.label_names if name in feature_columns]
@@ -260,6 +261,7 @@ def of_columns(
     notes=notes,
     features=features,
     frames=frames,
+    landmarks=landmarks,
     targets=targets,
     place=rows.place,
   )

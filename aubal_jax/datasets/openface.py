@@ -8,7 +8,6 @@ several faces of a frame the surest is taken; a frame without success has none.
 
 from __future__ import annotations
 
-import functools
 import os
 import threading
 
@@ -18,11 +17,8 @@ from aubal_jax.datasets import clips
 from aubal_jax.media import landmark_mask
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
-from aubal_jax.tables.files import table
 
-_POINTS = [
-  f'{axis}_{k}' for axis in 'xy' for k in range(landmark_mask.POINTS)
-]
+_POINTS = [f'{axis}_{k}' for axis in 'xy' for k in range(landmark_mask.POINTS)]
 
 
 def read(path: str) -> tuple[np.ndarray, np.ndarray]:
@@ -65,3 +61,62 @@ def read(path: str) -> tuple[np.ndarray, np.ndarray]:
   points = np.stack([held[name] for name in _POINTS], axis=1)
   points = points[surest[first]].reshape(-1, 2, landmark_mask.POINTS)
   return frames.astype(np.int64) - 1, points.transpose(0, 2, 1)
+
+
+def find(folder: str, names) -> dict[str, str]:
+  """Returns video -> its CSV in a folder, where there is one.
+
+  Raises:
+    FileNotFoundError: the folder is not there.
+    UserError: no video has a file.
+  """
+  if not os.path.isdir(folder):
+    raise FileNotFoundError(
+      f'two_stream.landmark_dir={folder} is not there; name the folder of '
+      "OpenFace's CSVs, which are called like the videos."
+    )
+  names = [*names]
+  paths = {name: os.path.join(folder, f'{name}.csv') for name in names}
+  found = {name: path for name, path in paths.items() if os.path.isfile(path)}
+  if names and not found:
+    raise errors.UserError(
+      f'two_stream.landmark_dir={folder}: no video has a CSV there; they are '
+      f'to be called {text.listing(names, text.SHOWN)}, with .csv behind. Name '
+      "the folder of OpenFace's output, or set two_stream.landmark_dir=''."
+    )
+  return found
+
+
+class Landmarks:
+  """Landmarks of rows of videos; a file is read when it is first asked for."""
+
+  def __init__(self, files: dict[str, str], videos: clips.Videos):
+    """Keeps which files there are.
+
+    Args:
+      files: video -> its CSV, from `find`.
+      videos: of the rows, whose numbers are frames.
+    """
+    self._files, self._videos = files, videos
+    self._held, self._lock = {}, threading.Lock()
+
+  def __call__(self, rows: np.ndarray) -> np.ndarray:
+    """Returns float32[R, 68, 2], as the files have them; NaN for none."""
+    points = np.full((len(rows), landmark_mask.POINTS, 2), np.nan, np.float32)
+    of_rows = self._videos.of_rows[rows]
+    for video in np.unique(of_rows).tolist():
+      mine = np.flatnonzero(of_rows == video)
+      frames, found = self._of(str(self._videos.names[video]))
+      wanted = np.rint(self._videos.numbers[np.asarray(rows)[mine]])
+      there = np.flatnonzero(np.isin(wanted, frames))
+      place = np.searchsorted(frames, wanted[there])
+      points[mine[there]] = found[place]
+    return points
+
+  def _of(self, video):
+    with self._lock:
+      if video not in self._held:
+        nothing = np.zeros(0, np.int64), np.zeros((0, landmark_mask.POINTS, 2))
+        path = self._files.get(video)
+        self._held[video] = nothing if path is None else read(path)
+      return self._held[video]

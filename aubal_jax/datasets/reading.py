@@ -25,6 +25,8 @@ class Reading:
     group_column: whose rows stay in one split; no label. These three may be
       absent under their default names, and '' says there is none.
     frame_column: number or time of a row in its video; no label; '': none.
+    landmark_column: 68 points of a face, see `row_columns.landmarks`; no label;
+      '': none.
     label_columns: labels to take, in order; () takes all columns that are
       nothing else, or all names of `label_column`.
     exclude_columns: columns that are no labels, whatever they hold.
@@ -47,6 +49,7 @@ class Reading:
   split_column: str = 'split'
   group_column: str = 'subject'
   frame_column: str = ''
+  landmark_column: str = ''
   label_columns: Sequence[str] = ()
   exclude_columns: Sequence[str] = ()
   label_column: str = ''
@@ -73,9 +76,9 @@ class Reading:
 
   @property
   def special(self) -> tuple[str, ...]:
-    """The columns of paths, splits, groups and frames."""
+    """The columns of paths, splits, groups, frames and landmarks."""
     columns = self.path_column, self.split_column, self.group_column
-    return *columns, self.frame_column
+    return *columns, self.frame_column, self.landmark_column
 
   def target_names(self, columns: Collection[str]) -> tuple[str, ...]:
     """Returns the columns that are targets of their own."""

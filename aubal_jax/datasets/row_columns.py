@@ -1,6 +1,7 @@
 """Columns that say of a row what is no label: features, frame, group, split."""
 
 import math
+import re
 
 import numpy as np
 
@@ -8,6 +9,8 @@ from aubal_jax.datasets import splits
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 from aubal_jax.tables.files import table
+
+_POINTS = 68  # Landmarks of a face.
 
 
 def numbers(rows, names):
@@ -43,6 +46,37 @@ def frames(rows, name) -> np.ndarray | None:
   return rows.parse((name,), 'data.frame_column', _finite, np.float64, rule)[
     :, 0
   ]
+
+
+def landmarks(rows, name) -> np.ndarray | None:
+  """Returns float32[N, 68, 2], a column of points, or None for ''.
+
+  A cell is 136 numbers, x and y of each point in turn, with blanks, commas or
+  semicolons between; a blank one says that there are none: NaN.
+  """
+  if not name:
+    return None
+  rule = (
+    f'Landmarks are {2 * _POINTS} numbers, x y x y ..., or blank. Correct the '
+    "cells, or set data.landmark_column=''."
+  )
+  held = []
+
+  def place(cell):
+    found = _points(cell)
+    held.append(found)
+    return None if found is None else len(held) - 1
+
+  codes = rows.parse((name,), 'data.landmark_column', place, np.int64, rule)
+  points = np.array(held, np.float32).reshape(-1, _POINTS, 2)
+  return points[codes[:, 0]]
+
+
+def _points(cell):
+  """Returns 136 finite numbers or NaN, None for anything else."""
+  parts = re.split(r'[\s,;]+', cell.strip()) if cell.strip() else []
+  numbers = [_finite(part) for part in parts] or [math.nan] * (2 * _POINTS)
+  return None if None in numbers or len(numbers) != 2 * _POINTS else numbers
 
 
 def _finite(cell):

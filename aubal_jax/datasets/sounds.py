@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import pathlib
@@ -119,9 +120,11 @@ def of_files(files: dict[str, str], cache_dir: str = '') -> Powers:
     paths = [files[name]] if name in files else []
     own = f'{caches.key(name, paths)}-{caches.state(paths)}.npy'
     path = pathlib.Path(cache_dir, 'sounds', own)
-    if not path.exists():
-      caches.write(path, lambda file: np.save(file, make()))
-    return np.load(path, mmap_mode='r')
+    with contextlib.suppress(OSError, EOFError, ValueError):
+      return np.load(path, mmap_mode='r')
+    made = make()  # It is not there, or not whole.
+    caches.write(path, lambda file: np.save(file, made))
+    return made
 
   return Powers(read, keep if cache_dir else None)
 

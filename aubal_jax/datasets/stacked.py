@@ -99,6 +99,7 @@ def _stack(parts, split_names, names) -> annotations.Annotations:
   parts = [_widen(part, names) for part in parts]
   sizes = [len(part) for part in parts]
   fields = ('labels', 'known', 'ids', 'files', 'groups', 'features', 'frames')
+  fields += ('landmarks',)
   joined = {
     name: np.concatenate([getattr(part, name) for part in parts])
     for name in fields

@@ -9,7 +9,9 @@ import numpy as np
 
 from aubal_jax.datasets import clips
 from aubal_jax.datasets import double_labels
+from aubal_jax.datasets import openface
 from aubal_jax.datasets import sounds
+from aubal_jax.media import landmark_mask
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 
@@ -68,6 +70,11 @@ def _check(own) -> None:
       'two_stream.dilation counts frames, and with two_stream.fps=0 the data '
       'set has times: set two_stream.dilation_seconds, such as 0.2.'
     )
+  if not own.fps and own.landmark_dir:
+    raise errors.UserError(
+      'two_stream.landmark_dir has landmarks by the numbers of frames, and '
+      'with two_stream.fps=0 the data set has times: leave it empty.'
+    )
   if own.shift > own.seconds:
     raise errors.UserError(
       'two_stream.shift must be at most two_stream.seconds, the length of the '
@@ -102,10 +109,26 @@ def _clips(dataset, videos, config):
     tolerance=tolerance,
   )
   shape = (data.image_size, data.image_size, data.channels)
-  landmarks = dataset.landmarks if own.mask else None
+  landmarks = _landmarks(dataset, videos, config) if own.mask else None
   made = {name: own[name] for name in ('dilation', 'dilation_seconds', 'fps')}
   held = clips.Clips(index, shape, landmarks, made)
   return held.stream(dataset.load_images)
+
+
+def _landmarks(dataset, videos, config):
+  """Returns int[R] rows -> float[R, 68, 2] in pixels of faces; None: none."""
+  own, size = config.two_stream, config.data.image_size
+  read = dataset.landmarks
+  if own.landmark_dir:
+    names = videos.names[np.unique(videos.of_rows)].tolist()
+    read = openface.Landmarks(openface.find(own.landmark_dir, names), videos)
+  elif config.data.name == 'synthetic':
+    return read  # They are drawn as the face is.
+  if read is None or not own.align:
+    return read
+  return lambda rows: np.array(
+    [landmark_mask.align(points, size) for points in read(rows)]
+  )
 
 
 def _powers(dataset, videos, config):

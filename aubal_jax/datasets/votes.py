@@ -46,6 +46,7 @@ def count(
     name: None if getattr(found, name) is None else getattr(found, name)[first]
     for name in (
       *('files', 'ids', 'groups', 'split', 'reasons', 'features', 'frames'),
+      'landmarks',
     )
   }
   few = int((np.bincount(number) < least_votes).sum())
