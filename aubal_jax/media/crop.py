@@ -10,6 +10,7 @@ import functools
 import os
 import pathlib
 import types
+import typing
 import zipfile
 from collections.abc import Callable
 
@@ -47,6 +48,20 @@ TEMPLATE = np.array([0.5, _EYE_HEIGHT]) + _EYE_DISTANCE * np.array(
 )
 
 _LEAST_SPREAD = 1.0  # Pixels: what is closer together has no direction.
+
+
+class Face(typing.NamedTuple):
+  """A face that was found in an image.
+
+  Attributes:
+    box: float64[4], left, top, width and height in pixels.
+    confidence: of what found it, in [0, 1].
+    landmarks: float64[5, 2], see `align`.
+  """
+
+  box: np.ndarray
+  confidence: float
+  landmarks: np.ndarray
 
 
 def align(
@@ -255,13 +270,43 @@ def _read_part(part):
 
 def _largest_face(find, image):
   """Returns float[5, 2], or None where there is no face."""
+  faces = all_faces(find, image)
+  return faces[0].landmarks if faces else None
+
+
+def all_faces(
+  find: Callable[[np.ndarray], list[Face]], image: np.ndarray
+) -> list[Face]:
+  """Returns the faces of an image that count, the largest first.
+
+  Args:
+    find: of `make_find`.
+    image: uint8[h, w, 3] RGB; it is shrunk as in `find_faces`.
+  """
   small, grown = _shrink(image, min(1.0, LONGEST_SIDE / max(image.shape[:2])))
-  faces = find(small)
-  faces = [face for face in faces if face[1] >= LEAST_CONFIDENCE]
-  if not faces:
-    return None
-  _, _, points = max(faces, key=lambda face: face[0])
-  return (points + 0.5) * grown - 0.5
+  faces = [face for face in find(small) if face.confidence >= LEAST_CONFIDENCE]
+  faces.sort(key=lambda face: -face.box[2] * face.box[3])
+  return [
+    Face(
+      np.concatenate([(f.box[:2] + 0.5) * grown - 0.5, f.box[2:] * grown]),
+      f.confidence,
+      (f.landmarks + 0.5) * grown - 0.5,
+    )
+    for f in faces
+  ]
+
+
+def make_find(detector: str) -> Callable[[np.ndarray], list[Face]]:
+  """Returns what finds the faces of a small image, made once a process.
+
+  Args:
+    detector: a name of `DETECTORS`.
+
+  Raises:
+    UserError: its package is not installed.
+  """
+  _check_installed(detector)
+  return _make_detector(detector)
 
 
 def _check_installed(detector):
@@ -297,8 +342,8 @@ def _mtcnn():
     faces = network.detect_faces(image, box_format='xyxy', output_type='numpy')
     # Columns: image, box x1 y1 x2 y2, confidence, five x, five y.
     return [
-      (
-        float((face[3] - face[1]) * (face[4] - face[2])),
+      Face(
+        np.concatenate([face[1:3], face[3:5] - face[1:3]]),
         float(face[5]),
         face[6:16].reshape(2, 5).T,
       )
@@ -313,8 +358,8 @@ class Detector:
   """What finds faces.
 
   Attributes:
-    make: returns the function that turns an image uint8[h, w, 3] into faces
-      (area of the box, confidence, landmarks float[5, 2]).
+    make: returns the function that turns an image uint8[h, w, 3] into faces,
+      a list of `Face`.
     packages: those it needs.
   """
 

@@ -152,7 +152,11 @@ def fake(monkeypatch):
   def find(image):
     shown.append(image)
     return [
-      (float(k), 0.9 if k % 2 == 0 else 0.89, POINTS + k)
+      crop.Face(
+        np.array([0.0, 0.0, k, 1.0]),
+        0.9 if k % 2 == 0 else 0.89,
+        POINTS + k,
+      )
       for k in range(int(image.mean()))
     ]
 

@@ -123,7 +123,8 @@ def test_faces_are_sought_where_none_is_given(
   corners = pieces.of_boxes(np.tile([5, 3, 45, 33], (size, 1)))
   corners[~given] = np.nan
   landmarks = 20 + 9 * crop.TEMPLATE
-  found = [(100.0, 0.99, landmarks)] if seed else []
+  box = np.array([0.0, 0.0, 10.0, 10.0])
+  found = [crop.Face(box, 0.99, landmarks)] if seed else []
   monkeypatch.setattr(crop, '_make_detector', lambda name: lambda image: found)
   monkeypatch.setattr(crop, '_check_installed', lambda name: None)
   data = dataset.Dataset(

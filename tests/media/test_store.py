@@ -277,7 +277,8 @@ def test_faces_are_cut_out(tmp_path, data, monkeypatch, cached):
   points = crop.TEMPLATE * 8 - 0.5
 
   def find(image):
-    return [(1.0, 1.0, points)] if image.mean() > 4 else []
+    box = np.array([0.0, 0.0, 1.0, 1.0])
+    return [crop.Face(box, 1.0, points)] if image.mean() > 4 else []
 
   made = crop.Detector(lambda: find, ())
   monkeypatch.setattr(crop, 'DETECTORS', {'mtcnn': made})
