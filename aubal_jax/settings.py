@@ -815,12 +815,42 @@ _DECLARED = (
   ),
   *_section(
     *('predict', ('predict',)),
-    Setting('path', '', "Folder or table of images; '': the split below."),
+    Setting(
+      *('path', '', "Images, their folder or table, or a clip; '': the split."),
+    ),
+    Setting('also', (), 'More of them.'),
     Setting(
       *('split', 'test', "Of data.path, or the run's; where no path is given."),
       choices=('train', 'validation', 'test', 'dropped'),
     ),
-    Setting('out', '', "The .csv to write; '': predictions.csv of the run."),
+    Setting(
+      *('out', '', "The .csv or .parquet; '': predictions.csv of the run."),
+    ),
+    Setting(
+      *(
+        'form',
+        '',
+        'A row for each image, or each face of all frames; pyfeat: likewise, '
+        "in its columns. '': faces, where there are clips or several inputs.",
+      ),
+      choices=('', 'images', 'faces', 'pyfeat'),
+    ),
+    Setting('every', '1', 'Of clips: so manieth frames; or seconds, 0.2s.'),
+    Setting(
+      *('detect_every', 5, 'Frames of a clip from one look for faces to next.'),
+      least=1,
+      most=10_000,
+    ),
+    Setting(
+      *('smooth', -1, 'Frames of a centred mean, odd; 0: none; -1: as kept.'),
+      least=-1,
+      most=100_001,
+    ),
+    Setting(
+      *('fps', 0.0, 'Above 0: folders of images are clips, of such a rate.'),
+      least=0,
+      most=100_000,
+    ),
     Setting('batch_size', 64, 'Images a step, over all devices.', least=1),
     Setting(
       *('submission', '', 'Also a file for each video, or for all images.'),

@@ -60,8 +60,8 @@ TASKS = types.MappingProxyType(
     'controls': Task('The same training on other plans, to compare with.'),
     'report': Task('The page on a run.'),
     'predict': Task(
-      'New images, by the network of a run, or the mean of several.',
-      'RUN[,RUN...] [IMAGES]',
+      'Images and clips, by the network of a run, or the mean of several.',
+      'RUN[,RUN...] [INPUT ...]',
     ),
     'export': Task(
       'The network of a run, or the mean of several, as one file.',
@@ -214,12 +214,14 @@ def _of_trained(name, inputs) -> tuple[str, list[str], str]:
       'export takes the folder of a run: aubal_jax export RUN '
       f'--export.format=onnx; here are {len(inputs)}.'
     )
-  if not 1 <= len(inputs) <= 2:
+  if not inputs:
     raise errors.UserError(
-      'predict takes the folder of a run, and a folder or table of images: '
-      f'aubal_jax predict RUN IMAGES; here are {len(inputs)}.'
+      'predict takes the folder of a run, and images, their folders or tables, '
+      'and clips: aubal_jax predict RUN IMAGES CLIP.mp4.'
     )
-  flags = [f'--config.predict.path={path}' for path in inputs[1:]]
+  flags = [f'--config.predict.path={path}' for path in inputs[1:2]]
+  if inputs[2:]:
+    flags.append(f'--config.predict.also={(*inputs[2:],)!r}')
   if ',' in inputs[0] and not pathlib.Path(inputs[0]).exists():
     flags.append(f'{_RUNS}{inputs[0]}')
   return 'manifest', flags, inputs[0]

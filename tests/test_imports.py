@@ -29,7 +29,8 @@ MAY_IMPORT = {
     *('batches', 'scoring', 'network', 'report', 'settings'),
   },
   'serving': {
-    *('runs', 'settings', 'tables', 'media', 'datasets', 'network'),
+    *('runs', 'settings', 'tables', 'media', 'datasets', 'scoring'),
+    *('network', 'report'),
   },
   'inspection': {'runs', 'tables', 'media', 'datasets', 'report'},
   'experiments': {

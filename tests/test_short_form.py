@@ -128,6 +128,15 @@ def command(*arguments, folder):
       ],
     ),
     (
+      ['predict', 'runs/mine', 'a.mp4', 'b,c/', "d'.png"],
+      [
+        *('--config=manifest', '--config.task=predict'),
+        '--config.predict.path=a.mp4',
+        """--config.predict.also=('b,c/', "d'.png")""",
+        '--workdir=runs/mine',
+      ],
+    ),
+    (
       ['predict', 'runs/mine'],
       ['--config=manifest', '--config.task=predict', '--workdir=runs/mine'],
     ),
@@ -174,7 +183,6 @@ def test_the_long_form_of_a_short_one(short, long):
     (['balanc'], ["'balanc'", "mean 'balance'", 'inspect']),
     (['run', 'a.csv', 'b.csv'], ['one table', 'a.csv, b.csv', 'test_path']),
     (['predict'], ['predict RUN IMAGES']),
-    (['predict', 'a', 'b', 'c'], ['here are 3']),
     (['export'], ['export RUN', 'here are 0']),
     (['export', 'a', 'images/'], ['export RUN', 'here are 2']),
     (['run', '--balance.uper=3'], ["mean 'balance.upper'"]),

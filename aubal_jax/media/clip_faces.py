@@ -76,8 +76,8 @@ def follow(
   """Yields spans of frames with their faces, and what is known after each.
 
   Args:
-    frames: with `number`, `timestamp` and `pixels`, uint8[h, w, 3] RGB, in
-      order; any may be left out.
+    frames: with `number`, `timestamp` and `pixels`, uint8[h, w, 3] RGB or
+      None, in order; any may be left out.
     find: the faces of an image, see `crop.all_faces`.
     every: frames from one look to the next, at most.
     known: before the first of them.
@@ -88,13 +88,20 @@ def follow(
   """
   held = []
   for frame in frames:
+    if frame.pixels is None:
+      if held:
+        span, known = _settle(held, find(held[-1].pixels), find, known)
+        yield span, known
+        held = []
+      yield [(frame, {})], known
+      continue
     held.append(frame)
     # The next one is not held any more: looks must be no further apart.
     full = (len(held) + 1) * frame.pixels.nbytes > SPAN_BYTES
     due = known.frame is None or frame.number - known.frame >= every
     if due or full:
-      spans, known = _settle(held, find(frame.pixels), find, known)
-      yield spans, known
+      span, known = _settle(held, find(frame.pixels), find, known)
+      yield span, known
       held = []
   if held:
     yield _settle(held, find(held[-1].pixels), find, known)
@@ -128,7 +135,7 @@ def _between(before, after, time):
   return {
     number: crop.Face(
       *(
-        (1 - share) * np.asarray(was) + share * np.asarray(now)
+        was + share * (now - was)
         for was, now in zip(before.faces[number], face, strict=True)
       )
     )

@@ -98,14 +98,32 @@ def read(
     )
     if is_piece[position]:
       image = pieces.cut(image, corners[position])
-    if sought:
-      image = crop_lib.align(image, landmarks[position], pixels.image_size)
-    else:
-      image = fit(image, pixels.image_size, pixels.resize)
-    images[position] = image.reshape(pixels.shape)
+    images[position] = prepare(
+      image, pixels, landmarks[position] if sought else None
+    )
 
   failures = _for_all(len(paths), read_one, num_threads, on_progress)
   return images, failures
+
+
+def prepare(
+  image: np.ndarray, pixels: Pixels, landmarks: np.ndarray | None = None
+) -> np.ndarray:
+  """Returns what a decoded image becomes, uint8[`pixels.shape`].
+
+  Args:
+    image: uint8[h, w] or uint8[h, w, 3], of the channels wanted.
+    pixels: what it becomes.
+    landmarks: float[5, 2] of the face that is cut out; None: the whole image.
+
+  Raises:
+    UserError: the landmarks are none.
+  """
+  if landmarks is None:
+    made = fit(image, pixels.image_size, pixels.resize)
+  else:
+    made = crop_lib.align(image, landmarks, pixels.image_size)
+  return made.reshape(pixels.shape)
 
 
 def _decoded(given, channels, on_remark):

@@ -10,6 +10,7 @@ from typing import TextIO
 class Progress:
   """Prints 'label: done/total, rate, time left' on stderr now and then.
 
+  Of a total that is not known, None, it says what is done and the rate.
   Says nothing in the first `patience_seconds`, then a line every
   `every_seconds` at most, down to one a minute in a long job; `update` costs
   about 0.1 us.
@@ -18,7 +19,7 @@ class Progress:
 
   def __init__(
     self,
-    total: int,
+    total: int | None,
     label: str,
     *,
     patience_seconds: float = 5.0,
@@ -48,6 +49,8 @@ class Progress:
   def _line(self, now):
     """Returns the line to print at clock `now`."""
     rate = self.done / max(now - self._start, 1e-9)
+    if self.total is None:
+      return f'{self.label}: {self.done:,}, {rate:,.3g} a second'
     left = max(self.total - self.done, 0) / rate
     percent = 100 * self.done / max(self.total, 1)
     return (

@@ -68,6 +68,7 @@ PREDICTIONS = (
   'predictions.csv',
   'predictions.csv.partial',
   'predictions.json',
+  'predictions.html',
   'submission',
 )
 

@@ -42,12 +42,15 @@ class Thresholds:
     positives: int64[L], known positives behind each of `labels`; None: not
       known.
     break_even: float64[L], see `tune_break_even`; None: not known.
+    smooth: the width in frames over which what is predicted of a video is
+      best averaged, see `smoothing.find`; None: not known.
   """
 
   labels: np.ndarray
   of_all: float | None = None
   positives: np.ndarray | None = None
   break_even: np.ndarray | None = None
+  smooth: int | None = None
 
   @property
   def shrunk(self) -> np.ndarray | None:
@@ -70,6 +73,8 @@ class Thresholds:
       }
     if self.break_even is not None:
       found['break_even'] = self.break_even.tolist()
+    if self.smooth is not None:
+      found['smoothing'] = {'width': self.smooth}
     return found
 
 
@@ -86,13 +91,16 @@ def from_json(content: Mapping) -> Thresholds | None:
     None if found is None else np.array(found, np.float64)
     for found in (content['thresholds'], content.get('break_even'))
   )
+  smoothing = content.get('smoothing')
+  smooth = None if smoothing is None else int(smoothing['width'])
   if shrinking is None:
-    return Thresholds(labels, break_even=even)
+    return Thresholds(labels, break_even=even, smooth=smooth)
   return Thresholds(
     labels,
     of_all=float(shrinking['threshold']),
     positives=np.array(shrinking['positives'], np.int64),
     break_even=even,
+    smooth=smooth,
   )
 
 

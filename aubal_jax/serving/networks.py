@@ -195,3 +195,27 @@ def thresholds(config, trained) -> np.ndarray:
     )
     return kept.labels
   return found
+
+
+def smoothing_width(config, trained) -> int:
+  """Returns over how many frames what is said of a face is averaged.
+
+  Args:
+    config: `predict.smooth`; -1: what validation chose, if it did.
+    trained: a `Bundle` or an `Ensemble`.
+
+  Raises:
+    UserError: the width is even.
+  """
+  from aubal_jax.network import bundle
+
+  width = config.predict.smooth
+  if width < 0:
+    kept = trained.thresholds.get(bundle.LABELS)
+    return getattr(kept, 'smooth', None) or 1
+  if width > 1 and width % 2 == 0:
+    raise errors.UserError(
+      'predict.smooth must be odd, as there are as many frames before as '
+      f'behind; it is {width}: take {width - 1} or {width + 1}.'
+    )
+  return max(width, 1)

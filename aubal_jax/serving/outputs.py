@@ -22,20 +22,28 @@ class Outputs(typing.NamedTuple):
     record: the JSON file that says what the rows are of.
     submission: the folder of one, if that is asked for.
     is_own: whether the user named `rows`.
+    page: the .html of faces.
   """
 
   rows: pathlib.Path
   record: pathlib.Path
   submission: pathlib.Path
   is_own: bool
+  page: pathlib.Path
+
+  @property
+  def partial(self) -> pathlib.Path:
+    """Where rows are until all are done."""
+    return self.rows.with_name(f'{self.rows.name}.partial')
 
 
-def find(config, path: pathlib.Path) -> Outputs:
+def find(config, path: pathlib.Path, *, of_faces: bool = False) -> Outputs:
   """Returns where predictions go: `predict.out`, or the run's folder.
 
   Args:
     config: any configuration.
     path: the folder of the run.
+    of_faces: whether a row is a face, which may be in a .parquet as well.
 
   Raises:
     UserError: `predict.out` is no .csv, or no file that may be written.
@@ -43,20 +51,23 @@ def find(config, path: pathlib.Path) -> Outputs:
   out = pathlib.Path(config.predict.out)
   usual = path / 'predictions.csv'
   if not config.predict.out or _is_same(out, usual):
-    record = path / 'predictions.json'
-    return Outputs(usual, record, path / 'submission', False)
-  _check(config, out)
+    record, page = path / 'predictions.json', path / 'predictions.html'
+    return Outputs(usual, record, path / 'submission', False, page)
+  _check(config, out, ('.csv', '.parquet') if of_faces else ('.csv',))
   # Beside results.csv there may be a results.json of somebody else.
   record = out.with_name(f'{out.name}.json')
-  return Outputs(out, record, out.with_name(f'{out.stem}_submission'), True)
+  submission = out.with_name(f'{out.stem}_submission')
+  return Outputs(
+    out, record, submission, True, out.with_name(f'{out.name}.html')
+  )
 
 
-def _check(config, out) -> None:
+def _check(config, out, suffixes) -> None:
   lead = f'predict.out={out}'
-  if out.suffix.lower() != '.csv':
+  if out.suffix.lower() not in suffixes:
     raise errors.UserError(
-      f'{lead}: predictions are a .csv; name such a file, as '
-      f'{out.with_suffix(".csv") if out.name else "x.csv"}.'
+      f'{lead}: predictions are a {" or ".join(suffixes)}; name such a file, '
+      f'as {out.with_suffix(".csv") if out.name else "x.csv"}.'
     )
   if out.is_dir():
     raise errors.UserError(f'{lead}: that is a folder; name a file in it.')
@@ -68,8 +79,11 @@ def _check(config, out) -> None:
     raise errors.UserError(
       f'{lead}: the folder {out.parent} cannot be written to; name another.'
     )
-  for name in ('predict.path', 'data.path'):
-    given = settings.value(config, name)
+  named = [
+    (n, settings.value(config, n)) for n in ('predict.path', 'data.path')
+  ]
+  named += [('predict.also', path) for path in config.predict.also]
+  for name, given in named:
     if given and _is_same(out, given):
       raise errors.UserError(
         f'{lead}: that is {name}, which is read; name another file.'
@@ -114,5 +128,8 @@ def clear(outputs: Outputs, path: pathlib.Path) -> None:
     workdir.clear(path, workdir.PREDICTIONS)
     return
   rows = outputs.rows
-  names = (rows.name, f'{rows.name}.partial', outputs.record.name)
+  names = (
+    *(rows.name, outputs.partial.name, outputs.record.name),
+    outputs.page.name,
+  )
   workdir.clear(rows.parent, names)

@@ -15,6 +15,7 @@ from aubal_jax.runs import text
 from aubal_jax.runs import workdir
 from aubal_jax.serving import networks
 from aubal_jax.serving import outputs as outputs_lib
+from aubal_jax.serving import predict_faces
 
 
 def run(config, path, watch, *, overwrite: bool = False) -> None:
@@ -24,7 +25,8 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
   configuration only `predict`, where images and caches are, and of which runs
   the mean is wanted (`ensemble`), have a say.
   Where it names no images, a split of the run's own data set is predicted.
-  A network of features takes tables with such columns.
+  A network of features takes tables with such columns. Clips, and several
+  inputs, are of another form, see `predict_faces`.
 
   Args:
     config: any configuration.
@@ -38,8 +40,14 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
     SystemExit: a signal came; the rows so far are kept.
   """
   path = pathlib.Path(path)
-  with outputs_lib.locked(outputs := outputs_lib.find(config, path), path):
-    _predict(config, path, outputs, watch, overwrite)
+  form = predict_faces.form_of(config)
+  of_faces = form != predict_faces.IMAGES
+  outputs = outputs_lib.find(config, path, of_faces=of_faces)
+  with outputs_lib.locked(outputs, path):
+    if of_faces:
+      predict_faces.run(config, path, outputs, form, watch, overwrite=overwrite)
+    else:
+      _predict(config, path, outputs, watch, overwrite)
 
 
 def _predict(config, path, outputs, watch, overwrite) -> None:
@@ -137,7 +145,7 @@ def _source(config, path, description):
     return _split(_with_data(config, path), description)
   if os.path.isdir(given):
     names, paths, others = sources.list_folder(given)
-    _tell_others(others)
+    tell_others(others)
   elif os.path.exists(given):
     names, paths = sources.list_table(
       given,
@@ -205,7 +213,7 @@ def checked_features(features: np.ndarray, seen) -> np.ndarray:
   return features
 
 
-def _tell_others(others):
+def tell_others(others) -> None:
   """Says how many files have no row, as they are called no image."""
   if others:
     kinds = [

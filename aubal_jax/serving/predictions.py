@@ -114,13 +114,7 @@ def write_predictions(
 
 def _go_on(path, partial, record, about, header, count, batch_size):
   """Returns how many rows are done; None: all, and the file is in its place."""
-  try:
-    held = files_lib.read_json(record)
-  except (FileNotFoundError, ValueError):
-    held = None
-  same = held == about
-  if not same and (path.exists() or partial.exists()):
-    raise _would_replace(path if path.exists() else partial, held, about)
+  is_begun(path, partial, record, about)
   if path.exists():
     print(f'predict: {path} was done before.', flush=True)
     return None
@@ -136,6 +130,28 @@ def _go_on(path, partial, record, about, header, count, batch_size):
   with open(partial, 'w', encoding='utf-8', newline='') as file:
     csv_files.write_rows(file, [header], raw=about['raw_cells'], end=_END)
   return 0
+
+
+def is_begun(path, partial, record, about) -> bool:
+  """Returns whether there are predictions, whole or not, of what is asked for.
+
+  Args:
+    path: where they are when they are whole.
+    partial: where they are before.
+    record: the JSON file that says what they are of.
+    about: what it should say.
+
+  Raises:
+    UserError: there are others.
+  """
+  try:
+    held = files_lib.read_json(record)
+  except (FileNotFoundError, ValueError):
+    held = None
+  there = [file for file in (path, partial) if file.exists()]
+  if there and held != about:
+    raise _would_replace(there[0], held, about)
+  return bool(there)
 
 
 def _would_replace(path, held, about):

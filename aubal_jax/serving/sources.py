@@ -6,6 +6,7 @@ import functools
 import hashlib
 import os
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ from aubal_jax.runs import errors
 from aubal_jax.runs import workers
 from aubal_jax.tables.files import any_table
 
-_IMAGES = {*decode.SUFFIXES, *decode.OTHER_SUFFIXES}
+IMAGES = {*decode.SUFFIXES, *decode.OTHER_SUFFIXES}
 _FACES = 256  # Images in which a process looks for faces at a time.
 
 
@@ -87,7 +88,7 @@ def of_files(
   digest = hashlib.sha256()
   for name, path in zip(names, paths, strict=True):
     digest.update(os.fsencode(f'{name}\0{os.path.abspath(path)}\0'))
-    digest.update(_state(path))
+    digest.update(state(path))
   return Source(names, read, digest.hexdigest()[:16])
 
 
@@ -135,21 +136,11 @@ def list_folder(
       f'{folder}: there is no such folder. Set predict.path to a folder or a '
       'table of images.'
     )
-  names, seen, others = [], set(), collections.Counter()
-  for where, inner, held in os.walk(
-    folder, followlinks=True, onerror=_raise_error
-  ):
-    found = os.stat(where)
-    if (found.st_dev, found.st_ino) in seen:
-      inner.clear()
-      continue
-    seen.add((found.st_dev, found.st_ino))
-    # Links last: a folder is called by its own name, if it has one here.
-    inner[:] = [name for name in inner if not name.startswith('.')]
-    inner.sort(key=lambda name: (os.path.islink(f'{where}/{name}'), name))
-    for name in (name for name in held if not name.startswith('.')):
+  names, others = [], collections.Counter()
+  for where, held in walk(folder):
+    for name in held:
       suffix = os.path.splitext(name)[1].lower()
-      if suffix in _IMAGES:
+      if suffix in IMAGES:
         inside = os.path.relpath(os.path.join(where, name), folder)
         names.append(inside.replace(os.sep, '/'))
       else:
@@ -161,6 +152,27 @@ def list_folder(
     )
   names.sort()
   return names, [os.path.join(folder, name) for name in names], others
+
+
+def walk(folder: str) -> Iterator[tuple[str, list[str]]]:
+  """Yields folders from `folder` down, each once, and the files in them.
+
+  Raises:
+    OSError: a folder cannot be listed.
+  """
+  seen = set()
+  for where, inner, held in os.walk(
+    folder, followlinks=True, onerror=_raise_error
+  ):
+    found = os.stat(where)
+    if (found.st_dev, found.st_ino) in seen:
+      inner.clear()
+      continue
+    seen.add((found.st_dev, found.st_ino))
+    # Links last: a folder is called by its own name, if it has one here.
+    inner[:] = [name for name in inner if not name.startswith('.')]
+    inner.sort(key=lambda name: (os.path.islink(f'{where}/{name}'), name))
+    yield where, [name for name in held if not name.startswith('.')]
 
 
 def list_table(
@@ -201,7 +213,7 @@ def _raise_error(error):
   raise error
 
 
-def _state(path):
+def state(path) -> bytes:
   """Returns what changes when a file does."""
   try:
     found = os.stat(path)

@@ -69,6 +69,20 @@ def long_header(heads: Sequence) -> list[str]:
   return columns
 
 
+class TextCells:
+  """Makes cells of texts, each once."""
+
+  def __init__(self, *, raw: bool = False):
+    """Takes whether texts are left as they are, see `csv_files`."""
+    self._raw, self._made = raw, {}
+
+  def of(self, content: str) -> str:
+    """Returns the text as a cell."""
+    if content not in self._made:
+      self._made[content] = _text(content, self._raw)
+    return self._made[content]
+
+
 class Cells:
   """Makes the cells of rows; what all rows have in common is made once."""
 

@@ -157,9 +157,7 @@ def _complete(kept, dataset, reader) -> thresholds_lib.Thresholds | None:
     return None
   if kept is not None and kept.shrunk is not None:
     return kept
-  found = thresholds_lib.find(
-    reader.said('validation'), dataset.labels[rows], dataset.known[rows]
-  )
+  found = target_scores.tune(dataset, rows, reader.said('validation'))
   own = found.labels if kept is None else kept.labels
   return dataclasses.replace(found, labels=own)
 

@@ -11,7 +11,9 @@ from aubal_jax.datasets import dataset as dataset_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
 from aubal_jax.scoring import bootstrap
+from aubal_jax.scoring import smoothing
 from aubal_jax.scoring import targets as targets_lib
+from aubal_jax.scoring import thresholds as thresholds_lib
 
 LABELS = dataset_lib.LABELS
 
@@ -115,6 +117,24 @@ def of_validation(dataset, reader: Reader) -> dict[str, float]:
       name: targets_lib.take(dataset.targets[name], rows[name])
       for name in there
     },
+  )
+
+
+def tune(dataset, rows, probability) -> thresholds_lib.Thresholds:
+  """Returns thresholds of labels, and over how many frames to average.
+
+  Args:
+    dataset: the `Dataset`.
+    rows: int[R] of it, of the validation split.
+    probability: float[R, L], what is said of them.
+  """
+  videos, frames = dataset.groups, dataset.frames
+  return smoothing.find(
+    probability,
+    dataset.labels[rows],
+    dataset.known[rows],
+    videos=None if videos is None else videos[rows],
+    frames=None if frames is None else frames[rows],
   )
 
 

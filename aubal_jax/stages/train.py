@@ -293,7 +293,6 @@ def _make_validate(run, parts, streams, log):
   """
   from aubal_jax.network import inference
   from aubal_jax.network import step as step_lib
-  from aubal_jax.scoring import thresholds
 
   dataset, heads = run.dataset, parts.description.heads
   if not len(learnt.validating(run.config, dataset)):
@@ -319,7 +318,7 @@ def _make_validate(run, parts, streams, log):
       log.write_curves(int(state.step), names, probability, label, known)
     return {
       **target_scores.of_validation(dataset, reader),
-      **thresholds.find(probability, label, known).to_json(),
+      **target_scores.tune(dataset, rows, probability).to_json(),
     }
 
   return validate

@@ -20,6 +20,7 @@ def write(
   channels=1,
   tuned=True,
   normalise='none',
+  crop='none',
   others=types.MappingProxyType({}),
   multitask=types.MappingProxyType({}),
   **model,
@@ -36,13 +37,14 @@ def write(
     channels: of images.
     tuned: whether thresholds are kept with the checkpoint.
     normalise: how images are, a name of `inputs.PRESETS`.
+    crop: what finds the faces that are cut out.
     others: name -> `Target`, beside the labels; of any rows.
     multitask: settings of that section.
     **model: settings of the section model; `image_size`.
   """
   c = settings.default()
   c.data.image_size, c.data.channels = model.pop('image_size', 16), channels
-  c.data.normalise = normalise
+  c.data.normalise, c.data.crop = normalise, crop
   c.model.name = 'resnet8_16'
   c.model.update(model)
   c.multitask.update(multitask)

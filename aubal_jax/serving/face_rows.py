@@ -1,0 +1,159 @@
+"""Faces of a stream are predicted into a file that grows, and goes on.
+
+A line of it is JSON: rows with what the network says of them, and the place in
+the stream behind them. What a line holds follows from the place before it
+alone, so a run that was stopped or killed goes on to the same bytes.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import typing
+from collections.abc import Callable
+from collections.abc import Iterator
+
+import numpy as np
+
+from aubal_jax.runs import errors
+from aubal_jax.serving import clips
+from aubal_jax.serving import predictions
+
+_ROWS = 8  # Batches of rows, at most, in a line.
+
+
+class Said(typing.NamedTuple):
+  """A row, and what is predicted of it.
+
+  Attributes:
+    row: the row.
+    values: K numbers, float32 in nine digits; None where it is not OK.
+  """
+
+  row: clips.Row
+  values: list[float] | None
+
+
+def predict(
+  path: pathlib.Path,
+  reader: clips.Reader,
+  run: Callable[[np.ndarray], np.ndarray],
+  *,
+  batch_size: int,
+  on_piece: Callable[[clips.Piece], None] = lambda piece: None,
+  should_stop: Callable[[], bool] = lambda: False,
+) -> bool:
+  """Predicts all faces that are not in the file yet.
+
+  Args:
+    path: the file; what `find_place` found no end of is cut off.
+    reader: of the faces.
+    run: uint8[B, H, W, C] -> float[B, K], in [0, 1] or a target's range.
+    batch_size: B.
+    on_piece: called with what is done.
+    should_stop: polled after every line.
+
+  Returns:
+    Whether all are done.
+
+  Raises:
+    UserError: the network says what is no number.
+  """
+  place, end = find_place(path)
+  if path.exists():
+    os.truncate(path, end)
+  chunks = _chunks(reader.pieces(place), batch_size)
+  with (
+    open(path, 'a', encoding='utf-8', errors='surrogateescape') as file,
+    concurrent.futures.ThreadPoolExecutor(1) as pool,
+  ):
+    # Faces are read while those before are computed.
+    waiting = pool.submit(next, chunks, None)
+    while (chunk := waiting.result()) is not None:
+      waiting = pool.submit(next, chunks, None)
+      file.write(f'{_line(chunk, reader, run, batch_size)}\n')
+      file.flush()
+      for piece in chunk:
+        on_piece(piece)
+      if should_stop():
+        os.fsync(file.fileno())
+        return False
+    os.fsync(file.fileno())
+  return True
+
+
+def find_place(path: pathlib.Path) -> tuple[clips.Place, int]:
+  """Returns the place behind the lines that are whole, and their bytes."""
+  end, last = 0, None
+  if path.exists():
+    with open(path, 'rb') as file:
+      for line in file:
+        if line.endswith(b'\n'):
+          end, last = end + len(line), line
+  if last is None:
+    return clips.Place(), 0
+  return clips.place_from_json(json.loads(last)['after']), end
+
+
+def _chunks(pieces, size) -> Iterator[list[clips.Piece]]:
+  """Yields pieces together that have `size` images, or one that has more."""
+  held, images, rows = [], 0, 0
+  for piece in pieces:
+    # Rows without a face cost nothing, but are to be kept now and then.
+    if held and (images + len(piece.images) > size or rows > _ROWS * size):
+      yield held
+      held, images, rows = [], 0, 0
+    held.append(piece)
+    images += len(piece.images)
+    rows += len(piece.rows)
+  if held:
+    yield held
+
+
+def _line(chunk, reader, run, batch_size) -> str:
+  """Returns what is said of a few pieces."""
+  images = [image for piece in chunk for image in piece.images]
+  parts = [
+    predictions.run_whole(run, np.array(images[k : k + batch_size]), batch_size)
+    for k in range(0, len(images), batch_size)
+  ]
+  said = (row for part in parts for row in part.astype(np.float64).tolist())
+  rows = []
+  for row in (row for piece in chunk for row in piece.rows):
+    values = None
+    if row.status == clips.OK:
+      values = [float(f'{x:.9g}') for x in next(said)]
+      _check(values, reader.items[row.item].name)
+    rows.append([*row, values])
+  held = {
+    'rows': rows,
+    'after': chunk[-1].after.to_json(),
+  }
+  return json.dumps(held, separators=(',', ':'))
+
+
+def _check(values, name) -> None:
+  """Raises UserError where a network says what is no number."""
+  if not np.isfinite(values).all():
+    raise errors.UserError(
+      f'Of {name} the network says {values}, in which there is what is no '
+      'number: its numbers overflow. Train anew, with a smaller learning rate '
+      'or train.dtype=float32.'
+    )
+
+
+def read(path: pathlib.Path) -> Iterator[list[Said]]:
+  """Yields the rows of one image or clip after the other."""
+  held = []
+  with open(path, encoding='utf-8', errors='surrogateescape') as file:
+    for line in file:
+      for *cells, values in json.loads(line)['rows']:
+        row = clips.Row(*cells)
+        if held and held[0].row.item != row.item:
+          yield held
+          held = []
+        held.append(Said(row, values))
+  if held:
+    yield held
