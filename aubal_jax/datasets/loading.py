@@ -10,6 +10,7 @@ from aubal_jax.datasets import streams
 from aubal_jax.runs import errors
 
 SYNTHETIC = 'synthetic'  # The table that is drawn, in `compare.data`.
+_DRAWN = ('synthetic', 'synthetic_table')
 
 
 def load(config):
@@ -31,6 +32,8 @@ def load(config):
 
 def _load(config):
   data = config.data
+  if data.name in _DRAWN:
+    _check_no_path(data)
   if data.name == 'synthetic':
     return _drawn(config)
   if data.name == 'synthetic_table':
@@ -200,6 +203,16 @@ def _others(config) -> dict[str, str]:
   """Returns split -> its table, where each has one."""
   paths = {name: config.data[f'{name}_path'] for name in ('validation', 'test')}
   return {name: path for name, path in paths.items() if path}
+
+
+def _check_no_path(data) -> None:
+  """Raises UserError where a path is given beside a data set that is drawn."""
+  if data.path:
+    raise errors.UserError(
+      f'data.path={data.path} is not read where data.name={data.name}, which '
+      'is drawn; set data.name to labels (a table of labels alone), manifest '
+      '(a table of images) or the name of a data set, or leave out data.path.'
+    )
 
 
 def _path(config) -> str:

@@ -6,10 +6,13 @@ import pathlib
 import numpy as np
 import pytest
 
+from aubal_jax import settings
 from aubal_jax.datasets import action_units
+from aubal_jax.datasets import loading
 from aubal_jax.datasets.drawn import face_parts
 from aubal_jax.datasets.drawn import faces
 from aubal_jax.datasets.drawn import synthetic
+from aubal_jax.runs import errors
 from aubal_jax.tables import labelsets
 
 # Table I, column "non-aug": images with AU01, AU02, AU04, AU06, AU12, AU15,
@@ -290,3 +293,12 @@ def test_the_made_up_table():
   again = synthetic.load_table()
   np.testing.assert_array_equal(data.features, again.features)
   assert data.fingerprint() != synthetic.load_table(seed=1).fingerprint()
+
+
+@pytest.mark.parametrize('name', ['synthetic', 'synthetic_table'])
+def test_path_beside_drawn_data_is_refused(name):
+  config = settings.default()
+  config.data.name = name
+  config.data.path = 'sets/mine.csv'
+  with pytest.raises(errors.UserError, match=r'sets/mine\.csv is not read'):
+    loading.load(config)
