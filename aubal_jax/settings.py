@@ -1188,7 +1188,7 @@ def take_data(config, held: dict) -> None:
   defaults = flatten(default().to_dict())
   for name, value in held.items():
     section, _, key = name.rpartition('.')
-    is_of_data = name == 'seed' or section in ('data', *SETS)
+    is_of_data = name == 'seed' or section in ('data', 'two_stream', *SETS)
     is_given = name != 'data.name' and now.get(name) != defaults.get(name)
     if not is_of_data or is_given or name not in now:
       continue

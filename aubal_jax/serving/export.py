@@ -18,6 +18,7 @@ from aubal_jax.serving import predict
 
 _FORMAT = 1  # Of the JSON file.
 _NUM_RANDOM, _NUM_OWN = 8, 16  # Images that a file is compared on.
+_NUM_OF_VIDEOS = 4  # Each, of clips, of which one is as dear as many images.
 _VERSIONS = ('aubal_jax', 'jax', 'flax', 'onnx')
 
 
@@ -43,7 +44,7 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
   kind = formats.FORMATS[config.export.format]
   members = networks.members(config, path)
   description = networks.describe(path, members)
-  networks.input_of(description)  # Which is one, or is told.
+  networks.inputs_of(description)  # Or it is told what is none.
   for module in kind.needs:
     extras.need(module, f'export.format={config.export.format}')
   kind.check(description)
@@ -66,7 +67,7 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
     kind.readers(content, trained), formats.expect(trained, rows), rows
   )
   watch.lap('comparison')
-  compared = {'rows': len(rows), 'difference': found}
+  compared = {'rows': len(next(iter(rows.values()))), 'difference': found}
   with files.write_atomically(out, 'wb') as file:
     file.write(content)
   digest = hashlib.sha256(content).hexdigest()
@@ -115,17 +116,24 @@ def _refuse_other(out, record) -> None:
       )
 
 
-def _rows(config, home, description) -> np.ndarray:
-  """Returns rows of the input, some random and, if at hand, some of the run."""
+def _rows(config, home, description) -> dict[str, np.ndarray]:
+  """Returns rows of each input, some drawn and, if at hand, some of the run."""
   rng = np.random.default_rng(0)
-  seen = networks.input_of(description)
-  own = predict.some_rows(config, home, description, _NUM_OWN)
-  shape = (_NUM_RANDOM, *seen.shape)
-  if seen.name == networks.IMAGE:
-    return np.concatenate([rng.integers(0, 256, shape, np.uint8), own])
-  moments = description.streams[seen.name]
-  drawn = rng.normal(moments.get('mean', 0), moments.get('std', 1), shape)
-  return np.concatenate([drawn.astype(np.float32), own])
+  of_videos = networks.sees_videos(description)
+  own = predict.some_rows(
+    *(config, home, description), _NUM_OF_VIDEOS if of_videos else _NUM_OWN
+  )
+  count, found = _NUM_OF_VIDEOS if of_videos else _NUM_RANDOM, {}
+  for seen in networks.inputs_of(description):
+    shape = (count, *seen.shape)
+    if seen.dtype == np.uint8:
+      drawn = rng.integers(0, 256, shape, np.uint8)
+    else:
+      moments = description.streams[seen.name]
+      place = moments.get('mean', 0), moments.get('std', 1)
+      drawn = rng.normal(*place, shape).astype(np.float32)
+    found[seen.name] = np.concatenate([drawn, own[seen.name]])
+  return found
 
 
 def _describe(config, trained, thresholds) -> dict:
@@ -134,7 +142,7 @@ def _describe(config, trained, thresholds) -> dict:
   return {
     'format': _FORMAT,
     'kind': config.export.format,
-    'input': _describe_input(description),
+    **_describe_inputs(description),
     'names': list(description.label_names),
     'thresholds': [float(t) for t in thresholds],
     'thresholds_kind': config.predict.thresholds,
@@ -156,18 +164,35 @@ def _head(head) -> dict:
   return told
 
 
-def _describe_input(description) -> dict:
-  """Returns what is told of the input of a file."""
-  seen, pixels = networks.input_of(description), description.pixels
+def _describe_inputs(description) -> dict:
+  """Returns what is told of the input of a file; of several, of `inputs`."""
+  told = [
+    _describe_input(description, seen)
+    for seen in networks.inputs_of(description)
+  ]
+  if not networks.sees_videos(description):
+    return {'input': told[0]}
+  return {'inputs': told}
+
+
+def _describe_input(description, seen) -> dict:
+  """Returns what is told of an input."""
+  about = description.streams.get(seen.name, {})
   found = {
     'name': seen.name,
     'dtype': np.dtype(seen.dtype).name,
     'shape': ['batch', *seen.shape],
   }
-  if pixels is None:
-    columns = description.streams[seen.name].get('columns')
-    return found if columns is None else {**found, 'columns': [*columns]}
+  if 'columns' in about:
+    found['columns'] = [*about['columns']]
+  if 'made' in about:
+    found['made'] = about['made']
+  pixels = about.get('pixels', description.pixels)
+  if pixels is None or seen.dtype != np.uint8:
+    return found
   channels = 'grey' if pixels.channels == 1 else 'red, green, blue'
+  if seen.shape[-1] > pixels.channels:
+    channels += ', lines of landmarks'
   prepared = dataclasses.asdict(pixels)
   return {**found, 'channels': channels, 'prepared': prepared}
 

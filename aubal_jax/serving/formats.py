@@ -41,7 +41,8 @@ class Format(typing.NamedTuple):
     check: raises UserError for a `Description` that it cannot hold.
     make: (trained, metadata) -> bytes of the file.
     readers: (file, trained) -> name of a reader, and a function from rows of
-      the input, [B, ...], to name of output -> float32[B, L].
+      the input, [B, ...], to name of output -> float32[B, L]. Of several
+      inputs rows are a dict of them, see `networks.named`.
   """
 
   suffix: str
@@ -87,18 +88,19 @@ def forward(trained) -> Callable:
     trained: a `Bundle` or an `Ensemble`.
 
   Returns:
-    Of `weights_of` and rows of the input, see `networks.input_of`, all outputs
+    Of `weights_of` and rows of the inputs, see `networks.named`, all outputs
     of `onnx_graph.make`.
   """
   models = [
     bundle.make_network(one.description)[0] for one in members_of(trained)
   ]
   heads, mean = trained.description.heads, mean_of(trained)
-  name = networks.input_of(trained.description).name
+  inputs = networks.inputs_of(trained.description)
 
   def run(weights, rows):
+    batch = networks.named(inputs, rows)
     found = [
-      model.apply(own, {name: rows}, train=False)
+      model.apply(own, batch, train=False)
       for model, own in zip(models, weights, strict=True)
     ]
     return _combine(heads, found, mean)
@@ -119,13 +121,13 @@ def _combine(heads, found, mean) -> dict:
   return {**heads_lib.predictions(heads, means), **logits}
 
 
-def expect(trained, rows: np.ndarray) -> dict[str, np.ndarray]:
+def expect(trained, rows) -> dict[str, np.ndarray]:
   """Returns all outputs of `forward`, by the programs that predict."""
   import jax
 
   devices = jax.local_devices(backend='cpu')[:1]
   heads, programs, found = trained.description.heads, {}, []
-  seen = networks.input_of(trained.description).name
+  batch = networks.named(networks.inputs_of(trained.description), rows)
   for one in members_of(trained):
     key = repr(one.description)
     if key not in programs:  # Equal networks share a program.
@@ -134,7 +136,7 @@ def expect(trained, rows: np.ndarray) -> dict[str, np.ndarray]:
         model, heads, devices, outputs=True
       )
     run = programs[key](one.params, one.batch_stats)
-    found.append(run({seen: rows}))
+    found.append(run(batch))
   return {
     name: np.asarray(x)
     for name, x in _combine(heads, found, mean_of(trained)).items()
@@ -157,7 +159,14 @@ def difference(found: Mapping, expected: Mapping) -> float:
   return float(np.max(shares))  # A NaN is the largest.
 
 
-def compare(readers: Mapping, expected: Mapping, rows: np.ndarray) -> dict:
+def first_of(rows):
+  """Returns the first of rows, or of rows of several inputs."""
+  if isinstance(rows, Mapping):
+    return {name: x[:1] for name, x in rows.items()}
+  return rows[:1]
+
+
+def compare(readers: Mapping, expected: Mapping, rows) -> dict:
   """Returns reader -> `difference` on rows, the first alone and all at once.
 
   Raises:
@@ -167,7 +176,7 @@ def compare(readers: Mapping, expected: Mapping, rows: np.ndarray) -> dict:
   for name, run in readers.items():
     first = {k: x[:1] for k, x in expected.items()}
     found[name] = max(
-      difference(run(rows), expected), difference(run(rows[:1]), first)
+      difference(run(rows), expected), difference(run(first_of(rows)), first)
     )
     if not found[name] <= LIMIT:
       raise errors.UserError(
@@ -188,7 +197,7 @@ def _make_onnx(trained, metadata) -> bytes:
   return onnx_graph.make(
     parts,
     description.heads,
-    networks.input_of(description),
+    networks.inputs_of(description),
     mean=mean_of(trained),
     metadata=metadata,
   )
@@ -207,27 +216,28 @@ def _check_onnx(description) -> None:
 
 
 def _read_onnx(content, trained) -> dict[str, Callable]:
-  name = networks.input_of(trained.description).name
-  readers = {'OpenCV': _by_opencv(content, name)}
+  inputs = networks.inputs_of(trained.description)
+  readers = {'OpenCV': _by_opencv(content, inputs)}
   if extras.is_there('onnxruntime'):
-    readers['ONNX Runtime'] = _by_onnxruntime(content, name)
+    readers['ONNX Runtime'] = _by_onnxruntime(content, inputs)
   return readers
 
 
-def _by_opencv(content, name):
+def _by_opencv(content, inputs):
   import cv2
 
   network = cv2.dnn.readNetFromONNX(np.frombuffer(content, np.uint8))
   names = network.getUnconnectedOutLayersNames()
 
   def run(rows):
-    network.setInput(rows, name)
+    for name, x in networks.named(inputs, rows).items():
+      network.setInput(x, name)
     return dict(zip(names, network.forward(names), strict=True))
 
   return run
 
 
-def _by_onnxruntime(content, name):
+def _by_onnxruntime(content, inputs):
   import onnxruntime
 
   session = onnxruntime.InferenceSession(
@@ -236,7 +246,7 @@ def _by_onnxruntime(content, name):
   names = [output.name for output in session.get_outputs()]
 
   def run(rows):
-    found = session.run(names, {name: rows})
+    found = session.run(names, networks.named(inputs, rows))
     return dict(zip(names, found, strict=True))
 
   return run
@@ -249,12 +259,13 @@ def _make_stablehlo(trained, metadata) -> bytes:
   del metadata  # It has no place for any.
   run, weights = forward(trained), weights_of(trained)
   (batch,) = export.symbolic_shape('batch')
-  seen = networks.input_of(trained.description)
-  rows = jax.ShapeDtypeStruct((batch, *seen.shape), seen.dtype)
+  inputs = networks.inputs_of(trained.description)
+  rows = [jax.ShapeDtypeStruct((batch, *x.shape), x.dtype) for x in inputs]
+  names = [x.name for x in inputs]
   exported = export.export(
-    jax.jit(lambda rows: run(weights, rows)),
+    jax.jit(lambda *rows: run(weights, dict(zip(names, rows, strict=True)))),
     platforms=('cpu', 'cuda', 'tpu'),
-  )(rows)
+  )(*rows)
   return bytes(exported.serialize())
 
 
@@ -262,13 +273,13 @@ def _read_stablehlo(content, trained) -> dict[str, Callable]:
   import jax
   from jax import export
 
-  del trained
+  inputs = networks.inputs_of(trained.description)
   exported = export.deserialize(bytearray(content))
   device = jax.local_devices(backend='cpu')[0]
 
   def run(rows):
     with jax.default_device(device):
-      return exported.call(rows)
+      return exported.call(*networks.named(inputs, rows).values())
 
   return {'JAX': run}
 

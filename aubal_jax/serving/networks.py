@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pathlib
 import typing
+from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from aubal_jax.runs import text
 
 IMAGE = 'image'  # What the input is called, of networks and of exports.
 FEATURES = 'features'  # That of networks of tables.
+STREAMS = ('clip', 'sound')  # Those of networks of videos, or one of them.
 
 
 def members(config, path: pathlib.Path) -> list[pathlib.Path]:
@@ -75,6 +78,12 @@ def sees_features(description) -> bool:
   return description.pixels is None and {*description.streams} == {FEATURES}
 
 
+def sees_videos(description) -> bool:
+  """Whether a network sees clips, sound or both, and nothing else."""
+  streams = {*description.streams}
+  return description.pixels is None and bool(streams) and streams <= {*STREAMS}
+
+
 class Input(typing.NamedTuple):
   """What a network is given: a name, and dtype and shape of a row of it."""
 
@@ -83,26 +92,48 @@ class Input(typing.NamedTuple):
   shape: tuple[int, ...]
 
 
-def input_of(description) -> Input:
-  """Returns the one input of a network, of images or of features.
+def inputs_of(description) -> tuple[Input, ...]:
+  """Returns what a network is given: images, features, or clips and sound.
 
   Raises:
-    UserError: it sees anything beside.
+    UserError: it sees anything else.
   """
-  if sees_features(description):
-    shape = tuple(description.streams[FEATURES]['shape'])
-    return Input(FEATURES, np.float32, shape)
+  if sees_features(description) or sees_videos(description):
+    return tuple(
+      Input(name, np.dtype(seen['dtype']).type, tuple(seen['shape']))
+      for name, seen in sorted(description.streams.items())
+    )
   check_image_alone(description)
-  return Input(IMAGE, np.uint8, description.pixels.shape)
+  return (Input(IMAGE, np.uint8, description.pixels.shape),)
+
+
+def named(inputs: Sequence[Input], rows) -> dict:
+  """Returns name of input -> rows of it.
+
+  Args:
+    inputs: from `inputs_of`.
+    rows: such a mapping; or rows of the one input there is.
+  """
+  if isinstance(rows, Mapping):
+    return {one.name: rows[one.name] for one in inputs}
+  (one,) = inputs
+  return {one.name: rows}
 
 
 def check_image_alone(description) -> None:
   """Raises UserError where a network sees anything but the image."""
+  if sees_videos(description):
+    raise errors.UserError(
+      f'This network sees {" and ".join(sorted(description.streams))} of '
+      'videos, and what is predicted here are images alone. In Python '
+      'aubal_jax.load(RUN).predict({name: array}) takes them; the evaluate '
+      'task scores it on its data set (--config.task=evaluate).'
+    )
   if description.pixels is None:
     raise errors.UserError(
       f'This network sees {", ".join(description.streams)} and no image. What '
-      'is predicted, and exported, are images alone, or the features of a '
-      'table alone.'
+      'is predicted, and exported, are images alone, the features of a table '
+      'alone, or clips and sound.'
     )
   if description.streams:
     raise errors.UserError(

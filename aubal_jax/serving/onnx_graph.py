@@ -20,6 +20,7 @@ from aubal_jax.network import heads as heads_lib
 from aubal_jax.network.models import mobilenet
 from aubal_jax.network.models import resnet
 from aubal_jax.network.models import tabular
+from aubal_jax.network.models import two_stream
 from aubal_jax.runs import errors
 from aubal_jax.serving import networks as networks_lib
 
@@ -27,6 +28,7 @@ OPSET = 13
 OUTPUTS = '_logits'  # Behind the name of a head: what the network puts out.
 _FLOAT = 1  # float32, as TensorProto counts types.
 _IR_VERSION = 8  # Which ONNX Runtime has read since 1.10, of 2021.
+_STEM = 'stem_{}_conv'
 _EPSILON = 1e-5  # Of flax's batch norm, beside the variance.
 
 
@@ -59,27 +61,42 @@ class Graph:
     self.arrays.append(numpy_helper.from_array(values, name))
     return name
 
+  def whole(self, values) -> str:
+    """Adds whole numbers, as int64; returns their name."""
+    from onnx import numpy_helper
+
+    name = f'array_{len(self.arrays)}'
+    values = np.asarray(values, np.int64)
+    self.arrays.append(numpy_helper.from_array(values, name))
+    return name
+
   def convolve(
-    self, x: str, weights: Mapping, stride: int = 1, *, groups: int = 1
+    self,
+    x: str,
+    weights: Mapping,
+    stride: int | Sequence[int] = 1,
+    *,
+    groups: int = 1,
   ) -> str:
     """Adds a convolution that keeps side / stride, rounded up.
 
     Args:
-      x: [B, C, H, W].
-      weights: flax's of it: `kernel` float[h, w, C / groups, F], h and w odd.
-      stride: in both directions.
+      x: [B, C, H, W], or of clips [B, C, T, H, W].
+      weights: flax's of it: `kernel` float[h, w, C / groups, F], or of clips
+        float[t, h, w, C, F]; t, h and w odd.
+      stride: in each direction, or one for all.
       groups: of channels, each with F / groups kernels of its own.
     """
     kernel = np.asarray(weights['kernel'])
-    height, width = kernel.shape[:2]
+    *sizes, _, _ = kernel.shape
     return self.add(
       'Conv',
       x,
-      self.array(kernel.transpose(3, 2, 0, 1)),
+      self.array(np.moveaxis(kernel, (-1, -2), (0, 1))),
       group=groups,
-      kernel_shape=[height, width],
-      pads=[height // 2, width // 2] * 2,
-      strides=[stride] * 2,
+      kernel_shape=sizes,
+      pads=[size // 2 for size in sizes] * 2,
+      strides=np.broadcast_to(stride, len(sizes)).tolist(),
     )
 
   def normalise(self, x: str, params: Mapping, statistics: Mapping) -> str:
@@ -103,16 +120,23 @@ class _Layers(typing.NamedTuple):
     """Returns those of a part of the part."""
     return _Layers(self.graph, self.params[name], self.statistics[name])
 
-  def conv_norm(self, x: str, conv: str, stride: int = 1, groups: int = 1):
+  def conv_norm(
+    self,
+    x: str,
+    conv: str,
+    stride: int | Sequence[int] = 1,
+    groups: int = 1,
+  ):
     """Adds a convolution and the batch norm that is called like it."""
     norm = conv.replace('conv', 'norm')
     x = self.graph.convolve(x, self.params[conv], stride, groups=groups)
     return self.graph.normalise(x, self.params[norm], self.statistics[norm])
 
 
-def _resnet(layers, x, trunk, side) -> str:
+def _resnet(layers, seen, trunk, side) -> str:
   """Adds the trunk of a `resnet.ResNet`; returns its features, [B, F]."""
   graph = layers.graph
+  x = seen[networks_lib.IMAGE]
   x = graph.add('Relu', layers.conv_norm(x, 'stem_conv', 2))
   pads = [1, 1]
   if trunk.published == 'caffe':  # All of it is at the end.
@@ -145,9 +169,10 @@ def _residual(layers, x, stride, trunk) -> str:
   return graph.add('Relu', graph.add('Add', x, y))
 
 
-def _mobilenet(layers, x, trunk, side) -> str:
+def _mobilenet(layers, seen, trunk, side) -> str:
   """Adds the trunk of a `mobilenet.MobileNetV2`; returns [B, F]."""
   del trunk, side  # The widths are in the weights.
+  x = seen[networks_lib.IMAGE]
   graph, number = layers.graph, 0
 
   def relu6(x):
@@ -169,23 +194,69 @@ def _mobilenet(layers, x, trunk, side) -> str:
   return graph.add('Flatten', graph.add('GlobalAveragePool', x), axis=1)
 
 
-def _perceptron(layers, x, trunk, side) -> str:
+def _perceptron(layers, seen, trunk, side) -> str:
   """Adds the trunk of a `tabular.Perceptron`; returns [B, H]."""
   del side  # It sees numbers.
+  x = seen[networks_lib.FEATURES]
   graph = layers.graph
   for k in range(len(trunk.hidden)):
     x = graph.add('Relu', _dense(graph, x, layers.params[f'Dense_{k}']))
   return x
 
 
-# class of trunk -> function(layers, x, trunk, side) that adds it to a graph,
-# from x [B, C, side, side] in [0, 1], or [B, F] of features, and returns what
-# the heads see, [B, H].
+def _two_stream(layers, seen, trunk, side) -> str:
+  """Adds the trunk of a `two_stream.TwoStream`; returns [B, F]."""
+  graph, features = layers.graph, []
+  if 'sound' in seen:
+    axis = graph.whole([1])
+    image = graph.add('Unsqueeze', seen['sound'], axis)
+    part = resnet.ResNet(stage_sizes=trunk.stage_sizes, width=trunk.width)
+    image = {networks_lib.IMAGE: image}
+    features.append(_resnet(layers.of('audio'), image, part, side))
+  if 'clip' in seen:
+    features.append(_r2plus1d(layers.of('video'), seen['clip'], trunk))
+  if len(features) == 1:
+    return features[0]
+  return graph.add('Concat', *features, axis=1)
+
+
+def _r2plus1d(layers, x, trunk) -> str:
+  """Adds a `r2plus1d.R2Plus1D`, from [B, C, T, H, W]; returns [B, F]."""
+  graph = layers.graph
+
+  def both(part, x, name, stride):
+    space, time = (name.format(kind) for kind in ('space', 'time'))
+    x = graph.add('Relu', part.conv_norm(x, space, (1, stride, stride)))
+    return part.conv_norm(x, time, (stride if name != _STEM else 1, 1, 1))
+
+  x = graph.add('Relu', both(layers, x, _STEM, 2))
+  for stage, num_blocks in enumerate(trunk.stage_sizes):
+    for block in range(num_blocks):
+      part = layers.of(f'stage{stage + 1}_block{block + 1}')
+      stride = 2 if stage > 0 and block == 0 else 1
+      y = graph.add('Relu', both(part, x, '{}1_conv', stride))
+      y = both(part, y, '{}2_conv', 1)
+      if 'conv_shortcut' in part.params:
+        x = part.conv_norm(x, 'conv_shortcut', (stride,) * 3)
+      x = graph.add('Relu', graph.add('Add', x, y))
+  # As an image of one column: not every runtime pools what has time as well.
+  x = graph.add(
+    'Reshape',
+    x,
+    graph.whole([0, trunk.width * 2 ** (len(trunk.stage_sizes) - 1), -1, 1]),
+  )
+  return graph.add('Flatten', graph.add('GlobalAveragePool', x), axis=1)
+
+
+# class of trunk -> function(layers, seen, trunk, side) that adds it to a graph,
+# from what it sees, channels first: name -> [B, C, side, side], [B, F] of
+# features, ..., and returns what the heads see, [B, H].
 FAMILIES = types.MappingProxyType(
   {
     resnet.ResNet: _resnet,
     mobilenet.MobileNetV2: _mobilenet,
     tabular.Perceptron: _perceptron,
+    two_stream.TwoStream: _two_stream,
   }
 )
 
@@ -202,66 +273,73 @@ def check(trunk, name: str) -> None:
 def make(
   networks: Sequence[tuple],
   heads: Sequence,
-  seen: networks_lib.Input,
+  inputs: Sequence[networks_lib.Input],
   *,
   mean: str = 'logits',
   metadata: Mapping[str, object] = types.MappingProxyType({}),
 ) -> bytes:
   """Returns an ONNX file, of bytes [B, H, W, C] to what is predicted.
 
-  Or of float32 [B, F], where features are seen. Its outputs are, for each head,
-  what is predicted under the head's name, and under NAME_logits the outputs of
-  the network; these are left out of a mean of probabilities, which has none.
+  Or of float32 [B, F], where features are seen, or of clips and sound. Its
+  outputs are, for each head, what is predicted under the head's name, and under
+  NAME_logits the outputs of the network; these are left out of a mean of
+  probabilities, which has none.
 
   Args:
     networks: (`models.Network`, params, batch_stats) of one network or of
       several, whose mean is predicted; every trunk is of a family in
       `FAMILIES`.
     heads: of all of them.
-    seen: what they are given, (H, W, C) or (F,) a row.
+    inputs: what they are given, such as one of (H, W, C) or (F,) a row.
     mean: of what, 'logits' or 'probabilities'.
     metadata: name -> what JSON can hold, for the properties of the file.
   """
   graph = Graph()
-  x = seen.name
-  if x == networks_lib.IMAGE:
-    x = graph.add('Cast', x, to=_FLOAT)
-    x = graph.add('Div', x, graph.array(255))
-    x = graph.add('Transpose', x, perm=[0, 3, 1, 2])
+  seen = {one.name: _channels_first(graph, one) for one in inputs}
   found = {head.name: [] for head in heads}
   for model, params, statistics in networks:
     layers, trunk = _Layers(graph, params, statistics), model.trunk
-    prepared = _normalised(graph, x, model)
-    features = FAMILIES[type(trunk)](layers, prepared, trunk, seen.shape[0])
+    prepared = _normalised(graph, seen, model)
+    side = inputs[-1].shape[0]  # Of an image, or of a spectrogram.
+    features = FAMILIES[type(trunk)](layers, prepared, trunk, side)
     for head in heads:
       found[head.name].append(_outputs_of(layers, features, head))
   outputs = {}
   for head in heads:
     for name in _predict(graph, head, found[head.name], mean):
       outputs[name] = len(head.names) if name == head.name else head.size
-  return _file(graph, seen, outputs, metadata)
+  return _file(graph, inputs, outputs, metadata)
 
 
-def _normalised(graph, x, model) -> str:
-  """Adds what a network does to pixels in [0, 1], [B, C, H, W], or to numbers.
+def _channels_first(graph, one) -> str:
+  """Adds what makes numbers in [0, 1] of bytes; returns [B, C, ...]."""
+  if one.dtype != np.uint8:
+    return one.name
+  x = graph.add('Cast', one.name, to=_FLOAT)
+  x = graph.add('Div', x, graph.array(255))
+  places = range(1, len(one.shape))
+  return graph.add('Transpose', x, perm=[0, len(one.shape), *places])
+
+
+def _normalised(graph, seen, model) -> dict:
+  """Adds what a network does to pixels in [0, 1], [B, C, ...], or to numbers.
 
   It is no part of the first convolution: its border is of zeros after it.
   """
-  for (
-    _,
-    mean,
-    std,
-  ) in model.standardised:  # Of one stream, `inputs.standardise`.
+  seen = dict(seen)
+  for name, mean, std in model.standardised:  # See `inputs.standardise`.
     std = np.asarray(std)
     scale = np.divide(1, std, out=np.zeros(std.shape), where=std > 0)
-    x = graph.add('Sub', x, graph.array(np.reshape(mean, (1, -1))))
-    x = graph.add('Mul', x, graph.array(scale[None]))
+    shape = (1, -1, 1, 1, 1) if name == 'clip' else (1, -1)
+    x = graph.add('Sub', seen[name], graph.array(np.reshape(mean, shape)))
+    seen[name] = graph.add('Mul', x, graph.array(scale.reshape(shape)))
   if not model.mean:
-    return x
+    return seen
+  x = seen[networks_lib.IMAGE]
   for operator, values in (('Sub', model.mean), ('Div', model.std)):
     of_channels = np.reshape(values, (1, -1, 1, 1))
     x = graph.add(operator, x, graph.array(of_channels))
-  return x
+  return {**seen, networks_lib.IMAGE: x}
 
 
 def _outputs_of(layers, features, head) -> str:
@@ -361,14 +439,15 @@ def _mean(graph, inputs, output) -> None:
   graph.add('Div', total, graph.array(len(inputs)), output=output)
 
 
-def _file(graph, seen, outputs, metadata) -> bytes:
+def _file(graph, inputs, outputs, metadata) -> bytes:
   """Returns the file of a graph, checked by ONNX's own rules."""
   import onnx
   from onnx import helper
 
   float32 = onnx.TensorProto.FLOAT
 
-  dtype = np.dtype(seen.dtype)
+  def kind_of(dtype):
+    return helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
 
   def info(name, kind, *shape):
     return helper.make_tensor_value_info(name, kind, ['batch', *shape])
@@ -377,7 +456,7 @@ def _file(graph, seen, outputs, metadata) -> bytes:
     helper.make_graph(
       graph.nodes,
       'aubal_jax',
-      [info(seen.name, helper.np_dtype_to_tensor_dtype(dtype), *seen.shape)],
+      [info(one.name, kind_of(one.dtype), *one.shape) for one in inputs],
       [info(name, float32, size) for name, size in outputs.items()],
       graph.arrays,
     ),

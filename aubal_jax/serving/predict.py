@@ -311,7 +311,7 @@ def _of_rows(config, dataset, rows, pixels):
   )
 
 
-def some_rows(config, path, description, count: int) -> np.ndarray:
+def some_rows(config, path, description, count: int) -> dict:
   """Returns a few rows of the data set of a run, as its network is given them.
 
   Args:
@@ -321,39 +321,48 @@ def some_rows(config, path, description, count: int) -> np.ndarray:
     count: of the rows, at most `predict.batch_size`.
 
   Returns:
-    [n, ...], see `networks.input_of`; fewer where some cannot be read, and none
-    where the data set is not at hand.
+    Name -> [n, ...] of each of `networks.inputs_of`; fewer where some cannot be
+    read, and none where the data set is not at hand.
   """
   from aubal_jax.datasets import loading
 
-  seen = networks.input_of(description)
+  inputs = networks.inputs_of(description)
   try:
     config = _with_data(config, path)
     config.model.name = description.model['name']
-    if description.pixels is not None:
-      config.data.update(dataclasses.asdict(description.pixels))
+    pixels = description.pixels or description.frames
+    if pixels is not None:
+      config.data.update(dataclasses.asdict(pixels))
     dataset = loading.load(config)
     rows = np.flatnonzero(dataset.split != 'dropped')
     spread = np.linspace(0, len(rows) - 1, min(count, len(rows)))
     rows = rows[np.unique(spread.round().astype(int))]
     return _read_rows(config, dataset, rows, description)
   except (ImportError, OSError, errors.UserError):
-    return np.zeros((0, *seen.shape), seen.dtype)
+    return {x.name: np.zeros((0, *x.shape), x.dtype) for x in inputs}
 
 
-def _read_rows(config, dataset, rows, description) -> np.ndarray:
+def _as_seen(stream, seen):
+  """Returns a stream that tells where it does not give what a network sees."""
+  return dataclasses.replace(stream, dtype=seen['dtype'], shape=seen['shape'])
+
+
+def _read_rows(config, dataset, rows, description) -> dict:
   """Returns those of these rows that can be read, as a network is given them.
 
   Raises:
     OSError, UserError: the data set has no such thing.
   """
   if description.pixels is None:
-    return dataset.stream(networks.FEATURES).take(rows)
+    return {
+      name: _as_seen(dataset.stream(name), seen).take(rows)
+      for name, seen in description.streams.items()
+    }
   if dataset.load_images is None or not len(rows):
-    return np.zeros((0, *description.pixels.shape), np.uint8)
+    return {networks.IMAGE: np.zeros((0, *description.pixels.shape), np.uint8)}
   source = _of_rows(config, dataset, rows, description.pixels)
   images, failures = source.read(0, len(rows))
-  return np.delete(images, [*failures], axis=0)
+  return {networks.IMAGE: np.delete(images, [*failures], axis=0)}
 
 
 def _tell(path, description, what):

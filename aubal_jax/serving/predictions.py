@@ -11,6 +11,7 @@ import csv
 import os
 import pathlib
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
@@ -217,18 +218,25 @@ def _append(rows, source, run, batch_size, done, should_stop):
   return True
 
 
-def run_whole(run, images: np.ndarray, batch_size: int) -> np.ndarray:
+def run_whole(run, images, batch_size: int) -> np.ndarray:
   """Returns run(images) of one batch; the last is filled up to a whole one.
 
   So all are of one program, and a row is to the bit the same in any of them.
 
   Args:
     run: uint8[batch_size, H, W, C] -> [batch_size, L].
-    images: uint8[B, H, W, C], B at most `batch_size`; or float32[B, F].
+    images: uint8[B, H, W, C], B at most `batch_size`; or float32[B, F]; or name
+      of stream -> [B, ...].
     batch_size: images of a whole batch.
   """
-  padding = [(0, batch_size - len(images))] + [(0, 0)] * (images.ndim - 1)
-  return np.asarray(run(np.pad(images, padding)))[: len(images)]
+
+  def filled(x):
+    return np.pad(x, [(0, batch_size - len(x))] + [(0, 0)] * (x.ndim - 1))
+
+  if not isinstance(images, Mapping):
+    return np.asarray(run(filled(images)))[: len(images)]
+  size = len(next(iter(images.values())))
+  return np.asarray(run({k: filled(x) for k, x in images.items()}))[:size]
 
 
 class _Rows:

@@ -51,6 +51,18 @@ class Trained:
     """What an image becomes before the network sees it; None: it sees none."""
     return self.network.description.pixels
 
+  @property
+  def inputs(self) -> dict[str, dict]:
+    """What it sees of a row, of streams: dtype, shape, and how it is made.
+
+    Of `clip` also the `pixels` of a frame; {} of a network of images.
+    """
+    return dict(self.network.description.streams)
+
+  @property
+  def _sees_videos(self) -> bool:
+    return networks.sees_videos(self.network.description)
+
   def __repr__(self):
     names = text.listing(map(text.quote, self.names), text.SHOWN)
     others = ''.join(f', {head.name}' for head in self._others)
@@ -62,6 +74,11 @@ class Trained:
   def _input(self) -> str:
     """Returns what it sees, in words."""
     pixels = self.pixels
+    if self._sees_videos:
+      return ' and '.join(
+        f'{one.name} {" x ".join(map(str, one.shape))}'
+        for one in networks.inputs_of(self.network.description)
+      )
     if pixels is None:
       (size,) = self.network.description.streams[networks.FEATURES]['shape']
       return f'{size} features'
@@ -76,14 +93,16 @@ class Trained:
 
     They are prepared as in training, and what is said of a file is to the bit
     what the task predict says with the same batch size. A network of a table
-    takes its features.
+    takes its features, one of videos clips and sounds as arrays.
 
     Args:
       images: uint8[N, H, W] (grey) or uint8[N, H, W, C], C 1 or 3 (RGB); or a
         list, in which each may be the path of a file, an image of Pillow,
         uint8[h, w] or uint8[h, w, 3]; or one path or image of Pillow. Of a
         network of features: float[N, F], as the table has them, NaN for one
-        that is missing.
+        that is missing. Of a network of videos: {'clip': uint8[N, T, H, W, C],
+        'sound': float[N, 64, W]}, or what it sees of these: the frames up to
+        each and the mel spectrogram about it, as `inputs` says.
       batch_size: images a step, over all devices.
 
     Raises:
@@ -94,6 +113,8 @@ class Trained:
       raise errors.UserError(
         f'batch_size must be at least 1, but is {batch_size}; 64 is usual.'
       )
+    if self._sees_videos:
+      return self._predict_streams(images, batch_size)
     if self.pixels is None:
       return self._predict_rows(images, batch_size)
     given = _listed(images)
@@ -162,6 +183,16 @@ class Trained:
       parts.append(self._predict(batch, batch_size))
     return self._by_target(np.concatenate(parts))
 
+  def _predict_streams(self, given, batch_size):
+    """Returns `predict` of clips and sounds."""
+    inputs = networks.inputs_of(self.network.description)
+    streams = _checked_streams(given, inputs)
+    parts = [np.zeros((0, self._width), np.float32)]
+    for start in range(0, len(streams[inputs[0].name]), batch_size):
+      batch = {k: x[start : start + batch_size] for k, x in streams.items()}
+      parts.append(self._predict(batch, batch_size))
+    return self._by_target(np.concatenate(parts))
+
   def _reader(self, given, batch_size, folder) -> Callable:
     """Returns (start, stop) -> images as the network sees them, failures."""
     from aubal_jax.media import images as images_lib
@@ -182,6 +213,8 @@ class Trained:
   @functools.cached_property
   def _run(self) -> Callable:
     run = self.network.make_predict()
+    if self._sees_videos:
+      return lambda batch: target_columns.join(run(batch), self._others)
     name = networks.FEATURES if self.pixels is None else networks.IMAGE
     return lambda images: target_columns.join(run({name: images}), self._others)
 
@@ -197,7 +230,7 @@ def load(path: os.PathLike | str, *, thresholds: str = 'shrunk') -> Trained:
 
   Raises:
     FileNotFoundError, UserError: there is no trained network, it is damaged,
-      or it sees more than images, or than features.
+      or it sees more than images, than features, or than clips and sound.
 
   Examples:
     >>> model = load('runs/mine')  # doctest: +SKIP
@@ -211,8 +244,7 @@ def load(path: os.PathLike | str, *, thresholds: str = 'shrunk') -> Trained:
   config.predict.thresholds = thresholds
   members = networks.members(config, path)
   description = networks.describe(path, members)
-  if not networks.sees_features(description):
-    networks.check_image_alone(description)
+  networks.inputs_of(description)  # Or it is told what is none.
   trained = networks.load(config, path, members)
   return Trained(
     path,
@@ -220,6 +252,37 @@ def load(path: os.PathLike | str, *, thresholds: str = 'shrunk') -> Trained:
     networks.thresholds(config, trained),
     trained,
   )
+
+
+def _checked_streams(given, inputs) -> dict:
+  """Returns name of input -> array, as many rows of each.
+
+  Raises:
+    UserError: they are none of the inputs, or of other shapes.
+  """
+  shapes = ', '.join(
+    f'{one.name}: {np.dtype(one.dtype)}['
+    f'{", ".join(map(str, ("N", *one.shape)))}]'
+    for one in inputs
+  )
+  lead = f'This network takes a dict of arrays, {{{shapes}}}'
+  names = {one.name for one in inputs}
+  if not isinstance(given, Mapping) or {*given} != names:
+    found = sorted(given) if isinstance(given, Mapping) else type(given)
+    raise errors.UserError(f'{lead}; got {found}.')
+  streams = {}
+  for one in inputs:
+    x = np.asarray(given[one.name])
+    kind = np.uint8 if one.dtype == np.uint8 else np.floating
+    if x.shape[1:] != one.shape or not np.issubdtype(x.dtype, kind):
+      raise errors.UserError(f'{lead}; {one.name} is {x.dtype}{list(x.shape)}.')
+    if not np.isfinite(x).all():
+      raise errors.UserError(f'{one.name} must be finite; it has NaN or inf.')
+    streams[one.name] = x.astype(one.dtype, copy=False)
+  if len({len(x) for x in streams.values()}) > 1:
+    counts = {name: len(x) for name, x in streams.items()}
+    raise errors.UserError(f'{lead}, of as many rows each; got {counts}.')
+  return streams
 
 
 def _listed(images) -> Sequence:

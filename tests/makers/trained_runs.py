@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from aubal_jax import settings
+from aubal_jax.datasets import streams
 from aubal_jax.datasets import targets as targets_lib
 from aubal_jax.network import bundle
 from aubal_jax.network import checkpoint
@@ -23,6 +24,7 @@ def write(
   crop='none',
   others=types.MappingProxyType({}),
   multitask=types.MappingProxyType({}),
+  seen=types.MappingProxyType({}),
   **model,
 ):
   """Writes checkpoints/ of a small network that says something of images.
@@ -40,18 +42,24 @@ def write(
     crop: what finds the faces that are cut out.
     others: name -> `Target`, beside the labels; of any rows.
     multitask: settings of that section.
-    **model: settings of the section model; `image_size`.
+    seen: name -> dtype and shape of a row, of clips and sound.
+    **model: settings of the section model; `image_size`, `modalities`.
   """
   c = settings.default()
   c.data.image_size, c.data.channels = model.pop('image_size', 16), channels
   c.data.normalise, c.data.crop = normalise, crop
   c.model.name = 'resnet8_16'
+  c.two_stream.modalities = model.pop('modalities', 'both')
   c.model.update(model)
   c.multitask.update(multitask)
   rng = np.random.default_rng(seed)
   ones = np.ones((2, len(names)), np.uint8)
   target = targets_lib.Target('binary', ones, ones > 0, tuple(names))
-  described = bundle.describe(c, {bundle.LABELS: target, **others})
+  described = bundle.describe(
+    c,
+    {bundle.LABELS: target, **others},
+    lambda name: streams.Stream(name, *seen[name], read=None),
+  )
   state = _drawn(described, rng)
   found = thresholds.Thresholds(
     rng.random(len(names)), rng.random(), rng.integers(1, 30, len(names))

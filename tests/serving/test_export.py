@@ -441,7 +441,7 @@ def test_any_name_and_threshold_is_in_the_file(trained, names, thresholds):
   content = onnx_graph.make(
     [(model, trained.params, trained.batch_stats)],
     [head],
-    networks_lib.input_of(trained.description),
+    networks_lib.inputs_of(trained.description),
     metadata={'names': names, 'thresholds': thresholds},
   )
   held = {

@@ -259,12 +259,12 @@ def test_images_of_the_run_are_at_hand_or_not(home, tmp_path):
   for config in (c, unnamed):
     for count in (1, 7, 40):
       found = predict_lib.some_rows(config, tmp_path, described, count)
+      found = found['image']
       assert found.shape == (min(count, 20), 16, 16, 1)
       assert found.any(axis=(1, 2, 3)).all()
   (tmp_path / 'data/images/0.png').write_bytes(b'no image')
-  found = predict_lib.some_rows(unnamed, tmp_path, described, 20)
+  found = predict_lib.some_rows(unnamed, tmp_path, described, 20)['image']
   assert len(found) == 19 and found.any(axis=(1, 2, 3)).all()
   table.unlink()
-  assert predict_lib.some_rows(unnamed, tmp_path, described, 7).shape == (
-    *(0, 16, 16, 1),
-  )
+  none = predict_lib.some_rows(unnamed, tmp_path, described, 7)
+  assert none['image'].shape == (0, 16, 16, 1)
