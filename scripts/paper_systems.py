@@ -26,10 +26,20 @@ class System(typing.NamedTuple):
     config: name of a file of configs/.
     learner: 'teacher' or 'students', of a run that has some; '': what the run
       itself is scored by.
+    flags: --config.KEY=VALUE that make it another system of its configuration.
+    folder: of the raw data sets, the one that it reads; '': all of them.
   """
 
   config: str
   learner: str = ''
+  flags: tuple[str, ...] = ()
+  folder: str = ''
+
+  @property
+  def run(self) -> str:
+    """What its runs are called."""
+    values = [flag.partition('=')[2] for flag in self.flags]
+    return '-'.join([self.config, *values])
 
 
 SYSTEMS = types.MappingProxyType(
@@ -40,6 +50,16 @@ SYSTEMS = types.MappingProxyType(
     'teacher': System('multitask', 'teacher'),
     'students': System('multitask', 'students'),
     'ensemble': System('multitask'),
+    **{
+      f'two-stream {name}': System(
+        'two_stream',
+        flags=(f'--config.two_stream.modalities={modalities}',),
+        folder='aff_wild2',
+      )
+      for name, modalities in (
+        *(('video', 'video'), ('sound', 'audio'), ('both', 'both')),
+      )
+    },
   }
 )
 # Drawn faces, each labelled for one task, and networks of minutes.
@@ -68,6 +88,7 @@ SMALL = types.MappingProxyType(
     'paper': _SMALL_LABELS,
     'baseline': _SMALL_LABELS,
     'multitask': (),
+    'two_stream': (),
   }
 )
 
@@ -112,33 +133,43 @@ def train(systems, num_seeds, out, data='', flags=()):
 
   Args:
     systems: from `choose`.
-    num_seeds: each configuration is run with so many seeds, from 0 on.
-    out: folder of the runs, CONFIG-SEED.
+    num_seeds: each of its runs is made with so many seeds, from 0 on.
+    out: folder of the runs, such as CONFIG-SEED.
     data: folder of the raw data sets; '': the small form, on drawn faces.
     flags: --config.KEY=VALUE, handed to all.
   """
   reasons, folders = {}, {}
-  for config in dict.fromkeys(system.config for system in systems.values()):
-    own = [f'--config.data.path={data}'] if data else SMALL[config]
+  for run, system in {one.run: one for one in systems.values()}.items():
+    own = _of_data(system, data) if data else SMALL[system.config]
     for seed in range(num_seeds):
-      folder = pathlib.Path(out, f'{config}-{seed}')
-      reason = _run(config, folder, [*own, f'--config.seed={seed}', *flags])
+      folder = pathlib.Path(out, f'{run}-{seed}')
+      given = [*own, *system.flags, f'--config.seed={seed}', *flags]
+      reason = _run(system.config, folder, given)
       if reason:
-        reasons[config] = reason
+        reasons[run] = reason
         break  # Nor would another seed.
-      folders.setdefault(config, []).append(folder)
+      folders.setdefault(run, []).append(folder)
   return {
-    name: Trained([], reasons[system.config])
-    if system.config in reasons
+    name: Trained([], reasons[system.run])
+    if system.run in reasons
     else Trained(
       [
         network
-        for folder in folders[system.config]
+        for folder in folders[system.run]
         for network in _read(folder, system.learner)
       ]
     )
     for name, system in systems.items()
   }
+
+
+def _of_data(system, data):
+  """Returns flags that name the raw data of a system."""
+  folder = pathlib.Path(data, system.folder)
+  flags = [f'--config.data.path={folder}']
+  if system.config == 'two_stream':
+    flags.append(f'--config.two_stream.sound_dir={folder}')
+  return flags
 
 
 def _run(config, folder, flags):

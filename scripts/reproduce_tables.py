@@ -17,11 +17,12 @@ the baseline before the other (hours on a GPU). What is done is not done again,
 and what was stopped goes on. Flags --config.KEY=VALUE are handed to both.
 
 With --systems, Tables II and III are of the systems that the paper compares:
-its two, the baseline, and a teacher of several tasks, its students and their
-ensemble (configs/baseline.py, configs/multitask.py), each with --seeds seeds,
-as means and ranges. Without --data they are small networks on drawn faces,
-minutes a run; such a table says that it is the small form, and has no numbers
-of papers beside.
+its two, the baseline, a teacher of several tasks, its students and their
+ensemble (configs/baseline.py, configs/multitask.py), and two streams that see,
+hear, and both (configs/two_stream.py; the clips of Aff-Wild2, or WAV files, lie
+below its folder), each with --seeds seeds, as means and ranges. Without --data
+they are small networks on drawn faces and videos, minutes a run; such a table
+says that it is the small form, and has no numbers of papers beside.
 A system that cannot run has its row, and says why; the exit status is 1 then.
 
 Written into --out: tables.md, tables.json, fig2.png and, with a run that was
@@ -52,8 +53,9 @@ _OF_A_RUN = {
 _OF_A_JOINT = ('label_names', 'labelsets', 'sources')
 _SMALL_FORM = (
   'Small form: drawn faces of 48 pixels, each labelled for one task, and small '
-  'networks (resnet8_16, also for MobileNetV2), 1,000 steps. It says nothing '
-  'about the sets of the paper.'
+  'networks (resnet8_16, also for MobileNetV2), 1,000 steps; of two streams: '
+  'drawn videos with sound, each frame labelled for all tasks, so that their '
+  'rows are of another test split. It says nothing about the sets of the paper.'
 )
 CONFIGS = {'non-aug': 'paper_non_aug', 'aug-1': 'paper'}
 

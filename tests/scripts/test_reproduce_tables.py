@@ -297,6 +297,12 @@ def test_a_run_that_fails_ends_the_command(
   assert not (tmp_path / 'out').exists()
 
 
+OF_SEVERAL_TASKS = {
+  *('teacher', 'students', 'ensemble'),
+  *('two-stream video', 'two-stream sound', 'two-stream both'),
+}
+
+
 def _report(split, f1, **more):
   scores = {'f1_macro': f1, 'accuracy': 0.75, 'awc': (f1 + 0.75) / 2}
   floor = {'f1_macro': 0.2, 'accuracy': 0.5, 'awc': 0.35}
@@ -329,6 +335,10 @@ def test_systems_stand_beside_each_other(script, tmp_path, monkeypatch, capsys):
       log = log_lib.TrainLog(write_line, every_steps=10, last_step=20)
       log.write_validation(20, {'f1_macro': 0.4 + seed / 10, 'awc': 0.5})
     report = _report('test', 0.3 + seed / 10)
+    if config == 'two_stream':
+      sense = folder.name.split('-')[1]
+      assert f'--config.two_stream.modalities={sense}' in flags
+      report |= _several({'video': 0.1, 'audio': 0.2, 'both': 0.3}[sense])
     if config == 'multitask':
       report |= _several(0.6) | {
         'teacher': _report('test', 0.1) | _several(0.2),
@@ -364,7 +374,8 @@ def test_systems_stand_beside_each_other(script, tmp_path, monkeypatch, capsys):
   assert looks['students'] is None  # Which logged nothing here.
   shown = _column(others, 'expression F1 macro')
   assert shown['students'] == '0.30 (0.30 to 0.30)'
-  assert {*shown} == {'teacher', 'students', 'ensemble'}
+  assert {*shown} == OF_SEVERAL_TASKS
+  assert shown['two-stream sound'] == '0.20 (0.20 to 0.20)'
   # With the data of the paper its numbers are beside, and a single seed is one.
   flags = ['--systems=ensemble', '--data=there', f'--out={tmp_path / "one"}']
   assert script.main(flags) == 0
@@ -408,4 +419,4 @@ def test_the_small_form_trains_every_system(script, tmp_path, monkeypatch):
   networks = _column(third, 'networks')
   assert {*networks} >= {*script.paper_systems.SYSTEMS}
   assert networks['students'] > 1
-  assert {*_column(others, 'overall')} == {'teacher', 'students', 'ensemble'}
+  assert {*_column(others, 'overall')} == OF_SEVERAL_TASKS
