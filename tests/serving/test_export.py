@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+import aubal_jax
 from aubal_jax import commands
 from aubal_jax import settings as settings_lib
 from aubal_jax import short_form
@@ -32,6 +33,8 @@ from aubal_jax.network import heads as heads_lib
 from aubal_jax.network import models
 from aubal_jax.network import weights
 from aubal_jax.network.models import resnet
+from aubal_jax.network.models import vit
+from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import workdir
 from aubal_jax.serving import formats
@@ -78,6 +81,9 @@ def fixture_networks():
     'bottleneck': functools.partial(tiny, bottleneck=True),
     'caffe': functools.partial(tiny, bottleneck=True, published='caffe'),
     'flat': Flat,
+    'small vit': functools.partial(
+      vit.VisionTransformer, patch=8, width=12, depth=2, heads=3
+    ),
   }
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(models, 'MODELS', known)
@@ -199,6 +205,30 @@ def test_colours_odd_sides_and_stems(tmp_path, name, side, stem, normalise):
   assert record['compared']['rows'] == 8
   told = record['compared']['difference']
   assert {*told} == {'OpenCV', 'ONNX Runtime'} and max(told.values()) < 1e-5
+
+
+@pytest.mark.parametrize(
+  'channels', [1, pytest.param(3, marks=pytest.mark.long)]
+)
+def test_vision_transformer_goes_as_stablehlo(tmp_path, channels):
+  path = trained_runs.write(
+    *(tmp_path, LABELS), name='small vit', image_size=24, channels=channels
+  )
+  with pytest.raises(errors.UserError, match=r'small vit.*=stablehlo'):
+    run(configuration(), path)
+  assert not (path / 'model.onnx').exists()
+  run(configuration(export__format='stablehlo'), path)
+  told = files.read_json(path / 'model.stablehlo.json')['compared']
+  assert told['rows'] == 8 and max(told['difference'].values()) < 5e-5
+  content = (path / 'model.stablehlo').read_bytes()
+  said = aubal_jax.load(path)
+  images = np.random.default_rng(channels).integers(
+    *(0, 256, (5, 24, 24, channels)), dtype=np.uint8
+  )
+  (say,) = formats.FORMATS['stablehlo'].readers(content, said.network).values()
+  np.testing.assert_allclose(
+    say(images)['labels'], said.predict(images), rtol=1e-5
+  )
 
 
 @pytest.mark.long
