@@ -102,10 +102,14 @@ def decoded(container, stream, problems: list[int]) -> Iterator:
     return
   stream.thread_type = 'AUTO'
   stream.codec_context.thread_count = min(_THREADS, os.cpu_count() or 1)
-  number = 0
-  for packet in _packets(container, stream, problems):
+  packets, number, is_over = container.demux(stream), 0, False
+  while not is_over:
     try:
-      frames = stream.decode(packet)
+      packet = next(packets, None)
+      is_over = packet is None
+      if not is_over and not packet.size:  # What PyAV sets at the end.
+        continue
+      frames = stream.decode(packet)  # None: what is held back.
     except av.error.FFmpegError:
       problems.append(number)
       continue
@@ -114,19 +118,6 @@ def decoded(container, stream, problems: list[int]) -> Iterator:
         problems.append(number)
       number += 1
       yield frame
-
-
-def _packets(container, stream, problems):
-  """Yields the packets of a stream, and None at the end: what is held back."""
-  import av
-
-  try:
-    for packet in container.demux(stream):
-      if packet.size:
-        yield packet
-  except av.error.FFmpegError:
-    problems.append(0)
-  yield None
 
 
 def missing_bytes(path: os.PathLike | str) -> int:

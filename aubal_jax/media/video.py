@@ -185,7 +185,7 @@ def _decoded(path, container, stream, chosen):
     turn = turn or _turn(frame)
     if chosen(number, timestamp):
       _check_size(path, frame.height, frame.width)
-      pixels = to_rgb.reformat(frame, format='rgb24').to_ndarray()
+      pixels = to_rgb.reformat(frame, format='rgb24', threads=1).to_ndarray()
       yield Frame(number, timestamp, turn(pixels))
   _complain(path, number, problems)
 
@@ -201,21 +201,17 @@ def _complain(path, last, problems):
   missing = containers.missing_bytes(path)
   if last < 0 and not missing and not problems:
     raise Unreadable(path, 'no frames', 'Record it again.')
-  where = f' after frame {last}' if last >= 0 else ': no frame is left'
   if missing:
-    raise Unreadable(
-      path,
-      f'truncated{where}',
-      f'{missing:,} bytes are missing: copy it again.',
-    )
+    where = f' after frame {last}' if last >= 0 else ': no frame is left'
+    told = f'{missing:,} bytes are missing: copy it again.'
+    raise Unreadable(path, f'truncated{where}', told)
   if problems:
-    if last >= 0:
-      where = f' after frame {problems[0] - 1}' if problems[0] else ''
-    raise Unreadable(
-      path,
-      f'damaged{where}',
-      f'{len(problems)} packets or frames could not be decoded: copy it again.',
+    where = f' after frame {problems[0] - 1}' if problems[0] else ''
+    where = where or (
+      ' at the beginning' if last >= 0 else ': no frame is left'
     )
+    told = f'{len(problems)} packets or frames could not be decoded.'
+    raise Unreadable(path, f'damaged{where}', told)
 
 
 def _times(stream):

@@ -170,3 +170,29 @@ def test_a_short_window_has_its_own_width_and_shift():
     window = spectrogram.window(power, 3.0, seconds=seconds, shift=shift)
     assert window.shape == (64, 1 + round(100 * seconds))
     np.testing.assert_allclose(window, 14.8 / 19.895, rtol=1e-6)
+
+
+def test_a_chirp_has_the_values_of_librosa():
+  # librosa 0.11: melspectrogram(sr=44100, n_fft=1024, win_length=882,
+  # hop_length=441, n_mels=64, htk=True, norm=None, pad_mode='reflect') and
+  # power_to_db(amin=1e-10, top_db=80).
+  t = np.arange(2 * 44100)
+  samples = 0.3 * np.sin(
+    2 * np.pi * (100 * t / 44100 + 2000 * (t / 44100) ** 2)
+  ) + 0.05 * np.cos(t * t * 1e-6)
+  power = spectrogram.power(samples)
+  window = spectrogram.window(power, 2.0, 'causal', seconds=2.0)
+  assert power.shape == (201, 64)
+  for column, row, energy, value in (
+    (0, 0, 4051.918742053, 2.557256),
+    (5, 0, 67.185218166, 1.662364),
+    (20, 10, 0.003238647, -0.507483),
+    (50, 31, 9.696e-06, -1.337861),
+    (100, 63, 0.0, -1.337861),
+    (200, 5, 0.009212297, -0.279282),
+    (200, 63, 0.162796288, 0.347647),
+  ):
+    assert power[column, row] == pytest.approx(energy, rel=2e-4, abs=1e-6)
+    assert window[row, column] == pytest.approx(value, abs=1e-5)
+  assert power.sum(dtype=np.float64) == pytest.approx(1574047.380862)
+  assert window.mean(dtype=np.float64) == pytest.approx(-0.8828017, abs=1e-5)
