@@ -23,7 +23,8 @@ from aubal_jax.serving import timeline
 
 _CLIPS = 20  # That are shown; of more, the first.
 _MEASURES = 40  # Likewise.
-_SHEET = 6  # Images of a label, of the surest and of the most doubtful.
+_SHEET = 4  # Images of a label, of the surest and of the most doubtful.
+_DOUBT = 0.2  # From a threshold, at most, of what is doubtful.
 _PROBLEMS = 50
 _MARGIN = 0.25  # Around a face, of the side of its box.
 
@@ -108,7 +109,8 @@ class Page:
       _keep(self._sure[k], entry)
       if measure.threshold is not None:
         apart = abs(value - measure.threshold)
-        _keep(self._doubtful[k], (-apart, number, spot, name))
+        if apart <= _DOUBT:
+          _keep(self._doubtful[k], (-apart, number, spot, name))
 
   def write(self, path, items: Sequence, *, told: str = '') -> None:
     """Writes the page; pictures are read anew.
@@ -169,15 +171,18 @@ class Page:
     """Returns images, a few of each label."""
     parts = []
     for k, measure in enumerate(self._measures):
-      sure = _thumbs(self._sure[k], pictures)
-      doubtful = _thumbs(self._doubtful[k], pictures)
-      if sure:
-        parts.append(f'<h3>{html.text(measure.name)}: the highest</h3>{sure}')
-      if doubtful:
-        parts.append(
-          f'<h3>{html.text(measure.name)}: nearest its threshold, '
-          f'{measure.threshold:.2f}</h3>{doubtful}'
+      columns = [('the highest', self._sure[k])]
+      if measure.threshold is not None:
+        near = f'nearest its threshold, {measure.threshold:.2f}'
+        columns.append((near, self._doubtful[k]))
+      shown = [(words, _thumbs(heap, pictures)) for words, heap in columns]
+      if any(thumbs for _, thumbs in shown):
+        inner = ''.join(
+          f'<div>{html.soft(words)}{thumbs or html.NONE}</div>'
+          for words, thumbs in shown
         )
+        name = html.text(measure.name)
+        parts.append(f'<h3>{name}</h3><div class="halves">{inner}</div>')
     if not parts:
       return ''
     words = 'The surest and the most doubtful faces of each label.'

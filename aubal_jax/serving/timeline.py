@@ -37,6 +37,11 @@ STYLE = """<style>
 .ticks { display: flex; justify-content: space-between; font-size: .75rem;
   color: var(--soft); font-variant-numeric: tabular-nums; }
 .lane.axis { border-top: 0; padding: 0; }
+.halves { display: grid; gap: 0 1.5rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
+.halves .thumbs figure { width: 6rem; }
+.halves .thumbs img { width: 6rem; height: 6rem; object-fit: contain;
+  background: var(--panel); }
 @media (max-width: 44rem) {
   .lane { grid-template-columns: 1fr; } .lane .peaks { min-height: 0; }
   .lane.axis span { display: none; } }
@@ -222,13 +227,15 @@ def show(
     )
   ]
   body = ''.join(lanes) + _axis(clip) if clip.faces else ''
-  return html.section(clip.name, f'{html.soft(_words(clip))}\n{body}')
+  # The folder it is in does not tell it from others.
+  name = clip.name.rstrip('/').rsplit('/', 1)[-1]
+  return html.section(name, f'{html.soft(_words(clip))}\n{body}')
 
 
 def _words(clip) -> str:
   """Returns what a clip is, and whose lines have which colour; HTML."""
   told = [
-    html.count(clip.frames, 'frame'),
+    f'<code>{html.text(clip.name)}</code>: {html.count(clip.frames, "frame")}',
     f'{seconds(clip.stop - clip.start)}',
     html.count(len(clip.faces), 'face'),
   ]
@@ -239,17 +246,17 @@ def _words(clip) -> str:
       for number, colour in zip(clip.faces, _COLOURS, strict=False)
     )
   if len(clip.faces) > MOST_FACES:
-    keys += f' and {len(clip.faces) - MOST_FACES} more in the table'
+    keys += f', and {len(clip.faces) - MOST_FACES} more in the table'
   problems = ''.join(f'; {html.text(x)}' for x in clip.problems)
   return f'{", ".join(told)}{problems}.{keys}'
 
 
 def _lane(clip, measure, lines, share, peaks, pictures) -> str:
   """Returns a measure: its name, its lines over time, pictures of its peaks."""
-  note = '' if share is None else f'<span class="soft">{share:.0%} of it</span>'
+  note = '' if share is None else f'<span class="soft">in {share:.0%}</span>'
   thumbs = ''.join(
     f'<figure>{picture(pictures[spot], measure.name)}<figcaption>'
-    f'{spot.value:.2f} at {seconds(spot.time)}</figcaption></figure>'
+    f'<b>{spot.value:.2f}</b><br>{seconds(spot.time)}</figcaption></figure>'
     for spot in peaks
     if spot in pictures
   )
@@ -338,9 +345,10 @@ def _axis(clip) -> str:
 
 def seconds(time: float) -> str:
   """Returns '1:02:03', '2:03.4' or '3.42 s'."""
-  if time < 60:
+  if time < 59.995:
     return f'{time:.2f} s'
-  minutes, rest = divmod(time, 60)
+  tenths = round(10 * time)
+  minutes, tenths = divmod(tenths, 600)
   if minutes < 60:
-    return f'{int(minutes)}:{rest:04.1f}'
-  return f'{int(minutes // 60)}:{int(minutes % 60):02d}:{int(rest):02d}'
+    return f'{minutes}:{tenths // 10:02d}.{tenths % 10}'
+  return f'{minutes // 60}:{minutes % 60:02d}:{tenths // 10:02d}'
