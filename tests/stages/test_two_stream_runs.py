@@ -1,0 +1,138 @@
+"""Runs of two streams: a row of a plan is a frame, clip and sound follow it."""
+
+import dataclasses
+import importlib.util
+import pathlib
+import time
+
+import numpy as np
+import pytest
+
+from aubal_jax.batches import pipeline
+from aubal_jax.datasets.drawn import films as films_lib
+from aubal_jax.datasets.drawn import write_films
+from aubal_jax.runs import progress
+from aubal_jax.stages import balance
+from aubal_jax.stages import learnt
+from aubal_jax.stages import run as run_lib
+from aubal_jax.tables import plan as plan_lib
+
+CONFIG = pathlib.Path(__file__).parents[2] / 'configs/two_stream.py'
+
+
+def configuration(**options):
+  spec = importlib.util.spec_from_file_location('two_stream', CONFIG)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  config = module.get_config()
+  for name, value in options.items():
+    section, _, key = name.rpartition('__')
+    (config[section] if section else config)[key] = value
+  return config
+
+
+def load(path, **options):
+  config = configuration(**options)
+  return run_lib.load(config, path, progress.Watch(time.perf_counter()))
+
+
+TINY = {
+  'data__image_size': 16,
+  'data__num_train': 300,
+  'data__num_validation': 24,
+  'data__num_test': 24,
+}
+
+
+@pytest.mark.parametrize(
+  'method',
+  [
+    *('lp_ros', 'keep_random'),
+    *(pytest.param(name, marks=pytest.mark.long) for name in ('aubal', 'keep')),
+  ],
+)
+def test_a_row_of_a_plan_is_a_frame(tmp_path, method):
+  run = load(tmp_path, **TINY, balance__method=method, keep__share=0.25)
+  balance.run(run)
+  data = run.dataset
+  plan = plan_lib.load(
+    tmp_path / 'plan.npz', num_rows=len(data), label_names=data.label_names
+  )
+  if method.startswith('keep'):
+    assert len(plan) == 75
+  else:
+    assert len(plan) > 300
+    assert plan.augment.any()
+  streams = [data.stream(name) for name in ('clip', 'sound')]
+  batches = pipeline.train_batches(
+    *(plan, streams, {'labels': data.targets['labels']}),
+    **{'batch_size': 25, 'seed': 0, 'num_steps': 3, 'augment_rows': 'none'},
+  )
+  clip, sound = streams
+  everything = clip.take(np.arange(300)), sound.take(np.arange(300))
+  rows_of = pipeline.row_stream(len(plan), batch_size=25, seed=0)
+  index = np.arange(300)[:, None] - 6 * np.arange(3, -1, -1)
+  for step, batch in enumerate(batches):
+    rows = plan.source[rows_of(step)[1]]
+    np.testing.assert_array_equal(batch['sound'], everything[1][rows])
+    np.testing.assert_array_equal(batch['clip'], everything[0][rows])
+    # Frames of a clip are seen, whether they are kept or not.
+    for one, row in zip(batch['clip'], rows, strict=True):
+      first = 240 if row >= 240 else 0
+      for k, frame in enumerate(index[row]):
+        picture = data.load_images(np.array([max(frame, 0)]))[0]
+        wanted = picture if frame >= first else 0 * picture
+        np.testing.assert_array_equal(one[k, ..., :1], wanted)
+
+
+def test_an_epoch_is_every_kth_frame(tmp_path):
+  run = load(tmp_path, **TINY, train__num_steps=0, train__num_epochs=3.0)
+  assert learnt.stride(run.config) == 4
+  assert run.num_steps == -(-3 * 75 // 32)
+  other = dataclasses.replace(
+    run, config=configuration(model__name='resnet8_16')
+  )
+  assert learnt.stride(other.config) == 1
+
+
+def test_a_row_that_is_dropped_is_seen_in_clips(tmp_path):
+  """Its labels disagree; its face is there, read once like the others."""
+  drawn = films_lib.draw({'train': 240, 'validation': 40, 'test': 40}, 3)
+  tree = write_films.write(tmp_path / 'tree', drawn, image_size=16)
+  settings = {
+    name.replace('.', '__'): value
+    for name, value in write_films.SETTINGS.items()
+  }
+  run = load(
+    tmp_path / 'run',
+    **settings,
+    data__path=str(tree.table),
+    data__image_size=16,
+    data__drawn_sound=False,
+    data__drawn_targets=('labels',),
+    data__cache_dir=str(tmp_path / 'cache'),
+    two_stream__sound_dir=str(tree.sounds),
+    two_stream__filter=True,
+    multitask__targets=(),
+  )
+  dropped = run.dataset.split == 'dropped'
+  assert dropped.any()
+  earlier = np.flatnonzero(dropped[:234] & ~dropped[6:240])
+  assert len(earlier)
+  stream = run._stream('clip')
+  assert np.isin(earlier, stream.pictures).all()
+  clips = stream.take(earlier + 6)
+  pictures = run.dataset.load_images(earlier)
+  np.testing.assert_array_equal(clips[:, -2, ..., :1], pictures)
+  assert len(stream.take(run.dataset.rows('train'))) == 240 - dropped.sum()
+
+
+def test_streams_are_those_of_the_modalities(tmp_path):
+  for modalities, names in (
+    *(('both', ['clip', 'sound']), ('video', ['clip']), ('audio', ['sound'])),
+  ):
+    run = load(tmp_path, **TINY, two_stream__modalities=modalities)
+    assert [stream.name for stream in run.dataset.streams] == names
+    assert sorted(run.sees) == names
+    run.need_streams()
+    assert (run.images_seen() is None) == (modalities == 'audio')
