@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import types
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ class Data:
     known: split -> L counts of known labels.
     groups: how many subjects or videos; None: not known.
     licences: notes, each a paragraph of Markdown.
-    has_images: whether the network sees such, and not rows of a table.
+    sees: what the network is given, a name of `USES`.
     others: target beside the labels -> split -> rows that know it.
   """
 
@@ -41,7 +42,7 @@ class Data:
   known: Mapping[str, Sequence[int]]
   groups: int | None
   licences: Sequence[str]
-  has_images: bool = True
+  sees: str = 'images'
   others: Mapping[str, Mapping[str, int]] = dataclasses.field(
     default_factory=dict
   )
@@ -64,7 +65,7 @@ def make(
   names = content.report['label_names']
   sections = {
     'What it is': _pairs(model),
-    'How to use it': _use(content.report, data.has_images),
+    'How to use it': _use(content.report, data.sees),
     'Scores': '\n\n'.join(
       [
         _scores(content.report),
@@ -113,19 +114,29 @@ def _with_interval(entry: Mapping, name: str) -> str:
   )
 
 
-def _use(report, has_images) -> str:
-  """Returns how to predict, of images or of the rows of a table."""
-  if has_images:
-    given, notes = "['a.jpg', 'b.png']", ''
-    command = (
+# What a network is given -> the argument of `predict`, a note, and commands.
+USES = types.MappingProxyType(
+  {
+    'images': (
+      *("['a.jpg', 'b.png']", ''),
       '`aubal_jax predict FOLDER IMAGES`, and as a file for other runtimes '
-      '`aubal_jax export FOLDER`.'
-    )
-  else:
-    given, notes = 'features', '  # float32[N, F], as they are.'
-    command = (
-      '`aubal_jax predict FOLDER TABLE`, of a table with the same columns.'
-    )
+      '`aubal_jax export FOLDER`.',
+    ),
+    'table': (
+      *('features', '  # float32[N, F], as they are.'),
+      '`aubal_jax predict FOLDER TABLE`, of a table with the same columns.',
+    ),
+    'videos': (
+      *('streams', '  # A dict of arrays, as model.inputs says.'),
+      '`aubal_jax export FOLDER`, as a file for other runtimes.',
+    ),
+  }
+)
+
+
+def _use(report, sees) -> str:
+  """Returns how to predict, of what the network is given."""
+  given, notes, command = USES[sees]
   found, decided = 'probability', 'present'
   if 'targets' in report:  # Dictionaries, by the names of targets.
     found, decided = 'found', 'decided'

@@ -51,7 +51,7 @@ def write(run, content) -> None:
       _name(run.config),
       *_counts(run.dataset),
       licences=_licences(run.config),
-      has_images=described.pixels is not None,
+      sees=_sees(described),
       others={
         head.name: {
           split: len(run.dataset.rows(split, head.name))
@@ -68,15 +68,34 @@ def write(run, content) -> None:
     file.write(text)
 
 
+def _sees(described) -> str:
+  """Returns a name of `card.USES`."""
+  if described.pixels is not None:
+    return 'images'
+  return 'table' if {*described.streams} == {'features'} else 'videos'
+
+
 def _input(described) -> dict:
   """Returns what the network sees, and how it is prepared."""
-  pixels = described.pixels
+  pixels = described.pixels or described.frames
+  if _sees(described) == 'videos':
+    shapes = {
+      name: ' x '.join(map(str, seen['shape']))
+      + ''.join(f', {k} {v}' for k, v in seen.get('made', {}).items())
+      for name, seen in described.streams.items()
+    }
+    return shapes | ({} if pixels is None else _of_pixels(pixels))
   if pixels is None:
     return {
       name: f'{" x ".join(map(str, seen["shape"]))} numbers'
       + (', standardised by the training split' if 'mean' in seen else '')
       for name, seen in described.streams.items()
     } | {'hidden layers': described.model.get('hidden') or 'none'}
+  return _of_pixels(pixels)
+
+
+def _of_pixels(pixels) -> dict:
+  """Returns how images, or frames of clips, are prepared."""
   kind = 'grey' if pixels.channels == 1 else 'RGB'
   return {
     'images': f'{pixels.image_size} x {pixels.image_size}, {kind}',

@@ -257,7 +257,8 @@ def _load_members(run, members):
       f'ensemble.runs have {[*description.label_names]}; give the '
       'configuration that they were trained with.'
     )
-  seen, given = description.pixels, loading.pixels(run.config)
+  seen = description.pixels or description.frames
+  given = loading.pixels(run.config)
   if seen is not None and seen != given:
     raise errors.UserError(
       f'The members of ensemble.runs see images as {seen}, but the '

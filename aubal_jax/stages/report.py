@@ -29,7 +29,7 @@ def run(run) -> None:
       label_names=dataset.label_names,
     )
     described = page.describe_plan(plan, dataset.labels)
-    if dataset.load_images is not None:
+    if dataset.load_images is not None and run.sees_pictures:
       contact = _contact_sheet(config, dataset, plan, run.some_images)
   metrics = log_lib.read_lines(path / 'metrics.jsonl')
   content = page.Content(
@@ -63,28 +63,22 @@ def _contact_sheet(config, dataset, plan, some_images) -> list[dict]:
   """Returns originals, each with what training makes of it.
 
   The sources are those repeated most often, each of another labelset; the
-  pictures beside them are the very rows of the plan, as in epoch 0.
+  pictures beside them are the very rows of the plan, as in epoch 0. Of a
+  network of clips they are the last frames.
   """
-  from aubal_jax.batches import augment
-  from aubal_jax.batches import draws
   from aubal_jax.batches import plan_rows
 
   which = config.augment.rows
-  drawn_by = draws.Settings(**settings.arguments(config.augment, draws.NAMES))
   shown = np.ones(len(plan), bool) if which == 'all' else plan.augment
   if which == 'none' or not shown.any():
     return []
-  policy = _policy(config)
+  augmented = _augmented(config)
   entries = []
   for source in _most_repeated(plan.source[shown], dataset.labels):
     rows = np.flatnonzero(shown & (plan.source == source))[:_NUM_AUGMENTED]
     original = some_images(np.array([source]))
     before = plan_rows.inputs_of(plan, some_images, rows, seed=config.seed)
-    if policy is None:
-      drawn = draws.draw(drawn_by, seed=config.seed, epochs=0, rows=rows)
-      after = augment.augment(before, drawn)
-    else:
-      after = policy(before, 0, rows)
+    after = augmented(before, 0, rows)
     names = np.array(dataset.label_names)[dataset.labels[source] == 1]
     entries.append(
       {
@@ -97,13 +91,20 @@ def _contact_sheet(config, dataset, plan, some_images) -> list[dict]:
   return entries
 
 
-def _policy(config):
-  """Returns the pipeline of the user's, or None."""
-  if not config.augment.policy:
-    return None
+def _augmented(config):
+  """Returns f(images, epochs, rows) -> images, as training makes them."""
+  from aubal_jax.batches import augment
+  from aubal_jax.batches import clip_augment
+  from aubal_jax.batches import draws
   from aubal_jax.batches import policy
 
-  return policy.load(config.augment.policy, seed=config.seed)
+  if config.model.name in settings.TWO_STREAM:
+    of_clips = clip_augment.Drawn(config.augment.flip, config.seed)
+    return lambda images, *drawn: of_clips(images[:, np.newaxis], *drawn)[:, 0]
+  if config.augment.policy:
+    return policy.load(config.augment.policy, seed=config.seed)
+  own = draws.Settings(**settings.arguments(config.augment, draws.NAMES))
+  return augment.Drawn(own, config.seed)
 
 
 def _most_repeated(source, labels) -> list[int]:

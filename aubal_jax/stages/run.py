@@ -131,6 +131,11 @@ class Run:
     config = self.config
     return models.streams_of(config.model.name, config.two_stream.modalities)
 
+  @property
+  def sees_pictures(self) -> bool:
+    """Whether the network sees images, or clips of them."""
+    return bool({*_OF_PICTURES} & {*self.sees})
+
   def need_streams(self) -> None:
     """Raises UserError where the data set lacks what the network sees."""
     for name in self.sees:
@@ -157,7 +162,7 @@ class Run:
 
   def images_seen(self) -> Callable | None:
     """Returns `images`; None where the network sees none, nor clips of them."""
-    return self.images() if {*_OF_PICTURES} & {*self.sees} else None
+    return self.images() if self.sees_pictures else None
 
   def streams(self, description) -> list[streams_lib.Stream]:
     """Returns what a network sees: the image, if any, and what else it takes.

@@ -8,7 +8,6 @@ import sys
 
 import numpy as np
 
-from aubal_jax.datasets import streams as streams_lib
 from aubal_jax.runs import hosts
 from aubal_jax.runs import preemption
 from aubal_jax.runs import workdir
@@ -123,7 +122,7 @@ def _tell_start(run, parts, first) -> None:
   added = sum(int(plan.augment.sum()) for plan in plans.values())
   for line in learnt.notes(config, run.dataset):
     print(f'train: {line}', flush=True)
-  what = 'augmented' if streams_lib.IMAGE in run.sees else 'added'
+  what = 'augmented' if run.sees_pictures else 'added'
   print(
     f'train: {config.model.name} on {count} {jax.default_backend()} '
     f'device{"s" if count > 1 else ""}, {rows} '

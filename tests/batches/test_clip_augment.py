@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aubal_jax import settings as settings_lib
 from aubal_jax.batches import clip_augment
 from aubal_jax.batches import pipeline
 from aubal_jax.datasets import streams
 from aubal_jax.datasets import targets
 from aubal_jax.runs import errors
+from aubal_jax.stages import report
 from aubal_jax.tables import plan as plan_lib
 
 N = 12
@@ -172,3 +174,14 @@ def test_processes_make_the_same_clips():
 def test_no_policy_is_of_clips():
   with pytest.raises(errors.UserError, match=r'augment.policy must be'):
     batches_of(3, policy=lambda images, epochs, rows: images)
+
+
+def test_the_contact_sheet_shows_what_training_sees():
+  """Of clips the last frames, flipped and shifted as the clips are."""
+  config = settings_lib.default()
+  config.model.name, config.seed = 'two_stream_small', 1
+  (batch,) = batches_of(3, num_steps=1, batch_size=20, augment_rows='all')
+  (plain,) = batches_of(3, num_steps=1, batch_size=20, augment_rows='none')
+  order = pipeline.row_stream(20, batch_size=20, seed=1)(0)[1]
+  shown = report._augmented(config)(plain['clip'][:, -1], 0, order)
+  np.testing.assert_array_equal(shown, batch['clip'][:, -1])

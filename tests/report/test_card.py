@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from aubal_jax import settings as settings_lib
 from aubal_jax.datasets import readers
+from aubal_jax.media import images
+from aubal_jax.network import bundle
 from aubal_jax.report import card
 from aubal_jax.report import page
 from aubal_jax.scoring import summary
@@ -177,3 +179,32 @@ def test_every_target_has_its_tables(seed):
   assert f'each CCC): {report["challenge"]["overall"]:.3f}.' in text
   assert 'The target' not in alone and 'found = ' not in alone
   assert 'found = model.predict(' in text
+
+
+def test_what_a_network_sees_is_told_by_its_kind():
+  """Of images, of a table, and of clips and sounds."""
+  pixels = images.Pixels(image_size=48, channels=3)
+  clip = {'shape': (4, 48, 48, 4), 'dtype': 'uint8', 'pixels': pixels}
+  sound = {'shape': (64, 101), 'dtype': 'float32', 'made': {'seconds': 1.0}}
+  table = {'features': {'shape': (5,), 'dtype': 'float32'}}
+  one = bundle.Description((), None, {}, 'float32', 'adam', False)
+  for changes, kind, said in (
+    ({'pixels': pixels}, 'images', {'images': '48 x 48, RGB'}),
+    ({'streams': table}, 'table', {'features': '5 numbers'}),
+    (
+      {'streams': {'clip': clip, 'sound': sound}},
+      *('videos', {'clip': '4 x 48 x 48 x 4', 'images': '48 x 48, RGB'}),
+    ),
+    (
+      {'streams': {'sound': sound}},
+      'videos',
+      {'sound': '64 x 101, seconds 1.0'},
+    ),
+  ):
+    described = dataclasses.replace(one, **changes)
+    assert card_stage._sees(described) == kind
+    told = card_stage._input(described)
+    assert said.items() <= told.items()
+    assert ('images' in told) == ('pixels' in changes or 'clip' in str(changes))
+    assert card.USES[kind][0] in card._use({}, kind)
+  assert {*card.USES} == {'images', 'table', 'videos'}
