@@ -72,7 +72,7 @@ def frames(
     Unreadable: with its reason, after the frames that could be read.
     UserError: it is a clip, and PyAV is not installed.
   """
-  chosen = _Choice(every, every_seconds, start)
+  chosen = Choice(every, every_seconds, start)
   if os.path.isdir(path):
     yield from frame_folder.frames(path, chosen, fps)
     return
@@ -154,14 +154,16 @@ def _check_size(path, height, width):
     )
 
 
-class _Choice:
+class Choice:
   """Which frames are given: a function of number and time, called in order."""
 
-  def __init__(self, every, every_seconds, start):
+  def __init__(self, every: int, every_seconds: float | None, start: int):
+    """Takes these as `frames` does."""
     self._every, self._seconds, self._start = every, every_seconds, start
     self._last = -1  # The multiple of `every_seconds` that was passed last.
 
   def __call__(self, number: int, timestamp: float) -> bool:
+    """Returns whether a frame is given."""
     chosen = number % self._every == 0
     if self._seconds:
       # Half a millisecond: containers round times to one.

@@ -14,6 +14,7 @@ import pathlib
 import typing
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -50,7 +51,8 @@ def predict(
   Args:
     path: the file; what `find_place` found no end of is cut off.
     reader: of the faces.
-    run: uint8[B, H, W, C] -> float[B, K], in [0, 1] or a target's range.
+    run: uint8[B, H, W, C] -> float[B, K], in [0, 1] or a target's range; or of
+      name of stream -> [B, ...], where images are dicts of these.
     batch_size: B.
     on_piece: called with what is done.
     should_stop: polled after every line.
@@ -116,7 +118,7 @@ def _line(chunk, reader, run, batch_size) -> str:
   """Returns what is said of a few pieces."""
   images = [image for piece in chunk for image in piece.images]
   parts = [
-    predictions.run_whole(run, np.array(images[k : k + batch_size]), batch_size)
+    predictions.run_whole(run, _batch(images[k : k + batch_size]), batch_size)
     for k in range(0, len(images), batch_size)
   ]
   said = (row for part in parts for row in part.astype(np.float64).tolist())
@@ -132,6 +134,13 @@ def _line(chunk, reader, run, batch_size) -> str:
     'after': chunk[-1].after.to_json(),
   }
   return json.dumps(held, separators=(',', ':'))
+
+
+def _batch(images):
+  """Returns images, or what is seen of rows, as one array, or one a stream."""
+  if not isinstance(images[0], Mapping):
+    return np.array(images)
+  return {name: np.array([x[name] for x in images]) for name in images[0]}
 
 
 def _check(values, name) -> None:

@@ -196,16 +196,17 @@ class _Job:
 
 
 def _reader(config, description):
-  """Returns the `Reader` of what is named.
+  """Returns the `clips.Reader` of what is named, or that of its streams.
 
   Raises:
     FileNotFoundError, UserError: there is none of it, the network sees no
-      image, or a package is not installed.
+      image and no clip, or a package is not installed.
   """
   from aubal_jax.media import crop
   from aubal_jax.serving import clips
   from aubal_jax.serving import inputs
   from aubal_jax.serving import predict as predict_lib
+  from aubal_jax.serving import streams
 
   predict = config.predict
   if predict.submission:
@@ -213,7 +214,9 @@ def _reader(config, description):
       'predict.submission is written of one folder or table of images; leave '
       'it out for clips and faces.'
     )
-  networks.check_image_alone(description)
+  of_videos = networks.sees_videos(description)
+  if not of_videos:
+    networks.check_image_alone(description)
   if not predict.path:
     raise errors.UserError(
       f'predict.form={predict.form} is of images and clips that are named: '
@@ -229,15 +232,26 @@ def _reader(config, description):
   predict_lib.tell_others(others)
   if any(i.kind == inputs.CLIP and not os.path.isdir(i.path) for i in items):
     extras.need('av', 'Reading a clip')
-  if description.pixels.crop != 'none':
-    crop.make_find(description.pixels.crop)
-  return clips.Reader(
+  pixels = description.pixels or description.frames or streams.UNSEEN
+  if pixels.crop != 'none':
+    crop.make_find(pixels.crop)
+  reader = clips.Reader(
     items,
-    description.pixels,
-    pace,
+    pixels,
+    inputs.Pace() if of_videos else pace,
     detect_every=predict.detect_every,
     fps=predict.fps,
   )
+  if not of_videos:
+    return reader
+  clip = description.streams.get('clip')
+  if clip and clip['shape'][-1] > pixels.channels:
+    _remark('landmarks are not known here: the channel of their lines is black')
+  return streams.Reader(reader, pace, description.streams, _remark)
+
+
+def _remark(remark) -> None:
+  print(f'predict: {remark}', flush=True)
 
 
 def _begin(outputs, about) -> bool:
@@ -288,11 +302,16 @@ def _predict(config, job, partial) -> bool:
     return face_rows.predict(
       partial,
       job.reader,
-      lambda images: target_columns.join(run({networks.IMAGE: images}), others),
+      lambda seen: target_columns.join(run(_named(seen)), others),
       batch_size=config.predict.batch_size,
       on_piece=_Frames(job.reader, place),
       should_stop=preemption.requested,
     )
+
+
+def _named(seen) -> dict:
+  """Returns name of stream -> rows of it, of images or of such a dict."""
+  return seen if isinstance(seen, dict) else {networks.IMAGE: seen}
 
 
 class _Frames:

@@ -25,6 +25,7 @@ def write(
   others=types.MappingProxyType({}),
   multitask=types.MappingProxyType({}),
   seen=types.MappingProxyType({}),
+  made=types.MappingProxyType({}),
   **model,
 ):
   """Writes checkpoints/ of a small network that says something of images.
@@ -43,6 +44,7 @@ def write(
     others: name -> `Target`, beside the labels; of any rows.
     multitask: settings of that section.
     seen: name -> dtype and shape of a row, of clips and sound.
+    made: name -> the settings by which rows of these are made.
     **model: settings of the section model; `image_size`, `modalities`.
   """
   c = settings.default()
@@ -58,7 +60,9 @@ def write(
   described = bundle.describe(
     c,
     {bundle.LABELS: target, **others},
-    lambda name: streams.Stream(name, *seen[name], read=None),
+    lambda name: streams.Stream(
+      name, *seen[name], read=None, made=made.get(name)
+    ),
   )
   state = _drawn(described, rng)
   found = thresholds.Thresholds(
