@@ -2,7 +2,11 @@
 
 import dataclasses
 import importlib.util
+import json
+import os
 import pathlib
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -11,10 +15,12 @@ import pytest
 from aubal_jax.batches import pipeline
 from aubal_jax.datasets.drawn import films as films_lib
 from aubal_jax.datasets.drawn import write_films
+from aubal_jax.network import log
 from aubal_jax.runs import progress
 from aubal_jax.stages import balance
 from aubal_jax.stages import learnt
 from aubal_jax.stages import run as run_lib
+from aubal_jax.stages import train
 from aubal_jax.tables import plan as plan_lib
 
 CONFIG = pathlib.Path(__file__).parents[2] / 'configs/two_stream.py'
@@ -136,3 +142,74 @@ def test_streams_are_those_of_the_modalities(tmp_path):
     assert sorted(run.sees) == names
     run.need_streams()
     assert (run.images_seen() is None) == (modalities == 'audio')
+
+
+def train_in_steps(path, *stops):
+  """Trains a tiny run up to each of some steps; returns its last state."""
+  for stop in stops:
+    run = load(
+      path,
+      **TINY,
+      data__drawn_targets=('labels', 'expression', 'valence_arousal'),
+      two_stream__frames=2,
+      train__batch_size=8,
+      train__num_steps=stop,
+      train__eval_every_steps=4,
+      train__checkpoint_every_steps=2,
+      train__log_every_steps=2,
+    )
+    if not (path / 'plan.npz').exists():
+      balance.run(run)
+    train.run(run)
+  return [
+    {k: v for k, v in line.items() if k not in TIMES}
+    for line in log.read_lines(path / 'metrics.jsonl')
+  ]
+
+
+TIMES = ('images_per_second', 'input_wait_fraction')
+
+
+@pytest.mark.long
+def test_what_is_resumed_is_what_goes_straight_on(tmp_path):
+  straight = train_in_steps(tmp_path / 'straight', 8)
+  resumed = train_in_steps(tmp_path / 'resumed', 3, 8)
+  assert straight[-1] == resumed[-1]
+  assert straight == resumed
+
+
+def train_apart(path, *flags):
+  """Runs the small form in a process of its own; returns its report."""
+  env = {k: v for k, v in os.environ.items() if k != 'XLA_FLAGS'}
+  subprocess.run(
+    [
+      *(sys.executable, '-m', 'aubal_jax.main', f'--config={CONFIG}'),
+      *(f'--workdir={path}', *flags),
+    ],
+    check=True,
+    env=env | {'PYTHONPATH': str(CONFIG.parents[1])},
+  )
+  return json.loads((path / 'report.json').read_text())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize('seed', range(3))
+def test_no_sense_tells_more_than_it_can(tmp_path, seed):
+  """And both together tell what neither does."""
+  found = {}
+  for modalities in ('video', 'audio', 'both'):
+    report = train_apart(
+      tmp_path / modalities,
+      f'--config.seed={seed}',
+      f'--config.two_stream.modalities={modalities}',
+    )
+    affect = report['targets']['valence_arousal']['of_each']
+    found[modalities] = affect['arousal']['ccc']
+  c = configuration()
+  sizes = {
+    name: c.data[f'num_{name}'] for name in ('train', 'validation', 'test')
+  }
+  bounds = films_lib.ceilings(films_lib.draw(sizes, seed))['test']
+  assert found['video'] <= bounds['video'] + 0.03
+  assert 0.6 < found['audio'] <= bounds['audio'] + 0.03
+  assert found['both'] > 0.8
