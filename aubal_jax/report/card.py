@@ -128,7 +128,8 @@ USES = types.MappingProxyType(
     ),
     'videos': (
       *('streams', '  # A dict of arrays, as model.inputs says.'),
-      '`aubal_jax export FOLDER`, as a file for other runtimes.',
+      '`aubal_jax predict FOLDER CLIPS`, and as a file for other runtimes '
+      '`aubal_jax export FOLDER`.',
     ),
   }
 )

@@ -125,9 +125,9 @@ def check_image_alone(description) -> None:
   if sees_videos(description):
     raise errors.UserError(
       f'This network sees {" and ".join(sorted(description.streams))} of '
-      'videos, and what is predicted here are images alone. In Python '
-      'aubal_jax.load(RUN).predict({name: array}) takes them; the evaluate '
-      'task scores it on its data set (--config.task=evaluate).'
+      'videos: name clips to predict, or images with --form=faces '
+      '(predict.form), which are clips of one frame. The evaluate task scores '
+      'it on its data set (--config.task=evaluate).'
     )
   if description.pixels is None:
     raise errors.UserError(
