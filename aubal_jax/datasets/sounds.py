@@ -14,12 +14,15 @@ from collections.abc import Iterable
 import numpy as np
 
 from aubal_jax.datasets import clips
+from aubal_jax.datasets import dataset
 from aubal_jax.datasets import streams
 from aubal_jax.media import caches
+from aubal_jax.media import containers
 from aubal_jax.media import sound
 from aubal_jax.media import spectrogram
 from aubal_jax.media import video
 from aubal_jax.runs import errors
+from aubal_jax.runs import extras
 from aubal_jax.runs import text
 
 SUFFIXES = (sound.SUFFIX, *video.SUFFIXES)
@@ -38,28 +41,20 @@ def find(folder: str, names: Iterable[str]) -> dict[str, str]:
 
   Raises:
     FileNotFoundError: the folder is not there.
-    UserError: no video has a file.
+    UserError: no video has a file; or it is a clip, and PyAV is not installed.
   """
   if not os.path.isdir(folder):
     raise FileNotFoundError(
       f'two_stream.sound_dir={folder} is not there; name the folder of the '
       'sounds (WAV) or clips that are called like the videos.'
     )
-  there = {}
-  for path in sorted(pathlib.Path(folder).rglob('*')):
-    if path.suffix.lower() in SUFFIXES and path.is_file():
-      other = there.setdefault(path.stem, path)
-      if (
-        path.suffix.lower() == sound.SUFFIX
-        and other.suffix.lower() != sound.SUFFIX
-      ):
-        there[path.stem] = path
+  there = _by_stem(folder)
   names = [*names]
   found = {}
   for name in names:
     path = there.get(name) or there.get(_SIDE.sub('', name))
     if path is not None:
-      found[name] = str(path)
+      found[name] = path
   if names and not found:
     raise errors.UserError(
       f'two_stream.sound_dir={folder}: no video has a file there. Videos are '
@@ -67,7 +62,28 @@ def find(folder: str, names: Iterable[str]) -> dict[str, str]:
       f'{text.listing(there, text.SHOWN) or "are none"}. Call them alike, or '
       'set two_stream.modalities=video.'
     )
+  if not all(map(_is_wav, found.values())):
+    extras.need('av', 'Reading the sound of clips')
   return found
+
+
+def _by_stem(folder) -> dict[str, str]:
+  """Returns name without suffix -> its sound, or clip, in a folder or below."""
+  found = {}
+  for place, folders, names in os.walk(folder, followlinks=True):
+    folders.sort()
+    for name in sorted(names):
+      stem, suffix = os.path.splitext(name)
+      if suffix.lower() in SUFFIXES:
+        path = os.path.join(place, name)
+        other = found.setdefault(stem, path)
+        if _is_wav(path) and not _is_wav(other):
+          found[stem] = path
+  return found
+
+
+def _is_wav(path) -> bool:
+  return path.lower().endswith(sound.SUFFIX)
 
 
 class Powers:
@@ -105,16 +121,33 @@ class Powers:
     return spectrogram.power(self._read(name))
 
 
-def of_files(files: dict[str, str], cache_dir: str = '') -> Powers:
+def of_files(
+  files: dict[str, str],
+  cache_dir: str = '',
+  tell: Callable[[str], None] = print,
+) -> Powers:
   """Returns the powers of videos of files; silence for those of none.
 
   Args:
     files: video -> its file, from `find`.
     cache_dir: where powers are kept; '': in memory.
+    tell: called with a line about a file that cannot be read, or not whole;
+      what cannot be read is silent.
   """
 
+  def blocks(name):
+    path = files[name]
+
+    def remark(what):
+      tell(f'{path}: {what}.')
+
+    try:
+      yield from sound.blocks(path, on_remark=remark)
+    except containers.Unreadable as error:
+      tell(f'{dataset.WARNING}{error} From there on it is silent.')
+
   def read(name):
-    return sound.blocks(files[name]) if name in files else ()
+    return blocks(name) if name in files else ()
 
   def keep(name, make):
     paths = [files[name]] if name in files else []

@@ -135,6 +135,24 @@ def test_powers_are_kept_in_the_cache(tree, tmp_path):
   assert sounds.of_files({}, str(tmp_path))['w'].shape == (0, 64)
 
 
+def test_a_damaged_sound_is_told_and_silent(tree, tmp_path):
+  whole = (tree.sounds / 'video000.wav').read_bytes()
+  paths = {}
+  for name, content in (('cut', whole[: len(whole) // 2]), ('bad', b'RIFFx')):
+    paths[name] = str(tmp_path / f'{name}.wav')
+    (tmp_path / f'{name}.wav').write_bytes(content)
+  told = []
+  powers = sounds.of_files(paths, tell=told.append)
+  first = sounds.of_files({'v': str(tree.sounds / 'video000.wav')})['v']
+  half = len(powers['cut'])
+  assert half == pytest.approx(len(first) / 2, abs=2)
+  np.testing.assert_array_equal(powers['cut'][: half - 2], first[: half - 2])
+  assert not powers['bad'].any()
+  assert [('cut.wav' in line, 'bad.wav' in line) for line in told] == [
+    *((True, False), (False, True)),
+  ]
+
+
 @pytest.mark.parametrize(
   ('own', 'told'),
   [

@@ -213,3 +213,22 @@ def test_no_sense_tells_more_than_it_can(tmp_path, seed):
   assert found['video'] <= bounds['video'] + 0.03
   assert 0.6 < found['audio'] <= bounds['audio'] + 0.03
   assert found['both'] > 0.8
+
+
+def test_guesses_are_in_training_alone(tmp_path):
+  run = load(tmp_path, **TINY, two_stream__pseudo_labels=True)
+  data = run.dataset
+  lacking = np.arange(len(data)) % 2 == 0
+  data = dataclasses.replace(
+    data,
+    targets={
+      **data.targets,
+      'expression': data.targets['expression'].where(~lacking),
+    },
+  )
+  found = learnt.in_training(run.config, data)
+  assert {*found} == {*data.targets}
+  assert not data.targets['expression'].known[lacking].any()
+  rows = np.flatnonzero(lacking)
+  _, known = found['expression'].drawn(rows, np.zeros((len(rows), 2)))
+  assert (known == (data.split[rows] == 'train')).all()
