@@ -183,20 +183,22 @@ def whole(folder):
   from aubal_jax.serving import clips
   from aubal_jax.serving import face_rows
   from aubal_jax.serving import inputs
+  from aubal_jax.serving import seen
 
   run = _predict()
   run(np.zeros((BATCH, 112, 112, 1), np.uint8))
   crop.make_find('mtcnn')(portrait(240, 320, 0))
   reader = clips.Reader(
     [inputs.Item(inputs.CLIP, 'clip', str(folder / '640x480.mp4'))],
-    images.Pixels(112, 1, crop='mtcnn'),
+    seen.Seen(images.Pixels(112, 1, crop='mtcnn')),
     inputs.Pace(),
     detect_every=EVERY,
   )
   with tempfile.TemporaryDirectory() as place:
     start = time.perf_counter()
     face_rows.predict(
-      pathlib.Path(place, 'rows'), reader, run, batch_size=BATCH
+      *(pathlib.Path(place, 'rows'), reader, lambda batch: run(batch['image'])),
+      batch_size=BATCH,
     )
     seconds = time.perf_counter() - start
   return {'whole, frames/s': FRAMES / seconds}

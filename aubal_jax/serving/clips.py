@@ -21,8 +21,10 @@ from aubal_jax.media import images as images_lib
 from aubal_jax.media import video
 from aubal_jax.runs import errors
 from aubal_jax.serving import inputs
+from aubal_jax.serving import seen as seen_lib
 
 OK = 'ok'
+NO_SOUND = 'no sound'  # It is predicted all the same, by what is seen.
 
 
 class Row(typing.NamedTuple):
@@ -35,7 +37,7 @@ class Row(typing.NamedTuple):
     face: its number, from 1; None: there is none.
     box: left, top, width and height in pixels; None: not known.
     confidence: of the detector; None: none was asked.
-    status: OK, or why nothing is predicted.
+    status: OK, or what is wrong.
   """
 
   item: int
@@ -46,6 +48,11 @@ class Row(typing.NamedTuple):
   confidence: float | None = None
   status: str = OK
 
+  @property
+  def is_predicted(self) -> bool:
+    """Whether something is predicted of it."""
+    return self.status in (OK, NO_SOUND)
+
 
 class Place(typing.NamedTuple):
   """Where a stream goes on.
@@ -54,15 +61,17 @@ class Place(typing.NamedTuple):
     item: position of the image or clip.
     frame: the first frame of it that is still to come.
     known: of the faces before that.
+    past: what a network of clips saw before that, of `seen.Past.to_json`.
   """
 
   item: int = 0
   frame: int = 0
   known: clip_faces.Known = clip_faces.Known()
+  past: Sequence = ()
 
   def to_json(self) -> list:
     """Returns what `place_from_json` takes."""
-    return [self.item, self.frame, self.known.to_json()]
+    return [self.item, self.frame, self.known.to_json(), [*self.past]]
 
 
 _START = Place()
@@ -70,7 +79,8 @@ _START = Place()
 
 def place_from_json(content: Sequence) -> Place:
   """Returns the place, of `Place.to_json`."""
-  return Place(content[0], content[1], clip_faces.from_json(content[2]))
+  item, frame, known, past = content
+  return Place(item, frame, clip_faces.from_json(known), past)
 
 
 class Piece(typing.NamedTuple):
@@ -78,14 +88,14 @@ class Piece(typing.NamedTuple):
 
   Attributes:
     rows: in order.
-    images: uint8[H, W, C] of each row that is OK.
+    seen: of each row that is predicted, name of stream -> what is seen.
     frames: how many frames and images these are of.
     after: where the stream goes on.
     ends: whether the image or clip is through.
   """
 
   rows: list[Row]
-  images: list[np.ndarray]
+  seen: list[dict[str, np.ndarray]]
   frames: int
   after: Place
   ends: bool = False
@@ -97,17 +107,19 @@ class Reader:
 
   Attributes:
     items: images and clips.
-    pixels: what a face becomes; `crop`: 'none', and each frame is one, whole.
-    pace: which frames are read.
+    seen: by the network.
+    pace: which frames are predicted.
     detect_every: frames from one look for faces to the next, at most.
     fps: of folders of frames without a table of times.
+    on_remark: called with what is odd about the sound of an item.
   """
 
   items: Sequence[inputs.Item]
-  pixels: images_lib.Pixels
+  seen: seen_lib.Seen
   pace: inputs.Pace
   detect_every: int = 5
   fps: float = 0.0
+  on_remark: Callable[[str], None] = lambda remark: None
 
   def pieces(self, place: Place = _START) -> Iterator[Piece]:
     """Yields the pieces from a place on."""
@@ -141,7 +153,7 @@ class Reader:
   @functools.cached_property
   def _find(self) -> Callable[[np.ndarray], list[crop.Face]]:
     """Returns what finds all faces of an image."""
-    find = crop.make_find(self.pixels.crop)
+    find = crop.make_find(self.seen.crop)
     return lambda image: crop.all_faces(find, image)
 
   def _image(self, position, path) -> Piece:
@@ -149,86 +161,147 @@ class Reader:
     after = Place(position + 1)
     try:
       contents = decode.read_contents(path)
-      seen = decode.image(contents, self.pixels.channels)
-      if self.pixels.crop == 'none':
-        faces = {1: None}
-        shape = seen.shape
-      else:
-        colours = decode.image(contents, channels=3)
+      colours = decode.image(contents, channels=3)
+      faces = {1: None}
+      if self.seen.crop != 'none':
         faces = dict(enumerate(self._find(colours), 1))
-        shape = colours.shape
+      image = colours
+      if self.seen.pixels is not None:
+        image = decode.image(contents, self.seen.pixels.channels)
     except ValueError as error:
       row = Row(position, status=_unreadable(error))
       return Piece([row], [], 1, after, ends=True)
-    rows, images = self._cut(Row(position), seen, faces, shape)
-    return Piece(rows, images, 1, after, ends=True)
+    row, past = Row(position), self._past(position, None)
+    cut = self._cut(image, faces)
+    past.add(0, 0.0, cut)
+    rows, seen = self._rows(row, past, cut, faces, image)
+    return Piece(rows, seen, 1, after, ends=True)
 
   def _clip(self, position, path, place) -> Iterator[Piece]:
     """Yields the faces of a clip, and at its end why no more can be read."""
     end = Piece([], [], 0, Place(position + 1), ends=True)
-    frames = video.frames(
-      path,
-      every=self.pace.every,
-      every_seconds=self.pace.every_seconds,
-      start=place.frame,
-      **({'fps': self.fps} if self.fps else {}),
-    )
+    chosen = inputs.Chosen(self.pace)
     try:
+      past = self._past(position, path)
+      frames = self._remember(path, place, past, chosen)
       for span, known in self._spans(frames, place.known):
-        rows, images = [], []
+        rows, seen, count = [], [], 0
         for frame, faces in span:
-          some, cut = self._frame(position, frame, faces)
-          rows += some
-          images += cut
-        after = Place(position, span[-1][0].number + 1, known)
-        yield Piece(rows, images, len(span), after)
+          taken = chosen(frame.number, frame.timestamp)
+          some = self._frame(position, frame, faces, past, taken)
+          rows += some[0]
+          seen += some[1]
+          count += taken
+        number = span[-1][0].number + 1
+        after = Place(position, number, known, past.to_json())
+        yield Piece(rows, seen, count, after)
     except errors.UserError as error:
       row = Row(position, status=_unreadable(error))
       yield end._replace(rows=[row])
     else:
       yield end
 
+  def _past(self, position, path) -> seen_lib.Past:
+    """Returns what is known of an item before its first frame."""
+    name = self.items[position].name
+    return seen_lib.Past(
+      self.seen, path, lambda remark: self.on_remark(f'{name}: {remark}')
+    )
+
+  def _remember(self, path, place, past, chosen) -> Iterator:
+    """Yields the frames from a place on; those before it are in the past.
+
+    A network of clips sees frames that are not predicted.
+    """
+    before = seen_lib.landmarks_of(place.past)
+    pace = inputs.Pace() if self.seen.clip is not None else self.pace
+    frames = video.frames(
+      path,
+      every=pace.every,
+      every_seconds=pace.every_seconds,
+      start=min(before, default=place.frame),
+      **({'fps': self.fps} if self.fps else {}),
+    )
+    for frame in frames:
+      if frame.number >= place.frame:
+        yield frame
+        continue
+      chosen(frame.number, frame.timestamp)
+      faces = before.get(frame.number, {})
+      if frame.pixels is not None:
+        past.add(frame.number, frame.timestamp, self._cut_again(frame, faces))
+
   def _spans(self, frames, known):
     """Returns spans of frames with their faces, see `clip_faces.follow`."""
-    if self.pixels.crop == 'none':
+    if self.seen.crop == 'none':
       return (([(frame, {1: None})], known) for frame in frames)
     return clip_faces.follow(
       frames, self._find, every=self.detect_every, known=known
     )
 
-  def _frame(self, position, frame, faces):
+  def _frame(self, position, frame, faces, past, taken):
     """Returns the rows of a frame, and what the network sees of them."""
     row = Row(position, frame.number, round(frame.timestamp, 6))
     if frame.pixels is None:
-      return [row._replace(status=_unreadable(frame.problem))], []
-    seen = decode.converted(frame.pixels, self.pixels.channels)
-    return self._cut(row, seen, faces, frame.pixels.shape)
+      row = row._replace(status=_unreadable(frame.problem))
+      return ([row] if taken else []), []
+    cut = self._cut(self._converted(frame.pixels), faces)
+    past.add(frame.number, frame.timestamp, cut)
+    if not taken:
+      return [], []
+    return self._rows(row, past, cut, faces, frame.pixels)
 
-  def _cut(self, row, seen, faces, shape):
-    """Returns the rows of the faces of an image, and those cut out.
+  def _converted(self, image):
+    """Returns an image in the channels that the network sees."""
+    pixels = self.seen.pixels
+    return image if pixels is None else decode.converted(image, pixels.channels)
 
-    Args:
-      row: what is known of the image.
-      seen: uint8[h, w] or uint8[h, w, 3], of the channels of the network.
-      faces: number -> face; None: the whole.
-      shape: of the image.
-    """
+  def _cut(self, image, faces) -> dict:
+    """Returns number -> (picture, landmarks), or why there is no picture."""
+    return self._prepared(
+      image,
+      {
+        number: None if face is None else face.landmarks.astype(np.float32)
+        for number, face in faces.items()
+      },
+    )
+
+  def _cut_again(self, frame, landmarks) -> dict:
+    """Returns the pictures of a frame that was seen before."""
+    return self._prepared(self._converted(frame.pixels), landmarks)
+
+  def _prepared(self, image, landmarks) -> dict:
+    """Returns number -> (picture, landmarks), or why there is no picture."""
+    if self.seen.pixels is None:
+      return dict.fromkeys(landmarks, (None, None))
+    found = {}
+    for number, points in landmarks.items():
+      try:
+        picture = images_lib.prepare(image, self.seen.pixels, points)
+        found[number] = picture, points
+      except errors.UserError as error:
+        found[number] = _unreadable(error)
+    return found
+
+  def _rows(self, row, past, cut, faces, image):
+    """Returns the rows of the faces of an image, and what is seen of them."""
     if not faces:
       return [row._replace(status=crop.NO_FACE)], []
-    rows, images = [], []
+    if not past.has_sound and self.seen.clip is None:
+      return [row._replace(status=_unreadable(NO_SOUND))], []
+    status = OK if past.has_sound else NO_SOUND
+    rows, seen = [], []
     for number, face in faces.items():
-      box = [0.0, 0.0, float(shape[1]), float(shape[0])]
-      confidence = points = None
+      box, confidence = [0.0, 0.0, *map(float, image.shape[1::-1])], None
       if face is not None:
         box, confidence = face.box.tolist(), float(face.confidence)
-        points = face.landmarks.astype(np.float32)
-      one = row._replace(face=number, box=box, confidence=confidence)
-      try:
-        images.append(images_lib.prepare(seen, self.pixels, points))
-      except errors.UserError as error:
-        one = one._replace(status=_unreadable(error))
-      rows.append(one)
-    return rows, images
+      of = row._replace(face=number, box=box, confidence=confidence)
+      if isinstance(cut[number], str):
+        rows.append(of._replace(status=cut[number]))
+        continue
+      rows.append(of._replace(status=status))
+      seen.append(past.inputs(row.time or 0.0, number, cut[number][0]))
+    return rows, seen
 
 
 def _unreadable(reason) -> str:

@@ -14,13 +14,11 @@ import pathlib
 import typing
 from collections.abc import Callable
 from collections.abc import Iterator
-from collections.abc import Mapping
 
 import numpy as np
 
 from aubal_jax.runs import errors
 from aubal_jax.serving import clips
-from aubal_jax.serving import predictions
 
 _ROWS = 8  # Batches of rows, at most, in a line.
 
@@ -40,7 +38,7 @@ class Said(typing.NamedTuple):
 def predict(
   path: pathlib.Path,
   reader: clips.Reader,
-  run: Callable[[np.ndarray], np.ndarray],
+  run: Callable[[dict[str, np.ndarray]], np.ndarray],
   *,
   batch_size: int,
   on_piece: Callable[[clips.Piece], None] = lambda piece: None,
@@ -51,8 +49,7 @@ def predict(
   Args:
     path: the file; what `find_place` found no end of is cut off.
     reader: of the faces.
-    run: uint8[B, H, W, C] -> float[B, K], in [0, 1] or a target's range; or of
-      name of stream -> [B, ...], where images are dicts of these.
+    run: name of stream -> [B, ...], to float[B, K].
     batch_size: B.
     on_piece: called with what is done.
     should_stop: polled after every line.
@@ -104,11 +101,11 @@ def _chunks(pieces, size) -> Iterator[list[clips.Piece]]:
   held, images, rows = [], 0, 0
   for piece in pieces:
     # Rows without a face cost nothing, but are to be kept now and then.
-    if held and (images + len(piece.images) > size or rows > _ROWS * size):
+    if held and (images + len(piece.seen) > size or rows > _ROWS * size):
       yield held
       held, images, rows = [], 0, 0
     held.append(piece)
-    images += len(piece.images)
+    images += len(piece.seen)
     rows += len(piece.rows)
   if held:
     yield held
@@ -116,16 +113,16 @@ def _chunks(pieces, size) -> Iterator[list[clips.Piece]]:
 
 def _line(chunk, reader, run, batch_size) -> str:
   """Returns what is said of a few pieces."""
-  images = [image for piece in chunk for image in piece.images]
+  seen = [one for piece in chunk for one in piece.seen]
   parts = [
-    predictions.run_whole(run, _batch(images[k : k + batch_size]), batch_size)
-    for k in range(0, len(images), batch_size)
+    _run_whole(run, seen[k : k + batch_size], batch_size)
+    for k in range(0, len(seen), batch_size)
   ]
   said = (row for part in parts for row in part.astype(np.float64).tolist())
   rows = []
   for row in (row for piece in chunk for row in piece.rows):
     values = None
-    if row.status == clips.OK:
+    if row.is_predicted:
       values = [float(f'{x:.9g}') for x in next(said)]
       _check(values, reader.items[row.item].name)
     rows.append([*row, values])
@@ -136,11 +133,21 @@ def _line(chunk, reader, run, batch_size) -> str:
   return json.dumps(held, separators=(',', ':'))
 
 
-def _batch(images):
-  """Returns images, or what is seen of rows, as one array, or one a stream."""
-  if not isinstance(images[0], Mapping):
-    return np.array(images)
-  return {name: np.array([x[name] for x in images]) for name in images[0]}
+def _run_whole(run, rows, batch_size) -> np.ndarray:
+  """Returns float[R, K] of R rows; the batch is filled up to a whole one.
+
+  So all are of one program, and a row is to the bit the same in any of them.
+  """
+  batch = {
+    name: np.stack([row[name] for row in rows]).astype(x.dtype)
+    for name, x in rows[0].items()
+  }
+  missing = batch_size - len(rows)
+  whole = {
+    name: np.pad(x, [(0, missing)] + [(0, 0)] * (x.ndim - 1))
+    for name, x in batch.items()
+  }
+  return np.asarray(run(whole))[: len(rows)]
 
 
 def _check(values, name) -> None:

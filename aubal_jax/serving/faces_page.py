@@ -17,7 +17,6 @@ from aubal_jax.media import video
 from aubal_jax.report import html
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
-from aubal_jax.serving import clips
 from aubal_jax.serving import inputs
 from aubal_jax.serving import timeline
 
@@ -80,11 +79,11 @@ class Page:
       yield block
 
   def _note(self, block, kind):
-    faces = sum(row.status == clips.OK for row in block.rows)
+    faces = sum(row.is_predicted for row in block.rows)
     self._counts['faces'] += faces
     self._counts[kind] += 1
     self._counts[f'{kind}s with a face'] += faces > 0
-    for status in {r.status for r in block.rows if r.status != clips.OK}:
+    for status in {r.status for r in block.rows if not r.is_predicted}:
       if status.startswith('unreadable') or not faces:
         self._counts['problems'] += 1
         self._problems.append((block.name, status))
@@ -97,7 +96,7 @@ class Page:
         self._more_clips += 1
       return
     for row, values in zip(block.rows, block.values, strict=True):
-      if row.status == clips.OK:
+      if row.is_predicted:
         self._note_image(row, values, block.name)
 
   def _note_image(self, row, values, name):

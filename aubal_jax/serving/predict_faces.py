@@ -191,22 +191,22 @@ class _Job:
       'batch_size': predict.batch_size,
       'raw_cells': config.raw_cells,
       'checkpoint': networks.identity(self.trained),
-      'pixels': dataclasses.asdict(reader.pixels),
+      'seen': dataclasses.asdict(reader.seen),
     }
 
 
 def _reader(config, description):
-  """Returns the `clips.Reader` of what is named, or that of its streams.
+  """Returns the `Reader` of what is named.
 
   Raises:
     FileNotFoundError, UserError: there is none of it, the network sees no
-      image and no clip, or a package is not installed.
+      image, or a package is not installed.
   """
   from aubal_jax.media import crop
   from aubal_jax.serving import clips
   from aubal_jax.serving import inputs
   from aubal_jax.serving import predict as predict_lib
-  from aubal_jax.serving import streams
+  from aubal_jax.serving import seen as seen_lib
 
   predict = config.predict
   if predict.submission:
@@ -214,9 +214,7 @@ def _reader(config, description):
       'predict.submission is written of one folder or table of images; leave '
       'it out for clips and faces.'
     )
-  of_videos = networks.sees_videos(description)
-  if not of_videos:
-    networks.check_image_alone(description)
+  seen = seen_lib.of(description)
   if not predict.path:
     raise errors.UserError(
       f'predict.form={predict.form} is of images and clips that are named: '
@@ -232,26 +230,16 @@ def _reader(config, description):
   predict_lib.tell_others(others)
   if any(i.kind == inputs.CLIP and not os.path.isdir(i.path) for i in items):
     extras.need('av', 'Reading a clip')
-  pixels = description.pixels or description.frames or streams.UNSEEN
-  if pixels.crop != 'none':
-    crop.make_find(pixels.crop)
-  reader = clips.Reader(
+  if seen.crop != 'none':
+    crop.make_find(seen.crop)
+  return clips.Reader(
     items,
-    pixels,
-    inputs.Pace() if of_videos else pace,
+    seen,
+    pace,
     detect_every=predict.detect_every,
     fps=predict.fps,
+    on_remark=lambda remark: print(f'predict: {remark}', flush=True),
   )
-  if not of_videos:
-    return reader
-  clip = description.streams.get('clip')
-  if clip and clip['shape'][-1] > pixels.channels:
-    _remark('landmarks are not known here: the channel of their lines is black')
-  return streams.Reader(reader, pace, description.streams, _remark)
-
-
-def _remark(remark) -> None:
-  print(f'predict: {remark}', flush=True)
 
 
 def _begin(outputs, about) -> bool:
@@ -286,6 +274,12 @@ def _tell_start(job) -> None:
     f'{networks.in_words(job.trained)}{smooth}',
     flush=True,
   )
+  if job.reader.seen.has_mask:
+    print(
+      'Note: the network saw lines of landmarks in training, which nothing '
+      'finds here: that channel is black.',
+      flush=True,
+    )
 
 
 def _predict(config, job, partial) -> bool:
@@ -302,16 +296,11 @@ def _predict(config, job, partial) -> bool:
     return face_rows.predict(
       partial,
       job.reader,
-      lambda seen: target_columns.join(run(_named(seen)), others),
+      lambda batch: target_columns.join(run(batch), others),
       batch_size=config.predict.batch_size,
       on_piece=_Frames(job.reader, place),
       should_stop=preemption.requested,
     )
-
-
-def _named(seen) -> dict:
-  """Returns name of stream -> rows of it, of images or of such a dict."""
-  return seen if isinstance(seen, dict) else {networks.IMAGE: seen}
 
 
 class _Frames:
@@ -373,6 +362,7 @@ class _Counts:
     statuses = dict(self._statuses.most_common())
     good = statuses.pop(clips.OK, 0)
     total = good + sum(statuses.values())
+    predicted = good + statuses.get(clips.NO_SOUND, 0)
     print(
       f'predict: {total:,} rows of {self._frames:,} frames and images, '
       f'{good:,} of them ok'
@@ -382,10 +372,11 @@ class _Counts:
     names = self._job.trained.description.label_names
     width = max(map(len, names))
     for name, count in zip(names, self._positive, strict=True):
-      if good:
-        print(f'  {name:{width}} positive in {count:,} ({count / good:.1%})')
+      if predicted:
+        share = count / predicted
+        print(f'  {name:{width}} positive in {count:,} ({share:.1%})')
     print(f'predict: written to {outputs.rows}, shown in {outputs.page}')
-    if not good:
+    if not predicted:
       raise errors.UserError(
         f'Nothing was predicted; the column status of {outputs.rows} says why.'
       )

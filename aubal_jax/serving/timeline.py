@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from aubal_jax.report import html
-from aubal_jax.serving import clips
 
 MOST_FACES = 4  # Lines in a picture.
 _BINS = 400  # Points of a line; of more frames, the mean of those together.
@@ -122,7 +121,7 @@ class Clip(typing.NamedTuple):
 
 def summarise(block, measures: Sequence[Measure]) -> Clip:
   """Returns what is shown of the rows of a clip, a `face_table.Block`."""
-  seen = [k for k, row in enumerate(block.rows) if row.status == clips.OK]
+  seen = [k for k, row in enumerate(block.rows) if row.is_predicted]
   rows, values = [block.rows[k] for k in seen], block.values[seen]
   time = np.array([row.time for row in rows], np.float64)
   face = np.array([row.face for row in rows], np.int64)

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 NAME = f'{__name__}:Small'  # As model.name.
+OF_CLIPS = f'{__name__}:SmallOfClips'  # It hears, too.
 
 
 class Small(nn.Module):
@@ -30,3 +31,19 @@ class Small(nn.Module):
     x = nn.relu(x).mean((1, 2))
     # So that a checkpoint has a size to speak of.
     return nn.Dense(2048, name='wide', **types)(x).astype(jnp.float32)
+
+
+class SmallOfClips(nn.Module):
+  """Means over rows of each frame of a clip, and over a window of sound."""
+
+  momentum: float = 0.9
+  axis_name: str | None = None
+  dtype: Any = jnp.float32
+  param_dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, clip, sound, *, train=False):
+    types = {'dtype': self.dtype, 'param_dtype': self.param_dtype}
+    seen = clip.mean(2).reshape(len(clip), -1)
+    x = jnp.concatenate([seen, sound.mean(2)], 1).astype(self.dtype)
+    return nn.Dense(16, name='wide', **types)(x).astype(jnp.float32)

@@ -26,6 +26,7 @@ def write(
   multitask=types.MappingProxyType({}),
   seen=types.MappingProxyType({}),
   made=types.MappingProxyType({}),
+  found=None,
   **model,
 ):
   """Writes checkpoints/ of a small network that says something of images.
@@ -43,6 +44,7 @@ def write(
     crop: what finds the faces that are cut out.
     others: name -> `Target`, beside the labels; of any rows.
     multitask: settings of that section.
+    found: thresholds that are kept; None: some are drawn.
     seen: name -> dtype and shape of a row, of clips and sound.
     made: name -> the settings by which rows of these are made.
     **model: settings of the section model; `image_size`, `modalities`.
@@ -65,7 +67,7 @@ def write(
     ),
   )
   state = _drawn(described, rng)
-  found = thresholds.Thresholds(
+  found = found or thresholds.Thresholds(
     rng.random(len(names)), rng.random(), rng.integers(1, 30, len(names))
   )
   scores = {'f1_macro': 0.5} | ({'overall': 1.5} if others else {})

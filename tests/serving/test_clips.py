@@ -10,6 +10,7 @@ from aubal_jax.media import crop
 from aubal_jax.media import images as images_lib
 from aubal_jax.serving import clips
 from aubal_jax.serving import inputs
+from aubal_jax.serving import seen as seen_lib
 from tests.makers import clips as clips_lib
 from tests.makers import found_faces
 
@@ -39,7 +40,7 @@ def walk(count, seed=0):
 
 def reader_of(paths, **options):
   options = {
-    'pixels': images_lib.Pixels(16, 1, crop='mtcnn'),
+    'seen': seen_lib.Seen(images_lib.Pixels(16, 1, crop='mtcnn')),
     'pace': inputs.pace('1'),
     'fps': 25.0,
     **options,
@@ -51,9 +52,9 @@ def reader_of(paths, **options):
 def flat(pieces):
   rows, images, frames = [], [], 0
   for piece in pieces:
-    assert len(piece.images) == sum(r.status == 'ok' for r in piece.rows)
+    assert len(piece.seen) == sum(r.status == 'ok' for r in piece.rows)
     rows += piece.rows
-    images += piece.images
+    images += [one['image'] for one in piece.seen]
     frames += piece.frames
   return rows, images, frames
 
@@ -95,7 +96,7 @@ def test_it_goes_on_behind_any_piece(tmp_path):
   cv2.imwrite(str(lone), found_faces.picture([(5, 5, 20, 180)] * 2))
   cv2.imwrite(str(tmp_path / 'none.png'), found_faces.picture([]))
   inside = [tmp_path / 'a', lone, tmp_path / 'none.png', tmp_path / 'b']
-  for options in ({}, {'pixels': images_lib.Pixels(16, 3)}):
+  for options in ({}, {'seen': seen_lib.Seen(images_lib.Pixels(16, 3))}):
     reader = reader_of(inside, **options)
     whole = [*reader.pieces()]
     rows, images, _ = flat(whole)
@@ -114,8 +115,8 @@ def test_it_goes_on_behind_any_piece(tmp_path):
 def test_whole_frames_are_one_face_each(tmp_path):
   pictures = walk(5)
   write_folder(tmp_path / 'a', pictures)
-  pixels = images_lib.Pixels(16, 3, 'pad')
-  rows, images, _ = flat(reader_of([tmp_path / 'a'], pixels=pixels).pieces())
+  seen = seen_lib.Seen(images_lib.Pixels(16, 3, 'pad'))
+  rows, images, _ = flat(reader_of([tmp_path / 'a'], seen=seen).pieces())
   assert [(row.frame, row.face) for row in rows] == [(k, 1) for k in range(7)]
   assert {(*row.box, row.confidence) for row in rows} == {
     (0.0, 0.0, 128.0, 96.0, None)

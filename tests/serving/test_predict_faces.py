@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 import signal
 import time
 
@@ -13,6 +14,7 @@ from aubal_jax import commands
 from aubal_jax import settings as settings_lib
 from aubal_jax.runs import errors
 from aubal_jax.runs import preemption
+from aubal_jax.scoring import thresholds
 from aubal_jax.serving import face_rows
 from aubal_jax.serving import predict_faces
 from tests.makers import clips as clips_lib
@@ -28,6 +30,17 @@ OTHERS = {
 }
 
 
+# As two_streams makes them: 3 frames of 16 pixels, a second of sound.
+SEEN = {
+  'clip': (np.dtype(np.uint8), (3, 16, 16, 2)),
+  'sound': (np.dtype(np.float32), (64, 101)),
+}
+MADE = {
+  'clip': {'dilation': 2, 'dilation_seconds': 0.0, 'fps': 25.0},
+  'sound': {'window': 'published', 'seconds': 1.0, 'shift': 0.5},
+}
+
+
 @pytest.fixture(name='home', scope='module')
 def fixture_home(tmp_path_factory):
   """Two runs, and what they predict."""
@@ -35,6 +48,13 @@ def fixture_home(tmp_path_factory):
   small = {'name': small_network.NAME}
   trained_runs.write(home / 'run', NAMES, others=OTHERS, **small)
   trained_runs.write(home / 'faces', NAMES, crop='mtcnn', **small)
+  trained_runs.write(
+    home / 'hears',
+    NAMES,
+    seen=SEEN,
+    made=MADE,
+    name=small_network.OF_CLIPS,
+  )
   (home / 'film').mkdir()
   for k in range(21):
     squares = [(8 + 2 * k, 10, 30, 200), (90, 50, 32, 150)]
@@ -256,3 +276,41 @@ def test_the_same_faces_as_parquet_and_for_py_feat(home, tmp_path):
   rows = predict(home, tmp_path / 'f.csv', home / 'film', fps=25, form='pyfeat')
   assert [float(row['AU12']) for row in rows] == pytest.approx(found, abs=1e-6)
   assert {'input', 'FaceRectX', 'happiness', 'neutral'} < {*rows[0]}
+
+
+def test_a_network_of_clips_and_sound(home, tmp_path, capsys):
+  film = tmp_path / 'film'
+  shutil.copytree(home / 'film', film)
+  noise = 0.1 * np.random.default_rng(0).standard_normal(44100)
+  quiet = predict(home, tmp_path / 'q.csv', film, fps=25, run_name='hears')
+  assert {row['status'] for row in quiet} == {'no sound'}
+  clips_lib.write_wav(film / 'a.wav', noise)
+  rows = predict(home, tmp_path / 'x.csv', film, fps=25, run_name='hears')
+  assert {row['status'] for row in rows} == {'ok'} and len(rows) == 21
+  told = capsys.readouterr().out
+  assert '21 no sound' in told and 'lines of landmarks' in told
+  assert [row['AU01'] for row in rows] != [row['AU01'] for row in quiet]
+  # What it says depends on what was before, not on what comes.
+  (film / '020.png').unlink()
+  (film / '000.png').write_bytes((film / '019.png').read_bytes())
+  other = predict(home, tmp_path / 'o.csv', film, fps=25, run_name='hears')
+  same = [k for k in range(20) if rows[k]['AU12'] == other[k]['AU12']]
+  assert same == [k for k in range(20) if k not in (0, 2, 4)]
+  sparse = predict(
+    home, tmp_path / 's.csv', film, fps=25, every='4', run_name='hears'
+  )
+  assert sparse == other[::4]
+
+
+def test_the_width_that_validation_chose_is_taken(home, tmp_path, capsys):
+  kept = thresholds.Thresholds(np.full(2, 0.5), 0.5, np.ones(2, int), smooth=5)
+  trained_runs.write(
+    tmp_path / 'run', NAMES, found=kept, name=small_network.NAME
+  )
+  one = tmp_path / 'one.csv'
+  run(config_of(home / 'film', out=str(one), fps=25), tmp_path / 'run')
+  assert 'averaged over 5 frames' in capsys.readouterr().out
+  other = tmp_path / 'other.csv'
+  config = config_of(home / 'film', out=str(other), fps=25, smooth=5)
+  run(config, tmp_path / 'run')
+  assert one.read_bytes() == other.read_bytes()
