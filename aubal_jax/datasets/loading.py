@@ -77,7 +77,12 @@ def _drawn(config):
   common = {'seed': config.seed, **{name: data[name] for name in names}}
   targets = settings.values(config, 'data.drawn_targets')
   if data.drawn_sound:
-    return films.load(targets=targets, ratio=data.drawn_ratio, **common)
+    return films.load(
+      targets=targets,
+      ratio=data.drawn_ratio,
+      apart=data.drawn_apart,
+      **common,
+    )
   if targets == ('labels',) and not data.drawn_film:
     return synthetic.load(**common)
   return expressions.load(

@@ -65,6 +65,25 @@ def test_a_data_set_has_a_row_a_frame():
   assert data.sounds('subject002').shape == (moving_faces.RATE,)
 
 
+def test_each_frame_that_trains_may_know_one_task_alone():
+  sizes = {'num_train': 300, 'num_validation': 40, 'num_test': 10}
+  whole, apart = (
+    films.load(**sizes, seed=1, image_size=16, apart=x) for x in (False, True)
+  )
+  known = [target.rows_known for target in apart.targets.values()]
+  train = apart.split == 'train'
+  assert (np.sum(known, axis=0) == np.where(train, 1, 3)).all()
+  assert [k[train].sum() for k in known] == [100, 100, 100]
+  for name, target in apart.targets.items():
+    rows = target.rows_known
+    np.testing.assert_array_equal(
+      target.values[rows], whole.targets[name].values[rows]
+    )
+  few = films.load(**sizes, seed=1, image_size=16, targets=('expression',))
+  assert not few.label_names
+  assert {*few.targets} == {'labels', 'expression'}
+
+
 def test_faces_move_slowly():
   film = moving_faces.draw((5, 0), 240)
   for path in (film.truth.affect[:, 1], film.heard, film.view.yaw):

@@ -188,7 +188,7 @@ def load(
       cast.person(row), intensity[:num_labels], rng, image_size, hidden
     )
 
-  asked = _asked(targets, cast.split, seed, apart=apart)
+  asked = asked_of(targets, cast.split, seed, apart=apart)
   return dataset.Dataset(
     **_labels(truth, asked),
     targets=_targets(truth, asked),
@@ -203,8 +203,10 @@ def _arrays(truth):
   return [getattr(truth, field.name) for field in dataclasses.fields(truth)]
 
 
-def _asked(targets, split, seed, *, apart) -> dict[str, np.ndarray]:
-  """Returns target -> bool[N], the rows that know it."""
+def asked_of(
+  targets: Sequence[str], split: Sequence[str], seed: int, *, apart: bool
+) -> dict[str, np.ndarray]:
+  """Returns target -> bool[N], the rows that know it; see `load`."""
   train = np.array(split) == 'train'
   which = np.full(len(split), -1)
   evenly = np.arange(train.sum()) % len(targets)

@@ -120,6 +120,7 @@ def load(
   *,
   targets: Sequence[str] = expressions.TARGETS,
   ratio: float = 1.0,
+  apart: bool = False,
   num_train: int,
   num_validation: int,
   num_test: int,
@@ -132,6 +133,7 @@ def load(
   Args:
     targets: some of `expressions.TARGETS`.
     ratio: see `expressions.draw_truth`.
+    apart: each frame that trains is known to one of the targets alone, drawn.
     num_train: frames in the training split.
     num_validation: frames in the validation split.
     num_test: frames in the test split.
@@ -161,9 +163,10 @@ def load(
     return np.array(points, np.float32).reshape(-1, 68, 2)
 
   split = films.split_of_frames
+  asked = expressions.asked_of(targets, split, seed, apart=apart)
   return dataset.Dataset(
-    **_labels(films, targets),
-    targets=_targets(films, targets),
+    **_labels(films, asked),
+    targets=_targets(films, asked),
     split=split,
     ids=np.array(
       [
@@ -218,20 +221,21 @@ def _of_frames(films, name):
   return np.concatenate(parts) if parts else empty
 
 
-def _labels(films, targets) -> dict:
+def _labels(films, asked) -> dict:
   """Returns labels, known and label_names; of no label where not asked for."""
-  names = action_units.CODES if 'labels' in targets else ()
+  names = action_units.CODES if 'labels' in asked else ()
   count = len(films.arousal)
+  rows = asked.get('labels', np.zeros(count, bool))
   intensity = films.of_frames('intensity').reshape(count, -1)
-  labels = (intensity[:, : len(names)] > 0).astype(np.uint8)
+  labels = (intensity[:, : len(names)] > 0) & rows[:, None]
   return {
-    'labels': labels,
-    'known': np.ones(labels.shape, bool),
+    'labels': labels.astype(np.uint8),
+    'known': np.repeat(rows[:, None], len(names), axis=1),
     'label_names': names,
   }
 
 
-def _targets(films, targets) -> dict[str, targets_lib.Target]:
+def _targets(films, asked) -> dict[str, targets_lib.Target]:
   """Returns the targets beside the labels."""
   affect = np.stack([films.valence, films.arousal], axis=1)
   whole = {
@@ -242,7 +246,9 @@ def _targets(films, targets) -> dict[str, targets_lib.Target]:
       affect, aff_wild2_rows.VALENCE_AROUSAL, -1.0, 1.0
     ),
   }
-  return {name: whole[name] for name in whole if name in targets}
+  return {
+    name: whole[name].where(asked[name]) for name in whole if name in asked
+  }
 
 
 def _note(films, targets) -> str:
