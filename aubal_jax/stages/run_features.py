@@ -60,6 +60,11 @@ def _check(run, folder, description) -> None:
       f'but the configuration makes them {given}; set data.image_size, '
       'channels, resize and crop to what it sees.'
     )
+  if {*description.streams} & {streams_lib.CLIP, streams_lib.SOUND}:
+    raise errors.UserError(
+      f'multitask.features_of={folder} sees {" and ".join(description.streams)}'
+      ' of videos; name a run whose network sees images, or features.'
+    )
   if description.heads[0].window:
     raise errors.UserError(
       f'multitask.features_of={folder} sees windows of videos itself; name a '

@@ -50,7 +50,7 @@ def test_numbers_of_parameters():
     assert count(params) == expected + 513 * OUTPUTS
   classifier = shapes('two_stream', 3, {'labels': 400}, modalities='video')
   assert count(classifier['params']) == 31_505_325
-  whole = shapes('two_stream', 4)['params']
+  whole = shapes('two_stream', 4, remat=True)['params']
   assert count(whole) == 42_489_995
   assert count(whole['audio']) == AUDIO
   video = shapes('two_stream', 4, modalities='video')['params']
@@ -257,6 +257,14 @@ def test_what_are_no_clips_or_sounds_is_told(bad):
     match = rf'\[{dims}\], got|must be uint8'
     with pytest.raises(errors.UserError, match=match):
       jax.eval_shape(model.init, jax.random.key(0), other)
+
+
+def test_settings_know_which_networks_these_are():
+  choices = settings.SETTINGS['two_stream.modalities'].choices
+  assert {*choices} == {*two_stream.MODALITIES}
+  assert {*settings.TWO_STREAM} == {
+    name for name in models.MODELS if models.takes(name, 'modalities')
+  }
 
 
 def test_no_such_modalities_are_told():

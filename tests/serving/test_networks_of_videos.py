@@ -2,6 +2,7 @@
 
 import functools
 import time
+import types
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.serving import formats
 from aubal_jax.serving import networks
+from aubal_jax.stages import run_features
 from tests.makers import trained_runs
 
 LABELS = ('bright', 'edge')
@@ -154,3 +156,8 @@ def test_what_cannot_be_done_with_it_is_told(home):
   with pytest.raises(errors.UserError, match='sees clip and sound of videos'):
     networks.check_image_alone(description)
   assert networks.sees_videos(description)
+  config = settings_lib.default()
+  with pytest.raises(errors.UserError, match='features_of=old sees clip and'):
+    run_features._check(
+      types.SimpleNamespace(config=config), 'old', description
+    )
