@@ -16,6 +16,7 @@ from aubal_jax import resampling
 from aubal_jax.balancing import diversity as diversity_lib
 from aubal_jax.batches import plan_rows
 from aubal_jax.datasets import dataset as dataset_lib
+from aubal_jax.experiments.compare import adjusted as adjusted_lib
 from aubal_jax.experiments.compare import averaged as averaged_lib
 from aubal_jax.experiments.compare import fit
 from aubal_jax.experiments.compare import rates as rates_lib
@@ -43,6 +44,7 @@ def run_cell(
   diversity: str = 'none',
   num_clusters: int = 0,
   rates: Sequence[float] = (1.0,),
+  adjusts: bool = False,
 ) -> dict:
   """Resamples, trains and scores a method in every fold, with every seed.
 
@@ -66,10 +68,13 @@ def run_cell(
     diversity: what bounds the growth of `aubal`, a name of `diversity.KINDS`.
     num_clusters: of content, see `diversity.find_clusters`.
     rates: times the learning rate, K of them; all are trained at once.
+    adjusts: whether the trials are also scored without the prior of their plan,
+      see `adjusted`.
 
   Returns:
     What result.json says beside what the cell is: `num_steps`, `label_names`,
-    `trials` and, of `none` with several seeds, `averaged`.
+    `trials` and, of `none` with several seeds, `averaged`; where it adjusts,
+    `adjusted`.
 
   Raises:
     UserError: a name is not known, or the resampler refuses an argument.
@@ -95,7 +100,7 @@ def run_cell(
     len(split.train) + sum(len(one.made) for one in some)
     for split, some in zip(splits, drawn, strict=True)
   )
-  trials, averaged = [], []
+  trials, averaged, adjusted = [], [], []
   for k, (split, some) in enumerate(zip(splits, drawn, strict=True)):
     started = time.perf_counter()
     probability, looks = _train(
@@ -121,6 +126,8 @@ def run_cell(
       mine.append(trial)
       predicted.append(said)
     trials += mine
+    if adjusts:
+      adjusted += _adjusted(dataset, split, some, mine, predicted)
     if method == 'none':
       averaged += averaged_lib.make_trials(dataset, split, mine, predicted)
   return {
@@ -128,7 +135,23 @@ def run_cell(
     'label_names': list(dataset.label_names),
     'trials': trials,
     **({'averaged': averaged} if averaged else {}),
+    **({'adjusted': adjusted} if adjusted else {}),
   }
+
+
+def _adjusted(dataset, split, drawn, trials, predicted) -> list[dict]:
+  """Returns trials, scored anew without the priors of their plans."""
+  known = dataset.known[split.train]
+  labels = dataset.labels[split.train] * known
+  there = np.stack([labels.sum(axis=0), known.sum(axis=0)], axis=1)
+  found = []
+  for one, trial, said in zip(drawn, trials, predicted, strict=True):
+    positives = (one.targets * one.weights).sum(axis=0)
+    trained = np.stack([positives, one.weights.sum(axis=0)], axis=1)
+    added = adjusted_lib.shift(trained, there)
+    said = [adjusted_lib.probabilities(p, added) for p in said]
+    found.append(trial | trials_lib.score(dataset, split, *said))
+  return found
 
 
 def _trial(

@@ -1,0 +1,173 @@
+"""The page of a study: a picture of all differences, and a sentence each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+from aubal_jax.experiments.study import answers as answers_lib
+from aubal_jax.experiments.study import plan as plan_lib
+from aubal_jax.runs import text
+
+TITLES = {'f1': 'F1 at .5', 'f1_shrunk': 'F1, shrunk thresholds', 'ap': 'AP'}
+_COLOURS = {
+  'all': '#1c1c1c',
+  'rare': '#b3261e',
+  'middle': '#8a6d1f',
+  'frequent': '#2a5f8a',
+}
+_ROW_INCHES, _WIDE_INCHES = 0.44, 11.0
+
+
+def number(value: float, half: float | None = None) -> str:
+  """Returns '+.012 ± .008', or '+.012'.
+
+  Examples:
+    >>> number(0.0123, 0.008), number(-0.5)
+    ('+.012 ± .008', '-.500')
+  """
+  told = f'{value:+z.3f}'.replace('0.', '.', 1)
+  if half is None:
+    return told
+  return f'{told} ± {f"{half:.3f}".replace("0.", ".", 1)}'
+
+
+def sentence(answer: answers_lib.Answer, plan: plan_lib.Plan) -> str:
+  """Returns what a contrast says, without a full stop."""
+  contrast, found = answer.contrast, answer.primary
+  if found is None:
+    return f'{contrast.says}: **not run** ({", ".join(answer.missing)})'
+  told = (
+    f'{contrast.says}: {TITLES[contrast.primary]} '
+    f'{number(found.mean, found.half)}, above in {found.num_above} of '
+    f'{found.num_sets}'
+  )
+  if answer.missing:
+    told += f' (not run: {", ".join(answer.missing)})'
+  return f'{told}; **{_verdict(answer, plan)}**'
+
+
+def _verdict(answer, plan) -> str:
+  p = answer.p_holm
+  if p is None or p >= answers_lib.significance.ALPHA:
+    return 'not told from chance'
+  if answer.gains:
+    return 'a gain'
+  if answer.primary.mean < 0:
+    return 'a loss'
+  return f'below what counts as a gain ({number(plan.gain)[1:]})'
+
+
+def write(
+  path: os.PathLike | str,
+  plan: plan_lib.Plan,
+  lines: Mapping[str, dict],
+  *,
+  command: str,
+  picture: str,
+) -> str:
+  """Returns the page, in Markdown.
+
+  Args:
+    path: of the file of results, as the page names it.
+    plan: the study.
+    lines: name of cell -> its line.
+    command: what made the results.
+    picture: the file of the picture, as the page names it.
+  """
+  screened = answers_lib.screened(plan, lines)
+  confirmed = answers_lib.confirmed(plan, lines)
+  parts = [
+    '# The study\n',
+    f'Written by `{command} --page` from [the results]({path}), a line for '
+    'each training; the plan, fixed before, is `configs/study.py`. Differences '
+    'are means over sets, ± half of the 95 % interval; what is tested is '
+    'adjusted within a question. A gain is told from chance and at least '
+    f'{number(plan.gain)[1:]}.\n',
+    f'![All differences]({picture})\n',
+  ]
+  for question in plan.questions:
+    parts += [f'## {question.asks}\n', _where(plan, question)]
+    parts += [
+      f'* {sentence(answer, plan)}.' for answer in screened[question.name]
+    ]
+    parts.append('')
+    if question.confirms:
+      parts += _confirmation(plan, confirmed[question.name])
+  return '\n'.join(parts)
+
+
+def _where(plan, question) -> str:
+  sets = text.listing(plan_lib.sets_of(plan, question))
+  return f'Asked of {sets}.\n'
+
+
+def _confirmation(plan, found: Sequence[answers_lib.Answer]) -> list[str]:
+  """Returns the lines of what was asked again."""
+  if not found:
+    return ['Nothing gained, and nothing was asked again.\n']
+  sets = text.listing(plan.confirmation)
+  told = [f'What gained, asked again of {sets}:\n']
+  told += [f'* {sentence(answer, plan)}.' for answer in found]
+  return [*told, '']
+
+
+def draw(plan: plan_lib.Plan, lines: Mapping[str, dict], file) -> None:
+  """Draws all differences with their intervals, as a PNG.
+
+  Args:
+    plan: the study.
+    lines: name of cell -> its line.
+    file: path or open file.
+  """
+  from matplotlib import figure
+
+  rows: list = []
+  for question in plan.questions:
+    rows.append(question.asks)
+    rows += answers_lib.screened(plan, lines)[question.name]
+    again = answers_lib.confirmed(plan, lines).get(question.name)
+    if again:
+      rows.append('— asked again of other sets')
+      rows += again
+  picture = figure.Figure(
+    (_WIDE_INCHES, 1.2 + _ROW_INCHES * len(rows)), layout='constrained'
+  )
+  panels = picture.subplots(1, len(plan_lib.KINDS), sharey=True)
+  for panel, kind in zip(panels, plan_lib.KINDS, strict=True):
+    panel.axvline(0, color='#999999', linewidth=0.8)
+    panel.set_title(f'{TITLES[kind]}: difference', fontsize=10)
+    for place, row in enumerate(rows):
+      if isinstance(row, answers_lib.Answer):
+        _bars(panel, place, row.differences.get(kind, {}))
+    panel.spines[['top', 'right', 'left']].set_visible(False)
+    panel.tick_params(axis='y', length=0)
+  names = [row if isinstance(row, str) else row.contrast.says for row in rows]
+  panels[0].set_yticks(range(len(rows)), names, fontsize=8.5)
+  for label, row in zip(panels[0].get_yticklabels(), rows, strict=True):
+    label.set_fontweight('bold' if isinstance(row, str) else 'normal')
+  panels[0].set_ylim(len(rows) - 0.5, -0.7)
+  handles = [
+    panels[0].plot([], [], 'o', color=colour, markersize=4, label=over)[0]
+    for over, colour in _COLOURS.items()
+  ]
+  picture.legend(
+    handles=handles, loc='outside upper right', ncols=4, frameon=False
+  )
+  picture.savefig(file, dpi=110, format='png', metadata={'Software': None})
+
+
+def _bars(panel, place, by_over) -> None:
+  """Draws the differences of one contrast, one below the other."""
+  for k, (over, colour) in enumerate(_COLOURS.items()):
+    found = by_over.get(over)
+    if found is not None:
+      panel.errorbar(
+        *(found.mean, place + 0.16 * (k - 1.5)),
+        xerr=found.half or 0,
+        fmt='o',
+        color=colour,
+        markersize=3.2,
+        elinewidth=1.1,
+      )

@@ -1,0 +1,220 @@
+r"""What helps: the study's plan, fixed before it ran.
+
+  python scripts/study.py --config=configs/study.py --data=FOLDER
+
+Each question holds ways to train against each other on the screening sets;
+what gains there, by what is said below, is asked again of the confirmation
+sets, and of no other. A gain is a mean difference in the primary score that is
+told from chance (two-sided, Nadeau and Bengio's variance over splits, the mean
+over sets, Holm over the contrasts of the question, alpha .05) and at least
+GAIN. FOLDER has the sets as NAME.npz or NAME.arff, of Mulan; what is not there
+is left out, and said. Drawn faces and drawn videos need no file. About half an
+hour on 2 cores; stopped, it goes on where it was.
+
+Not run here, for want of a GPU; what it would take, on one of 80 GB:
+`scripts/study.py` asks of tables. The questions of rates, of keeping frames, of
+joint balance and of bounds by subject are to be asked of images by
+`compare` (configs/compare_images.py) and scripts/compare_target_balances.py:
+
+* VOC-MLT and COCO-MLT (resnet50 from weights, 224 pixels, rates 1e-4 and 4e-4,
+  20 epochs, 5 seeds): about 6 and 10 hours.
+* CXR-LT (resnet50, 512 pixels, rates 1e-4 and 4e-4, 10 epochs, 3 seeds): three
+  days.
+* DISFA, BP4D (resnet18_112, 3 folds of subjects, rates 5e-4 and 2e-3, 5 seeds,
+  keep at 1, 5, 10 and 25 %): about 8 and 12 hours.
+* Aff-Wild2 (configs/multitask.py, three targets, 3 seeds, four balances):
+  two days.
+"""
+
+from aubal_jax import settings
+from aubal_jax.experiments.study import plan
+
+SCREENING = ('emotions', 'yeast', 'birds', 'enron')
+CONFIRMATION = ('scene', 'medical', 'bibtex')
+GAIN = 0.005  # In AP, or in F1 where that is primary.
+
+NONE = plan.Entry('none')
+SHARES = (0.01, 0.05, 0.1, 0.25)
+
+
+def _mlp(method, num_steps, rates, **options):
+  return plan.Entry(
+    method, model='mlp', num_steps=num_steps, rates=rates, **options
+  )
+
+
+def _kept(method, share, **options):
+  return plan.Entry(method, share=share, **options)
+
+
+def _plans():
+  """Plans as rows to train on, against plain training that had its rate."""
+  entries = {
+    'random rows more (25 %)': plan.Entry('random', fraction=0.25),
+    'aubal:l1, growth to 10': plan.Entry('aubal:l1', fraction=0.25, upper=10.0),
+    'aubal:l1, growth to 3': plan.Entry('aubal:l1', fraction=0.25, upper=3.0),
+    'aubal:log, growth to 10': plan.Entry(
+      'aubal:log', fraction=0.25, upper=10.0
+    ),
+    'labelsets by inverse frequency': plan.Entry(
+      'inverse_frequency', fraction=0.25
+    ),
+  }
+  return plan.Question(
+    'plans',
+    'Do balanced plans, as rows to train on, help?',
+    [plan.Contrast(says, entry, NONE) for says, entry in entries.items()],
+  )
+
+
+def _short():
+  """The same rate and steps, too few: a gain of a rate that is too low."""
+  few = 60
+  contrasts = []
+  for times, rates in (('the usual rate', (1.0,)), ('4 times it', (4.0,))):
+    reference = _mlp('none', few, rates)
+    ours = _mlp('aubal:l1', few, rates, fraction=0.25, upper=10.0)
+    contrasts.append(
+      plan.Contrast(f'aubal:l1 at {few} steps, {times}', ours, reference)
+    )
+  contrasts.append(
+    plan.Contrast(
+      f'4 times the rate, no plan, at {few} steps',
+      _mlp('none', few, (4.0,)),
+      _mlp('none', few, (1.0,)),
+    )
+  )
+  return plan.Question(
+    'short', 'Is what looks like a gain in short training one?', contrasts
+  )
+
+
+def _free():
+  """Thresholds, and two runs."""
+  return plan.Question(
+    'free',
+    'Do shrunk thresholds and two averaged runs help?',
+    [
+      plan.Contrast(
+        *('thresholds shrunk, not tuned', NONE, NONE),
+        kinds={'f1_shrunk': 'f1_tuned'},
+        primary='f1_shrunk',
+      ),
+      plan.Contrast(
+        'two runs averaged (MLP)',
+        *(_mlp('none', 300, (1.0, 4.0)), _mlp('none', 300, (1.0, 4.0))),
+        view='averaged',
+      ),
+    ],
+  )
+
+
+def _keep():
+  """Rows to keep, in equal number."""
+  return plan.Question(
+    'keep',
+    'Does choosing the rows to keep help?',
+    [
+      plan.Contrast(
+        f'{method}, {share:.0%}',
+        _kept(method, share),
+        _kept('keep_random', share),
+      )
+      for share in (0.1, 0.25, 0.5)
+      for method in ('keep', 'keep_class_aware')
+    ],
+  )
+
+
+def _frames():
+  """Frames of videos, whose neighbours are near copies."""
+  contrasts = []
+  for share in SHARES:
+    every = _kept('keep_every', share)
+    contrasts += [
+      plan.Contrast(f'keep, {share:.0%}', _kept('keep', share), every),
+      plan.Contrast(
+        f'keep, not spread over time, {share:.0%}',
+        _kept('keep', share, spread=False),
+        every,
+      ),
+      plan.Contrast(
+        f'keep_class_aware, {share:.0%}',
+        _kept('keep_class_aware', share),
+        every,
+      ),
+      plan.Contrast(
+        f'keep_random, {share:.0%}', _kept('keep_random', share), every
+      ),
+    ]
+  return plan.Question(
+    'frames',
+    'Of video, which frames to keep, against every k-th?',
+    contrasts,
+    sets=('drawn_frames',),
+    confirms=False,
+  )
+
+
+def _subjects():
+  """Growth bounded by how many people show a labelset."""
+  return plan.Question(
+    'subjects',
+    'Does it help to bound growth by the diversity of subjects?',
+    [
+      plan.Contrast(
+        'aubal:l1, bounded by subjects',
+        plan.Entry('aubal:l1', fraction=0.25, upper=10.0, diversity='group'),
+        plan.Entry('aubal:l1', fraction=0.25, upper=10.0),
+      )
+    ],
+    sets=('drawn_frames', 'drawn_faces'),
+    confirms=False,
+  )
+
+
+def _adjusted():
+  """Logits freed from the prior of the plan that was trained on."""
+  ours = plan.Entry('aubal:l1', fraction=0.25, upper=10.0)
+  return plan.Question(
+    'adjusted',
+    'Do logits help that are adjusted to the priors before the plan?',
+    [
+      plan.Contrast(
+        'aubal:l1 adjusted, against itself',
+        *(ours, ours),
+        view='adjusted',
+        primary='f1',
+      ),
+      plan.Contrast(
+        'aubal:l1 adjusted, against plain training',
+        *(ours, NONE),
+        view='adjusted',
+        primary='f1',
+      ),
+    ],
+  )
+
+
+PLAN = plan.Plan(
+  questions=(
+    *(_plans(), _short(), _free(), _keep(), _frames(), _subjects()),
+    _adjusted(),
+  ),
+  screening=SCREENING,
+  confirmation=CONFIRMATION,
+  gain=GAIN,
+  folds={
+    'enron': plan.Folds(repeats=3),
+    'medical': plan.Folds(repeats=3),
+    'bibtex': plan.Folds(repeats=2, seeds=1),
+  },
+)
+
+
+def get_config():
+  """Returns who does the cells: of the settings `experiments` is read."""
+  c = settings.default()
+  c.task = 'compare'
+  c.experiments.num_workers = 0  # A process for each CPU.
+  return c

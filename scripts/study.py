@@ -1,0 +1,188 @@
+r"""Runs the study that a plan has fixed, and writes its page.
+
+  python scripts/study.py --config=configs/study.py --data=FOLDER
+  python scripts/study.py --config=configs/study.py --page
+  python scripts/study.py --config=configs/study.py --data=FOLDER \
+      --cell='emotions | none | 5x2x3'
+
+The first runs every cell whose line is not in the file of results; each is
+added as it comes: stopped or killed, the same command goes on. What gains on
+the screening sets is then asked again of the confirmation sets. --page writes
+the page and the picture from the results alone. --cell runs one cell anew and
+prints its line beside the one that is kept. Cells are done by who the plan's
+`experiments` name, or --executor, --address and --num_workers.
+"""
+
+import argparse
+import contextlib
+import functools
+import importlib.util
+import json
+import pathlib
+import sys
+
+from aubal_jax.experiments.study import answers
+from aubal_jax.experiments.study import page
+from aubal_jax.experiments.study import plan as plan_lib
+from aubal_jax.experiments.study import results
+from aubal_jax.experiments.study import tables
+from aubal_jax.runs import errors
+from aubal_jax.runs import executors
+from aubal_jax.runs import files
+from aubal_jax.runs import progress
+from aubal_jax.runs import workers
+
+HOME = pathlib.Path(__file__).resolve().parents[1]
+RESULTS = HOME / 'docs' / 'study.jsonl'
+
+
+def load(path):
+  """Returns the module of a plan: PLAN and get_config()."""
+  spec = importlib.util.spec_from_file_location('study_plan', path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+def run_cells(title, cells, folder, path, executor) -> int:
+  """Runs the cells that have no line yet; returns how many failed."""
+  done = results.read(path)
+  where = {cell: tables.find(cell.data, folder) for cell in cells}
+  absent = sorted({cell.data for cell in cells if where[cell] is None})
+  if absent:
+    print(
+      f'{title}: not in {folder or "--data"}, and left out: {", ".join(absent)}'
+    )
+  left = [c for c in cells if where[c] is not None and c.name not in done]
+  print(f'{title}: {len(cells)} cells, {len(left)} to run', flush=True)
+  report = progress.Progress(len(left), title)
+  failed = 0
+  for cell, outcome in _outcomes(left, where, executor):
+    try:
+      results.append(path, outcome())
+    except Exception as error:  # Of one cell: the others go on.
+      failed += 1
+      told = errors.tell_failure(error)
+      print(f'{title}: {cell.name} {told}', file=sys.stderr, flush=True)
+    report.update(1)
+  return failed
+
+
+def _outcomes(cells, where, executor):
+  """Yields cells, as they get done, and what returns or raises their outcome.
+
+  Args:
+    cells: to be done.
+    where: cell -> the file of its set.
+    executor: who does them; None: this process, one after the other.
+  """
+  if executor is None:
+    for cell in cells:
+      yield cell, functools.partial(tables.run, cell, where[cell])
+    return
+  waiting = {executor.submit(tables.run, c, where[c]): c for c in cells}
+  for future in executors.as_done(waiting):
+    yield waiting[future], future.result
+
+
+@contextlib.contextmanager
+def opened(given, folder):
+  """Yields the executor; None: this process does the cells."""
+  count = workers.default_count(given.num_workers)
+  if given.executor == 'local' and count == 1:
+    yield None
+    return
+  with executors.open(
+    given.executor, given.address, count, folder=folder
+  ) as executor:
+    yield executor
+
+
+def run_all(plan, folder, path, given) -> int:
+  """Runs screening, then what it chose; returns how many cells failed."""
+  with opened(given, path.parent / 'jobs') as executor:
+    failed = run_cells(
+      'screening', plan_lib.screening(plan), folder, path, executor
+    )
+    chosen = answers.chosen(plan, results.read(path))
+    again = [contrast for found in chosen.values() for contrast in found]
+    return failed + run_cells(
+      *('confirmation', plan_lib.confirmation(plan, again), folder, path),
+      executor,
+    )
+
+
+def run_one(plan, name, folder, path) -> int:
+  """Runs a cell anew; returns 1 where its line is another now."""
+  cells = plan_lib.screening(plan)
+  everything = [c for question in plan.questions for c in question.contrasts]
+  cells += plan_lib.confirmation(plan, everything)
+  found = [cell for cell in cells if cell.name == name]
+  if not found:
+    raise errors.UserError(
+      f'--cell={name!r} is none of the plan; the first are '
+      f'{[cell.name for cell in cells[:3]]}.'
+    )
+  where = tables.find(found[0].data, folder)
+  if where is None:
+    raise errors.UserError(f'{found[0].data} is not in --data={folder!r}.')
+  line = json.loads(json.dumps(tables.run(found[0], where)))
+  print(json.dumps(line, sort_keys=True))
+  kept = results.read(path).get(name)
+  print('It is the line that is kept.' if line == kept else f'Kept: {kept}')
+  return int(kept is not None and line != kept)
+
+
+def write_page(plan, path, config_name) -> None:
+  """Writes study.md and study.png beside the results."""
+  lines = results.read(path)
+  picture = path.with_suffix('.png')
+  with files.write_atomically(picture, 'wb') as file:
+    page.draw(plan, lines, file)
+  content = page.write(
+    *(path.name, plan, lines),
+    command=f'python scripts/study.py --config={config_name}',
+    picture=picture.name,
+  )
+  with files.write_atomically(path.with_suffix('.md'), 'w') as file:
+    file.write(content)
+  print(f'study: {path.with_suffix(".md")}, {picture}')
+
+
+def main(argv=None) -> int:
+  """Runs what is asked for; returns the exit status."""
+  parser = argparse.ArgumentParser(
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+    allow_abbrev=False,
+  )
+  parser.add_argument('--config', default=str(HOME / 'configs' / 'study.py'))
+  parser.add_argument('--data', default='', help='folder of the sets')
+  parser.add_argument('--results', type=pathlib.Path, default=RESULTS)
+  parser.add_argument('--page', action='store_true')
+  parser.add_argument('--cell', default='')
+  parser.add_argument('--executor', choices=executors.NAMES)
+  parser.add_argument('--address')
+  parser.add_argument('--num_workers', type=int)
+  options = parser.parse_args(argv)
+  module = load(options.config)
+  plan, given = module.PLAN, module.get_config().experiments
+  for name in ('executor', 'address', 'num_workers'):
+    if getattr(options, name) is not None:
+      given[name] = getattr(options, name)
+  try:
+    if options.page:
+      write_page(plan, options.results, options.config)
+      return 0
+    if options.cell:
+      return run_one(plan, options.cell, options.data, options.results)
+    failed = run_all(plan, options.data, options.results, given)
+    write_page(plan, options.results, options.config)
+    return int(failed > 0)
+  except (errors.UserError, OSError) as error:
+    print(f'Error: {error}', file=sys.stderr)
+    return 1
+
+
+if __name__ == '__main__':
+  sys.exit(main())

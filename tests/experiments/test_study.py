@@ -1,0 +1,245 @@
+"""A study: its cells, its lines, what they say, and that it goes on."""
+
+import functools
+import importlib.util
+import json
+import pathlib
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from aubal_jax.datasets.drawn import synthetic
+from aubal_jax.experiments.compare import adjusted
+from aubal_jax.experiments.study import answers
+from aubal_jax.experiments.study import page
+from aubal_jax.experiments.study import plan as plan_lib
+from aubal_jax.experiments.study import results
+from aubal_jax.experiments.study import tables
+from aubal_jax.runs import errors
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@functools.cache
+def module_of(path):
+  spec = importlib.util.spec_from_file_location(path.stem, path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+def test_adjusted_is_the_posterior_of_the_other_prior():
+  rng = np.random.default_rng(0)
+  for _ in range(20):
+    size = int(rng.integers(1, 5))
+    density = rng.uniform(0.1, 3, (2, 50, size))  # Of x where absent, present.
+
+    def posterior(prior, density=density):
+      joint = prior * density[1]
+      return joint / (joint + (1 - prior) * density[0])
+
+    counts = rng.integers(1, 1000, (2, size)).astype(float)
+    known = counts + rng.integers(1, 1000, (2, size))
+    trained, there = (counts + 0.5) / (known + 1)
+    added = adjusted.shift(*np.stack([counts, known], axis=-1))
+    np.testing.assert_allclose(
+      adjusted.probabilities(posterior(trained), added),
+      posterior(there),
+      rtol=1e-4,
+    )
+
+
+def test_cells_of_the_plan_are_told_apart():
+  plan = module_of(ROOT / 'configs' / 'study.py').PLAN
+  contrasts = [c for question in plan.questions for c in question.contrasts]
+  cells = plan_lib.screening(plan) + plan_lib.confirmation(plan, contrasts)
+  assert len({cell.name for cell in cells}) == len({*cells}) == len(cells)
+  assert not {*plan.screening} & {*plan.confirmation}
+  entries = {cell.entry for cell in cells}
+  assert len({entry.name for entry in entries}) == len(entries)
+  for question in plan.questions:
+    for contrast in question.contrasts:
+      assert contrast.primary in contrast.kinds
+      alike = contrast.entry == contrast.reference
+      same = all(a == b for a, b in contrast.kinds.items())
+      assert not (alike and same and not contrast.view), contrast.says
+      # What is held against each other has as many steps and rates to choose.
+      if question.name != 'short':
+        one, other = contrast.entry, contrast.reference
+        assert (one.rates, one.num_steps) == (other.rates, other.num_steps)
+        assert one.share == other.share
+
+
+def line(cell, rng, shift=0.0, views=('',)):
+  """A line with scores of four splits."""
+  scores = {
+    view: {
+      kind: {
+        over: (rng.uniform(0.4, 0.6, 4) + shift).tolist()
+        for over in plan_lib.OVER
+      }
+      for kind in plan_lib.KINDS
+    }
+    for view in views
+  }
+  return {'cell': cell.name, 'num_train': 60, 'num_test': 50, 'scores': scores}
+
+
+ONE, OTHER = plan_lib.Entry('keep', share=0.5), plan_lib.Entry('none')
+
+
+def small_plan(gain=0.01, **question):
+  contrast = plan_lib.Contrast('keep', ONE, OTHER)
+  asked = plan_lib.Question('keep', 'Does it?', [contrast], **question)
+  return plan_lib.Plan([asked], ('a', 'b'), ('c',), gain, {})
+
+
+def test_differences_are_those_of_nadeau_and_bengio():
+  rng = np.random.default_rng(1)
+  plan = small_plan()
+  cells = plan_lib.screening(plan)
+  assert [cell.data for cell in cells] == ['a', 'b', 'a', 'b']
+  lines = {cell.name: line(cell, rng) for cell in cells}
+  (answer,) = answers.screened(plan, lines)['keep']
+  means, variances = [], []
+  for data in ('a', 'b'):
+    mine, its = (
+      lines[plan_lib.Cell(data, entry, plan_lib.Folds()).name]['scores']['']
+      for entry in (ONE, OTHER)
+    )
+    paired = np.subtract(mine['ap']['rare'], its['ap']['rare'])
+    means.append(paired.mean())
+    variances.append((1 / 4 + 50 / 60) * paired.var(ddof=1))
+  found = answer.differences['ap']['rare']
+  assert found.mean == pytest.approx(np.mean(means))
+  assert found.num_above == sum(mean > 0 for mean in means)
+  dof = sum(variances) ** 2 / sum(v**2 / 3 for v in variances)
+  half = stats.t.ppf(0.975, dof) * np.sqrt(sum(variances)) / 2
+  assert found.half == pytest.approx(half)
+
+
+@pytest.mark.parametrize(
+  ('shift', 'gain', 'words'),
+  [
+    (1.0, 0.01, 'a gain'),
+    (-1.0, 0.01, 'a loss'),
+    (1.0, 2.0, 'below what counts as a gain (2.000)'),
+    (0.0, 0.01, 'not told from chance'),
+  ],
+)
+def test_a_gain_is_sure_and_large_enough(shift, gain, words):
+  rng = np.random.default_rng(2)
+  plan = small_plan(gain)
+  lines = {
+    cell.name: line(cell, rng, shift * (cell.entry == ONE))
+    for cell in plan_lib.screening(plan)
+  }
+  (answer,) = answers.screened(plan, lines)['keep']
+  assert answer.gains == (words == 'a gain')
+  told = page.sentence(answer, plan)
+  assert told.endswith(f'**{words}**')
+  chosen = answers.chosen(plan, lines)['keep']
+  again = plan_lib.confirmation(plan, chosen)
+  assert {cell.data for cell in again} == ({'c'} if answer.gains else set())
+  (question,) = plan.questions
+  silent = plan._replace(questions=[question._replace(confirms=False)])
+  assert not answers.chosen(silent, lines)
+
+
+def test_what_is_missing_is_said():
+  plan = small_plan()
+  rng = np.random.default_rng(3)
+  cells = plan_lib.screening(plan)
+  (answer,) = answers.screened(plan, {})['keep']
+  assert page.sentence(answer, plan) == 'keep: **not run** (a, b)'
+  lines = {c.name: line(c, rng) for c in cells if c.data == 'a'}
+  (answer,) = answers.screened(plan, lines)['keep']
+  assert '(not run: b)' in page.sentence(answer, plan)
+  assert answer.primary.num_sets == 1
+
+
+def test_lines_survive_a_kill(tmp_path):
+  path = tmp_path / 'deep' / 'study.jsonl'
+  assert results.read(path) == {}
+  rng = np.random.default_rng(4)
+  wanted = {}
+  for k in range(12):
+    made = {'cell': f'c{k}', 'scores': [float(rng.random())]}
+    if path.exists() and rng.random() < 0.5:
+      with open(path, 'ab') as file:  # As it was cut short.
+        half = json.dumps(made)[: int(rng.integers(1, 20))]
+        file.write(half.encode())
+      assert results.read(path) == wanted
+    results.append(path, made)
+    wanted[made['cell']] = made
+    assert results.read(path) == wanted
+  with open(path, 'a') as file:
+    file.write('{"cell": 1\n')
+  with pytest.raises(errors.UserError, match='line 13'):
+    results.read(path)
+
+
+PLAN = """
+from aubal_jax import settings
+from aubal_jax.experiments.study import plan
+
+USUAL = {'num_steps': 8, 'rates': (1.0,)}
+NONE = plan.Entry('none', **USUAL)
+MORE = plan.Entry('random', fraction=0.25, **USUAL)
+PLAN = plan.Plan(
+  [
+    plan.Question('more', 'More?', [
+      plan.Contrast('random', MORE, NONE),
+      plan.Contrast('adjusted', MORE, MORE, view='adjusted', primary='f1'),
+      plan.Contrast('two', NONE, NONE, view='averaged'),
+    ])
+  ],
+  ('mine', 'absent'), ('other',), -9.0, {'mine': plan.Folds(1, 2, 2)},
+)
+
+
+def get_config():
+  return settings.default()
+"""
+
+
+def test_a_study_goes_on_and_says_the_same(tmp_path, capsys):
+  script = module_of(ROOT / 'scripts' / 'study.py')
+  table = synthetic.load_table(num_rows=90)
+  np.savez(tmp_path / 'mine.npz', features=table.features, labels=table.labels)
+  (tmp_path / 'plan.py').write_text(PLAN)
+  path = tmp_path / 'study.jsonl'
+  command = [
+    *(f'--config={tmp_path / "plan.py"}', f'--data={tmp_path}'),
+    f'--results={path}',
+  ]
+  assert script.main(command) == 0
+  assert 'left out: absent' in capsys.readouterr().out
+  whole, told = path.read_bytes(), (tmp_path / 'study.md').read_text()
+  assert (tmp_path / 'study.png').read_bytes().startswith(b'\x89PNG')
+  assert told.count('(not run: absent)') == 3
+  lines = whole.splitlines(keepends=True)
+  assert len(lines) == 2
+  path.write_bytes(lines[0] + lines[1][:50])  # It was killed.
+  assert script.main(command) == 0
+  assert path.read_bytes() == whole
+  assert (tmp_path / 'study.md').read_text() == told
+  name = json.loads(lines[1])['cell']
+  capsys.readouterr()
+  assert script.main([*command, f'--cell={name}']) == 0
+  assert 'It is the line that is kept.' in capsys.readouterr().out
+  assert script.main([*command, '--cell=mine']) == 1
+  assert "--cell='mine' is none of the plan" in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_drawn_sets_are_frames_of_people_and_faces():
+  frames = tables.load('drawn_frames', tables.find('drawn_frames', ''))
+  assert len({*frames.groups}) == 24 and frames.features.shape == (5760, 400)
+  at = frames.groups == frames.groups[0]
+  there = frames.features[at][np.argsort(frames.frames[at])]
+  apart = np.abs(np.diff(there, axis=0)).mean()
+  far = np.abs(there - frames.features[~at][: len(there)]).mean()
+  assert apart < far / 5  # Neighbours are near copies.
+  assert tables.find('nowhere', '') is None
