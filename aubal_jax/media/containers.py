@@ -152,7 +152,7 @@ def _riff_end(position, head, size):
   if head[:4] != b'RIFF':  # Bytes that nobody announced.
     return size
   length = int.from_bytes(head[4:8], 'little')
-  return position + 8 + length + length % 2
+  return position + 8 + length
 
 
 def _box_end(position, head, size):

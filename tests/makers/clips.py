@@ -127,6 +127,21 @@ def write_sound_only(path, sound, rate=RATE):
     container.mux(audio.encode(None))
 
 
+def write_record(path, sound, cover):
+  """Writes sound with a picture to show beside it, uint8[1, H, W, 3]."""
+  import av
+
+  with av.open(str(path), 'w') as container:
+    audio = container.add_stream('aac', rate=RATE, layout='mono')
+    track = container.add_stream('mjpeg', rate=1)
+    track.height, track.width = cover.shape[1:3]
+    track.pix_fmt = 'yuvj420p'
+    track.disposition = av.stream.Disposition.attached_pic
+    _write_frames(container, track, cover, [0.0])
+    _write_sound(container, audio, sound[None], 0.0, RATE)
+    container.mux(audio.encode(None))
+
+
 def write_sizes(path, pieces, fps=30):
   """Writes a clip whose frames change their size on the way, as JPEGs.
 

@@ -1,6 +1,7 @@
 """Sound of clips and beside frames: mono, from the first frame on."""
 
 import os
+import struct
 import sys
 
 import cv2
@@ -58,6 +59,18 @@ def test_a_pause_of_the_track_is_silence(tmp_path):
     later = round(0.7 * 44100)
     second = 0.7 + clips.onset(heard[later:])
     assert abs(second - 0.9 - seconds) < 3e-3
+
+
+def test_a_time_behind_the_end_of_the_clip_is_not_believed(tmp_path):
+  path = tmp_path / 'clip.mkv'
+  tone = clips.clicks(1.0, [0.1, 0.6])
+  clips.write(path, clips.pictures(4), sound=tone, pause=(0.5, 1e5))
+  content = bytearray(path.read_bytes())
+  at = content.index(b'\x44\x89\x88') + 3  # The duration, in milliseconds.
+  assert struct.unpack('>d', content[at : at + 8])[0] > 1e8
+  content[at : at + 8] = struct.pack('>d', 1000.0)
+  path.write_bytes(content)
+  np.testing.assert_allclose(sound.read(path), tone, atol=1e-4)
 
 
 @pytest.mark.parametrize('channels', [1, 2, 6, 8])

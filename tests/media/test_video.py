@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 
@@ -112,6 +113,13 @@ def test_a_frame_in_so_many_seconds_is_the_first_behind_each_multiple(tmp_path):
       assert [f.number for f in chosen] == [*wanted[wanted >= start]]
 
 
+def test_times_in_milliseconds_reach_the_multiples_they_mean(tmp_path):
+  clips.write(tmp_path / 'clip.mkv', clips.pictures(31))
+  for frames in (1, 2, 3, 7):
+    chosen, _ = read(tmp_path / 'clip.mkv', every_seconds=frames / 30)
+    assert [f.number for f in chosen] == [*range(0, 31, frames)]
+
+
 @pytest.mark.parametrize('mirrored', [False, True])
 @pytest.mark.parametrize('rotation', [0, 90, 180, 270])
 def test_frames_are_turned_as_the_metadata_say(tmp_path, rotation, mirrored):
@@ -212,6 +220,27 @@ def test_a_damaged_packet_costs_its_frame_only(tmp_path):
     )
 
 
+def test_a_frame_that_is_patched_up_is_told(tmp_path):
+  import av
+
+  path = tmp_path / 'patched.mp4'
+  rng = np.random.default_rng(0)
+  coarse = rng.integers(0, 256, (9, 6, 8, 3), np.uint8)
+  clips.write(path, np.kron(coarse, np.ones((1, 8, 8, 1), np.uint8)))
+  with av.open(str(path)) as container:
+    packet = next(container.demux(video=0))
+  whole, reasons = path.read_bytes(), set()
+  for share in np.linspace(0.65, 0.95, 12):
+    content = bytearray(whole)
+    middle = packet.pos + int(packet.size * share)
+    content[middle : middle + 16] = bytes(16)
+    path.write_bytes(content)
+    frames, reason = read(path)
+    reasons.add((len(frames), reason))
+  # H.264 has no checksums: some damage looks like a picture.
+  assert reasons == {(9, ''), (9, 'damaged at the beginning')}
+
+
 def test_any_damage_is_read_or_told(clip, tmp_path):
   rng = np.random.default_rng(9)
   whole = clip.read_bytes()
@@ -240,6 +269,10 @@ BAD = {
     b'#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\ngood.mp4\n#EXT-X-ENDLIST\n',
     'not a video',
   ),
+  'image': (
+    cv2.imencode('.png', clips.pictures(1)[0])[1].tobytes(),
+    'not a video',
+  ),
   'noise': (np.random.default_rng(8).bytes(5000), 'not a video'),
   'head': (b'\0\0\0\x18ftypisom', 'truncated: no frame is left'),
 }
@@ -263,6 +296,14 @@ def test_a_folder_and_a_pipe_are_no_clip(tmp_path):
   assert read(tmp_path / 'pipe.mp4') == ([], 'not a file')
   (tmp_path / 'folder.mp4').mkdir()
   assert read(tmp_path / 'folder.mp4') == ([], 'no frames')
+
+
+def test_the_cover_of_a_record_is_no_picture_track(tmp_path):
+  clips.write_record(
+    tmp_path / 'song.mp4', clips.clicks(0.3, [0.1]), clips.pictures(1)
+  )
+  assert read(tmp_path / 'song.mp4') == ([], 'sound only')
+  assert len(sound.read(tmp_path / 'song.mp4'))
 
 
 @pytest.mark.parametrize('suffix', video.SUFFIXES)

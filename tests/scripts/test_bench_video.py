@@ -1,4 +1,4 @@
-"""The bench of clips measures each part, and writes its figures."""
+"""The bench of clips measures its parts, and writes their figures."""
 
 import json
 import os
@@ -12,11 +12,11 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.mark.long
-def test_every_part_has_its_figures(tmp_path):
+def test_parts_have_their_figures(tmp_path):
   subprocess.run(
     [
       *(sys.executable, str(ROOT / 'scripts/bench_video.py')),
-      *('--parts=decode,mel,network,step', '--repeats=1', '--json=found.json'),
+      *('--parts=decode,mel', '--repeats=1', '--json=found.json'),
     ],
     cwd=tmp_path,
     env=os.environ | {'PYTHONPATH': str(ROOT)},
@@ -25,6 +25,6 @@ def test_every_part_has_its_figures(tmp_path):
   rows = json.loads((tmp_path / 'found.json').read_text())['rows']
   assert {*rows} >= {
     *('decode 112x112, frames/s', 'decode 640x480, frames/s'),
-    *('mel of 10 s, seconds', 'network, images/s', 'ratio'),
+    'mel of 10 s, seconds',
   }
   assert all(low > 0 for _, low, _ in rows.values())
