@@ -238,7 +238,9 @@ def test_a_frame_that_is_patched_up_is_told(tmp_path):
     frames, reason = read(path)
     reasons.add((len(frames), reason))
   # H.264 has no checksums: some damage looks like a picture.
-  assert reasons == {(9, ''), (9, 'damaged at the beginning')}
+  assert (9, 'damaged at the beginning') in reasons
+  for count, reason in reasons:
+    assert count == 9 or reason.startswith('damaged')
 
 
 def test_any_damage_is_read_or_told(clip, tmp_path):
