@@ -180,7 +180,7 @@ class Reader:
   def _clip(self, position, path, place) -> Iterator[Piece]:
     """Yields the faces of a clip, and at its end why no more can be read."""
     end = Piece([], [], 0, Place(position + 1), ends=True)
-    chosen = inputs.Chosen(self.pace)
+    chosen = video.Choice(self.pace.every, self.pace.every_seconds, 0)
     try:
       past = self._past(position, path)
       frames = self._remember(path, place, past, chosen)

@@ -11,7 +11,6 @@ import concurrent.futures
 import json
 import os
 import pathlib
-import typing
 from collections.abc import Callable
 from collections.abc import Iterator
 
@@ -21,18 +20,6 @@ from aubal_jax.runs import errors
 from aubal_jax.serving import clips
 
 _ROWS = 8  # Batches of rows, at most, in a line.
-
-
-class Said(typing.NamedTuple):
-  """A row, and what is predicted of it.
-
-  Attributes:
-    row: the row.
-    values: K numbers, float32 in nine digits; None where it is not OK.
-  """
-
-  row: clips.Row
-  values: list[float] | None
 
 
 def predict(
@@ -160,16 +147,33 @@ def _check(values, name) -> None:
     )
 
 
-def read(path: pathlib.Path) -> Iterator[list[Said]]:
-  """Yields the rows of one image or clip after the other."""
-  held = []
+def read(
+  path: pathlib.Path, width: int
+) -> Iterator[tuple[list[clips.Row], np.ndarray]]:
+  """Yields the rows of one image or clip after the other, and what is said.
+
+  Args:
+    path: the file.
+    width: K numbers are predicted of a face.
+
+  Yields:
+    R rows, and float32[R, K]; NaN of a row of which nothing is predicted.
+  """
+  rows, parts = [], []
+  nothing = [np.nan] * width
   with open(path, encoding='utf-8', errors='surrogateescape') as file:
     for line in file:
-      for *cells, values in json.loads(line)['rows']:
+      held = json.loads(line)['rows']
+      # Numbers of Python are six times as large.
+      values = [x[-1] or nothing for x in held]
+      values = np.array(values, np.float32).reshape(-1, width)
+      for k, (*cells, _) in enumerate(held):
         row = clips.Row(*cells)
-        if held and held[0].row.item != row.item:
-          yield held
-          held = []
-        held.append(Said(row, values))
-  if held:
-    yield held
+        if rows and rows[0].item != row.item:
+          yield rows, np.concatenate(parts)
+          rows, parts = [], []
+        rows.append(row)
+        parts.append(values[k : k + 1])
+      parts = [np.concatenate(parts)] if len(parts) > 4096 else parts
+  if rows:
+    yield rows, np.concatenate(parts)

@@ -36,6 +36,7 @@ from aubal_jax.tables.files import parquet
 FORMS = ('faces', 'pyfeat')
 _NEAR = 1e-8  # Above what nine digits of a probability may be off.
 _GROUP_ROWS = 65_536  # Of a Parquet file, that are written together.
+_SLICE_ROWS = 4096  # That are made cells together.
 _INTENSITY = re.compile(r'AU\d+_r')  # Of OpenFace: a number from 0 to 5.
 _UNIT = re.compile(r'AU_?0*(\d{1,2})(_[rc])?', re.I)
 
@@ -281,11 +282,19 @@ def write(
       file.write(line.encode('utf-8', 'surrogateescape'))
 
 
+def _slices(blocks) -> Iterator[Block]:
+  """Yields blocks of not too many rows: as cells they take much memory."""
+  for block in blocks:
+    for start in range(0, len(block.rows), _SLICE_ROWS):
+      part = slice(start, start + _SLICE_ROWS)
+      yield Block(block.name, block.rows[part], block.values[part])
+
+
 def _lines(blocks, found, raw) -> Iterator[str]:
   """Yields the lines of a CSV, as RFC 4180 has them."""
   cells = target_columns.TextCells(raw=raw)
   yield ','.join(cells.of(column.name) for column in found) + '\r\n'
-  for block in blocks:
+  for block in _slices(blocks):
     shown = []
     for column in found:
       show = cells.of if column.kind == 'text' else column.show
@@ -310,7 +319,7 @@ def _write_parquet(path, file, blocks, found) -> None:
       arrays = [pa.array(x, t) for x, t in zip(held, schema.types, strict=True)]
       writer.write_table(pa.table(arrays, schema=schema))
 
-    for block in blocks:
+    for block in _slices(blocks):
       for values, column in zip(held, found, strict=True):
         values += map(_encodable, column.read(block))
       if len(held[0]) >= _GROUP_ROWS:
@@ -340,10 +349,5 @@ def blocks(
     smooth: rows of one item and float32[R, K] -> the same.
     width: K numbers are predicted of a face.
   """
-  for said in face_rows.read(path):
-    rows = [one.row for one in said]
-    values = np.full((len(rows), width), np.nan, np.float32)
-    for k, one in enumerate(said):
-      if one.values is not None:
-        values[k] = one.values
+  for rows, values in face_rows.read(path, width):
     yield Block(names[rows[0].item], rows, smooth(rows, values))

@@ -45,22 +45,6 @@ class Pace(typing.NamedTuple):
   every_seconds: float | None = None
 
 
-class Chosen:
-  """Which frames those are, asked in their order; see `video.frames`."""
-
-  def __init__(self, pace: Pace):
-    """Takes the pace."""
-    self._pace, self._last = pace, -1
-
-  def __call__(self, number: int, time: float) -> bool:
-    """Returns whether a frame is predicted."""
-    taken = number % self._pace.every == 0
-    if self._pace.every_seconds:
-      passed = int((time + 5e-4) / self._pace.every_seconds)
-      taken, self._last = taken and passed > self._last, passed
-    return taken
-
-
 def pace(text: str) -> Pace:
   """Returns what `predict.every` says.
 

@@ -82,7 +82,7 @@ def run(config, path, outputs, form, watch, *, overwrite=False) -> None:
   watch.lap('reading the checkpoint')
   if overwrite:
     outputs_lib.clear(outputs, path)
-  about = job.describe(config)
+  about = files_lib.plain(job.describe(config))
   if not _begin(outputs, about):
     return
   _tell_start(job)

@@ -4,6 +4,8 @@ import csv
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import cv2
@@ -287,8 +289,10 @@ def test_a_network_of_clips_and_sound(home, tmp_path, capsys):
   clips_lib.write_wav(film / 'a.wav', noise)
   rows = predict(home, tmp_path / 'x.csv', film, fps=25, run_name='hears')
   assert {row['status'] for row in rows} == {'ok'} and len(rows) == 21
+  predict(home, tmp_path / 'x.csv', film, fps=25, run_name='hears')
   told = capsys.readouterr().out
   assert '21 no sound' in told and 'lines of landmarks' in told
+  assert 'was done before' in told
   assert [row['AU01'] for row in rows] != [row['AU01'] for row in quiet]
   # What it says depends on what was before, not on what comes.
   (film / '020.png').unlink()
@@ -314,3 +318,34 @@ def test_the_width_that_validation_chose_is_taken(home, tmp_path, capsys):
   config = config_of(home / 'film', out=str(other), fps=25, smooth=5)
   run(config, tmp_path / 'run')
   assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.long
+def test_a_killed_process_goes_on_and_the_exit_status_tells(home, tmp_path):
+  """By the command line; SIGKILL as soon as a line is there."""
+  film = tmp_path / 'film'
+  film.mkdir()
+  for k in range(400):
+    picture = found_faces.picture([(8 + k % 50, 10, 30, 100 + k % 150)])
+    cv2.imwrite(str(film / f'{k:04d}.png'), picture)
+
+  def start(out, *more, path=film):
+    words = ['predict', str(home / 'run'), str(path), *more, '--fps=25']
+    words += ['--batch_size=8', f'--out={out}', '--predict.form=faces']
+    return subprocess.Popen([sys.executable, '-m', 'aubal_jax', *words])
+
+  out, partial = tmp_path / 'x.csv', tmp_path / 'x.csv.partial'
+  child = start(out)
+  while not (partial.exists() and partial.stat().st_size):
+    assert child.poll() is None
+    time.sleep(0.01)
+  child.kill()
+  child.wait()
+  assert not out.exists()
+  assert start(out).wait() == 0
+  assert start(tmp_path / 'y.csv', str(tmp_path / 'no.mp4')).wait() == 0
+  lines = out.read_bytes().splitlines()
+  assert len(lines) == 401
+  assert (tmp_path / 'y.csv').read_bytes().splitlines()[:401] == lines
+  assert start(tmp_path / 'z.csv', path=tmp_path / 'no.mp4').wait() == 2
+  assert b'No such file' in (tmp_path / 'z.csv').read_bytes()
