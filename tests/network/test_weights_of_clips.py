@@ -10,12 +10,13 @@ import pytest
 from aubal_jax.network import models
 from aubal_jax.network import weights as weights_lib
 from aubal_jax.network.models import two_stream
+from aubal_jax.network.weights import names
 from aubal_jax.network.weights import writing
 from aubal_jax.runs import errors
 from tests.makers import foreign_networks as foreign
 
 HEADS = ('logits', 'valence_outputs')
-SMALL = {'stage_sizes': (1, 2), 'width': 4}
+SMALL = {'stage_sizes': (1, 1), 'width': 4}
 WIDE = {'dtype': jnp.float64, 'param_dtype': jnp.float64}
 FRAMES, SIDE = 3, 10
 
@@ -52,7 +53,7 @@ def state_of(channels, seed=0):
   weights = foreign.Weights(seed)
   net = foreign.Net(foreign.Numpy(), weights)
   clip = np.moveaxis(batch_of(channels)['clip'], 4, 1)
-  y = foreign.r2plus1d(net, clip, (1, 2), 4, stem=2)
+  y = foreign.r2plus1d(net, clip, (1, 1), 4, stem=2)
   weights('fc.weight', (400, 8)), weights('fc.bias', (400,))
   return y, weights.held
 
@@ -159,3 +160,34 @@ def test_names_are_for_export_of_clips_alone():
     with pytest.raises(errors.UserError, match=r'export.names must be own'):
       writing.check('torchvision', network(trunk_of(modalities)), 'two_stream')
   writing.check('torchvision', network(trunk_of('video')), 'two_stream')
+
+
+def test_names_of_the_whole_network():
+  """One of each kind in each block, as torchvision's page of it has them."""
+  (layout,) = names.layouts(two_stream.TwoStream('video')).values()
+  shapes = jax.eval_shape(
+    models.make_model('two_stream', {'labels': 400}, modalities='video').init,
+    jax.random.key(0),
+    {'clip': jax.ShapeDtypeStruct((1, 8, 112, 112, 3), jnp.float32)},
+  )
+  found = {
+    layout(tuple(key.key for key in route[1:])): leaf.size
+    for route, leaf in jax.tree.leaves_with_path(shapes)
+    if route[1].key == 'video'
+  }
+  inner = ('conv1.0.0', 'conv1.0.3', 'conv2.0.0', 'conv2.0.3')
+  norms = ('conv1.0.1', 'conv1.1', 'conv2.0.1', 'conv2.1')
+  blocks = [f'layer{s}.{b}' for s in range(1, 5) for b in range(2)]
+  convs = ['stem.0', 'stem.3', *(f'{x}.{y}' for x in blocks for y in inner)]
+  normed = ['stem.1', 'stem.4', *(f'{x}.{y}' for x in blocks for y in norms)]
+  for stage in (2, 3, 4):
+    convs.append(f'layer{stage}.0.downsample.0')
+    normed.append(f'layer{stage}.0.downsample.1')
+  kinds = ('weight', 'bias', 'running_mean', 'running_var')
+  assert {*found} == {
+    *(f'{name}.weight' for name in convs),
+    *(f'{name}.{kind}' for name in normed for kind in kinds),
+  }
+  assert sum(found.values()) == 31_300_125 + 2 * sum(
+    found[f'{name}.weight'] for name in normed
+  )
