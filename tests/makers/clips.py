@@ -142,6 +142,36 @@ def write_record(path, sound, cover):
     container.mux(audio.encode(None))
 
 
+def write_forms(path, parts, rate=RATE):
+  """Writes sound whose number of channels changes on the way, as MP2.
+
+  Args:
+    path: the file, Matroska.
+    parts: float32[channels, n] of 1 or 2 channels each.
+    rate: samples a second.
+  """
+  import av
+
+  ticks, start = fractions.Fraction(1, rate), 0
+  with av.open(str(path), 'w') as container:
+    track = container.add_stream(
+      'mp2', rate=rate, layout=_layout(len(parts[0]))
+    )
+    container.start_encoding()
+    for part in parts:
+      codec = av.CodecContext.create('mp2', 'w')
+      codec.sample_rate, codec.format = rate, 's16'
+      codec.layout = _layout(len(part))
+      values = np.round(part.T.reshape(1, -1) * 32767).astype(np.int16)
+      frame = av.AudioFrame.from_ndarray(values, 's16', _layout(len(part)))
+      frame.sample_rate, frame.pts, frame.time_base = rate, 0, ticks
+      for packet in [*codec.encode(frame), *codec.encode(None)]:
+        packet.stream, packet.time_base = track, ticks
+        packet.pts = packet.dts = start
+        start += 1152
+        container.mux(packet)
+
+
 def write_sizes(path, pieces, fps=30):
   """Writes a clip whose frames change their size on the way, as JPEGs.
 

@@ -73,6 +73,18 @@ def test_a_time_behind_the_end_of_the_clip_is_not_believed(tmp_path):
   np.testing.assert_allclose(sound.read(path), tone, atol=1e-4)
 
 
+def test_the_number_of_channels_may_change_on_the_way(tmp_path):
+  tone = clips.clicks(1.0, [0.5])[None]
+  parts = [tone, np.repeat(tone, 2, axis=0), tone]
+  clips.write_forms(tmp_path / 'forms.mkv', parts)
+  heard = sound.read(tmp_path / 'forms.mkv')
+  assert abs(len(heard) / 44100 - 3) < 0.1
+  for second in range(3):
+    part = heard[round((second + 0.1) * 44100) :][:44100]
+    assert abs(clips.onset(part) - 0.4) < 0.08  # MP2 frames have 26 ms.
+    assert np.abs(part).max() == pytest.approx(0.5, abs=0.05)
+
+
 @pytest.mark.parametrize('channels', [1, 2, 6, 8])
 @pytest.mark.parametrize('rate', [16000, 44100, 48000])
 def test_channels_count_alike(tmp_path, channels, rate):
