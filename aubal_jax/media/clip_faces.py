@@ -50,13 +50,13 @@ class Known(typing.NamedTuple):
 
 def from_json(content: Sequence) -> Known:
   """Returns what is known, of `Known.to_json`."""
-  (tracks, time, count), faces, frame, seen = content
+  (tracks, count), faces, frame, seen = content
   kept = tuple(
     tracks_lib.Track(number, tuple(box), tuple(speed), at)
     for number, box, speed, at in tracks
   )
   return Known(
-    tracks_lib.Tracks(kept, time, count),
+    tracks_lib.Tracks(kept, count),
     {
       number: crop.Face(np.array(box), confidence, np.array(points))
       for number, box, confidence, points in faces

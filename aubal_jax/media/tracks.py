@@ -17,7 +17,6 @@ from scipy import optimize
 LEAST_OVERLAP = 0.3  # Of boxes that may be of one face.
 KEPT_SECONDS = 1.0  # A number waits as long for a face that is not found.
 _EASE_SECONDS = 0.2  # In which a speed follows what is seen, by 1 - 1/e.
-_AWAY = 0.1  # What the overlap of a face that was just missed counts less.
 
 
 class Track(typing.NamedTuple):
@@ -41,12 +40,10 @@ class Tracks(typing.NamedTuple):
 
   Attributes:
     tracks: those that were seen in the last `KEPT_SECONDS`.
-    time: of the last look.
     count: numbers that were given; none is given twice.
   """
 
   tracks: tuple[Track, ...] = ()
-  time: float = 0.0
   count: int = 0
 
 
@@ -77,7 +74,7 @@ def follow(
     if number not in numbers and time - track.time <= KEPT_SECONDS
   ]
   tracks = sorted([*seen, *missed], key=lambda track: track.number)
-  return Tracks(tuple(tracks), time, count), numbers
+  return Tracks(tuple(tracks), count), numbers
 
 
 def _pairs(before, time, boxes):
@@ -87,8 +84,7 @@ def _pairs(before, time, boxes):
     return
   expected = np.array([expect(track, time) for track in tracks])
   overlap = overlaps(expected, boxes)
-  away = np.array([track.time < before.time for track in tracks])
-  worth = np.where(overlap >= LEAST_OVERLAP, overlap - _AWAY * away[:, None], 0)
+  worth = np.where(overlap >= LEAST_OVERLAP, overlap, 0)
   for row, face in zip(
     *optimize.linear_sum_assignment(worth, maximize=True), strict=True
   ):

@@ -3,6 +3,8 @@
 import json
 import typing
 
+import cv2
+import matplotlib.cbook
 import numpy as np
 import pytest
 from hypothesis import given
@@ -135,3 +137,27 @@ def test_few_large_frames_are_held(monkeypatch):
 
 def test_a_film_without_a_frame_has_no_span():
   assert not [*clip_faces.follow([], lambda image: [], every=5)]
+
+
+@pytest.mark.long
+def test_mtcnn_follows_a_photograph():
+  pytest.importorskip('mtcnn')
+  file = matplotlib.cbook.get_sample_data('grace_hopper.jpg', asfileobj=False)
+  photo = cv2.resize(cv2.imread(str(file))[..., ::-1], (341, 400))
+  find = crop.make_find('mtcnn')
+  frames = []
+  for k in range(16):
+    pixels = np.full((480, 640, 3), 90, np.uint8)
+    pixels[40:440, 20 + 4 * k : 361 + 4 * k] = photo
+    frames.append(Frame(k, k / FPS, pixels))
+  found = flat(
+    clip_faces.follow(
+      frames, lambda image: crop.all_faces(find, image), every=5
+    )
+  )
+  boxes = np.array([faces[1].box for _, faces in found])
+  assert {(*faces,) for _, faces in found} == {(1,)}
+  assert abs(np.diff(boxes[:, 0]) - 4).max() < 3
+  # Between looks it goes straight on.
+  np.testing.assert_allclose(np.diff(boxes[:6, 0], 2)[:3], 0, atol=1e-9)
+  assert boxes[:, 2].min() > 90 and np.ptp(boxes[:, 3]) < 20
