@@ -18,7 +18,6 @@ from aubal_jax.runs import errors
 from aubal_jax.runs import extras
 from aubal_jax.runs import files as files_lib
 from aubal_jax.runs import preemption
-from aubal_jax.runs import text
 from aubal_jax.serving import networks
 
 IMAGES = 'images'  # The other form.
@@ -63,6 +62,7 @@ def run(config, path, outputs, form, watch, *, overwrite=False) -> None:
     UserError, OSError: the user has to mend something.
     SystemExit: a signal came; what was predicted is kept.
   """
+  from aubal_jax.serving import face_counts
   from aubal_jax.serving import face_table
   from aubal_jax.serving import faces_page
   from aubal_jax.serving import outputs as outputs_lib
@@ -95,7 +95,8 @@ def run(config, path, outputs, form, watch, *, overwrite=False) -> None:
     job.smooth,
     job.num_values,
   )
-  counts, page = _Counts(job), faces_page.Page(job.measures())
+  counts = face_counts.Counts(description.label_names, job.thresholds)
+  page = faces_page.Page(job.measures())
   face_table.write(
     outputs.rows,
     page.over(counts.over(blocks), reader.items),
@@ -107,7 +108,12 @@ def run(config, path, outputs, form, watch, *, overwrite=False) -> None:
   page.write(outputs.page, reader.items, told=told)
   outputs.partial.unlink()
   watch.lap('page')
-  counts.tell(outputs)
+  counts.tell()
+  print(f'predict: written to {outputs.rows}, shown in {outputs.page}')
+  if not counts.predicted:
+    raise errors.UserError(
+      f'Nothing was predicted; the column status of {outputs.rows} says why.'
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -284,99 +290,23 @@ def _tell_start(job) -> None:
 
 def _predict(config, job, partial) -> bool:
   """Predicts what is not in the file yet; returns whether that is all."""
+  from aubal_jax.serving import face_counts
   from aubal_jax.serving import face_rows
   from aubal_jax.serving import target_columns
 
   run, others = job.trained.make_predict(), job.others
   place, size = face_rows.find_place(partial)
   if size:
-    name = job.reader.items[min(place.item, len(job.reader.items) - 1)].name
-    print(f'predict: goes on at frame {place.frame:,} of {name}', flush=True)
+    names = [item.name for item in job.reader.items[place.item :]]
+    where = f'frame {place.frame:,} of ' * (place.frame > 0)
+    where += names[0] if names else 'the table'
+    print(f'predict: goes on at {where}', flush=True)
   with preemption.deferred():
     return face_rows.predict(
       partial,
       job.reader,
       lambda batch: target_columns.join(run(batch), others),
       batch_size=config.predict.batch_size,
-      on_piece=_Frames(job.reader, place),
+      on_piece=face_counts.Frames(job.reader, place),
       should_stop=preemption.requested,
     )
-
-
-class _Frames:
-  """Tells how many frames are done, how fast, and how long it will take.
-
-  How many frames a clip has is only said by it; when it is through, it is
-  known.
-  """
-
-  def __init__(self, reader, place):
-    from aubal_jax.runs import progress
-
-    self._expected = [reader.expected(item) for item in reader.items]
-    done = place.frame // reader.pace.every
-    self._report = progress.Progress(
-      self._left(place.item, -done), 'predict, frames'
-    )
-
-  def _left(self, item, beside=0):
-    """Returns how many frames there are from an item on; None: not known."""
-    rest = self._expected[item:]
-    return None if None in rest else max(sum(rest) + beside, 0)
-
-  def __call__(self, piece):
-    report = self._report
-    if piece.ends or (report.total or 0) < report.done + piece.frames:
-      done = report.done + piece.frames
-      report.total = self._left(piece.after.item + (not piece.ends), done)
-    report.update(piece.frames)
-
-
-class _Counts:
-  """Counts rows by status, and what is said in them."""
-
-  def __init__(self, job):
-    self._job = job
-    self._statuses = collections.Counter()
-    self._positive = np.zeros(len(job.thresholds), np.int64)
-    self._frames = 0
-
-  def over(self, blocks):
-    """Yields the blocks, counted."""
-    for block in blocks:
-      self._statuses.update(row.status for row in block.rows)
-      frames = {row.frame for row in block.rows if row.frame is not None}
-      self._frames += len(frames) or 1
-      labels = block.values[:, : len(self._job.thresholds)].astype(np.float64)
-      self._positive += (labels >= self._job.thresholds).sum(axis=0)
-      yield block
-
-  def tell(self, outputs) -> None:
-    """Prints the counts.
-
-    Raises:
-      UserError: nothing was predicted.
-    """
-    from aubal_jax.serving import clips
-
-    statuses = dict(self._statuses.most_common())
-    good = statuses.pop(clips.OK, 0)
-    total = good + sum(statuses.values())
-    predicted = good + statuses.get(clips.NO_SOUND, 0)
-    print(
-      f'predict: {total:,} rows of {self._frames:,} frames and images, '
-      f'{good:,} of them ok'
-    )
-    for status, count in [*statuses.items()][: text.SHOWN]:
-      print(f'  {count:,} {status}')
-    names = self._job.trained.description.label_names
-    width = max(map(len, names))
-    for name, count in zip(names, self._positive, strict=True):
-      if predicted:
-        share = count / predicted
-        print(f'  {name:{width}} positive in {count:,} ({share:.1%})')
-    print(f'predict: written to {outputs.rows}, shown in {outputs.page}')
-    if not predicted:
-      raise errors.UserError(
-        f'Nothing was predicted; the column status of {outputs.rows} says why.'
-      )

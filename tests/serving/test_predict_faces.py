@@ -156,7 +156,9 @@ def test_which_form_is_written(home, tmp_path, monkeypatch):
     form(images, 'a.mp4', form='images')
 
 
-@pytest.mark.parametrize('name', ['run', 'faces'])
+@pytest.mark.parametrize(
+  'name', [pytest.param('run', marks=pytest.mark.long), 'faces']
+)
 def test_stopped_or_killed_anywhere_it_goes_on_to_the_same(
   home, tmp_path, monkeypatch, squares, name
 ):
