@@ -196,3 +196,11 @@ def test_a_chirp_has_the_values_of_librosa():
     assert window[row, column] == pytest.approx(value, abs=1e-5)
   assert power.sum(dtype=np.float64) == pytest.approx(1574047.380862)
   assert window.mean(dtype=np.float64) == pytest.approx(-0.8828017, abs=1e-5)
+
+
+def test_sound_that_is_too_short_to_be_reflected_is_silence():
+  rng = np.random.default_rng(5)
+  for length in (1, 300, 512):
+    power = spectrogram.power(rng.normal(size=length))
+    np.testing.assert_array_equal(power, np.zeros((1 + length // 441, 64)))
+  assert spectrogram.power(rng.normal(size=513)).min() > 0
