@@ -77,6 +77,7 @@ def _drawn(config):
   common = {'seed': config.seed, **{name: data[name] for name in names}}
   targets = settings.values(config, 'data.drawn_targets')
   if data.drawn_sound:
+    _check_rate(config)
     return films.load(
       targets=targets,
       ratio=data.drawn_ratio,
@@ -92,6 +93,18 @@ def _drawn(config):
     film=data.drawn_film,
     **common,
   )
+
+
+def _check_rate(config) -> None:
+  """Raises UserError where drawn videos would be taken for slower or faster."""
+  from aubal_jax.datasets.drawn import moving_faces
+
+  is_seen = config.model.name in settings.TWO_STREAM
+  if is_seen and config.two_stream.fps != moving_faces.FPS:
+    raise errors.UserError(
+      f'two_stream.fps must be {moving_faces.FPS} with data.drawn_sound, whose '
+      f'videos have so many frames a second; it is {config.two_stream.fps:g}.'
+    )
 
 
 def _annotations(config):

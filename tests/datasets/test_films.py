@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
+from aubal_jax import settings
+from aubal_jax.datasets import loading
 from aubal_jax.datasets.drawn import face_parts
 from aubal_jax.datasets.drawn import faces
 from aubal_jax.datasets.drawn import films
 from aubal_jax.datasets.drawn import moving_faces
 from aubal_jax.media import spectrogram
+from aubal_jax.runs import errors
 
 SIZES = {'train': 700, 'validation': 500, 'test': 240}
 
@@ -161,3 +164,17 @@ def test_a_view_that_is_given_is_that_which_is_drawn():
     view = faces.draw_view(rng)
     given = faces.draw_face(subject, intensity, rng, 48, view=view)
     assert (drawn == given).all()
+
+
+@pytest.mark.parametrize('fps', [0.0, 15.0, 29.97])
+def test_drawn_videos_at_another_rate_are_refused(fps):
+  config = settings.default()
+  config.data.drawn_sound = True
+  config.model.name = 'two_stream_small'
+  config.two_stream.fps = fps
+  with pytest.raises(errors.UserError, match='fps must be 30'):
+    loading.load(config)
+  config.model.name = 'resnet8_16'  # Which hears nothing.
+  config.data.num_train = config.data.num_validation = 4
+  config.data.num_test = 4
+  assert len(loading.load(config)) == 12
