@@ -1,6 +1,7 @@
 from aubal_jax.balancing.frontier import frontier as frontier
 from aubal_jax.balancing.in_parts import balance_parts as balance_parts
 from aubal_jax.balancing.keeping import keep as keep
+from aubal_jax.balancing.several import balance_targets as balance_targets
 from aubal_jax.balancing.solve import Solution as Solution
 from aubal_jax.balancing.solve import balance as balance
 from aubal_jax.balancing.solve import solve as solve

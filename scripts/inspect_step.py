@@ -193,6 +193,7 @@ def lower(config, num_labels):
   import jax
   import numpy as np
 
+  from aubal_jax import settings as settings_lib
   from aubal_jax.batches import augment_device
   from aubal_jax.batches import draws
   from aubal_jax.datasets import targets
@@ -212,10 +213,10 @@ def lower(config, num_labels):
     remat=config.train.remat,
     sync_batch_norm=config.model.sync_batch_norm,
   )
-  settings = config.augment.to_dict()
-  on_device = settings.pop('backend') == 'device'
-  del settings['rows'], settings['frozen']
-  settings = draws.Settings(**settings)
+  on_device = config.augment.backend == 'device'
+  settings = draws.Settings(
+    **settings_lib.arguments(config.augment, draws.NAMES)
+  )
   loss = losses.make_loss(
     config.loss.name,
     weights=config.loss.weights,

@@ -27,6 +27,7 @@ solution: aubal.Solution = aubal.solve(
 )
 growth: np.ndarray = solution.growth
 plan, solved = aubal.balance(labels, seed=1, label_names=['a', 'b', 'c'])
+plan, solved = aubal.balance_targets({'a': labels, 'b': [0, 1, -1]}, lam=0.0)
 plan, solved = aubal.keep(labels, share=0.5, groups=[0, 0, 1])
 paths, solved = aubal.balance_parts('parts', 'plan', seed=1, lam=0.0)
 plan = aubal.resample(labels, 'mlsmote', features=np.eye(3), neighbours=2)

@@ -51,8 +51,8 @@ def test_a_small_step_on_two_devices(tmp_path):
   assert total(compiled, 'norm, forward', 'number') <= NORM_LAYERS
   assert total(compiled, 'gradients', 'number') <= 3
   assert row['collective_bytes'] <= total(asked, '', 'bytes')
-  # The rest is norms, the loss and Adam: much in so small a network.
-  assert 1 < row['flops'] / row['convolution_flops'] < 1.3
+  # The rest is norms, the pool, the loss and Adam: much in so small a network.
+  assert 1 < row['flops'] / row['convolution_flops'] < 1.5
   # Parameters and Adam's two moments are donated.
   assert row['donated'] == pytest.approx(12 * PARAMETERS, rel=0.01)
   for name in ('A100', 'H100', 'TPU v5e'):
