@@ -6,7 +6,6 @@ import contextlib
 import functools
 import os
 import pathlib
-import re
 import threading
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -19,6 +18,7 @@ from aubal_jax.datasets import streams
 from aubal_jax.media import caches
 from aubal_jax.media import containers
 from aubal_jax.media import sound
+from aubal_jax.media import sound_files
 from aubal_jax.media import spectrogram
 from aubal_jax.media import video
 from aubal_jax.runs import errors
@@ -26,14 +26,13 @@ from aubal_jax.runs import extras
 from aubal_jax.runs import text
 
 SUFFIXES = (sound.SUFFIX, *video.SUFFIXES)
-_SIDE = re.compile('_(left|right)$')
 
 
 def find(folder: str, names: Iterable[str]) -> dict[str, str]:
   """Returns video -> its file in a folder or below, where there is one.
 
-  A file is called like its video, '_left' or '_right' at the end left out where
-  there is none of the whole name; a WAV comes before a clip.
+  A file is called like its video, see `sound_files.stems`; a WAV comes before a
+  clip.
 
   Args:
     folder: of sounds or clips.
@@ -52,9 +51,9 @@ def find(folder: str, names: Iterable[str]) -> dict[str, str]:
   names = [*names]
   found = {}
   for name in names:
-    path = there.get(name) or there.get(_SIDE.sub('', name))
-    if path is not None:
-      found[name] = path
+    called = [x for x in sound_files.stems(name) if x in there]
+    if called:
+      found[name] = there[called[0]]
   if names and not found:
     raise errors.UserError(
       f'two_stream.sound_dir={folder}: no video has a file there. Videos are '

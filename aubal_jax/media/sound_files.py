@@ -7,15 +7,29 @@ from aubal_jax.media import containers
 SUFFIX = '.wav'
 
 
+def stems(name: str) -> tuple[str, ...]:
+  """Returns what the sound of a video may be called, the rather the earlier.
+
+  The videos 'x_left' and 'x_right' are two persons of one recording, and share
+  the sound of 'x' where they have none of their own.
+
+  Examples:
+    >>> stems('a_left'), stems('a')
+    (('a_left', 'a'), ('a',))
+  """
+  for side in ('_left', '_right'):
+    if name.endswith(side):
+      return name, name.removesuffix(side)
+  return (name,)
+
+
 def file_of(name: str, folder: os.PathLike | str) -> str | None:
   """Returns the file with the sound of a video, or None.
 
-  A clip or WAV file (rather this) in the folder that is called like the video;
-  the videos 'x_left' and 'x_right', two persons of one recording, share that
-  of 'x' where they have none of their own.
+  A clip or WAV file (rather this) in the folder that is called like the video,
+  see `stems`.
   """
-  whole = name.removesuffix('_left').removesuffix('_right')
-  for stem in dict.fromkeys((name, whole)):
+  for stem in stems(name):
     for suffix in (SUFFIX, *containers.SUFFIXES):
       for written in (suffix, suffix.upper()):
         file = os.path.join(folder, stem + written)
