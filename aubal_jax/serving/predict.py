@@ -220,8 +220,8 @@ def tell_others(others) -> None:
       f'{n:,} {suffix or "without"}' for suffix, n in others.most_common()
     ]
     print(
-      f'Note: {others.total():,} other files have no row, as none is called '
-      f'like an image: {text.listing(kinds)}.',
+      'Note: files that are called neither like an image nor like a clip have '
+      f'no row: {text.listing(kinds)}.',
       flush=True,
     )
 

@@ -334,7 +334,7 @@ def test_a_folder_of_anything(config, home, tmp_path, capsys):
   printed = capsys.readouterr().out
   assert f'{len(made)} images, 10 of them ok' in printed
   assert '1 unreadable: the file is empty' in printed
-  assert '1 other files have no row' in printed and '1 .txt' in printed
+  assert 'nor like a clip have no row: 1 .txt.' in printed
   assert 'positive in' in printed and str(home / 'predictions.csv') in printed
   assert not (home / 'predictions.csv.partial').exists()
   # Only predict's own files are there.
@@ -772,7 +772,10 @@ def test_model_json_is_written_again_by_the_train_task(trained, tmp_path):
     ({'predict.path': 'nowhere'}, ['nowhere', 'no such']),
     ({'predict.path': '{tmp}'}, ['no image', '.jpg']),
     ({'predict.path': '{tmp}/a.txt'}, ['a.txt', '.csv', 'folder']),
-    ({'data.name': 'synthetic'}, ['AU', 'bright', 'predict.path']),
+    (
+      {'data.name': 'synthetic', 'data.path': ''},
+      ['AU', 'bright', 'predict.path'],
+    ),
     ({'data.name': 'labels', 'data.path': '{tmp}/l.npy'}, ['no images']),
     ({'data.name': 'manifest', 'predict.split': 'dropped'}, ['dropped', '16']),
   ],
