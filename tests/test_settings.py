@@ -146,7 +146,7 @@ def test_texts_of_the_command_line():
 
 
 def test_the_data_of_a_run_are_taken_where_nothing_else_is_said():
-  sections = ('data', *settings.SETS)
+  sections = ('data', 'two_stream', *settings.SETS)
   rng = random.Random(0)
   for _ in range(30):
     config, held = settings.default(), settings.default()

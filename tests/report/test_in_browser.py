@@ -20,6 +20,7 @@ from tests.inspection import test_inspection
 from tests.makers import comparison_results
 from tests.makers import control_results
 from tests.report import test_report
+from tests.serving import test_faces_page
 
 BROWSER = next(
   filter(
@@ -47,7 +48,7 @@ addEventListener('load', () => {
   const cut = all('.strip div, .tile, .verdict, .bar').filter(
     e => e.scrollWidth > e.clientWidth + 1);
   const blocks = all('main p, figure, .plot svg, .scroll').filter(
-    e => !e.closest('li, .thumbs, .strip'));
+    e => !e.closest('li, .thumbs, .strip, .peaks, .halves'));
   const short = all('figure:not(.heat) .scroll').filter(
     e => box(e.firstChild).right < box(e).right - 1);
   parent.postMessage({
@@ -113,12 +114,17 @@ def write_inspect(path):
   shutil.copy(folder / 'run/inspect.html', path)
 
 
+def write_predictions(path):
+  test_faces_page.write(path, path.parent / 'seen')
+
+
 # Name of a page, as the program writes it, -> what makes one, or several.
 PAGES = {
   'report.html': (write_report, write_report_of_one_step),
   'balance.html': (write_balance,),
   'compare.html': (write_compare,),
   'inspect.html': (write_inspect,),
+  'predictions.html': (write_predictions,),
 }
 
 

@@ -111,14 +111,15 @@ class Checker(html.parser.HTMLParser):
       assert self.open.pop() == tag
 
 
-def test_the_page_holds_its_pictures_and_asks_for_nothing(tmp_path):
-  (tmp_path / 'film').mkdir()
+def write(path, folder):
+  """Writes the page of a clip, nine images and one that is broken."""
+  (folder / 'film').mkdir(parents=True, exist_ok=True)
   for k in range(30):
     picture = np.full((32, 40, 3), 8 * k, np.uint8)
-    cv2.imwrite(str(tmp_path / f'film/{k}.png'), picture)
+    cv2.imwrite(str(folder / f'film/{k}.png'), picture)
   for k in range(9):
-    cv2.imwrite(str(tmp_path / f'i<{k}>.png'), np.full((32, 40), 20 * k, 'u1'))
-  names = [tmp_path / 'film', *sorted(tmp_path.glob('*.png'))]
+    cv2.imwrite(str(folder / f'i<{k}>.png'), np.full((32, 40), 20 * k, 'u1'))
+  names = [folder / 'film', *sorted(folder.glob('*.png'))]
   items, _ = inputs.find([str(p) for p in names], fps=25)
   rng = np.random.default_rng(0)
   blocks = [face_table.Block(items[0].name, *rows_of(0, 30, 2, rng=rng))]
@@ -128,11 +129,15 @@ def test_the_page_holds_its_pictures_and_asks_for_nothing(tmp_path):
     blocks.append(face_table.Block(items[k].name, [row], values))
   bad = clips.Row(9, status='unreadable: <script>')
   blocks.append(face_table.Block('z', [bad], np.full((1, 5), np.nan, 'f4')))
+  page = faces_page.Page(MEASURES)
+  assert [*page.over(blocks, items)] == blocks
+  page.write(path, items, told='By <it>.')
+
+
+def test_the_page_holds_its_pictures_and_asks_for_nothing(tmp_path):
   texts = []
   for k in range(2):
-    page = faces_page.Page(MEASURES)
-    assert [*page.over(blocks, items)] == blocks
-    page.write(tmp_path / f'{k}.html', items, told='By <it>.')
+    write(tmp_path / f'{k}.html', tmp_path / 'seen')
     texts.append((tmp_path / f'{k}.html').read_text())
   assert texts[0] == texts[1]
   assert not re.search(r'https?:|<script|<b>&"|<i>', texts[0])
