@@ -37,10 +37,22 @@ RESULTS = HOME / 'docs' / 'study.jsonl'
 
 
 def load(path):
-  """Returns the module of a plan: PLAN and get_config()."""
+  """Returns the module of a plan: PLAN and get_config().
+
+  Raises:
+    UserError: there is no such file, or it holds no plan.
+  """
+  if not pathlib.Path(path).is_file():
+    raise errors.UserError(
+      f'--config={path} is not there; name a plan, such as configs/study.py.'
+    )
   spec = importlib.util.spec_from_file_location('study_plan', path)
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
+  if not hasattr(module, 'PLAN'):
+    raise errors.UserError(
+      f'--config={path} holds no PLAN; name a plan, such as configs/study.py.'
+    )
   return module
 
 
@@ -141,12 +153,19 @@ def write_page(plan, path, config_name) -> None:
     page.draw(plan, lines, file)
   content = page.write(
     *(path.name, plan, lines),
-    command=f'python scripts/study.py --config={config_name}',
+    config=_from_home(config_name),
     picture=picture.name,
   )
   with files.write_atomically(path.with_suffix('.md'), 'w') as file:
     file.write(content)
   print(f'study: {path.with_suffix(".md")}, {picture}')
+
+
+def _from_home(path) -> str:
+  """Returns a path as the repository has it, where it is of it."""
+  path = pathlib.Path(path).resolve()
+  inside = path.is_relative_to(HOME)
+  return str(path.relative_to(HOME) if inside else path.name)
 
 
 def main(argv=None) -> int:
@@ -165,12 +184,12 @@ def main(argv=None) -> int:
   parser.add_argument('--address')
   parser.add_argument('--num_workers', type=int)
   options = parser.parse_args(argv)
-  module = load(options.config)
-  plan, given = module.PLAN, module.get_config().experiments
-  for name in ('executor', 'address', 'num_workers'):
-    if getattr(options, name) is not None:
-      given[name] = getattr(options, name)
   try:
+    module = load(options.config)
+    plan, given = module.PLAN, module.get_config().experiments
+    for name in ('executor', 'address', 'num_workers'):
+      if getattr(options, name) is not None:
+        given[name] = getattr(options, name)
     if options.page:
       write_page(plan, options.results, options.config)
       return 0

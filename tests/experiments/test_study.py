@@ -231,6 +231,11 @@ def test_a_study_goes_on_and_says_the_same(tmp_path, capsys):
   assert 'It is the line that is kept.' in capsys.readouterr().out
   assert script.main([*command, '--cell=mine']) == 1
   assert "--cell='mine' is none of the plan" in capsys.readouterr().err
+  assert str(tmp_path) not in told
+  (tmp_path / 'empty.py').touch()
+  for name, words in (('none.py', 'is not there'), ('empty.py', 'no PLAN')):
+    assert script.main([f'--config={tmp_path / name}']) == 1
+    assert words in capsys.readouterr().err
 
 
 @pytest.mark.long

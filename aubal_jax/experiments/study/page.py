@@ -64,7 +64,7 @@ def write(
   plan: plan_lib.Plan,
   lines: Mapping[str, dict],
   *,
-  command: str,
+  config: str,
   picture: str,
 ) -> str:
   """Returns the page, in Markdown.
@@ -73,15 +73,16 @@ def write(
     path: of the file of results, as the page names it.
     plan: the study.
     lines: name of cell -> its line.
-    command: what made the results.
+    config: the file of the plan, as the page names it.
     picture: the file of the picture, as the page names it.
   """
   screened = answers_lib.screened(plan, lines)
   confirmed = answers_lib.confirmed(plan, lines)
   parts = [
     '# The study\n',
-    f'Written by `{command} --page` from [the results]({path}), a line for '
-    'each training; the plan, fixed before, is `configs/study.py`. Differences '
+    f'Written by `python scripts/study.py --config={config} --page` from [the '
+    f'results]({path}), a line for each training; the plan, `{config}`, was '
+    'fixed before. Differences '
     'are means over sets, ± half of the 95 % interval; what is tested is '
     'adjusted within a question. A gain is told from chance and at least '
     f'{number(plan.gain)[1:]}.\n',
