@@ -190,8 +190,8 @@ def load(
 
   asked = asked_of(targets, cast.split, seed, apart=apart)
   return dataset.Dataset(
-    **_labels(truth, asked),
-    targets=_targets(truth, asked),
+    **labels_of(truth, asked),
+    targets=targets_of(truth, asked),
     **cast.columns(),
     frames=frames,
     load_images=cast.loader(draw, image_size, channels),
@@ -218,7 +218,7 @@ def asked_of(
   }
 
 
-def _labels(truth, asked) -> dict:
+def labels_of(truth, asked) -> dict:
   """Returns labels, known and label_names; of no label where not asked for."""
   names = action_units.CODES if 'labels' in asked else ()
   rows = asked.get('labels', np.zeros(len(truth.codes), bool))
@@ -231,7 +231,7 @@ def _labels(truth, asked) -> dict:
   }
 
 
-def _targets(truth, asked) -> dict[str, targets_lib.Target]:
+def targets_of(truth, asked) -> dict[str, targets_lib.Target]:
   """Returns the targets beside the labels."""
   whole = {
     'expression': targets_lib.of_codes(truth.codes, NAMES),

@@ -21,11 +21,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aubal_jax.datasets import action_units
-from aubal_jax.datasets import aff_wild2_rows
 from aubal_jax.datasets import dataset
 from aubal_jax.datasets import splits
-from aubal_jax.datasets import targets as targets_lib
 from aubal_jax.datasets.drawn import expressions
 from aubal_jax.datasets.drawn import moving_faces
 
@@ -162,11 +159,11 @@ def load(
     ]
     return np.array(points, np.float32).reshape(-1, 68, 2)
 
-  split = films.split_of_frames
+  split, truth = films.split_of_frames, _truth(films)
   asked = expressions.asked_of(targets, split, seed, apart=apart)
   return dataset.Dataset(
-    **_labels(films, asked),
-    targets=_targets(films, asked),
+    **expressions.labels_of(truth, asked),
+    targets=expressions.targets_of(truth, asked),
     split=split,
     ids=np.array(
       [
@@ -221,34 +218,15 @@ def _of_frames(films, name):
   return np.concatenate(parts) if parts else empty
 
 
-def _labels(films, asked) -> dict:
-  """Returns labels, known and label_names; of no label where not asked for."""
-  names = action_units.CODES if 'labels' in asked else ()
+def _truth(films) -> expressions.Truth:
+  """Returns what there is to know of all frames, with their own affect."""
   count = len(films.arousal)
-  rows = asked.get('labels', np.zeros(count, bool))
-  intensity = films.of_frames('intensity').reshape(count, -1)
-  labels = (intensity[:, : len(names)] > 0) & rows[:, None]
-  return {
-    'labels': labels.astype(np.uint8),
-    'known': np.repeat(rows[:, None], len(names), axis=1),
-    'label_names': names,
-  }
-
-
-def _targets(films, asked) -> dict[str, targets_lib.Target]:
-  """Returns the targets beside the labels."""
-  affect = np.stack([films.valence, films.arousal], axis=1)
-  whole = {
-    'expression': targets_lib.of_codes(
-      films.of_frames('codes'), expressions.NAMES
-    ),
-    'valence_arousal': targets_lib.of_numbers(
-      affect, aff_wild2_rows.VALENCE_AROUSAL, -1.0, 1.0
-    ),
-  }
-  return {
-    name: whole[name].where(asked[name]) for name in whole if name in asked
-  }
+  return expressions.Truth(
+    films.of_frames('codes').astype(int),
+    films.of_frames('strength'),
+    films.of_frames('intensity').reshape(count, -1),
+    np.stack([films.valence, films.arousal], axis=1),
+  )
 
 
 def _note(films, targets) -> str:
