@@ -44,6 +44,7 @@ STYLE = """<style>
 @media (max-width: 44rem) {
   .lane { grid-template-columns: 1fr; } .lane .peaks { min-height: 0; }
   .lane.axis span { display: none; } }
+.path { white-space: normal; overflow-wrap: anywhere; }
 </style>"""
 
 
@@ -233,8 +234,9 @@ def show(
 
 def _words(clip) -> str:
   """Returns what a clip is, and whose lines have which colour; HTML."""
+  path = html.text(clip.name)
   told = [
-    f'<code>{html.text(clip.name)}</code>: {html.count(clip.frames, "frame")}',
+    f'<code class="path">{path}</code>: {html.count(clip.frames, "frame")}',
     f'{seconds(clip.stop - clip.start)}',
     html.count(len(clip.faces), 'face'),
   ]

@@ -115,7 +115,7 @@ def write_inspect(path):
 
 
 def write_predictions(path):
-  test_faces_page.write(path, path.parent / 'seen')
+  test_faces_page.write(path, path.parent / ('a_long_name' * 12))
 
 
 # Name of a page, as the program writes it, -> what makes one, or several.
