@@ -401,6 +401,20 @@ _DECLARED = (
     ),
     Setting('policy', '', "Albumentations' FILE.py or .yaml; '': as below."),
     Setting('frozen', False, 'True: the same images in every epoch.'),
+    Setting(
+      *('strength', 1.0, 'How far all but the flip go, times their ranges.'),
+      least=0,
+      most=5,
+    ),
+    Setting(
+      *(
+        'growth_exponent',
+        0.0,
+        'a: strength x (times its image is shown)^a, <= 5.',
+      ),
+      least=0,
+      most=1,
+    ),
     Setting('flip', 0.5, 'Probability of a left-right flip.', least=0, most=1),
     Setting('blur_sigma', (0.0, 1.0), 'Gaussian, pixels.', pair=True, most=100),
     Setting('contrast', (0.8, 1.25), 'Factor about grey 127.', pair=True),
@@ -1030,6 +1044,7 @@ def _check_together(config) -> None:
       'augment.policy is made on the host: augment.backend must be '
       "albumentations with it; it is 'device'."
     )
+  _check_strength(config)
   if not config.train.num_steps and not config.train.num_epochs:
     raise errors.UserError(
       'train.num_epochs must be above 0 where train.num_steps is 0; it is '
@@ -1037,6 +1052,17 @@ def _check_together(config) -> None:
     )
   if config.model.name != 'features':
     _check_memory(config)
+
+
+def _check_strength(config) -> None:
+  """Raises UserError where a strength is of augmentations that are not made."""
+  for name in ('augment.strength', 'augment.growth_exponent'):
+    given = value(config, name)
+    if config.augment.policy and given != SETTINGS[name].default:
+      raise errors.UserError(
+        f'{name} must be {SETTINGS[name].default:g} with augment.policy, whose '
+        f'pipeline says itself how strong it is; it is {given:g}.'
+      )
 
 
 def _check_memory(config) -> None:
@@ -1095,6 +1121,7 @@ def _check_tables(config) -> None:
 _OF_IMAGES = (
   *('data.crop', 'data.normalise', 'data.mean', 'data.std'),
   *('augment.policy', 'augment.backend'),
+  *('augment.strength', 'augment.growth_exponent'),
 )
 
 

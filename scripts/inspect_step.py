@@ -215,7 +215,7 @@ def lower(config, num_labels):
   )
   on_device = config.augment.backend == 'device'
   settings = draws.Settings(
-    **settings_lib.arguments(config.augment, draws.NAMES)
+    **settings_lib.arguments(config.augment, draws.OPTIONS)
   )
   loss = losses.make_loss(
     config.loss.name,

@@ -4,9 +4,11 @@ import json
 import math
 import random
 
+import numpy as np
 import pytest
 
 from aubal_jax import settings
+from aubal_jax.batches import draws
 from aubal_jax.runs import errors
 from aubal_jax.runs import workdir
 from aubal_jax.runs.setting import Setting
@@ -199,6 +201,22 @@ def test_names_are_looked_up_where_they_are_read():
   config.model.name = 'resnet8_16'
   with pytest.raises(errors.UserError, match=r"optimizer.*mean 'adam'"):
     settings.check(config)
+
+
+def test_how_strong_a_policy_is_it_says_itself():
+  rng = np.random.default_rng(0)
+  for name, most in (('strength', 5.0), ('growth_exponent', 1.0)):
+    for given in rng.uniform(0.0, most, 5).tolist():
+      config = settings.default()
+      config.augment[name] = given
+      settings.check(config)
+      config.augment.policy = 'mine.py'
+      with pytest.raises(errors.UserError, match=rf'augment\.{name} must be'):
+        settings.check(config)
+      config.augment[name] = settings.SETTINGS[f'augment.{name}'].default
+      settings.check(config)
+  strength = settings.SETTINGS['augment.strength']
+  assert strength.most == draws.LARGEST_STRENGTH
 
 
 @pytest.mark.parametrize(

@@ -177,14 +177,22 @@ class Drawn:
   Attributes:
     settings: ranges of the parameters.
     seed: of everything drawn.
+    growth: float64[M] of all rows, see `plan_rows.growth_of`; None: all 1.
   """
 
   settings: draws.Settings
   seed: int
+  growth: np.ndarray | None = None
 
   def parameters(self, epochs, rows) -> draws.Parameters:
     """Returns what is drawn, see `draws.draw`."""
-    return draws.draw(self.settings, seed=self.seed, epochs=epochs, rows=rows)
+    return draws.draw(
+      self.settings,
+      seed=self.seed,
+      epochs=epochs,
+      rows=rows,
+      growth=1.0 if self.growth is None else self.growth[rows],
+    )
 
   def __call__(self, images: np.ndarray, epochs, rows) -> np.ndarray:
     """Returns uint8[B, H, W, C] after them; epochs int[B] or int, rows int[B].

@@ -246,7 +246,7 @@ def augment_images(image, packed, mask, *, settings: draws.Settings):
       )
   p = _unpack(packed)
   # No sigma has more taps than the factor for small ones would give it.
-  widest = int(max(3.3 * settings.blur_sigma[1], 5)) // 2
+  widest = int(max(3.3 * settings.largest_blur, 5)) // 2
   result = _flip(image, p['flip']).astype(jnp.float32)
   result = _blur(result, p['blur_radius'], p['blur_sigma'], widest=widest)
   result = _contrast(result, p['contrast'])

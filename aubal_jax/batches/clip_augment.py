@@ -2,7 +2,7 @@
 
 As in Kuhnke et al. 2020 (arXiv 2002.03399), the same for all of its frames and
 drawn from (seed, epoch, row) alone. Black frames, where there is no face, stay
-black: so they are in evaluation.
+black: so they are in evaluation. Shifts grow with the strength of a row.
 """
 
 import dataclasses
@@ -15,7 +15,8 @@ from aubal_jax.runs import errors
 
 _STREAM = 2  # Of draws.hash_rows; 0 is of images, 1 of partners.
 _HUES = 180  # In OpenCV's bytes, of two degrees.
-# The largest shift of hue, saturation and value, in OpenCV's bytes.
+# The largest shift of hue, saturation and value, in OpenCV's bytes, at
+# strength 1; at the largest one a hue goes less than half round.
 SHIFTS = (10, 25, 20)
 # Greys of lines of a mask that are of the left or of the right: brows, eyes.
 SIDES = ((223, 191), (159, 127))
@@ -82,22 +83,27 @@ class Drawn:
   """Both, as they are drawn for rows.
 
   Attributes:
-    flip: the probability of a flip.
+    settings: of it the probability of a flip, and how strong shifts are.
     seed: of everything drawn.
+    growth: float64[M] of all rows, see `plan_rows.growth_of`; None: all 1.
   """
 
-  flip: float
+  settings: draws.Settings
   seed: int
+  growth: np.ndarray | None = None
 
   def parameters(self, epochs, rows) -> tuple[np.ndarray, np.ndarray]:
     """Returns bool[B], whether to flip, and int[B, 3], what is shifted.
 
-    Shifts are even in (-S, S), cut to a whole number; S are `SHIFTS`.
+    Shifts are even in (-S, S), cut to a whole number; S are `SHIFTS` times the
+    strength, see `draws.Settings.strength_of`.
     """
+    growth = 1.0 if self.growth is None else self.growth[rows]
+    strength = np.reshape(self.settings.strength_of(growth), (-1, 1))
     bits = draws.hash_rows(self.seed, epochs, rows, count=4, stream=_STREAM)
     unit = draws.to_unit(bits)
-    shifts = np.trunc((2 * unit[:, 1:] - 1) * SHIFTS).astype(np.int64)
-    return unit[:, 0] < self.flip, shifts
+    shifts = np.trunc((2 * unit[:, 1:] - 1) * SHIFTS * strength)
+    return unit[:, 0] < self.settings.flip, shifts.astype(np.int64)
 
   def __call__(self, clips: np.ndarray, epochs, rows) -> np.ndarray:
     """Returns uint8[B, T, H, W, C] after both; epochs int[B] or int, rows [B].

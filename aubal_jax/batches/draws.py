@@ -24,6 +24,8 @@ from aubal_jax.runs import errors
 _LEAST_SIGMA = 1e-3
 # Of the side. Below 1/3 the four jittered corners are always convex.
 _LARGEST_INSET = 0.3
+# From here on a face is lost, however often its image is shown.
+LARGEST_STRENGTH = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +33,9 @@ class Settings:
   """From what the parameters are drawn; pairs are ranges, drawn evenly.
 
   Raises:
-    UserError: flip outside [0, 1], or a range that is not two finite numbers
-      0 <= low <= high (perspective: <= 0.3).
+    UserError: flip or growth_exponent outside [0, 1], strength outside [0, 5],
+      or a range that is not two finite numbers 0 <= low <= high (perspective:
+      <= 0.3).
   """
 
   flip: float = 0.5  # Probability of a left-right flip.
@@ -41,15 +44,37 @@ class Settings:
   noise_sigma: tuple[float, float] = (0.0, 8.0)  # Gaussian, grey levels.
   multiply: tuple[float, float] = (0.8, 1.2)  # Brightness factor.
   perspective: tuple[float, float] = (0.0, 0.06)  # Corner jitter, of the side.
+  strength: float = 1.0  # How far all but the flip go, times these ranges;
+  growth_exponent: float = 0.0  # times the growth of a row to this power.
 
   def __post_init__(self):
-    if not 0 <= self.flip <= 1:
-      raise errors.UserError(
-        f'flip is a probability and must be in [0, 1]; got {self.flip!r}.'
-      )
-    for field in dataclasses.fields(self)[1:]:
-      largest = _LARGEST_INSET if field.name == 'perspective' else math.inf
-      _check_range(field.name, getattr(self, field.name), largest)
+    for name, most in (
+      ('flip', 1),
+      ('strength', LARGEST_STRENGTH),
+      ('growth_exponent', 1),
+    ):
+      if not 0 <= getattr(self, name) <= most:
+        raise errors.UserError(
+          f'{name} must be in [0, {most:g}]; got {getattr(self, name)!r}.'
+        )
+    for name in NAMES[1:]:
+      largest = _LARGEST_INSET if name == 'perspective' else math.inf
+      _check_range(name, getattr(self, name), largest)
+
+  def strength_of(self, growth):
+    """Returns how strong rows are augmented: strength g^exponent, at most 5.
+
+    Args:
+      growth: float64[B] or float, g >= 1, see `plan_rows.growth_of`.
+    """
+    strength = self.strength * growth**self.growth_exponent
+    return np.minimum(strength, LARGEST_STRENGTH)
+
+  @property
+  def largest_blur(self) -> float:
+    """The largest sigma of a blur that any row can have, in pixels."""
+    most = LARGEST_STRENGTH if self.growth_exponent else self.strength
+    return self.blur_sigma[1] * most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +91,9 @@ class Parameters:
 
 
 # The augmentations, in the order of their application.
-NAMES = tuple(field.name for field in dataclasses.fields(Settings))
+NAMES = tuple(field.name for field in dataclasses.fields(Parameters))[:-1]
+# What is in `Settings`.
+OPTIONS = tuple(field.name for field in dataclasses.fields(Settings))
 
 
 def _check_range(name, value, largest):
@@ -118,18 +145,30 @@ def to_unit(bits):
   return (bits >> np.uint64(11)) * 2.0**-53
 
 
-def draw(settings: Settings, *, seed: int, epochs, rows) -> Parameters:
+def _power(factor, strength):
+  """Returns factor^strength; itself at 1, where a power may be an ulp off."""
+  return np.where(strength == 1, factor, factor**strength)
+
+
+def draw(
+  settings: Settings, *, seed: int, epochs, rows, growth=1.0
+) -> Parameters:
   """Draws the parameters of B images, each from (seed, epoch, row) alone.
 
   Corner insets are |N(0, scale)| of the side, scale drawn evenly, at most
   0.3. (imgaug folds them at 1 instead, which a scale below 0.06 never meets.)
+
+  At strength s (`Settings.strength_of`) sigmas and insets are s times, and
+  factors to the power s of, what they are at 1. A flip is one at any strength.
 
   Args:
     settings: the ranges.
     seed: int >= 0.
     epochs: int[B] or int, >= 0.
     rows: int[B], >= 0: plan rows.
+    growth: float64[B] or float, >= 1, of these rows, see `plan_rows.growth_of`.
   """
+  strength = settings.strength_of(growth)
   bits = hash_rows(seed, epochs, rows, count=15)
   unit = to_unit(bits[:, :14])
 
@@ -141,13 +180,13 @@ def draw(settings: Settings, *, seed: int, epochs, rows) -> Parameters:
   radius = np.sqrt(-2 * np.log1p(-unit[:, 6:10]))
   angle = 2 * np.pi * unit[:, 10:14]
   normal = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
-  scale = between(settings.perspective, unit[:, 5])
+  scale = strength * between(settings.perspective, unit[:, 5])
   return Parameters(
     flip=unit[:, 0] < settings.flip,
-    blur_sigma=between(settings.blur_sigma, unit[:, 1]),
-    contrast=between(settings.contrast, unit[:, 2]),
-    noise_sigma=between(settings.noise_sigma, unit[:, 3]),
-    multiply=between(settings.multiply, unit[:, 4]),
+    blur_sigma=strength * between(settings.blur_sigma, unit[:, 1]),
+    contrast=_power(between(settings.contrast, unit[:, 2]), strength),
+    noise_sigma=strength * between(settings.noise_sigma, unit[:, 3]),
+    multiply=_power(between(settings.multiply, unit[:, 4]), strength),
     perspective=np.minimum(
       np.abs(normal) * scale[:, None, None], _LARGEST_INSET
     ),

@@ -120,8 +120,8 @@ def train_batches(
     start_step: the first batch's step, >= 0.
     augment_rows: 'added' (rows with plan.augment), 'all' or 'none'.
     frozen: draw epoch 0's parameters in every epoch.
-    settings: ranges of the augmentations; None: the defaults. Of clips the
-      probability of a flip alone.
+    settings: ranges of the augmentations, and how strong they are; None: the
+      defaults. Of clips the probability of a flip and the strength alone.
     num_workers: threads that make batches.
     num_processes: processes that augment for these threads; 0: the threads do.
     pack: `augment_device.pack`: images stay as they are, and batches hold
@@ -171,10 +171,9 @@ def train_batches(
     'none': np.zeros_like(plan.augment),
   }[augment_rows]
 
-  drawn = augment.Drawn(settings, seed)
+  make_drawn = clip_augment.Drawn if name == 'clip' else augment.Drawn
+  drawn = make_drawn(settings, seed, plan_rows.growth_of(plan, settings))
   augmented = drawn if policy is None else policy
-  if name == 'clip':
-    augmented = clip_augment.Drawn(settings.flip, seed)
   stack = contextlib.ExitStack()
   if num_processes and which.any() and pack is None:
     augmented = stack.enter_context(

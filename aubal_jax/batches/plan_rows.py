@@ -79,6 +79,23 @@ def known_of(plan, known: np.ndarray, rows: np.ndarray) -> np.ndarray:
   return found
 
 
+def growth_of(plan, settings: draws.Settings) -> np.ndarray | None:
+  """Returns float64[M], how often the image of each row is shown, at least 1.
+
+  Rows of the plan with that source, for each of them that is no added one: of
+  a plan that is drawn anew for every epoch as of one epoch's.
+
+  Args:
+    plan: a Plan.
+    settings: whose `growth_exponent` it is for; where that is 0, None.
+  """
+  if not settings.growth_exponent:
+    return None
+  all_rows = np.bincount(plan.source)
+  own = np.bincount(plan.source[~plan.augment], minlength=len(all_rows))
+  return (all_rows / np.maximum(own, 1))[plan.source]
+
+
 def _shares(plan, rows, seed):
   """Returns float64[B] in [0, 1), how far each row is on its way."""
   if plan.share is not None:

@@ -32,7 +32,6 @@ def opened(
 def _write_sheet(log, config, parts, streams, first):
   """Writes rows of the plan, each beside its image as in epoch 0."""
   from aubal_jax.batches import augment
-  from aubal_jax.batches import draws
   from aubal_jax.batches import plan_rows
   from aubal_jax.datasets import streams as streams_lib
 
@@ -47,12 +46,9 @@ def _write_sheet(log, config, parts, streams, first):
   rows = rows[shown.astype(int)]
   (image,) = (s for s in streams if s.name == streams_lib.IMAGE)
   before = plan_rows.inputs_of(plan, image.take, rows, seed=config.seed)
-  drawn = draws.draw(parts.settings, seed=config.seed, epochs=0, rows=rows)
-  if parts.policy is None:
-    after = augment.augment(before.copy(), drawn)
-  else:
-    after = parts.policy(before, 0, rows)
-  log.write_sheet(first, before, after)
+  growth = plan_rows.growth_of(plan, parts.settings)
+  drawn = augment.Drawn(parts.settings, config.seed, growth)
+  log.write_sheet(first, before, (parts.policy or drawn)(before, 0, rows))
 
 
 def beside(write_line: Callable[[dict], None] | None, log):

@@ -72,7 +72,7 @@ def _contact_sheet(config, dataset, plan, some_images) -> list[dict]:
   shown = np.ones(len(plan), bool) if which == 'all' else plan.augment
   if which == 'none' or not shown.any():
     return []
-  augmented = _augmented(config)
+  augmented = _augmented(config, plan)
   entries = []
   for source in _most_repeated(plan.source[shown], dataset.labels):
     rows = np.flatnonzero(shown & (plan.source == source))[:_NUM_AUGMENTED]
@@ -91,20 +91,22 @@ def _contact_sheet(config, dataset, plan, some_images) -> list[dict]:
   return entries
 
 
-def _augmented(config):
+def _augmented(config, plan):
   """Returns f(images, epochs, rows) -> images, as training makes them."""
   from aubal_jax.batches import augment
   from aubal_jax.batches import clip_augment
   from aubal_jax.batches import draws
+  from aubal_jax.batches import plan_rows
   from aubal_jax.batches import policy
 
+  own = draws.Settings(**settings.arguments(config.augment, draws.OPTIONS))
+  drawn = own, config.seed, plan_rows.growth_of(plan, own)
   if config.model.name in settings.TWO_STREAM:
-    of_clips = clip_augment.Drawn(config.augment.flip, config.seed)
+    of_clips = clip_augment.Drawn(*drawn)
     return lambda images, *drawn: of_clips(images[:, np.newaxis], *drawn)[:, 0]
   if config.augment.policy:
     return policy.load(config.augment.policy, seed=config.seed)
-  own = draws.Settings(**settings.arguments(config.augment, draws.NAMES))
-  return augment.Drawn(own, config.seed)
+  return augment.Drawn(*drawn)
 
 
 def _most_repeated(source, labels) -> list[int]:

@@ -80,7 +80,7 @@ def make_parts(run, path=None, *, teacher=None) -> Parts:
       'not have; set it to 0, or config.data.validation_fraction.'
     )
   settings = draws.Settings(
-    **settings_lib.arguments(config.augment, draws.NAMES)
+    **settings_lib.arguments(config.augment, draws.OPTIONS)
   )
   description = bundle.describe(config, targets, dataset.stream)
   rate = config.train.learning_rate

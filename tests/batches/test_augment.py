@@ -38,7 +38,7 @@ def test_table_of_this_test_is_the_registry_and_the_parameters():
   assert list(VALUES) == list(augment.AUGMENTATIONS) == list(draws.NAMES)
   fields = [f.name for f in dataclasses.fields(draws.Parameters)]
   assert [*VALUES, 'key'] == fields
-  assert list(VALUES) == [f.name for f in dataclasses.fields(draws.Settings)]
+  assert list(draws.OPTIONS) == [*VALUES, 'strength', 'growth_exponent']
 
 
 @pytest.mark.parametrize('name', VALUES)
@@ -301,6 +301,86 @@ def test_draws_come_from_seed_epoch_and_row_alone():
   assert len(seen) == 8**3
 
 
+def random_settings(rng, **others):
+  """Returns settings of any ranges."""
+  low, high = np.sort(rng.uniform(0, 3, (2, 4)), axis=0)
+  pairs = list(zip(low.tolist(), high.tolist(), strict=True))
+  return draws.Settings(
+    flip=rng.uniform(),
+    **dict(zip(list(VALUES)[1:5], pairs, strict=True)),
+    perspective=tuple(sorted(rng.uniform(0, 0.1, 2).tolist())),
+    **others,
+  )
+
+
+def drawn_of(settings, size=200, **arguments):
+  return draws.draw(
+    settings, seed=3, epochs=2, rows=np.arange(size), **arguments
+  )
+
+
+def test_at_strength_1_a_row_is_drawn_bit_for_bit_as_without_one():
+  for seed in range(20):
+    rng = np.random.default_rng(seed)
+    settings = random_settings(rng, growth_exponent=rng.uniform())
+    unit = draws.to_unit(draws.hash_rows(3, 2, np.arange(200), count=15))
+    for drawn in (
+      drawn_of(settings),
+      drawn_of(settings, growth=np.ones(200)),
+      drawn_of(dataclasses.replace(settings, growth_exponent=0), growth=7.0),
+    ):
+      for k, name in enumerate(list(VALUES)[1:5], 1):
+        low, high = getattr(settings, name)
+        np.testing.assert_array_equal(
+          getattr(drawn, name), low + (high - low) * unit[:, k]
+        )
+
+
+def test_what_a_strength_does_to_each():
+  for seed in range(20):
+    rng = np.random.default_rng(seed)
+    settings = random_settings(rng, growth_exponent=1.0)
+    plain, s = drawn_of(settings), rng.uniform(1, 5, 200)
+    strong = drawn_of(settings, growth=s)
+    np.testing.assert_array_equal(strong.key, plain.key)
+    np.testing.assert_array_equal(strong.flip, plain.flip)
+    for name in ('blur_sigma', 'noise_sigma'):
+      expected = s * getattr(plain, name)
+      np.testing.assert_allclose(getattr(strong, name), expected, rtol=1e-12)
+    for name in ('contrast', 'multiply'):
+      expected = s * np.log(getattr(plain, name))
+      found = np.log(getattr(strong, name))
+      np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+    insets = np.minimum(s[:, None, None] * plain.perspective, 0.3)
+    np.testing.assert_allclose(strong.perspective, insets, rtol=1e-12)
+    assert strong.blur_sigma.max() <= settings.largest_blur
+
+
+def test_at_strength_0_flips_are_left():
+  images = make_images(200, 9, 7, 3)
+  for seed in range(5):
+    settings = random_settings(np.random.default_rng(seed), strength=0.0)
+    drawn = drawn_of(settings, growth=np.linspace(1, 9, 200))
+    flips = drawn.flip[:, None, None, None]
+    np.testing.assert_array_equal(
+      augment.augment(images, drawn),
+      np.where(flips, images[:, :, ::-1], images),
+    )
+
+
+def test_a_strength_is_that_of_the_settings_times_a_power_of_growth_up_to_5():
+  rng = np.random.default_rng(0)
+  for _ in range(100):
+    strength, exponent = rng.uniform(0, 5), rng.uniform(0, 1)
+    settings = draws.Settings(strength=strength, growth_exponent=exponent)
+    growth = np.sort(np.exp(rng.uniform(0, 8, 50)))
+    found = settings.strength_of(growth)
+    expected = [min(strength * np.exp(np.log(g) * exponent), 5) for g in growth]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert settings.strength_of(1.0) == strength
+    assert (np.diff(found) >= 0).all() and found.max() <= 5
+
+
 def test_hash_is_splitmix64_of_its_start():
   # Java's and the paper's stream from state 0, first three outputs.
   start = np.array([0], np.uint64)
@@ -329,6 +409,10 @@ def test_hash_is_splitmix64_of_its_start():
     {'multiply': (0.5, float('inf'))},
     {'perspective': (0.0, 0.5)},
     {'multiply': (0.5,)},
+    {'strength': -0.1},
+    {'strength': 5.1},
+    {'growth_exponent': 1.5},
+    {'growth_exponent': float('nan')},
   ],
 )
 def test_bad_settings_are_named(change):

@@ -125,6 +125,29 @@ def test_kernels_end_where_the_hosts_do(sigma, largest):
   )
 
 
+@pytest.mark.parametrize('exponent', [0.0, 0.7])
+def test_rows_of_any_strength_are_the_hosts(exponent):
+  images, rng = make_images(32, 24, 31, 1), np.random.default_rng(0)
+  settings = draws.Settings(strength=3.0, growth_exponent=exponent)
+  for epoch in range(3):
+    drawn = draws.draw(
+      settings,
+      seed=3,
+      epochs=epoch,
+      rows=np.arange(32),
+      growth=rng.integers(1, 20, 32).astype(float),
+    )
+    assert drawn.blur_sigma.max() > 2 and drawn.noise_sigma.max() > 16
+    for name, tolerance in TOLERANCES.items():
+      rest = {
+        k: np.full_like(getattr(drawn, k), v) for k, v in IDENTITY.items()
+      }
+      del rest[name]
+      only = dataclasses.replace(drawn, **rest)
+      expected = augment.augment(images, only)
+      assert_close(on_device(images, only, settings), expected, tolerance)
+
+
 def test_noise_bits_are_the_hosts():
   keys = draw(STRONG, 5).key
   halves = np.stack([keys & np.uint64(2**32 - 1), keys >> np.uint64(32)], 1)

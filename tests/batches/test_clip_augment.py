@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from aubal_jax import settings as settings_lib
 from aubal_jax.batches import clip_augment
+from aubal_jax.batches import draws
 from aubal_jax.batches import pipeline
 from aubal_jax.datasets import streams
 from aubal_jax.datasets import targets
@@ -80,7 +81,7 @@ def test_a_shift_is_that_of_hue_saturation_and_value(seed):
 
 
 def test_what_is_drawn_is_of_seed_epoch_and_row_alone():
-  drawn, rows = clip_augment.Drawn(0.5, seed=3), np.arange(4000)
+  drawn, rows = clip_augment.Drawn(draws.Settings(), seed=3), np.arange(4000)
   flips, shifts = drawn.parameters(1, rows)
   assert 0.45 < flips.mean() < 0.55
   for k, most in enumerate(clip_augment.SHIFTS):
@@ -91,10 +92,30 @@ def test_what_is_drawn_is_of_seed_epoch_and_row_alone():
   again = drawn.parameters(np.ones(4000, int), rows[order])
   np.testing.assert_array_equal(again[0], flips[order])
   np.testing.assert_array_equal(again[1], shifts[order])
-  for other in (drawn.parameters(2, rows), clip_augment.Drawn(0.5, 4)):
+  for other in (
+    drawn.parameters(2, rows),
+    clip_augment.Drawn(draws.Settings(), 4),
+  ):
     found = other if isinstance(other, tuple) else other.parameters(1, rows)
     assert (found[1] != shifts).any(axis=1).mean() > 0.9
-  assert not clip_augment.Drawn(0.0, 3).parameters(1, rows)[0].any()
+  never = clip_augment.Drawn(draws.Settings(flip=0.0), 3)
+  assert not never.parameters(1, rows)[0].any()
+
+
+def test_a_strength_is_of_shifts_alone():
+  rows, rng = np.arange(4000), np.random.default_rng(0)
+  flips, shifts = clip_augment.Drawn(draws.Settings(), 3).parameters(1, rows)
+  for _ in range(10):
+    strength, exponent = rng.uniform(0, 2), rng.uniform(0, 1)
+    own = draws.Settings(strength=strength, growth_exponent=exponent)
+    growth = rng.integers(1, 9, 4000).astype(float)
+    found = clip_augment.Drawn(own, 3, growth).parameters(1, rows)
+    np.testing.assert_array_equal(found[0], flips)
+    s = np.minimum(strength * growth**exponent, 5)[:, None]
+    # What is cut to a whole number may lose almost one.
+    assert (abs(found[1]) <= s * (abs(shifts) + 1)).all()
+    assert (abs(found[1]) > s * abs(shifts) - 1).all()
+    assert (found[1] * shifts >= 0).all()
 
 
 @pytest.mark.parametrize(
@@ -102,7 +123,16 @@ def test_what_is_drawn_is_of_seed_epoch_and_row_alone():
 )
 def test_what_are_no_clips_is_told(bad):
   with pytest.raises(errors.UserError, match='clips must be uint8'):
-    clip_augment.Drawn(0.5, 0)(bad, 0, np.arange(2))
+    clip_augment.Drawn(draws.Settings(), 0)(bad, 0, np.arange(2))
+
+
+def make_plan():
+  return plan_lib.Plan(
+    source=np.resize(np.random.default_rng(7).permutation(N), 20),
+    augment=np.arange(20) >= N,
+    partner=np.full(20, -1),
+    label_names=('a', 'b'),
+  )
 
 
 def batches_of(channels, **arguments):
@@ -114,16 +144,10 @@ def batches_of(channels, **arguments):
     streams.Stream(name, x.dtype, x.shape[1:], x.__getitem__)
     for name, x in (('clip', clips), ('sound', sounds))
   ]
-  plan = plan_lib.Plan(
-    source=np.resize(rng.permutation(N), 20),
-    augment=np.arange(20) >= N,
-    partner=np.full(20, -1),
-    label_names=('a', 'b'),
-  )
   target = targets.Target('binary', labels, labels >= 0, ('a', 'b'))
   arguments = {'batch_size': 4, 'seed': 1, 'num_steps': 10} | arguments
   return list(
-    pipeline.train_batches(plan, seen, {'labels': target}, **arguments)
+    pipeline.train_batches(make_plan(), seen, {'labels': target}, **arguments)
   )
 
 
@@ -176,12 +200,20 @@ def test_no_policy_is_of_clips():
     batches_of(3, policy=lambda images, epochs, rows: images)
 
 
-def test_the_contact_sheet_shows_what_training_sees():
+@pytest.mark.parametrize('exponent', [0.0, 1.0])
+def test_the_contact_sheet_shows_what_training_sees(exponent):
   """Of clips the last frames, flipped and shifted as the clips are."""
   config = settings_lib.default()
   config.model.name, config.seed = 'two_stream_small', 1
-  (batch,) = batches_of(3, num_steps=1, batch_size=20, augment_rows='all')
+  config.augment.strength, config.augment.growth_exponent = 2.0, exponent
+  (batch,) = batches_of(
+    3,
+    num_steps=1,
+    batch_size=20,
+    augment_rows='all',
+    settings=draws.Settings(strength=2.0, growth_exponent=exponent),
+  )
   (plain,) = batches_of(3, num_steps=1, batch_size=20, augment_rows='none')
   order = pipeline.row_stream(20, batch_size=20, seed=1)(0)[1]
-  shown = report._augmented(config)(plain['clip'][:, -1], 0, order)
+  shown = report._augmented(config, make_plan())(plain['clip'][:, -1], 0, order)
   np.testing.assert_array_equal(shown, batch['clip'][:, -1])

@@ -264,6 +264,43 @@ def test_augmented_are_the_rows_asked_for_bit_for_bit_as_alone(augment_rows):
   assert changed in counts[augment_rows]
 
 
+@pytest.mark.parametrize('exponent', [0.0, 0.5, 1.0])
+def test_rows_are_as_strong_as_their_images_are_frequent(exponent):
+  images, labels, known = make_table()
+  source = np.concatenate([np.arange(10), np.repeat([1, 2, 5], [2, 4, 7])])
+  plan = make_plan(source=source, augment=np.arange(23) >= 10)
+  own = draws.Settings(strength=0.5, growth_exponent=exponent)
+  arguments = {'augment_rows': 'all', 'settings': own}
+  result = joined(batches_of(plan, (images, labels, known), **arguments))
+  epochs, rows = rows_of_steps(range(8))
+  times = np.array([1, 3, 5, 1, 1, 8, 1, 1, 1, 1])[source]
+  drawn = draws.draw(
+    dataclasses.replace(own, growth_exponent=0.0),
+    seed=5,
+    epochs=epochs,
+    rows=rows,
+  )
+  strong = draws.draw(
+    own, seed=5, epochs=epochs, rows=rows, growth=times[rows].astype(float)
+  )
+  np.testing.assert_allclose(
+    strong.blur_sigma, drawn.blur_sigma * times[rows] ** exponent
+  )
+  np.testing.assert_array_equal(
+    result, augment.augment(images[source[rows]], strong)
+  )
+  by_processes = batches_of(
+    plan, (images, labels, known), num_processes=1, **arguments
+  )
+  np.testing.assert_array_equal(joined(by_processes), result)
+
+  def pack(drawn, batch_size, chosen):
+    return drawn.blur_sigma
+
+  packed = batches_of(plan, (images, labels, known), pack=pack, **arguments)
+  np.testing.assert_array_equal(joined(packed, 'augment'), strong.blur_sigma)
+
+
 @pytest.mark.parametrize('name', augment.AUGMENTATIONS)
 def test_each_augmentation_alone_and_inside_tf_data(name):
   only = {

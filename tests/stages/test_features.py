@@ -268,6 +268,7 @@ def test_features_are_standardised_as_neighbours_are_found():
     ({'data__normalise': 'imagenet'}, 'data.normalise is of images'),
     ({'augment__policy': 'mine.py'}, 'augment.policy is of images'),
     ({'augment__backend': 'device'}, 'augment.backend is of images'),
+    ({'augment__strength': 2.0}, 'augment.strength is of images'),
     ({'data__name': 'synthetic', 'data__feature_columns': ()}, 'is for tables'),
     ({'model__hidden': (0,)}, 'model.hidden must be'),
     ({'model__name': 'resnet18', 'model__hidden': (3,)}, 'model.hidden must'),

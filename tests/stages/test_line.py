@@ -480,6 +480,7 @@ def test_a_label_without_a_positive_is_said(config, tmp_path, capsys):
 
 
 def test_contact_sheet_shows_rows_of_the_plan(config, tmp_path):
+  from aubal_jax.batches import draws
   from aubal_jax.batches import pipeline
   from aubal_jax.datasets import streams
   from aubal_jax.media import images
@@ -488,22 +489,26 @@ def test_contact_sheet_shows_rows_of_the_plan(config, tmp_path):
   path = run(config, tmp_path / 'run', 'balance')
   plan = plan_lib.load(path / 'plan.npz')
   dataset = fake_data.load_manifest(config.data.path, pixels=images.Pixels(32))
-  entries = report._contact_sheet(config, dataset, plan, dataset.load_images)
-  assert entries
-  batch = next(
-    pipeline.train_batches(
-      plan,
-      [streams.of_images(dataset.load_images, (32, 32, 1))],
-      dataset.targets,
-      batch_size=len(plan),
-      seed=config.seed,
-      num_steps=1,
+  for strength, exponent in ((1.0, 0.0), (2.0, 0.0), (0.5, 1.0)):
+    changes = {'strength': strength, 'growth_exponent': exponent}
+    config.augment.update(changes)
+    entries = report._contact_sheet(config, dataset, plan, dataset.load_images)
+    assert entries
+    batch = next(
+      pipeline.train_batches(
+        plan,
+        [streams.of_images(dataset.load_images, (32, 32, 1))],
+        dataset.targets,
+        batch_size=len(plan),
+        seed=config.seed,
+        num_steps=1,
+        settings=draws.Settings(**changes),
+      )
     )
-  )
-  seen = {image.tobytes() for image in batch['image']}
-  for entry in entries:
-    assert entry['original'].tobytes() in seen
-    assert all(image.tobytes() in seen for image in entry['augmented'])
+    seen = {image.tobytes() for image in batch['image']}
+    for entry in entries:
+      assert entry['original'].tobytes() in seen
+      assert all(image.tobytes() in seen for image in entry['augmented'])
 
 
 def test_unknown_labels_are_absent_a_third_value_or_dropped(config, tmp_path):
