@@ -410,7 +410,7 @@ _DECLARED = (
       *(
         'growth_exponent',
         0.0,
-        'a: strength x (times its image is shown)^a, <= 5.',
+        'a: strength x (times its image is shown)^a, at most 5.',
       ),
       least=0,
       most=1,
