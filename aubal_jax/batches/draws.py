@@ -145,11 +145,6 @@ def to_unit(bits):
   return (bits >> np.uint64(11)) * 2.0**-53
 
 
-def _power(factor, strength):
-  """Returns factor^strength; itself at 1, where a power may be an ulp off."""
-  return np.where(strength == 1, factor, factor**strength)
-
-
 def draw(
   settings: Settings, *, seed: int, epochs, rows, growth=1.0
 ) -> Parameters:
@@ -184,9 +179,9 @@ def draw(
   return Parameters(
     flip=unit[:, 0] < settings.flip,
     blur_sigma=strength * between(settings.blur_sigma, unit[:, 1]),
-    contrast=_power(between(settings.contrast, unit[:, 2]), strength),
+    contrast=between(settings.contrast, unit[:, 2]) ** strength,
     noise_sigma=strength * between(settings.noise_sigma, unit[:, 3]),
-    multiply=_power(between(settings.multiply, unit[:, 4]), strength),
+    multiply=between(settings.multiply, unit[:, 4]) ** strength,
     perspective=np.minimum(
       np.abs(normal) * scale[:, None, None], _LARGEST_INSET
     ),
