@@ -7,14 +7,16 @@ what gains there, by what is said below, is asked again of the confirmation
 sets, and of no other. A gain is a mean difference in the primary score that is
 told from chance (two-sided, Nadeau and Bengio's variance over splits, the mean
 over sets, Holm over the contrasts of the question, alpha .05) and at least
-GAIN. FOLDER has the sets as NAME.npz or NAME.arff, of Mulan; what is not there
-is left out, and said. Drawn faces and drawn videos need no file. About half an
-hour on 2 cores; stopped, it goes on where it was.
+GAIN. FOLDER has the tables as NAME.npz or NAME.arff, of Mulan, and UC Merced as
+ucmerced/manifest.csv; what is not there is left out, and said. Drawn faces and
+drawn videos need no file. The questions of images, from `tasks` on, train small
+networks; --questions=NAME,NAME asks some alone. Stopped, it goes on where it
+was.
 
 Not run here, for want of a GPU; what it would take, on one of 80 GB:
-`scripts/study.py` asks of tables. The questions of rates, of keeping frames, of
-joint balance and of bounds by subject are to be asked of images by
-`compare` (configs/compare_images.py) and scripts/compare_target_balances.py:
+The questions of rates, of keeping frames, of joint balance and of bounds by
+subject are to be asked of images by `compare` (configs/compare_images.py) and
+scripts/compare_target_balances.py:
 
 * VOC-MLT and COCO-MLT (resnet50 from weights, 224 pixels, rates 1e-4 and 4e-4,
   20 epochs, 5 seeds): about 6 and 10 hours.
@@ -196,10 +198,122 @@ def _adjusted():
   )
 
 
+def _training(method, *more, rates=(1.0, 2.0), **options):
+  """A training on images; `more` are further settings."""
+  chosen = (('balance.method', method),)
+  if method in ('random', 'aubal'):
+    chosen += (('balance.fraction', 0.25),)
+  if method == 'aubal':
+    chosen += (('balance.objective', 'l1'), ('balance.upper', 10.0))
+  return plan.Training((*chosen, *more), rates=rates, **options)
+
+
+def _on_images(**options):
+  """Plans against plain training."""
+  none = _training('none', **options)
+  return [
+    plan.Contrast(
+      'random rows more (25 %)', _training('random', **options), none
+    ),
+    plan.Contrast(
+      'aubal:l1, growth to 10', _training('aubal', **options), none
+    ),
+  ]
+
+
+def _images():
+  """Plans, of images that a small network learns from nothing."""
+  return plan.Question(
+    'images',
+    'Do balanced plans help a small network on images?',
+    _on_images(),
+    sets=('drawn_images', 'ucmerced'),
+    confirms=False,
+  )
+
+
+def _pretrained():
+  """The same, from weights that have seen other faces."""
+  return plan.Question(
+    'pretrained',
+    'Do they from pretrained weights?',
+    _on_images(pretrained=True),
+    sets=('drawn_images',),
+    confirms=False,
+  )
+
+
+def _kept_images():
+  """Images to keep, in equal number."""
+  share = ('keep.share', 0.25)
+  return plan.Question(
+    'kept_images',
+    'Does choosing the images to keep help?',
+    [
+      plan.Contrast(
+        'keep, 25 %', _training('keep', share), _training('keep_random', share)
+      )
+    ],
+    sets=('drawn_images', 'ucmerced'),
+    confirms=False,
+  )
+
+
+def _stronger():
+  """Augmentation that is stronger for images that are shown more often."""
+  even = _training('aubal')
+  return plan.Question(
+    'stronger',
+    'Does it help to augment more what the plan shows more often?',
+    [
+      plan.Contrast(
+        'strength: root of how often a row is shown',
+        _training('aubal', ('augment.growth_exponent', 0.5)),
+        even,
+      ),
+      plan.Contrast(
+        'strength: 1.5 for all',
+        _training('aubal', ('augment.strength', 1.5)),
+        even,
+      ),
+    ],
+    sets=('drawn_images',),
+    confirms=False,
+  )
+
+
+def _tasks():
+  """Several targets, of which each image has one."""
+
+  def balanced(name):
+    return _training(
+      'none' if name == 'none' else 'aubal', ('multitask.balance', name)
+    )
+
+  told = {kind: kind for kind in plan.TARGET_KINDS}
+  return plan.Question(
+    'tasks',
+    'Does balancing several targets jointly help?',
+    [
+      plan.Contrast(
+        *(f'{one} against {other}', balanced(one), balanced(other)),
+        kinds=told,
+        primary='overall',
+      )
+      for one, other in (
+        *(('joint', 'none'), ('joint', 'per_task'), ('per_task', 'none')),
+      )
+    ],
+    sets=('drawn_tasks',),
+    confirms=False,
+  )
+
+
 PLAN = plan.Plan(
   questions=(
     *(_plans(), _short(), _free(), _keep(), _frames(), _subjects()),
-    _adjusted(),
+    *(_adjusted(), _tasks(), _stronger(), _images(), _pretrained()),
+    _kept_images(),
   ),
   screening=SCREENING,
   confirmation=CONFIRMATION,
@@ -208,6 +322,9 @@ PLAN = plan.Plan(
     'enron': plan.Folds(repeats=3),
     'medical': plan.Folds(repeats=3),
     'bibtex': plan.Folds(repeats=2, seeds=1),
+    'drawn_images': plan.Folds(folds=1, seeds=1),
+    'drawn_tasks': plan.Folds(repeats=4, folds=1, seeds=1),
+    'ucmerced': plan.Folds(repeats=1, folds=5, seeds=1),
   },
 )
 

@@ -1,6 +1,6 @@
 r"""Runs the study that a plan has fixed, and writes its page.
 
-  python scripts/study.py --config=configs/study.py --data=FOLDER
+  python scripts/study.py --config=configs/study.py --data=FOLDER,FOLDER
   python scripts/study.py --config=configs/study.py --page
   python scripts/study.py --config=configs/study.py --data=FOLDER \
       --cell='emotions | none | 5x2x3'
@@ -8,7 +8,8 @@ r"""Runs the study that a plan has fixed, and writes its page.
 The first runs every cell whose line is not in the file of results; each is
 added as it comes: stopped or killed, the same command goes on. What gains on
 the screening sets is then asked again of the confirmation sets. --page writes
-the page and the picture from the results alone. --cell runs one cell anew and
+the page and the picture from the results alone. --questions=NAME,NAME asks only
+these, and leaves the rest for later. --cell runs one cell anew and
 prints its line beside the one that is kept. Cells are done by who the plan's
 `experiments` name, or --executor, --address and --num_workers.
 """
@@ -25,7 +26,7 @@ from aubal_jax.experiments.study import answers
 from aubal_jax.experiments.study import page
 from aubal_jax.experiments.study import plan as plan_lib
 from aubal_jax.experiments.study import results
-from aubal_jax.experiments.study import tables
+from aubal_jax.experiments.study import sets
 from aubal_jax.runs import errors
 from aubal_jax.runs import executors
 from aubal_jax.runs import files
@@ -59,7 +60,7 @@ def load(path):
 def run_cells(title, cells, folder, path, executor) -> int:
   """Runs the cells that have no line yet; returns how many failed."""
   done = results.read(path)
-  where = {cell: tables.find(cell.data, folder) for cell in cells}
+  where = {cell: sets.find(cell.data, folder) for cell in cells}
   absent = sorted({cell.data for cell in cells if where[cell] is None})
   if absent:
     print(
@@ -90,9 +91,9 @@ def _outcomes(cells, where, executor):
   """
   if executor is None:
     for cell in cells:
-      yield cell, functools.partial(tables.run, cell, where[cell])
+      yield cell, functools.partial(sets.run, cell, where[cell])
     return
-  waiting = {executor.submit(tables.run, c, where[c]): c for c in cells}
+  waiting = {executor.submit(sets.run, c, where[c]): c for c in cells}
   for future in executors.as_done(waiting):
     yield waiting[future], future.result
 
@@ -124,6 +125,19 @@ def run_all(plan, folder, path, given) -> int:
     )
 
 
+def _with_questions(plan, names):
+  """Returns the plan with these of its questions alone; '': with all."""
+  if not names:
+    return plan
+  found = {question.name: question for question in plan.questions}
+  if unknown := [name for name in names.split(',') if name not in found]:
+    raise errors.UserError(
+      f'--questions={names} holds {unknown[0]!r}, which is none of the plan: '
+      f'{", ".join(found)}.'
+    )
+  return plan._replace(questions=[found[name] for name in names.split(',')])
+
+
 def run_one(plan, name, folder, path) -> int:
   """Runs a cell anew; returns 1 where its line is another now."""
   cells = plan_lib.screening(plan)
@@ -135,10 +149,10 @@ def run_one(plan, name, folder, path) -> int:
       f'--cell={name!r} is none of the plan; the first are '
       f'{[cell.name for cell in cells[:3]]}.'
     )
-  where = tables.find(found[0].data, folder)
+  where = sets.find(found[0].data, folder)
   if where is None:
     raise errors.UserError(f'{found[0].data} is not in --data={folder!r}.')
-  line = json.loads(json.dumps(tables.run(found[0], where)))
+  line = json.loads(json.dumps(sets.run(found[0], where)))
   print(json.dumps(line, sort_keys=True))
   kept = results.read(path).get(name)
   print('It is the line that is kept.' if line == kept else f'Kept: {kept}')
@@ -176,7 +190,8 @@ def main(argv=None) -> int:
     allow_abbrev=False,
   )
   parser.add_argument('--config', default=str(HOME / 'configs' / 'study.py'))
-  parser.add_argument('--data', default='', help='folder of the sets')
+  parser.add_argument('--data', default='', help='folders of the sets')
+  parser.add_argument('--questions', default='', help='of the plan; all')
   parser.add_argument('--results', type=pathlib.Path, default=RESULTS)
   parser.add_argument('--page', action='store_true')
   parser.add_argument('--cell', default='')
@@ -195,7 +210,8 @@ def main(argv=None) -> int:
       return 0
     if options.cell:
       return run_one(plan, options.cell, options.data, options.results)
-    failed = run_all(plan, options.data, options.results, given)
+    some = _with_questions(plan, options.questions)
+    failed = run_all(some, options.data, options.results, given)
     write_page(plan, options.results, options.config)
     return int(failed > 0)
   except (errors.UserError, OSError) as error:

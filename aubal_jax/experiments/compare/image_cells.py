@@ -114,6 +114,33 @@ def run_cell(run, cell) -> dict:
 
   A training that diverges is a trial as well: its rate has lost.
   """
+  place = {'seed': cell.seed, 'fold': cell.fold, 'rate': cell.rate}
+  trial, found = make_trial(run, **place)
+  if found is None:
+    print(f'compare: {cell.name} diverged: {trial["diverged"]}', flush=True)
+  elif cell.method == 'none' and hosts.is_first():
+    with files.write_atomically(run.path / _PREDICTED, 'wb') as file:
+      np.savez(file, validation=found[0], test=found[1])
+  return cell.described() | {
+    'num_steps': run.num_steps,
+    'label_names': [*run.dataset.label_names],
+    'trials': [trial],
+  }
+
+
+def make_trial(run, *, seed, fold, rate) -> tuple[dict, tuple | None]:
+  """Balances, trains and scores what is not done yet, in the run's folder.
+
+  Args:
+    run: with the settings that are trained with.
+    seed: of the trial.
+    fold: likewise; None where there is one split alone.
+    rate: times the learning rate, which the settings hold already.
+
+  Returns:
+    The trial; and what is predicted of the validation and of the test split,
+    float[R, L] each; None where training diverged.
+  """
   seconds = None
   if not run.is_done('balance'):
     start = time.perf_counter()
@@ -123,10 +150,7 @@ def run_cell(run, cell) -> dict:
     try:
       train.run(run)
     except FloatingPointError as error:
-      print(f'compare: {cell.name} diverged: {error}', flush=True)
-      return _result(
-        run, cell, rates.diverged(cell.seed, cell.fold, cell.rate, str(error))
-      )
+      return rates.diverged(seed, fold, rate, str(error)), None
   plan, lines = hosts.from_first(
     lambda: (
       plan_lib.load(run.path / 'plan.npz'),
@@ -139,33 +163,21 @@ def run_cell(run, cell) -> dict:
     batch_size=run.config.train.batch_size,
   )
   predict = _make_predict(run)
-  split = trials.split_of(run.dataset, cell.fold)
+  split = trials.split_of(run.dataset, fold)
   found = predict(split.validation), predict(split.test)
   trial = trials.make_trial(
     run.dataset,
     split,
     plan,
     *found,
-    seed=cell.seed,
+    seed=seed,
     seconds={'resample': seconds, 'train': trained},
-    rate=cell.rate,
-    tried=[(cell.rate, trials.validation_map(run.dataset, split, found[0]))],
+    rate=rate,
+    tried=[(rate, trials.validation_map(run.dataset, split, found[0]))],
     course=course.of_score(lines, 'map'),
   )
   trial['best_last'] = course.best_is_last(lines)
-  if cell.method == 'none' and hosts.is_first():
-    with files.write_atomically(run.path / _PREDICTED, 'wb') as file:
-      np.savez(file, validation=found[0], test=found[1])
-  return _result(run, cell, trial)
-
-
-def _result(run, cell, trial) -> dict:
-  """Returns the content of result.json."""
-  return cell.described() | {
-    'num_steps': run.num_steps,
-    'label_names': [*run.dataset.label_names],
-    'trials': [trial],
-  }
+  return trial, found
 
 
 def average_seeds(runs, row) -> list[dict]:

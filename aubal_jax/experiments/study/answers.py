@@ -162,7 +162,9 @@ def _difference(view, kind, other, over, pairs) -> Difference | None:
       if a is not None and b is not None
     ]
     if paired:
-      ratio = mine['num_test'] / mine['num_train']
+      # Splits that were drawn apart share no row to correct for.
+      apart = mine.get('apart', False)
+      ratio = 0.0 if apart else mine['num_test'] / mine['num_train']
       found.append(significance.estimate(paired, ratio))
   if not found:
     return None

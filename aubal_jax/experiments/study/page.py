@@ -10,7 +10,14 @@ from aubal_jax.experiments.study import answers as answers_lib
 from aubal_jax.experiments.study import plan as plan_lib
 from aubal_jax.runs import text
 
-TITLES = {'f1': 'F1 at .5', 'f1_shrunk': 'F1, shrunk thresholds', 'ap': 'AP'}
+TITLES = {
+  'f1': 'F1 at .5',
+  'f1_shrunk': 'F1, shrunk thresholds',
+  'ap': 'AP',
+  'overall': 'mean over targets',
+  'expression': 'F1 of expressions',
+  'valence_arousal': 'concordance of valence and arousal',
+}
 _COLOURS = {
   'all': '#1c1c1c',
   'rare': '#b3261e',
@@ -43,9 +50,20 @@ def sentence(answer: answers_lib.Answer, plan: plan_lib.Plan) -> str:
     f'{number(found.mean, found.half)}, above in {found.num_above} of '
     f'{found.num_sets}'
   )
+  if contrast.primary == 'overall':
+    told += f' ({_each_target(answer)})'
   if answer.missing:
     told += f' (not run: {", ".join(answer.missing)})'
   return f'{told}; **{_verdict(answer, plan)}**'
+
+
+def _each_target(answer) -> str:
+  """Returns what there is beside the mean over targets."""
+  others = [kind for kind in answer.differences if kind != 'overall']
+  return ', '.join(
+    f'{TITLES[kind]} {number(*answer.differences[kind]["all"][:2])}'
+    for kind in others
+  )
 
 
 def _verdict(answer, plan) -> str:
@@ -135,8 +153,11 @@ def draw(plan: plan_lib.Plan, lines: Mapping[str, dict], file) -> None:
   picture = figure.Figure(
     (_WIDE_INCHES, 1.2 + _ROW_INCHES * len(rows)), layout='constrained'
   )
-  panels = picture.subplots(1, len(plan_lib.KINDS), sharey=True)
-  for panel, kind in zip(panels, plan_lib.KINDS, strict=True):
+  asked = [c for question in plan.questions for c in question.contrasts]
+  several = any(contrast.primary == 'overall' for contrast in asked)
+  kinds = [*plan_lib.KINDS, *['overall'] * several]
+  panels = picture.subplots(1, len(kinds), sharey=True)
+  for panel, kind in zip(panels, kinds, strict=True):
     panel.axvline(0, color='#999999', linewidth=0.8)
     panel.set_title(f'{TITLES[kind]}: difference', fontsize=10)
     for place, row in enumerate(rows):

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 OVER = ('all', 'rare', 'middle', 'frequent')  # Labels that are averaged over.
 KINDS = ('f1', 'f1_shrunk', 'ap')  # F1 at .5, at shrunk thresholds; AP.
+# Of several targets: F1 of the labels and of expressions, concordance of
+# valence and arousal, and the sum that decides, see `scoring.overall`.
+TARGET_KINDS = ('f1', 'expression', 'valence_arousal', 'overall')
 
 
 class Entry(typing.NamedTuple):
@@ -53,6 +56,29 @@ class Entry(typing.NamedTuple):
     return ' '.join(parts)
 
 
+class Training(typing.NamedTuple):
+  """A way to train a network on images, as a run of the program.
+
+  Attributes:
+    settings: (setting, value), which differ from those of the set.
+    pretrained: whether it starts from weights that other drawn faces made.
+    rates: times the learning rate; validation chooses one for each trial.
+  """
+
+  settings: tuple[tuple[str, typing.Any], ...] = ()
+  pretrained: bool = False
+  rates: tuple[float, ...] = (1.0, 4.0)
+
+  @property
+  def name(self) -> str:
+    """Short, and no other's: what differs from the usual is told."""
+    parts = [f'{key}={_word(value)}' for key, value in self.settings]
+    parts += ['pretrained'] * self.pretrained
+    if self.rates != Training._field_defaults['rates']:
+      parts.append(f'rates={_word(self.rates)}')
+    return f'run {" ".join(parts)}'.strip()
+
+
 def _word(value) -> str:
   if isinstance(value, tuple):
     return ','.join(f'{one:g}' for one in value)
@@ -64,17 +90,18 @@ class Contrast(typing.NamedTuple):
 
   Attributes:
     says: what the entry is, beside what it is held against.
-    entry: the one.
-    reference: the other.
+    entry: the one, an `Entry` or a `Training`.
+    reference: the other, likewise.
     view: of the entry: '' as it predicts, 'averaged': the mean of the logits of
       two seeds, 'adjusted': without the prior of its plan.
-    kinds: of `KINDS`, what is told of it: entry's -> that of the reference.
+    kinds: of `KINDS` or `TARGET_KINDS`, what is told of it: entry's -> that of
+      the reference.
     primary: the one that decides, with all labels.
   """
 
   says: str
-  entry: Entry
-  reference: Entry
+  entry: Entry | Training
+  reference: Entry | Training
   view: str = ''
   kinds: Mapping[str, str] = dict(zip(KINDS, KINDS, strict=True))
   primary: str = 'ap'
@@ -134,7 +161,7 @@ class Cell(typing.NamedTuple):
   """
 
   data: str
-  entry: Entry
+  entry: Entry | Training
   folds: Folds
 
   @property

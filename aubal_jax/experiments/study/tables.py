@@ -7,19 +7,17 @@ import functools
 import os
 import pathlib
 import types
-from collections.abc import Mapping
 
 import numpy as np
 
 from aubal_jax.datasets import dataset as dataset_lib
 from aubal_jax.experiments.compare import table_trials
-from aubal_jax.experiments.compare import thirds
 from aubal_jax.experiments.study import plan as plan_lib
+from aubal_jax.experiments.study import scores as scores_lib
 from aubal_jax.runs import errors
 
 SUFFIXES = ('.npz', '.arff', '.csv')
 _SIDE = 20  # Pixels of a drawn picture, which are the features.
-_DIGITS = 6  # Of a score: what threads may change is behind them.
 # What a result of a comparison holds of each view.
 _VIEWS = {'': 'trials', 'averaged': 'averaged', 'adjusted': 'adjusted'}
 
@@ -108,10 +106,7 @@ def run(cell: plan_lib.Cell, path: str) -> dict:
   """Trains, and returns the line of a cell.
 
   Returns:
-    `cell`: its name; `num_train`, `num_test`: of a split, the mean; `rows`: of
-    a plan, likewise; `at_largest`: the share of trials whose best rate is the
-    largest; and `scores`: view -> kind -> of `plan.OVER` -> a number a split,
-    the mean of its seeds; None where no label has it.
+    See `scores.line`.
 
   Raises:
     UserError: the method refuses the table.
@@ -135,57 +130,7 @@ def run(cell: plan_lib.Cell, path: str) -> dict:
     rates=entry.rates,
     adjusts=entry.method != 'none',
   )
-  trials = result['trials']
-  largest = max(entry.rates)
-  return {
-    'cell': cell.name,
-    'num_train': _mean(trial['num_train'] for trial in trials),
-    'num_test': _mean(trial['num_test'] for trial in trials),
-    'rows': _mean(trial['plan']['rows'] for trial in trials),
-    'at_largest': _mean(trial['rate'] == largest for trial in trials),
-    'scores': {
-      view: _by_split(result[name])
-      for view, name in _VIEWS.items()
-      if result.get(name)
-    },
+  views = {
+    view: result[name] for view, name in _VIEWS.items() if result.get(name)
   }
-
-
-def _mean(values) -> float:
-  return round(float(np.mean([*values])), _DIGITS)
-
-
-def _by_split(trials) -> dict[str, dict[str, list]]:
-  """Returns kind -> over -> a score a split, of trials of several seeds."""
-  found: dict[tuple, dict] = {}
-  for trial in trials:
-    split = trial['repeat'], trial['fold']
-    for place, value in _scores(trial).items():
-      found.setdefault(place, {}).setdefault(split, []).append(value)
-  scores: dict[str, dict[str, list]] = {}
-  for (kind, over), by_split in found.items():
-    values = [
-      None if None in some else round(float(np.mean(some)), _DIGITS)
-      for _, some in sorted(by_split.items())
-    ]
-    scores.setdefault(kind, {})[over] = values
-  return scores
-
-
-def _scores(trial: Mapping) -> dict[tuple[str, str], float | None]:
-  """Returns (kind, over) -> score of a trial, of `plan.KINDS` and `OVER`."""
-  scores = trial['scores']
-  found = {
-    ('f1', 'all'): scores['f1_macro'],
-    ('f1_shrunk', 'all'): scores['f1_macro_shrunk'],
-    ('f1_tuned', 'all'): scores['f1_macro_tuned'],
-    ('ap', 'all'): scores['map'],
-  }
-  parts = thirds.parts([share or 0.0 for share in trial['frequency']])
-  for part, labels in zip(thirds.PARTS, parts, strict=True):
-    found['ap', part] = scores[f'ap_{part}']
-    for kind, ending in (('f1', ''), ('f1_shrunk', '_shrunk')):
-      per_label = trial[f'f1_per_label{ending}']
-      some = [per_label[k] for k in labels if per_label[k] is not None]
-      found[kind, part] = float(np.mean(some)) if some else None
-  return found
+  return scores_lib.line(cell.name, views, largest=max(entry.rates))
