@@ -2,19 +2,24 @@
 
 import functools
 import importlib.util
+import io
 import json
 import pathlib
 
+import cv2
 import numpy as np
 import pytest
 from scipy import stats
 
+from aubal_jax import settings
 from aubal_jax.datasets.drawn import synthetic
 from aubal_jax.experiments.compare import adjusted
 from aubal_jax.experiments.study import answers
+from aubal_jax.experiments.study import images
 from aubal_jax.experiments.study import page
 from aubal_jax.experiments.study import plan as plan_lib
 from aubal_jax.experiments.study import results
+from aubal_jax.experiments.study import sets
 from aubal_jax.experiments.study import tables
 from aubal_jax.runs import errors
 
@@ -61,14 +66,158 @@ def test_cells_of_the_plan_are_told_apart():
   for question in plan.questions:
     for contrast in question.contrasts:
       assert contrast.primary in contrast.kinds
+      assert {*contrast.kinds} <= {*plan_lib.KINDS, *plan_lib.TARGET_KINDS}
       alike = contrast.entry == contrast.reference
       same = all(a == b for a, b in contrast.kinds.items())
       assert not (alike and same and not contrast.view), contrast.says
       # What is held against each other has as many steps and rates to choose.
       if question.name != 'short':
         one, other = contrast.entry, contrast.reference
-        assert (one.rates, one.num_steps) == (other.rates, other.num_steps)
-        assert one.share == other.share
+        assert one.rates == other.rates
+        if isinstance(one, plan_lib.Training):
+          shares = [dict(x.settings).get('keep.share') for x in (one, other)]
+          assert one.pretrained == other.pretrained
+          assert not {'train', 'model'} & {k[:5] for k, _ in one.settings}
+        else:
+          shares = one.share, other.share
+          assert one.num_steps == other.num_steps
+        assert shares[0] == shares[1]
+
+
+def test_settings_of_images_are_settings():
+  plan = module_of(ROOT / 'configs' / 'study.py').PLAN
+  seen = set()
+  for cell in plan_lib.screening(plan):
+    if cell.data in images.SETS:
+      config = images.make_config(cell, 'x.csv', rate=2.0, seed=3, start='')
+      settings.check(config)
+      usual = images.SETS[cell.data].settings['train.learning_rate']
+      assert config.seed == 3 and config.train.learning_rate == 2 * usual
+      seen.add(cell.data)
+  assert seen == {*images.SETS}
+
+
+def test_splits_that_were_drawn_apart_need_no_correction():
+  rng = np.random.default_rng(5)
+  plan = small_plan()
+  cells = [c for c in plan_lib.screening(plan) if c.data == 'a']
+  lines = {c.name: line(c, rng) | {'apart': True} for c in cells}
+  (answer,) = answers.screened(plan, lines)['keep']
+  mine, its = (
+    lines[plan_lib.Cell('a', entry, plan_lib.Folds()).name]['scores']['']
+    for entry in (ONE, OTHER)
+  )
+  paired = np.subtract(mine['f1']['all'], its['f1']['all'])
+  half = stats.t.ppf(0.975, 3) * stats.sem(paired)
+  assert answer.differences['f1']['all'].half == pytest.approx(half)
+
+
+def test_several_targets_are_each_told():
+  rng = np.random.default_rng(6)
+  (question,) = small_plan().questions
+  contrast = plan_lib.Contrast(
+    *('joint', plan_lib.Training((('seed', 1),)), plan_lib.Training()),
+    kinds={kind: kind for kind in plan_lib.TARGET_KINDS},
+    primary='overall',
+  )
+  plan = small_plan()._replace(
+    questions=[question._replace(contrasts=[contrast])]
+  )
+  lines = {}
+  for cell in plan_lib.screening(plan):
+    scores = {
+      kind: {'all': rng.uniform(0.4, 0.6, 4).tolist()}
+      for kind in plan_lib.TARGET_KINDS
+    }
+    lines[cell.name] = line(cell, rng) | {'scores': {'': scores}}
+  (answer,) = answers.screened(plan, lines)['keep']
+  told = page.sentence(answer, plan)
+  for kind in plan_lib.TARGET_KINDS:
+    found = answer.differences[kind]['all']
+    assert f'{page.TITLES[kind]} {page.number(*found[:2])}' in told
+  file = io.BytesIO()
+  page.draw(plan, lines, file)
+  assert file.getvalue().startswith(b'\x89PNG')
+
+
+SMALL = {
+  'data.num_train': 96,
+  'data.num_validation': 48,
+  'data.num_test': 64,
+  'train.num_steps': 4,
+  'train.eval_every_steps': 2,
+  'data.image_size': 16,
+}
+
+
+def small_set(monkeypatch, name, **more):
+  """Makes a set of images small; and what pretrains for it."""
+  given = images.SETS[name]
+  made = given._replace(settings=given.settings | SMALL | more)
+  monkeypatch.setattr(images, 'SETS', {**images.SETS, name: made})
+  few = images._PRETRAINS | {'data.num_train': 64, 'train.num_steps': 2}
+  monkeypatch.setattr(images, '_PRETRAINS', few)
+
+
+@pytest.mark.long
+def test_a_cell_of_images_says_the_same_again(monkeypatch):
+  small_set(monkeypatch, 'drawn_images')
+  cell = plan_lib.Cell(
+    'drawn_images',
+    plan_lib.Training(
+      (('balance.method', 'random'),), pretrained=True, rates=(1.0, 2.0)
+    ),
+    plan_lib.Folds(2, 1, 1),
+  )
+  found = sets.run(cell, sets.find('drawn_images', ''))
+  assert found == sets.run(cell, '')
+  assert json.loads(json.dumps(found)) == found
+  assert found['apart'] and found['num_train'] == 96
+  assert found['num_test'] == 64 and found['rows'] > 96
+  for over in plan_lib.OVER:
+    assert len(found['scores']['']['ap'][over]) == 2
+
+
+@pytest.mark.long
+def test_a_cell_of_several_targets(monkeypatch):
+  small_set(monkeypatch, 'drawn_tasks')
+  plan = module_of(ROOT / 'configs' / 'study.py').PLAN
+  (question,) = [q for q in plan.questions if q.name == 'tasks']
+  for contrast in question.contrasts[:2]:
+    cell = plan_lib.Cell('drawn_tasks', contrast.entry, plan_lib.Folds(1, 1, 1))
+    found = sets.run(cell, '')['scores']['']
+    assert {*found} == {*plan_lib.TARGET_KINDS}
+    mean = np.mean([found[k]['all'][0] for k in plan_lib.TARGET_KINDS[:3]])
+    assert found['overall']['all'][0] == pytest.approx(mean, abs=1e-5)
+
+
+@pytest.mark.long
+def test_images_of_a_table_are_tested_once_each(tmp_path, monkeypatch):
+  drawn = synthetic.load(
+    num_train=90, num_validation=0, num_test=0, seed=0, image_size=16
+  )
+  folder = tmp_path / 'ucmerced'
+  folder.mkdir()
+  pixels = drawn.load_images(np.arange(90))
+  names = [f'{k}.png' for k in range(90)]
+  for name, one in zip(names, pixels, strict=True):
+    cv2.imwrite(str(folder / name), one)
+  rows = [
+    ','.join(['path', 'split', *drawn.label_names]),
+    *(
+      ','.join([name, 'train', *map(str, row)])
+      for name, row in zip(names, drawn.labels, strict=True)
+    ),
+  ]
+  (folder / 'manifest.csv').write_text('\n'.join(rows))
+  small_set(monkeypatch, 'ucmerced', **{'data.num_folds': 3})
+  entry = plan_lib.Training((('balance.method', 'none'),), rates=(1.0,))
+  cell = plan_lib.Cell('ucmerced', entry, plan_lib.Folds(1, 3, 1))
+  path = sets.find('ucmerced', f'/nowhere,{tmp_path}')
+  found = sets.run(cell, path)
+  assert 'apart' not in found and found['num_test'] == 30
+  assert len(found['scores']['']['f1']['all']) == 3
+  assert sets.find('ucmerced', '/nowhere') is None
 
 
 def line(cell, rng, shift=0.0, views=('',)):
@@ -233,6 +382,10 @@ def test_a_study_goes_on_and_says_the_same(tmp_path, capsys):
   assert "--cell='mine' is none of the plan" in capsys.readouterr().err
   assert str(tmp_path) not in told
   (tmp_path / 'empty.py').touch()
+  assert script.main([*command, '--questions=more,less']) == 1
+  assert "holds 'less', which is none of the plan: more" in (
+    capsys.readouterr().err
+  )
   for name, words in (('none.py', 'is not there'), ('empty.py', 'no PLAN')):
     assert script.main([f'--config={tmp_path / name}']) == 1
     assert words in capsys.readouterr().err
