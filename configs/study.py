@@ -159,18 +159,21 @@ def _frames():
 
 
 def _subjects():
-  """Growth bounded by how many people show a labelset."""
+  """Growth bounded by how many people show a labelset.
+
+  Twice as many rows: with a quarter more, no plan came near the bounds.
+  """
   return plan.Question(
     'subjects',
     'Does it help to bound growth by the diversity of subjects?',
     [
       plan.Contrast(
         'aubal:l1, bounded by subjects',
-        plan.Entry('aubal:l1', fraction=0.25, upper=10.0, diversity='group'),
-        plan.Entry('aubal:l1', fraction=0.25, upper=10.0),
+        plan.Entry('aubal:l1', fraction=1.0, upper=10.0, diversity='group'),
+        plan.Entry('aubal:l1', fraction=1.0, upper=10.0),
       )
     ],
-    sets=('drawn_frames', 'drawn_faces'),
+    sets=('drawn_frames',),
     confirms=False,
   )
 
@@ -321,7 +324,7 @@ PLAN = plan.Plan(
   folds={
     'enron': plan.Folds(repeats=3),
     'medical': plan.Folds(repeats=3),
-    'bibtex': plan.Folds(repeats=2, seeds=1),
+    'bibtex': plan.Folds(repeats=2, seeds=2),  # One has no mean.
     'drawn_images': plan.Folds(folds=1, seeds=1),
     'drawn_tasks': plan.Folds(repeats=4, folds=1, seeds=1),
     'ucmerced': plan.Folds(repeats=1, folds=5, seeds=1),

@@ -19,6 +19,7 @@ import contextlib
 import functools
 import importlib.util
 import json
+import os
 import pathlib
 import sys
 
@@ -199,6 +200,7 @@ def main(argv=None) -> int:
   parser.add_argument('--address')
   parser.add_argument('--num_workers', type=int)
   options = parser.parse_args(argv)
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # Of workers, too.
   try:
     module = load(options.config)
     plan, given = module.PLAN, module.get_config().experiments
