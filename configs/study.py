@@ -224,6 +224,34 @@ def _on_images(**options):
   ]
 
 
+def _recipe():
+  """What is settled before any plan: rate, first weights, augmentation."""
+  none = _training('none')
+  even = ('augment.rows', 'none')
+  few = ('train.num_steps', 120), ('train.eval_every_steps', 60)
+  contrasts = [
+    ('rate 1e-3, not 1e-4', none, _training('none', rates=(0.1,))),
+    (
+      "first weights of PyTorch's scale, not He's",
+      none,
+      _training('none', ('model.init', 'he_normal')),
+    ),
+    ('all rows augmented, 600 steps', none, _training('none', even)),
+    (
+      'all rows augmented, 120 steps',
+      _training('none', *few),
+      _training('none', even, *few),
+    ),
+  ]
+  return plan.Question(
+    'recipe',
+    'Do rate, first weights and augmentation help?',
+    [plan.Contrast(*one) for one in contrasts],
+    sets=('drawn_images', 'ucmerced'),
+    confirms=False,
+  )
+
+
 def _images():
   """Plans, of images that a small network learns from nothing."""
   return plan.Question(
@@ -316,7 +344,7 @@ PLAN = plan.Plan(
   questions=(
     *(_plans(), _short(), _free(), _keep(), _frames(), _subjects()),
     *(_adjusted(), _tasks(), _stronger(), _images(), _pretrained()),
-    _kept_images(),
+    *(_kept_images(), _recipe()),
   ),
   screening=SCREENING,
   confirmation=CONFIRMATION,
