@@ -228,7 +228,7 @@ def _recipe():
   """What is settled before any plan: rate, first weights, augmentation."""
   none = _training('none')
   even = ('augment.rows', 'none')
-  few = ('train.num_steps', 120), ('train.eval_every_steps', 60)
+  few = ('train.num_steps', 80), ('train.eval_every_steps', 40)
   contrasts = [
     ('rate 1e-3, not 1e-4', none, _training('none', rates=(0.1,))),
     (
@@ -236,9 +236,9 @@ def _recipe():
       none,
       _training('none', ('model.init', 'he_normal')),
     ),
-    ('all rows augmented, 600 steps', none, _training('none', even)),
+    ('all rows augmented, 400 steps', none, _training('none', even)),
     (
-      'all rows augmented, 120 steps',
+      'all rows augmented, 80 steps',
       _training('none', *few),
       _training('none', even, *few),
     ),
@@ -353,9 +353,9 @@ PLAN = plan.Plan(
     'enron': plan.Folds(repeats=3),
     'medical': plan.Folds(repeats=3),
     'bibtex': plan.Folds(repeats=2, seeds=2),  # One has no mean.
-    'drawn_images': plan.Folds(folds=1, seeds=1),
+    'drawn_images': plan.Folds(repeats=4, folds=1, seeds=1),
     'drawn_tasks': plan.Folds(repeats=4, folds=1, seeds=1),
-    'ucmerced': plan.Folds(repeats=1, folds=5, seeds=1),
+    'ucmerced': plan.Folds(repeats=1, folds=4, seeds=1),
   },
 )
 

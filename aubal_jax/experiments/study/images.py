@@ -20,6 +20,7 @@ from aubal_jax.experiments.study import plan as plan_lib
 from aubal_jax.experiments.study import scores as scores_lib
 from aubal_jax.network import log as log_lib
 from aubal_jax.runs import files
+from aubal_jax.runs import programs
 from aubal_jax.runs import progress
 from aubal_jax.scoring import course
 from aubal_jax.scoring import overall
@@ -54,8 +55,8 @@ _USUAL = {
   'train.learning_rate': 1e-3,
   'train.num_workers': 1,
   'train.keep_checkpoints': 1,
-  'train.num_steps': 600,
-  'train.eval_every_steps': 150,
+  'train.num_steps': 400,
+  'train.eval_every_steps': 100,
   'loss.name': 'bce',
 }
 _DRAWN = _USUAL | {
@@ -94,7 +95,7 @@ SETS = types.MappingProxyType(
         'data.split_column': '',
         'data.channels': 3,
         'data.image_size': 48,
-        'data.num_folds': 5,
+        'data.num_folds': 4,
       },
       is_file=True,
     ),
@@ -139,7 +140,7 @@ def run(cell: plan_lib.Cell, path: str) -> dict:
   entry, folds = cell.entry, cell.folds
   given = SETS[cell.data]
   trials = []
-  with tempfile.TemporaryDirectory() as folder, _silent():
+  with tempfile.TemporaryDirectory() as folder, _silent(), programs.kept():
     folder = pathlib.Path(folder)
     start = _pretrain(cell, folder / 'start') if entry.pretrained else ''
     for repeat in range(folds.repeats):
@@ -148,6 +149,7 @@ def run(cell: plan_lib.Cell, path: str) -> dict:
           config = make_config(cell, path, rate=rate, seed=repeat, start=start)
           if given.is_file:
             config.data.fold = fold
+          config.data.cache_dir = str(folder / 'images')
           own = folder / f'{repeat}-{fold}-{rate:g}'
           trials.append(_trial(config, own, repeat, fold, rate, given))
   chosen = rates_lib.choose(trials)
@@ -255,5 +257,6 @@ def _of_targets(trial: Mapping) -> dict[tuple[str, str], float | None]:
 @contextlib.contextmanager
 def _silent():
   """Keeps to itself what a run prints: the study tells of cells."""
-  with contextlib.redirect_stdout(io.StringIO()):
+  told = io.StringIO()
+  with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
     yield
