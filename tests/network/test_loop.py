@@ -87,7 +87,7 @@ def test_the_state_handed_in_is_not_given_away():
 
 
 def test_resume_on_another_number_of_devices(tmp_path):
-  state, step, _ = tiny_steps.make_tiny(4)
+  state, step = tiny_steps.make_small(num_devices=4)
   with checkpoint.open_checkpoints(tmp_path) as checkpoints:
     train(
       state,
@@ -98,7 +98,7 @@ def test_resume_on_another_number_of_devices(tmp_path):
     )
     resumed = checkpoint.restore(checkpoints, state)
   one = train(
-    resumed, tiny_steps.make_tiny(1)[1], tiny_steps.make_batches(3), num_steps=6
+    resumed, tiny_steps.make_small()[1], tiny_steps.make_batches(3), num_steps=6
   )
   four = train(resumed, step, tiny_steps.make_batches(3), num_steps=6)
   assert len(one.step.devices()) == 1

@@ -106,7 +106,7 @@ def test_four_devices_have_the_loss_and_gradient_of_one(x64, kind):
 
     shards = [x.reshape(4, -1, *x.shape[1:]) for x in batch]
     values, gradient = jax.pmap(mapped, axis_name=AXIS)(*shards)
-    one = jax.value_and_grad(loss)(*batch)
+    one = jax.jit(jax.value_and_grad(loss))(*batch)
     np.testing.assert_allclose(values, np.full(4, one[0]), rtol=1e-9)
     np.testing.assert_allclose(
       gradient.reshape(one[1].shape), one[1], rtol=1e-7, atol=1e-12
@@ -142,7 +142,7 @@ def test_where_there_is_no_concordance_nothing_is_learnt(case):
     def loss(x, y=y, known=known):
       return (1 - target_losses.concordance(x, y, known, x_sum)).sum()
 
-    value, gradient = jax.value_and_grad(loss)(jnp.asarray(x))
+    value, gradient = jax.jit(jax.value_and_grad(loss))(jnp.asarray(x))
     assert value == 0
     assert not np.asarray(gradient).any()
 

@@ -9,9 +9,9 @@ from aubal_jax.runs import files
 from aubal_jax.runs import preemption
 from aubal_jax.scoring import differences
 from aubal_jax.stages import controls
+from tests.stages import test_features as of_features
 from tests.stages import test_line
 
-fixture_config = test_line.fixture_config
 LINE = ('balance', 'train', 'evaluate', 'controls', 'report')
 
 
@@ -19,12 +19,25 @@ LINE = ('balance', 'train', 'evaluate', 'controls', 'report')
 def fixture_whole(tmp_path_factory):
   """A run with both controls, its settings, and how often a stop was asked."""
   folder = tmp_path_factory.mktemp('whole')
-  config = small(test_line.make_config(folder))
+  config = small(make_config(folder))
   heard = []
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(preemption, 'stop_if_requested', lambda: heard.append(1))
     path = test_line.run(config, folder / 'run')
   return path, config, len(heard)
+
+
+@pytest.fixture(name='config')
+def fixture_config(tmp_path):
+  return make_config(tmp_path)
+
+
+def make_config(folder):
+  """Of a table of features: nothing here hangs on images."""
+  table = of_features.write(folder / 't.csv', *of_features.draw(3))
+  return of_features.configuration(
+    table, train__eval_every_steps=3, train__log_every_steps=1
+  )
 
 
 def small(config):
