@@ -25,6 +25,7 @@ from aubal_jax.runs import errors  # noqa: E402
 from aubal_jax.runs import extras  # noqa: E402
 from aubal_jax.runs import preemption  # noqa: E402
 from aubal_jax.runs import programs  # noqa: E402
+from aubal_jax.runs import quiet  # noqa: E402
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Python file with get_config(), such as configs/paper.py.'
@@ -84,8 +85,7 @@ def _prepare_environment() -> None:
   """Quiets libraries, and keeps compiled programs between runs."""
   for name in ('jax', 'matplotlib'):
     logging.getLogger(name).setLevel(logging.WARNING)
-  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
-  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # Or it prints of them.
+  quiet.tensorflow()
   cache = programs.folder()
   if cache:
     os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', cache)

@@ -19,7 +19,6 @@ import contextlib
 import functools
 import importlib.util
 import json
-import os
 import pathlib
 import sys
 
@@ -32,6 +31,7 @@ from aubal_jax.runs import errors
 from aubal_jax.runs import executors
 from aubal_jax.runs import files
 from aubal_jax.runs import progress
+from aubal_jax.runs import quiet
 from aubal_jax.runs import workers
 
 HOME = pathlib.Path(__file__).resolve().parents[1]
@@ -200,7 +200,7 @@ def main(argv=None) -> int:
   parser.add_argument('--address')
   parser.add_argument('--num_workers', type=int)
   options = parser.parse_args(argv)
-  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # Of workers, too.
+  quiet.tensorflow()
   try:
     module = load(options.config)
     plan, given = module.PLAN, module.get_config().experiments

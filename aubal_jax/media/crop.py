@@ -22,6 +22,7 @@ from aubal_jax.media import decode
 from aubal_jax.runs import errors
 from aubal_jax.runs import extras
 from aubal_jax.runs import progress
+from aubal_jax.runs import quiet
 from aubal_jax.runs import workers
 
 PART_IMAGES = 256
@@ -322,8 +323,7 @@ def _make_detector(name):
 
 def _mtcnn():
   """Returns MTCNN (Zhang et al. 2016), with the weights of its package."""
-  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
-  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # Or it prints of them.
+  quiet.tensorflow()
   # Processes share the work; in a worker, threads would only disturb others.
   if workers.is_worker():
     os.environ['TF_NUM_INTRAOP_THREADS'] = '1'
