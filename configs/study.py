@@ -118,7 +118,7 @@ def _keep():
     'Does choosing the rows to keep help?',
     [
       plan.Contrast(
-        f'{method}, {share:.0%}',
+        f'{method}, {100 * share:g} %',
         _kept(method, share),
         _kept('keep_random', share),
       )
@@ -134,19 +134,19 @@ def _frames():
   for share in SHARES:
     every = _kept('keep_every', share)
     contrasts += [
-      plan.Contrast(f'keep, {share:.0%}', _kept('keep', share), every),
+      plan.Contrast(f'keep, {100 * share:g} %', _kept('keep', share), every),
       plan.Contrast(
-        f'keep, not spread over time, {share:.0%}',
+        f'keep, not spread over time, {100 * share:g} %',
         _kept('keep', share, spread=False),
         every,
       ),
       plan.Contrast(
-        f'keep_class_aware, {share:.0%}',
+        f'keep_class_aware, {100 * share:g} %',
         _kept('keep_class_aware', share),
         every,
       ),
       plan.Contrast(
-        f'keep_random, {share:.0%}', _kept('keep_random', share), every
+        f'keep_random, {100 * share:g} %', _kept('keep_random', share), every
       ),
     ]
   return plan.Question(

@@ -8,23 +8,25 @@ from collections.abc import Sequence
 
 from aubal_jax.experiments.study import answers as answers_lib
 from aubal_jax.experiments.study import plan as plan_lib
+from aubal_jax.report import style
 from aubal_jax.runs import text
 
 TITLES = {
   'f1': 'F1 at .5',
-  'f1_shrunk': 'F1, shrunk thresholds',
+  'f1_shrunk': 'F1, thresholds shrunk',
   'ap': 'AP',
   'overall': 'mean over targets',
   'expression': 'F1 of expressions',
   'valence_arousal': 'concordance of valence and arousal',
 }
+_HEADINGS = {'f1_shrunk': 'F1, shrunk', 'overall': 'targets'}
 _COLOURS = {
-  'all': '#1c1c1c',
-  'rare': '#b3261e',
-  'middle': '#8a6d1f',
-  'frequent': '#2a5f8a',
+  'all': style.INK,
+  'rare': style.MARK,
+  'middle': style.BEFORE,
+  'frequent': style.AFTER,
 }
-_ROW_INCHES, _WIDE_INCHES = 0.44, 11.0
+_ROW_INCHES, _WIDE_INCHES = 0.3, 10.0
 
 
 def number(value: float, half: float | None = None) -> str:
@@ -100,14 +102,18 @@ def write(
     '# The study\n',
     f'Written by `python scripts/study.py --config={config} --page` from [the '
     f'results]({path}), a line for each training; the plan, `{config}`, was '
-    'fixed before. Differences '
-    'are means over sets, ± half of the 95 % interval; what is tested is '
-    'adjusted within a question. A gain is told from chance and at least '
-    f'{number(plan.gain)[1:]}.\n',
+    'fixed before. Differences are means over sets, ± half of the 95 % '
+    'interval; what is tested is adjusted within a question. A gain is told '
+    f'from chance and at least {number(plan.gain)[1:]}.\n',
+    *_in_short(plan, screened, confirmed),
     f'![All differences]({picture})\n',
   ]
   for question in plan.questions:
-    parts += [f'## {question.asks}\n', _where(plan, question)]
+    parts += [
+      f'<a id="{question.name}"></a>\n',
+      f'## {question.asks}\n',
+      _where(plan, question),
+    ]
     parts += [
       f'* {sentence(answer, plan)}.' for answer in screened[question.name]
     ]
@@ -115,6 +121,36 @@ def write(
     if question.confirms:
       parts += _confirmation(plan, confirmed[question.name])
   return '\n'.join(parts)
+
+
+def _in_short(plan, screened, confirmed) -> list[str]:
+  """Returns how many were asked of, and which gained, twice or once."""
+  every = [one for found in screened.values() for one in found]
+  run = [one for one in every if one.primary is not None]
+  told = [
+    f'{len(every)} differences were asked for'
+    + (f', {len(every) - len(run)} of them **not run**' if run != every else '')
+    + '.'
+  ]
+  for words, which in (
+    ('a gain', lambda one: one.gains),
+    ('a loss', lambda one: _verdict(one, plan) == 'a loss'),
+  ):
+    names = [
+      f'{one.contrast.says} ([{question.name}](#{question.name}))'
+      for question in plan.questions
+      for one in screened[question.name]
+      if one.primary is not None and which(one)
+    ]
+    told.append(f'{words.capitalize()}: {"; ".join(names) or "none"}.')
+  again = [one for found in confirmed.values() for one in found]
+  if again:
+    sure = [one.contrast.says for one in again if one.gains]
+    told.append(
+      'Asked again of other sets, a gain once more: '
+      f'{"; ".join(sure) or "none"}.'
+    )
+  return [f'* {one}' for one in told] + ['']
 
 
 def _where(plan, question) -> str:
@@ -138,46 +174,61 @@ def draw(plan: plan_lib.Plan, lines: Mapping[str, dict], file) -> None:
   Args:
     plan: the study.
     lines: name of cell -> its line.
-    file: path or open file.
+    file: open, binary.
   """
-  from matplotlib import figure
-
-  rows: list = []
-  for question in plan.questions:
-    rows.append(question.asks)
-    rows += answers_lib.screened(plan, lines)[question.name]
-    again = answers_lib.confirmed(plan, lines).get(question.name)
-    if again:
-      rows.append('— asked again of other sets')
-      rows += again
-  picture = figure.Figure(
-    (_WIDE_INCHES, 1.2 + _ROW_INCHES * len(rows)), layout='constrained'
-  )
-  asked = [c for question in plan.questions for c in question.contrasts]
+  rows = _rows(plan, lines)
+  asked = [row.contrast for row in rows if not isinstance(row, str)]
   several = any(contrast.primary == 'overall' for contrast in asked)
   kinds = [*plan_lib.KINDS, *['overall'] * several]
-  panels = picture.subplots(1, len(kinds), sharey=True)
-  for panel, kind in zip(panels, kinds, strict=True):
-    panel.axvline(0, color='#999999', linewidth=0.8)
-    panel.set_title(f'{TITLES[kind]}: difference', fontsize=10)
-    for place, row in enumerate(rows):
-      if isinstance(row, answers_lib.Answer):
-        _bars(panel, place, row.differences.get(kind, {}))
-    panel.spines[['top', 'right', 'left']].set_visible(False)
-    panel.tick_params(axis='y', length=0)
-  names = [row if isinstance(row, str) else row.contrast.says for row in rows]
-  panels[0].set_yticks(range(len(rows)), names, fontsize=8.5)
-  for label, row in zip(panels[0].get_yticklabels(), rows, strict=True):
-    label.set_fontweight('bold' if isinstance(row, str) else 'normal')
-  panels[0].set_ylim(len(rows) - 0.5, -0.7)
-  handles = [
-    panels[0].plot([], [], 'o', color=colour, markersize=4, label=over)[0]
-    for over, colour in _COLOURS.items()
-  ]
-  picture.legend(
-    handles=handles, loc='outside upper right', ncols=4, frameon=False
+
+  def make(figure, panels):
+    for panel, kind in zip(panels, kinds, strict=True):
+      _panel(panel, kind, rows)
+    names = [row if isinstance(row, str) else row.contrast.says for row in rows]
+    panels[0].set_yticks(range(len(rows)), names)
+    for label, row in zip(panels[0].get_yticklabels(), rows, strict=True):
+      label.set_fontweight('bold' if isinstance(row, str) else 'normal')
+    panels[0].set_ylim(len(rows) - 0.5, -0.7)
+    for over, colour in _COLOURS.items():
+      panels[0].plot([], [], 'o', color=colour, markersize=4, label=over)
+    style.legend(figure, panels, ncols=len(_COLOURS))
+
+  file.write(
+    style.draw(
+      make,
+      width=_WIDE_INCHES,
+      height=1.2 + _ROW_INCHES * len(rows),
+      columns=len(kinds),
+      sharey=True,
+    )
   )
-  picture.savefig(file, dpi=110, format='png', metadata={'Software': None})
+
+
+def _rows(plan, lines) -> list:
+  """Returns what stands below each other: headings, and answers."""
+  rows: list = []
+  screened = answers_lib.screened(plan, lines)
+  confirmed = answers_lib.confirmed(plan, lines)
+  for question in plan.questions:
+    rows += [question.asks, *screened[question.name]]
+    if again := confirmed.get(question.name):
+      rows += ['asked again of other sets:', *again]
+  return rows
+
+
+def _panel(panel, kind, rows) -> None:
+  """Draws one kind of score."""
+  panel.axvline(0, color=style.SOFT, linewidth=0.8)
+  panel.set_title(_HEADINGS.get(kind, TITLES[kind]))
+  for place, row in enumerate(rows):
+    if isinstance(row, str):
+      panel.axhspan(place - 0.5, place + 0.5, color=style.GRID, alpha=0.35)
+    else:
+      _bars(panel, place, row.differences.get(kind, {}))
+  panel.grid(axis='y', visible=False)
+  panel.spines['left'].set_visible(False)
+  panel.tick_params(axis='y', length=0)
+  panel.tick_params(axis='x', labeltop=True)
 
 
 def _bars(panel, place, by_over) -> None:
@@ -186,10 +237,10 @@ def _bars(panel, place, by_over) -> None:
     found = by_over.get(over)
     if found is not None:
       panel.errorbar(
-        *(found.mean, place + 0.16 * (k - 1.5)),
+        *(found.mean, place + 0.18 * (k - 1.5)),
         xerr=found.half or 0,
         fmt='o',
         color=colour,
-        markersize=3.2,
-        elinewidth=1.1,
+        markersize=2.6,
+        elinewidth=0.9,
       )
