@@ -420,7 +420,7 @@ _DECLARED = (
     Setting('contrast', (0.8, 1.25), 'Factor about grey 127.', pair=True),
     Setting('noise_sigma', (0.0, 8.0), 'Gaussian, of 255.', pair=True),
     Setting('multiply', (0.8, 1.2), 'Brightness factor.', pair=True),
-    Setting('perspective', (0.0, 0.06), 'Of the side.', pair=True, most=0.49),
+    Setting('perspective', (0.0, 0.06), 'Of the side.', pair=True, most=0.3),
   ),
   *_section(
     *('model', _MODEL),
