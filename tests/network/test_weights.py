@@ -232,8 +232,26 @@ def test_what_a_wrong_network_would_be_off(x64):
     def norm(self, x, weight, bias, mean, var, eps=1e-5):
       return super().norm(x, weight, bias, mean, var**2, eps)
 
+  mean, deviation = np.array([0.485, 0.456, 0.406]), 0.25
+
+  class Folded(foreign.Numpy):
+    """Puts the normalisation of the input into the first kernel.
+
+    Right but at the border, where zeros stand for pixels of the mean.
+    """
+
+    begun = False
+
+    def conv(self, x, kernel, *rest):
+      first, self.begun = not self.begun, True
+      if not first:
+        return super().conv(x, kernel, *rest)
+      shift = np.einsum('oihw,i->o', kernel, mean / deviation)
+      return super().conv(x, kernel / deviation, *rest) - shift[:, None, None]
+
   off = {}
   for name, backend, changes in (
+    ('folded', Folded(), {}),
     ('same', Same(), {}),
     ('turned', Turned(), {}),
     ('deviation', Deviation(), {}),
@@ -241,7 +259,8 @@ def test_what_a_wrong_network_would_be_off(x64):
   ):
     side = 20 if name == 'same' else 21
     x = image(side)
-    expected, _ = state_of(small_resnet, x)
+    seen = (x - mean) / deviation if name == 'folded' else x
+    expected, _ = state_of(small_resnet, seen)
     found, _ = state_of(small_resnet, x, backend=backend, **changes)
     off[name] = np.abs(found - expected).max() / np.abs(expected).max()
   assert min(off.values()) > 1e-4, off
