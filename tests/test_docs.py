@@ -290,7 +290,8 @@ def test_settings_of_tables_exist():
 
 def slugs_of(text):
   headings = re.findall(r'^#+ (.*)$', FENCE.sub('', text), re.M)
-  return {re.sub(r'[^\w -]', '', h.lower()).replace(' ', '-') for h in headings}
+  found = {re.sub(r'[^\w -]', '', h.lower()).replace(' ', '-') for h in headings}
+  return found | {*re.findall(r'<a id="([^"]+)"></a>', text)}
 
 
 def links_of(text):

@@ -391,6 +391,18 @@ def test_a_study_goes_on_and_says_the_same(tmp_path, capsys):
     assert words in capsys.readouterr().err
 
 
+def test_the_page_is_what_the_results_say():
+  config = ROOT / 'configs' / 'study.py'
+  path = ROOT / 'docs' / 'study.jsonl'
+  content = page.write(
+    *(path.name, module_of(config).PLAN, results.read(path)),
+    config='configs/study.py',
+    picture='study.png',
+  )
+  told = 'run python scripts/study.py --config=configs/study.py --page'
+  assert (ROOT / 'docs' / 'study.md').read_text() == content, told
+
+
 @pytest.mark.long
 def test_drawn_sets_are_frames_of_people_and_faces():
   frames = tables.load('drawn_frames', tables.find('drawn_frames', ''))
