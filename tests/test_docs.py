@@ -290,8 +290,10 @@ def test_settings_of_tables_exist():
 
 def slugs_of(text):
   headings = re.findall(r'^#+ (.*)$', FENCE.sub('', text), re.M)
-  found = {re.sub(r'[^\w -]', '', h.lower()).replace(' ', '-') for h in headings}
-  return found | {*re.findall(r'<a id="([^"]+)"></a>', text)}
+  plain = [re.sub(r'[^\w -]', '', heading.lower()) for heading in headings]
+  return {heading.replace(' ', '-') for heading in plain} | {
+    *re.findall(r'<a id="([^"]+)"></a>', text)
+  }
 
 
 def links_of(text):
