@@ -394,8 +394,12 @@ def test_a_study_goes_on_and_says_the_same(tmp_path, capsys):
 def test_the_page_is_what_the_results_say():
   config = ROOT / 'configs' / 'study.py'
   path = ROOT / 'docs' / 'study.jsonl'
+  plan = module_of(config).PLAN
+  contrasts = [c for question in plan.questions for c in question.contrasts]
+  cells = plan_lib.screening(plan) + plan_lib.confirmation(plan, contrasts)
+  assert {*results.read(path)} <= {cell.name for cell in cells}
   content = page.write(
-    *(path.name, module_of(config).PLAN, results.read(path)),
+    *(path.name, plan, results.read(path)),
     config='configs/study.py',
     picture='study.png',
   )

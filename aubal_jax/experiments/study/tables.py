@@ -22,17 +22,6 @@ _SIDE = 20  # Pixels of a drawn picture, which are the features.
 _VIEWS = {'': 'trials', 'averaged': 'averaged', 'adjusted': 'adjusted'}
 
 
-def _faces() -> dataset_lib.Dataset:
-  """Returns 1,800 drawn faces of 150 people, by their pixels."""
-  from aubal_jax.datasets.drawn import synthetic
-
-  return _by_pixels(
-    synthetic.load(
-      num_train=1800, num_validation=0, num_test=0, seed=0, image_size=_SIDE
-    )
-  )
-
-
 def _frames() -> dataset_lib.Dataset:
   """Returns the 5,760 frames of 24 drawn videos, by their pixels.
 
@@ -41,20 +30,14 @@ def _frames() -> dataset_lib.Dataset:
   """
   from aubal_jax.datasets.drawn import films
 
-  return _by_pixels(
-    films.load(
-      targets=('labels',),
-      num_train=5760,
-      num_validation=0,
-      num_test=0,
-      seed=0,
-      image_size=_SIDE,
-    )
+  drawn = films.load(
+    targets=('labels',),
+    num_train=5760,
+    num_validation=0,
+    num_test=0,
+    seed=0,
+    image_size=_SIDE,
   )
-
-
-def _by_pixels(drawn) -> dataset_lib.Dataset:
-  """Returns a table of the same rows whose features are the pixels."""
   pixels = drawn.load_images(np.arange(len(drawn)))
   return dataclasses.replace(
     drawn,
@@ -64,7 +47,7 @@ def _by_pixels(drawn) -> dataset_lib.Dataset:
 
 
 # Name of a set -> what draws it; all others are files.
-DRAWN = types.MappingProxyType({'drawn_faces': _faces, 'drawn_frames': _frames})
+DRAWN = types.MappingProxyType({'drawn_frames': _frames})
 
 
 def find(name: str, folder: str) -> str | None:
