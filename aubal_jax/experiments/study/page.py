@@ -26,7 +26,8 @@ _COLOURS = {
   'middle': style.BEFORE,
   'frequent': style.AFTER,
 }
-_ROW_INCHES, _WIDE_INCHES = 0.3, 10.0
+_ROW_INCHES, _WIDE_INCHES = 0.3, 11.0
+_TICKS = (-0.3, -0.05, 0, 0.05, 0.3)
 
 
 def number(value: float, half: float | None = None) -> str:
@@ -107,6 +108,7 @@ def write(
     f'from chance and at least {number(plan.gain)[1:]}.\n',
     *_in_short(plan, screened, confirmed),
     f'![All differences]({picture})\n',
+    'Axes are linear as far as .05 either way, and logarithmic beyond.\n',
   ]
   for question in plan.questions:
     parts += [
@@ -171,6 +173,8 @@ def _confirmation(plan, found: Sequence[answers_lib.Answer]) -> list[str]:
 def draw(plan: plan_lib.Plan, lines: Mapping[str, dict], file) -> None:
   """Draws all differences with their intervals, as a PNG.
 
+  Axes are linear as far as .05 either way, and logarithmic beyond.
+
   Args:
     plan: the study.
     lines: name of cell -> its line.
@@ -199,6 +203,7 @@ def draw(plan: plan_lib.Plan, lines: Mapping[str, dict], file) -> None:
       width=_WIDE_INCHES,
       height=1.2 + _ROW_INCHES * len(rows),
       columns=len(kinds),
+      sharex=True,
       sharey=True,
     )
   )
@@ -225,6 +230,9 @@ def _panel(panel, kind, rows) -> None:
       panel.axhspan(place - 0.5, place + 0.5, color=style.GRID, alpha=0.35)
     else:
       _bars(panel, place, row.differences.get(kind, {}))
+  # Most differences are small, and one or the other is not.
+  panel.set_xscale('symlog', linthresh=0.05, linscale=0.8)
+  panel.set_xticks(_TICKS, [f'{tick:g}'.replace('0.', '.') for tick in _TICKS])
   panel.grid(axis='y', visible=False)
   panel.spines['left'].set_visible(False)
   panel.tick_params(axis='y', length=0)
