@@ -168,13 +168,17 @@ def _subjects():
     'Does it help to bound growth by the diversity of subjects?',
     [
       plan.Contrast(
-        'aubal:l1, bounded by subjects',
+        'aubal:l1, bounded by subjects, against unbounded',
         plan.Entry('aubal:l1', fraction=1.0, upper=10.0, diversity='group'),
         plan.Entry('aubal:l1', fraction=1.0, upper=10.0),
       )
     ],
     sets=('drawn_frames',),
     confirms=False,
+    note=(
+      'Asked first with a quarter more rows, and of drawn faces too: no plan '
+      'came near its bounds, and both were the same, row by row.'
+    ),
   )
 
 
@@ -230,7 +234,11 @@ def _recipe():
   even = ('augment.rows', 'none')
   few = ('train.num_steps', 80), ('train.eval_every_steps', 40)
   contrasts = [
-    ('rate 1e-3, not 1e-4', none, _training('none', rates=(0.1,))),
+    (
+      'the better rate of 1e-3 and 2e-3, not 1e-4',
+      none,
+      _training('none', rates=(0.1,)),
+    ),
     (
       "first weights of PyTorch's scale, not He's",
       none,
@@ -282,7 +290,9 @@ def _kept_images():
     'Does choosing the images to keep help?',
     [
       plan.Contrast(
-        'keep, 25 %', _training('keep', share), _training('keep_random', share)
+        'images kept by balance, 25 %',
+        _training('keep', share),
+        _training('keep_random', share),
       )
     ],
     sets=('drawn_images', 'ucmerced'),
@@ -298,12 +308,12 @@ def _stronger():
     'Does it help to augment more what the plan shows more often?',
     [
       plan.Contrast(
-        'strength: root of how often a row is shown',
+        'augmentation by the root of how often an image is shown',
         _training('aubal', ('augment.growth_exponent', 0.5)),
         even,
       ),
       plan.Contrast(
-        'strength: 1.5 for all',
+        'augmentation 1.5 times as strong for all',
         _training('aubal', ('augment.strength', 1.5)),
         even,
       ),
@@ -340,6 +350,24 @@ def _tasks():
   )
 
 
+READS = """
+How to read it. An entry stands before what it is held against; the numbers are
+the first's score less the second's. **Tables** (Mulan) and frames of drawn
+videos are learnt by a logistic model on features or pixels for 300 steps, where
+no MLP or other steps are named, at the better of the usual rate and 4 times it
+by validation; 5 times 2 folds (enron, medical 3 times, bibtex twice), 3 seeds.
+**Images** (drawn faces, UC Merced) are learnt from nothing by `resnet8_16` for
+400 steps, and those of several targets for 900, all rows augmented, at the
+better of 1e-3 and 2e-3; drawn ones 4 times anew, UC Merced in 4 folds. A plan
+has a quarter more rows; `aubal:l1` is this program's, with the objective
+`l1`, and growth to 10 lets a labelset have ten times its rows. Rare, middle and
+frequent are thirds of the labels by their positives. The test is Nadeau and
+Bengio's over splits, the mean over sets, with Holm's correction within a
+question: **verdicts are adjusted, intervals are not**. The questions from
+"several targets" on were added when the results of the tables were in, before
+any of their own.
+"""
+
 PLAN = plan.Plan(
   questions=(
     *(_plans(), _short(), _free(), _keep(), _frames(), _subjects()),
@@ -357,6 +385,7 @@ PLAN = plan.Plan(
     'drawn_tasks': plan.Folds(repeats=4, folds=1, seeds=1),
     'ucmerced': plan.Folds(repeats=1, folds=4, seeds=1),
   },
+  reads=READS.strip(),
 )
 
 

@@ -35,7 +35,7 @@ from aubal_jax.runs import quiet
 from aubal_jax.runs import workers
 
 HOME = pathlib.Path(__file__).resolve().parents[1]
-RESULTS = HOME / 'docs' / 'study.jsonl'
+PLAN = HOME / 'configs' / 'study.py'
 
 
 def load(path):
@@ -56,6 +56,13 @@ def load(path):
       f'--config={path} holds no PLAN; name a plan, such as configs/study.py.'
     )
   return module
+
+
+def _results_of(config) -> pathlib.Path:
+  """Returns the file of results of a plan: the project's has its own."""
+  if config.resolve() == PLAN:
+    return HOME / 'docs' / 'study.jsonl'
+  return pathlib.Path('runs', f'{config.stem}.jsonl')
 
 
 def run_cells(title, cells, folder, path, executor) -> int:
@@ -156,8 +163,14 @@ def run_one(plan, name, folder, path) -> int:
   line = json.loads(json.dumps(sets.run(found[0], where)))
   print(json.dumps(line, sort_keys=True))
   kept = results.read(path).get(name)
-  print('It is the line that is kept.' if line == kept else f'Kept: {kept}')
-  return int(kept is not None and line != kept)
+  if kept is None:
+    print('No line of it is kept.')
+  elif line == kept:
+    print('It is the line that is kept.')
+  else:
+    off = results.largest_difference(line, kept)
+    print(f'The line that is kept differs, by at most {off:.2g} in a score.')
+  return int(line != kept)
 
 
 def write_page(plan, path, config_name) -> None:
@@ -190,10 +203,15 @@ def main(argv=None) -> int:
     formatter_class=argparse.RawDescriptionHelpFormatter,
     allow_abbrev=False,
   )
-  parser.add_argument('--config', default=str(HOME / 'configs' / 'study.py'))
+  parser.add_argument('--config', type=pathlib.Path, default=PLAN)
   parser.add_argument('--data', default='', help='folders of the sets')
   parser.add_argument('--questions', default='', help='of the plan; all')
-  parser.add_argument('--results', type=pathlib.Path, default=RESULTS)
+  parser.add_argument(
+    '--results',
+    type=pathlib.Path,
+    help="a .jsonl; else docs/study.jsonl of the project's own plan, and "
+    'runs/NAME.jsonl of another',
+  )
   parser.add_argument('--page', action='store_true')
   parser.add_argument('--cell', default='')
   parser.add_argument('--executor', choices=executors.NAMES)
@@ -203,6 +221,7 @@ def main(argv=None) -> int:
   quiet.tensorflow()
   try:
     module = load(options.config)
+    options.results = options.results or _results_of(options.config)
     plan, given = module.PLAN, module.get_config().experiments
     for name in ('executor', 'address', 'num_workers'):
       if getattr(options, name) is not None:

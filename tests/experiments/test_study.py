@@ -329,6 +329,43 @@ def test_lines_survive_a_kill(tmp_path):
     results.read(path)
 
 
+def test_how_far_lines_are_apart():
+  rng = np.random.default_rng(7)
+  (cell, *_) = plan_lib.screening(small_plan())
+  for _ in range(20):
+    one = line(cell, rng)
+    other = json.loads(json.dumps(one))
+    assert results.largest_difference(one, other) == 0
+    kind, over = rng.choice(plan_lib.KINDS), rng.choice(plan_lib.OVER)
+    off = float(rng.uniform(0.01, 0.5))
+    other['scores'][''][kind][over][int(rng.integers(4))] += off
+    assert results.largest_difference(one, other) == pytest.approx(off)
+    del other['scores'][''][kind]
+    assert results.largest_difference(one, other) == np.inf
+
+
+def test_what_may_want_a_larger_rate_is_said():
+  plan = small_plan()
+  rng = np.random.default_rng(8)
+  lines = {
+    cell.name: line(cell, rng)
+    | {'at_largest': 1.0 if cell.entry == ONE or cell.data == 'b' else 0.5}
+    for cell in plan_lib.screening(plan)
+  }
+  (question,) = plan.questions
+  assert answers.unconverged(plan, question, lines) == ('b',)
+  content = page.write('x', plan, lines, config='c', picture='p')
+  assert 'Not converged' in content and 'held against): b.' in content
+  assert answers.unconverged(plan, question, {}) == ()
+  alone = question._replace(
+    contrasts=[
+      contrast._replace(reference=OTHER._replace(rates=(1.0,)))
+      for contrast in question.contrasts
+    ]
+  )
+  assert answers.unconverged(plan, alone, lines) == ()
+
+
 PLAN = """
 from aubal_jax import settings
 from aubal_jax.experiments.study import plan

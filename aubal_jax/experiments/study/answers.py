@@ -24,6 +24,7 @@ class Difference(typing.NamedTuple):
     p: two-sided, of a mean of 0; None: not known.
     num_sets: sets that have both.
     num_above: sets in which the entry is above.
+    each: (name, mean, half) of the sets, in their order.
   """
 
   mean: float
@@ -31,6 +32,7 @@ class Difference(typing.NamedTuple):
   p: float | None
   num_sets: int
   num_above: int
+  each: tuple[tuple[str, float, float | None], ...] = ()
 
 
 class Answer(typing.NamedTuple):
@@ -99,6 +101,34 @@ def screened(plan: plan_lib.Plan, lines: Mapping[str, dict]) -> dict:
   }
 
 
+def unconverged(
+  plan: plan_lib.Plan, question: plan_lib.Question, lines: Mapping[str, dict]
+) -> tuple[str, ...]:
+  """Returns the sets on which what is held against may want a larger rate.
+
+  There validation chose the largest of its rates in most trials; of several
+  references, of one of them.
+
+  Args:
+    plan: the study.
+    question: of it.
+    lines: name of cell -> its line.
+  """
+  found = []
+  for data in plan_lib.sets_of(plan, question):
+    folds = plan.folds.get(data, plan_lib.Folds())
+    references = {
+      contrast.reference
+      for contrast in question.contrasts
+      if len(contrast.reference.rates) > 1
+    }
+    names = [plan_lib.Cell(data, one, folds).name for one in references]
+    shares = [lines[name]['at_largest'] for name in names if name in lines]
+    if max(shares, default=0.0) > 0.5:
+      found.append(data)
+  return tuple(found)
+
+
 def chosen(plan: plan_lib.Plan, lines: Mapping[str, dict]) -> dict:
   """Returns name of question -> contrasts that gained and are asked again."""
   found = screened(plan, lines)
@@ -131,7 +161,7 @@ def _answer(plan, contrast, sets, lines) -> Answer:
       pairs[data] = pair
   differences = {
     kind: {
-      over: _difference(contrast.view, kind, other, over, pairs.values())
+      over: _difference(contrast.view, kind, other, over, pairs)
       for over in plan_lib.OVER
     }
     for kind, other in contrast.kinds.items()
@@ -148,10 +178,10 @@ def _difference(view, kind, other, over, pairs) -> Difference | None:
     kind: of its scores.
     other: kind of the scores it is held against.
     over: of `plan.OVER`.
-    pairs: (line of the entry, line of the reference) of each set.
+    pairs: set -> (line of the entry, line of the reference).
   """
-  found = []
-  for mine, its in pairs:
+  found = {}
+  for data, (mine, its) in pairs.items():
     scores = mine['scores'][view].get(kind, {}).get(over)
     others = its['scores'][''].get(other, {}).get(over)
     if scores is None or others is None:
@@ -165,14 +195,15 @@ def _difference(view, kind, other, over, pairs) -> Difference | None:
       # Splits that were drawn apart share no row to correct for.
       apart = mine.get('apart', False)
       ratio = 0.0 if apart else mine['num_test'] / mine['num_train']
-      found.append(significance.estimate(paired, ratio))
+      found[data] = significance.estimate(paired, ratio)
   if not found:
     return None
-  over_sets = significance.average(found)
+  over_sets = significance.average([*found.values()])
   return Difference(
     over_sets.mean,
     over_sets.half_width(),
     over_sets.p_value(),
     len(found),
-    sum(one.mean > 0 for one in found),
+    sum(one.mean > 0 for one in found.values()),
+    tuple((data, one.mean, one.half_width()) for data, one in found.items()),
   )

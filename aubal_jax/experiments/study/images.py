@@ -215,7 +215,7 @@ def _trial(config, path, repeat, fold, rate, given) -> dict:
   }
   place = {'seed': 0, 'repeat': repeat, 'fold': fold}
   if given.has_targets:
-    return about | place | _targets_trial(one, rate)
+    return about | _targets_trial(one, rate) | place
   trial, _ = image_cells.make_trial(one, seed=0, fold=fold, rate=rate)
   return about | trial | place
 

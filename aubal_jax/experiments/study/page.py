@@ -53,11 +53,22 @@ def sentence(answer: answers_lib.Answer, plan: plan_lib.Plan) -> str:
     f'{number(found.mean, found.half)}, above in {found.num_above} of '
     f'{found.num_sets}'
   )
+  if len(found.each) > 1:
+    told += f' ({_each_set(found)})'
   if contrast.primary == 'overall':
     told += f' ({_each_target(answer)})'
   if answer.missing:
     told += f' (not run: {", ".join(answer.missing)})'
   return f'{told}; **{_verdict(answer, plan)}**'
+
+
+def _each_set(found) -> str:
+  """Returns the mean of each set; of few, how sure it is."""
+  few = len(found.each) < 4
+  return ', '.join(
+    f'{data} {number(mean, half if few else None)}'
+    for data, mean, half in found.each
+  )
 
 
 def _each_target(answer) -> str:
@@ -103,9 +114,11 @@ def write(
     '# The study\n',
     f'Written by `python scripts/study.py --config={config} --page` from [the '
     f'results]({path}), a line for each training; the plan, `{config}`, was '
-    'fixed before. Differences are means over sets, ± half of the 95 % '
-    'interval; what is tested is adjusted within a question. A gain is told '
+    'fixed before, but for what is said here. Differences are means over '
+    'sets, ± half of the 95 % interval; what is tested is adjusted within a '
+    'question. A gain is told '
     f'from chance and at least {number(plan.gain)[1:]}.\n',
+    *([f'{plan.reads}\n'] if plan.reads else []),
     *_in_short(plan, screened, confirmed),
     f'![All differences]({picture})\n',
     'Axes are linear as far as .05 either way, and logarithmic beyond.\n',
@@ -114,7 +127,7 @@ def write(
     parts += [
       f'<a id="{question.name}"></a>\n',
       f'## {question.asks}\n',
-      _where(plan, question),
+      _where(plan, question, lines),
     ]
     parts += [
       f'* {sentence(answer, plan)}.' for answer in screened[question.name]
@@ -152,18 +165,27 @@ def _in_short(plan, screened, confirmed) -> list[str]:
       'Asked again of other sets, a gain once more: '
       f'{"; ".join(sure) or "none"}.'
     )
+  if any(one.missing for one in [*every, *again]):
+    told.append('**Provisional**: not all of the plan was run.')
   return [f'* {one}' for one in told] + ['']
 
 
-def _where(plan, question) -> str:
+def _where(plan, question, lines) -> str:
+  """Returns what was asked of, with what was changed, and what to mind."""
   sets = text.listing(plan_lib.sets_of(plan, question))
-  return f'Asked of {sets}.\n'
+  told = [f'Asked of {sets}.', question.note]
+  if wanting := answers_lib.unconverged(plan, question, lines):
+    told.append(
+      '**Not converged** (validation chose the largest of the rates in most '
+      f'trials of what is held against): {text.listing(wanting)}.'
+    )
+  return ' '.join(one for one in told if one) + '\n'
 
 
 def _confirmation(plan, found: Sequence[answers_lib.Answer]) -> list[str]:
   """Returns the lines of what was asked again."""
   if not found:
-    return ['Nothing gained, and nothing was asked again.\n']
+    return ['Nothing is known to gain, and nothing was asked again.\n']
   sets = text.listing(plan.confirmation)
   told = [f'What gained, asked again of {sets}:\n']
   told += [f'* {sentence(answer, plan)}.' for answer in found]

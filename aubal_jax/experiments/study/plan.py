@@ -81,7 +81,9 @@ class Training(typing.NamedTuple):
 
 def _word(value) -> str:
   if isinstance(value, tuple):
-    return ','.join(f'{one:g}' for one in value)
+    return ','.join(
+      one if isinstance(one, str) else f'{one:g}' for one in value
+    )
   return 'no' if value is False else str(value)
 
 
@@ -116,6 +118,7 @@ class Question(typing.NamedTuple):
     contrasts: tests that are adjusted together.
     sets: names of those that are screened on; of the plan's where ().
     confirms: whether what gains is asked again of other sets.
+    note: what was changed in it since it was asked first, and why; sentences.
   """
 
   name: str
@@ -123,6 +126,7 @@ class Question(typing.NamedTuple):
   contrasts: Sequence[Contrast]
   sets: Sequence[str] = ()
   confirms: bool = True
+  note: str = ''
 
 
 class Folds(typing.NamedTuple):
@@ -142,6 +146,7 @@ class Plan(typing.NamedTuple):
     confirmation: names of sets, on which what gained there is asked again.
     gain: the least mean difference in what is primary that is called a gain.
     folds: name of set -> its `Folds`; others have the usual.
+    reads: how the page is to be read, paragraphs of Markdown.
   """
 
   questions: Sequence[Question]
@@ -149,6 +154,7 @@ class Plan(typing.NamedTuple):
   confirmation: Sequence[str]
   gain: float
   folds: Mapping[str, Folds]
+  reads: str = ''
 
 
 class Cell(typing.NamedTuple):

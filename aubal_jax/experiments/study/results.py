@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import math
 import os
 import pathlib
 
@@ -35,11 +37,32 @@ def read(path: os.PathLike | str) -> dict[str, dict]:
   return found
 
 
+def largest_difference(line: dict, other: dict) -> float:
+  """Returns how far two lines of a cell are apart in any score.
+
+  What one of them lacks, or has of other splits, is infinitely far.
+  """
+  mine, its = _numbers(line['scores']), _numbers(other['scores'])
+  if mine.keys() != its.keys():
+    return math.inf
+  return max(abs(mine[key] - its[key]) for key in mine)
+
+
+def _numbers(scores, place=()) -> dict[tuple, float]:
+  """Returns place -> number of nested scores; None is -1."""
+  if isinstance(scores, dict | list):
+    items = scores.items() if isinstance(scores, dict) else enumerate(scores)
+    parts = [_numbers(value, (*place, key)) for key, value in items]
+    return {key: value for part in parts for key, value in part.items()}
+  return {place: -1.0 if scores is None else scores}
+
+
 def append(path: os.PathLike | str, line: dict) -> None:
   """Adds a line; what a process that was killed left of one goes."""
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
   with open(path, 'a+b') as file:
+    fcntl.flock(file, fcntl.LOCK_EX)  # Another study may add to it.
     file.seek(0)
     content = file.read()
     file.truncate(content.rfind(b'\n') + 1)
