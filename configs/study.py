@@ -12,20 +12,6 @@ ucmerced/manifest.csv; what is not there is left out, and said. Drawn faces and
 drawn videos need no file. The questions of images, from `tasks` on, train small
 networks; --questions=NAME,NAME asks some alone. Stopped, it goes on where it
 was.
-
-Not run here, for want of a GPU; what it would take, on one of 80 GB:
-The questions of rates, of keeping frames, of joint balance and of bounds by
-subject are to be asked of images by `compare` (configs/compare_images.py) and
-scripts/compare_target_balances.py:
-
-* VOC-MLT and COCO-MLT (resnet50 from weights, 224 pixels, rates 1e-4 and 4e-4,
-  20 epochs, 5 seeds): about 6 and 10 hours.
-* CXR-LT (resnet50, 512 pixels, rates 1e-4 and 4e-4, 10 epochs, 3 seeds): three
-  days.
-* DISFA, BP4D (resnet18_112, 3 folds of subjects, rates 5e-4 and 2e-3, 5 seeds,
-  keep at 1, 5, 10 and 25 %): about 8 and 12 hours.
-* Aff-Wild2 (configs/multitask.py, three targets, 3 seeds, four balances):
-  two days.
 """
 
 from aubal_jax import settings
@@ -350,6 +336,22 @@ def _tasks():
   )
 
 
+NOT_RUN = """
+No GPU was at hand. `scripts/study.py` asks of tables and small images; the
+questions of rates, of keeping frames, of joint balance and of bounds by subject
+are to be asked of these by `aubal_jax compare` (`configs/compare_images.py`)
+and `scripts/compare_target_balances.py`; estimated, on one GPU of 80 GB:
+
+* VOC-MLT and COCO-MLT (resnet50 from weights, 224 pixels, rates 1e-4 and 4e-4,
+  20 epochs, 5 seeds): about 6 and 10 hours.
+* CXR-LT (resnet50, 512 pixels, rates 1e-4 and 4e-4, 10 epochs, 3 seeds): three
+  days.
+* DISFA, BP4D (resnet18_112, 3 folds of subjects, rates 5e-4 and 2e-3, 5 seeds,
+  keep at 1, 5, 10 and 25 %): about 8 and 12 hours.
+* Aff-Wild2 (`configs/multitask.py`, three targets, 3 seeds, four balances): two
+  days.
+"""
+
 READS = """
 How to read it. An entry stands before what it is held against; the numbers are
 the first's score less the second's. **Tables** (Mulan) and frames of drawn
@@ -386,6 +388,7 @@ PLAN = plan.Plan(
     'ucmerced': plan.Folds(repeats=1, folds=4, seeds=1),
   },
   reads=READS.strip(),
+  not_run=NOT_RUN.strip(),
 )
 
 

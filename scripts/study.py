@@ -51,10 +51,12 @@ def load(path):
   spec = importlib.util.spec_from_file_location('study_plan', path)
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
-  if not hasattr(module, 'PLAN'):
-    raise errors.UserError(
-      f'--config={path} holds no PLAN; name a plan, such as configs/study.py.'
-    )
+  for name in ('PLAN', 'get_config'):
+    if not hasattr(module, name):
+      raise errors.UserError(
+        f'--config={path} holds no {name}; name a plan, such as '
+        'configs/study.py.'
+      )
   return module
 
 
@@ -125,9 +127,16 @@ def run_all(plan, folder, path, given) -> int:
     failed = run_cells(
       'screening', plan_lib.screening(plan), folder, path, executor
     )
+    if failed:
+      print(
+        f'study: {failed} cells failed, and what is asked again waits for '
+        'them; the same command goes on.',
+        file=sys.stderr,
+      )
+      return failed
     chosen = answers.chosen(plan, results.read(path))
     again = [contrast for found in chosen.values() for contrast in found]
-    return failed + run_cells(
+    return run_cells(
       *('confirmation', plan_lib.confirmation(plan, again), folder, path),
       executor,
     )

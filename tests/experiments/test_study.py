@@ -366,6 +366,10 @@ def test_what_may_want_a_larger_rate_is_said():
   assert answers.unconverged(plan, alone, lines) == ()
 
 
+CONFIGS = (
+  *(('none.py', 'is not there'), ('empty.py', 'no PLAN')),
+  ('half.py', 'no get_config'),
+)
 PLAN = """
 from aubal_jax import settings
 from aubal_jax.experiments.study import plan
@@ -419,11 +423,12 @@ def test_a_study_goes_on_and_says_the_same(tmp_path, capsys):
   assert "--cell='mine' is none of the plan" in capsys.readouterr().err
   assert str(tmp_path) not in told
   (tmp_path / 'empty.py').touch()
+  (tmp_path / 'half.py').write_text('PLAN = None')
   assert script.main([*command, '--questions=more,less']) == 1
   assert "holds 'less', which is none of the plan: more" in (
     capsys.readouterr().err
   )
-  for name, words in (('none.py', 'is not there'), ('empty.py', 'no PLAN')):
+  for name, words in CONFIGS:
     assert script.main([f'--config={tmp_path / name}']) == 1
     assert words in capsys.readouterr().err
 

@@ -135,6 +135,8 @@ def write(
     parts.append('')
     if question.confirms:
       parts += _confirmation(plan, confirmed[question.name])
+  if plan.not_run:
+    parts.append(f'## Not run\n\n{plan.not_run}\n')
   return '\n'.join(parts)
 
 

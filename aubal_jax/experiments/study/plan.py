@@ -147,6 +147,7 @@ class Plan(typing.NamedTuple):
     gain: the least mean difference in what is primary that is called a gain.
     folds: name of set -> its `Folds`; others have the usual.
     reads: how the page is to be read, paragraphs of Markdown.
+    not_run: what else should be asked, and why it was not, likewise.
   """
 
   questions: Sequence[Question]
@@ -155,6 +156,7 @@ class Plan(typing.NamedTuple):
   gain: float
   folds: Mapping[str, Folds]
   reads: str = ''
+  not_run: str = ''
 
 
 class Cell(typing.NamedTuple):
