@@ -14,6 +14,7 @@ from scipy import stats
 from aubal_jax import settings
 from aubal_jax.datasets.drawn import synthetic
 from aubal_jax.experiments.compare import adjusted
+from aubal_jax.experiments.compare import averaged
 from aubal_jax.experiments.study import answers
 from aubal_jax.experiments.study import images
 from aubal_jax.experiments.study import page
@@ -53,6 +54,17 @@ def test_adjusted_is_the_posterior_of_the_other_prior():
       posterior(there),
       rtol=1e-4,
     )
+
+
+def test_ranks_stay_as_they_were():
+  rng = np.random.default_rng(9)
+  for _ in range(10):
+    logits = np.sort(rng.uniform(-60, 15, 200))
+    p = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    apart = np.diff(p) > 0
+    added = rng.normal(0, 2, 1)
+    for found in (averaged.mean(p, p), adjusted.probabilities(p, added)):
+      assert (np.diff(found)[apart] > 0).all()
 
 
 def test_cells_of_the_plan_are_told_apart():

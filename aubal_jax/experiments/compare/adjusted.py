@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from aubal_jax.experiments.compare import averaged
 from aubal_jax.scoring import thresholds
-
-_LEAST = 1e-7  # Probabilities are as far from 0 and 1, for finite logits.
 
 
 def shift(trained: np.ndarray, there: np.ndarray) -> np.ndarray:
@@ -26,10 +25,10 @@ def shift(trained: np.ndarray, there: np.ndarray) -> np.ndarray:
   for positives, known in (np.asarray(trained).T, np.asarray(there).T):
     # Half a row of either kind: a label that is never there stays finite.
     share = (positives + 0.5) / (known + 1.0)
-    odds.append(thresholds.logit(share, _LEAST))
+    odds.append(averaged.logit(share))
   return odds[0] - odds[1]
 
 
 def probabilities(probability: np.ndarray, added: np.ndarray) -> np.ndarray:
   """Returns probabilities [N, L] whose logits are less by `added` [L]."""
-  return thresholds.sigmoid(thresholds.logit(probability, _LEAST) - added)
+  return thresholds.sigmoid(averaged.logit(probability) - added)

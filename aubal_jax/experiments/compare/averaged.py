@@ -16,7 +16,7 @@ from aubal_jax.experiments.compare import trials as trials_lib
 from aubal_jax.experiments.compare import verdicts
 from aubal_jax.scoring import thresholds
 
-_LEAST = 1e-7  # Probabilities are as far from 0 and 1, for finite logits.
+_LEAST = 1e-40  # Of p and 1 - p: finite logits, and no ties but those of p.
 
 
 def mean(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -25,8 +25,17 @@ def mean(first: np.ndarray, second: np.ndarray) -> np.ndarray:
   Args:
     first, second: probabilities of one shape.
   """
-  logits = (thresholds.logit(p, _LEAST) for p in (first, second))
-  return thresholds.sigmoid(sum(logits) / 2)
+  return thresholds.sigmoid((logit(first) + logit(second)) / 2)
+
+
+def logit(probability: np.ndarray) -> np.ndarray:
+  """Returns log(p / (1 - p)) in float64: what ranks apart stays apart.
+
+  Args:
+    probability: of any shape, 0 and 1 allowed.
+  """
+  p = np.asarray(probability, np.float64)
+  return np.log(np.maximum(p, _LEAST)) - np.log(np.maximum(1 - p, _LEAST))
 
 
 def make_trials(dataset, split, trials: Sequence[dict], predictions) -> list:
