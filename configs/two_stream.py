@@ -65,7 +65,7 @@ def _small(c):
   c.data.drawn_targets = TARGETS
   c.data.drawn_sound = True
   c.data.image_size = 48
-  c.data.num_train = 28 * 240  # Frames: videos of 8 seconds.
+  c.data.num_train = 40 * 240  # Frames: videos of 8 seconds.
   c.data.num_validation = c.data.num_test = 8 * 240
   c.model.name = 'two_stream_small'
   c.two_stream.frames = 4
@@ -73,7 +73,8 @@ def _small(c):
   c.two_stream.shift = 0.5
   c.two_stream.clip_stride = 4
   c.train.batch_size = 32
-  c.train.learning_rate = 1e-3
+  c.train.learning_rate = 2e-3
+  c.train.schedule = 'cosine'
   c.train.num_steps = 600
   c.train.eval_every_steps = 200
   c.train.keep_checkpoints = 1
