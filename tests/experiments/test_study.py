@@ -190,6 +190,35 @@ def test_a_cell_of_images_says_the_same_again(monkeypatch):
     assert len(found['scores']['']['ap'][over]) == 2
 
 
+@pytest.mark.parametrize('lost', [(), (1,), (1, 2)])
+def test_a_rate_that_diverges_has_lost(monkeypatch, lost):
+  def trial(config, path, repeat, fold, rate, given):
+    place = {'seed': 0, 'repeat': repeat, 'fold': fold}
+    if rate in lost:
+      return images.rates_lib.diverged(0, fold, rate, 'nan') | place
+    scores = dict.fromkeys(
+      ('f1_macro', 'f1_macro_shrunk', 'f1_macro_tuned', 'map'), rate / 10
+    )
+    scores |= {f'ap_{part}': 0.5 for part in plan_lib.OVER[1:]}
+    return place | {
+      **{'rate': rate, 'tried': [[rate, rate / 10]], 'plan': {'rows': 9}},
+      **{'num_train': 9, 'num_test': 5, 'frequency': [0.1, 0.2, 0.3]},
+      **{'scores': scores, 'f1_per_label': [0.5] * 3},
+      'f1_per_label_shrunk': [0.5] * 3,
+    }
+
+  monkeypatch.setattr(images, '_trial', trial)
+  entry = plan_lib.Training(rates=(1, 2))
+  cell = plan_lib.Cell('drawn_images', entry, plan_lib.Folds(3, 1, 1))
+  if len(lost) == 2:
+    with pytest.raises(FloatingPointError, match='diverged at every one'):
+      images.run(cell, '')
+    return
+  found = images.run(cell, '')
+  assert found['at_largest'] == (2 not in lost)
+  assert found['scores']['']['ap']['all'] == [0.2] * 3
+
+
 @pytest.mark.long
 def test_a_cell_of_several_targets(monkeypatch):
   small_set(monkeypatch, 'drawn_tasks')

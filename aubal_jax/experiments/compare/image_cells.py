@@ -173,7 +173,7 @@ def make_trial(run, *, seed, fold, rate) -> tuple[dict, tuple | None]:
     seed=seed,
     seconds={'resample': seconds, 'train': trained},
     rate=rate,
-    tried=[(rate, trials.validation_map(run.dataset, split, found[0]))],
+    tried=[[rate, trials.validation_map(run.dataset, split, found[0])]],
     course=course.of_score(lines, 'map'),
   )
   trial['best_last'] = course.best_is_last(lines)

@@ -136,6 +136,7 @@ def run(cell: plan_lib.Cell, path: str) -> dict:
 
   Raises:
     UserError: the settings or the table are wrong.
+    FloatingPointError: it diverged at every rate; where at one, that has lost.
   """
   entry, folds = cell.entry, cell.folds
   given = SETS[cell.data]
@@ -153,6 +154,9 @@ def run(cell: plan_lib.Cell, path: str) -> dict:
           own = folder / f'{repeat}-{fold}-{rate:g}'
           trials.append(_trial(config, own, repeat, fold, rate, given))
   chosen = rates_lib.choose(trials)
+  if lost := [trial for trial in chosen if 'diverged' in trial]:
+    told = rates_lib.tell_diverged(entry.rates, lost[0]['diverged'])
+    raise FloatingPointError(told)
   return scores_lib.line(
     cell.name,
     {'': chosen},
