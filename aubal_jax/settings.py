@@ -807,7 +807,10 @@ _DECLARED = (
       most=1,
       listed=True,
     ),
-    Setting('models', (), '(): all of tables, or model.name.', listed=True),
+    Setting(
+      *('models', (), '(): all of tables, or model.name; yours as there.'),
+      listed=True,
+    ),
     Setting(
       *('augment_rows', ('all',), 'Images: of augment.rows, for every method.'),
       choices=_ROWS,

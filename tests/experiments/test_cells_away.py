@@ -14,8 +14,8 @@ from aubal_jax import settings as settings_lib
 from aubal_jax.runs import files
 from tests.experiments import test_cells
 from tests.makers import dask_cluster
+from tests.makers import small_runs
 from tests.runs import test_workers
-from tests.stages import test_line
 
 pytestmark = [
   pytest.mark.long,
@@ -197,24 +197,11 @@ def test_dask_gives_a_cell_to_another_worker(home, alone, tmp_path):
 @pytest.fixture(name='images', params=['search', 'compare'])
 def fixture_images(request, tmp_path):
   """A task of four trainings of a few steps, on images."""
-  c = settings_lib.default()
+  c = small_runs.configure_cells(tmp_path)
   c.task = request.param
-  c.data.name = 'manifest'
-  c.data.path = str(test_line.write_manifest(tmp_path / 'data'))
-  c.data.image_size = 16
-  c.balance.method = 'none'
-  c.balance.optimizer = 'newton'
-  c.model.name = 'resnet8_16'
-  c.train.batch_size = 4
-  c.train.num_steps = 4
-  c.train.eval_every_steps = 2
-  c.train.checkpoint_every_steps = 1
-  c.train.log_every_steps = 1
-  c.search.losses = ('bce',)
+  c.model.name = 'resnet8_16'  # Workers know no tests.
   c.search.learning_rates = (0.1, 0.001)
   c.search.halving = 2
-  c.compare.methods = ('none', 'ml_ros')
-  c.compare.seeds = 1
   return c
 
 

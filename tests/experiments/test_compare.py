@@ -4,14 +4,11 @@ import csv
 import dataclasses
 import functools
 import pathlib
-import time
 
 import jax
 import numpy as np
 import pytest
 
-from aubal_jax import commands
-from aubal_jax import settings as settings_lib
 from aubal_jax.datasets import dataset as dataset_lib
 from aubal_jax.datasets import loading
 from aubal_jax.experiments import cells
@@ -30,33 +27,22 @@ from aubal_jax.runs import progress
 from aubal_jax.stages import evaluate
 from aubal_jax.stages import run as run_lib
 from aubal_jax.tables import plan as plan_lib
-from tests.stages import test_line
+from tests.makers import small_network
+from tests.makers import small_runs
 
 
 @pytest.fixture(name='config')
 def fixture_config(tmp_path):
-  c = settings_lib.default()
-  c.data.name = 'manifest'
-  c.data.path = str(test_line.write_manifest(tmp_path / 'data'))
-  c.data.image_size = 16
-  c.balance.optimizer = 'newton'
+  c = small_runs.configure_cells(tmp_path)
+  c.balance.method = 'aubal'
   c.balance.features = 'pixels'
-  c.train.batch_size = 4
   c.train.num_steps = 2
-  c.train.eval_every_steps = 2
-  c.train.checkpoint_every_steps = 1
-  c.train.log_every_steps = 1
-  c.compare.methods = ('none', 'ml_ros')
-  c.compare.models = ('resnet8_16',)
-  c.compare.seeds = 1
   c.compare.rates = (1.0,)
   return c
 
 
 def run(config, path, **options):
-  config.task = 'compare'
-  commands.run_task(config, path, started=time.perf_counter(), **options)
-  return pathlib.Path(path)
+  return small_runs.run(config, path, 'compare', **options)
 
 
 def rows_of(path):
@@ -350,7 +336,8 @@ def test_failures_are_rows(config, tmp_path, ran, monkeypatch, capsys):
   assert rows[3]['status'] == 'failed: MemoryError: no room'
   assert 'lower the learning rate' in rows[2]['status']
   assert said.err.count('Traceback') == 1  # Of what is no question of settings.
-  for name in ('none-resnet8_16-all-s1', 'ml_ros-resnet8_16-f0.25-all-s0'):
+  small = small_network.NAME.replace(':', '_')
+  for name in (f'none-{small}-all-s1', f'ml_ros-{small}-f0.25-all-s0'):
     assert f'manifest-{name}' in said.err
   # Those alone are tried again.
   monkeypatch.setattr(image_cells, 'run_cell', run_cell)
@@ -412,6 +399,7 @@ def test_a_full_disk_ends_it(config, tmp_path, monkeypatch):
     ('methods', ('none,ml_rso',), ["'ml_rso'", 'ml_ros', 'aubal:OBJECTIVE']),
     ('methods', (), ['compare.methods', 'empty']),
     ('models', ('logistic',), ['compare.models', 'resnet8_16', "'logistic'"]),
+    ('models', ('nowhere:Net',), ["'nowhere:Net'", 'imported']),
     ('fractions', ('0.1,x',), ['compare.fractions', "'x'"]),
     ('fractions', (-0.1,), ['compare.fractions', '-0.1']),
     ('uppers', (0.5,), ['compare.uppers', 'at least 1.0', '0.5']),
@@ -514,7 +502,7 @@ def test_each_cell_has_the_settings_of_its_choice(config, tmp_path):
   assert ml_ros.loss.name == config.loss.name
   for own in (ours, ml_ros, focal):
     assert own.augment.rows == 'all' and own.seed == 5
-    assert own.train.num_steps == 7 and own.model.name == 'resnet8_16'
+    assert own.train.num_steps == 7 and own.model.name == small_network.NAME
   assert config.balance.method == 'aubal'  # The comparison's own stay.
 
 

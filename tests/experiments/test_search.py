@@ -30,23 +30,12 @@ from aubal_jax.runs import workdir
 from aubal_jax.stages import evaluate
 from aubal_jax.stages import run as run_lib
 from aubal_jax.stages import train
-from tests.stages import test_line
+from tests.makers import small_runs
 
 
 @pytest.fixture(name='config')
 def fixture_config(tmp_path):
-  c = settings_lib.default()
-  c.data.name = 'manifest'
-  c.data.path = str(test_line.write_manifest(tmp_path / 'data'))
-  c.data.image_size = 16
-  c.balance.method = 'none'
-  c.model.name = 'resnet8_16'
-  c.train.batch_size = 4
-  c.train.num_steps = 4
-  c.train.eval_every_steps = 2
-  c.train.checkpoint_every_steps = 1
-  c.train.log_every_steps = 1
-  c.search.losses = ('bce',)
+  c = small_runs.configure_cells(tmp_path)
   c.search.optimizers = ('sgd',)
   c.search.learning_rates = ('0.1,0.001',)
   c.search.batch_sizes = (4,)
@@ -57,9 +46,7 @@ def fixture_config(tmp_path):
 
 
 def run(config, path, **options):
-  config.task = 'search'
-  commands.run_task(config, path, started=time.perf_counter(), **options)
-  return pathlib.Path(path)
+  return small_runs.run(config, path, 'search', **options)
 
 
 def read(path):

@@ -14,9 +14,14 @@ from tensorboard.backend.event_processing import event_accumulator
 from aubal_jax.network import log as log_lib
 from aubal_jax.network import step as step_lib
 from aubal_jax.network import tensorboard
-from tests.stages import test_line
+from tests.makers import small_runs
 
-fixture_config = test_line.fixture_config
+
+@pytest.fixture(name='config')
+def fixture_config(tmp_path):
+  return small_runs.configure(tmp_path)
+
+
 NAMES = ('a', 'b')
 
 
@@ -173,14 +178,14 @@ def check_scalars(path):
 def test_a_run_and_what_goes_on_from_it(config, tmp_path, capsys):
   config.train.tensorboard = True
   config.train.num_steps = 3
-  path = test_line.run(config, tmp_path / 'run', 'balance')
-  test_line.run(config, path, 'train')
+  path = small_runs.run(config, tmp_path / 'run', 'balance')
+  small_runs.run(config, path, 'train')
   assert f'tensorboard --logdir {path}' in capsys.readouterr().out
   # As of a run that was killed after its last checkpoint.
   with tensorboard.open_log(path / 'tensorboard', step=3) as log:
     log.write_line({'step': 4, 'loss': 99.0})
   config.train.num_steps = 6
-  test_line.run(config, path, 'train')
+  small_runs.run(config, path, 'train')
   found = check_scalars(path)
   for tag in ('learning_rate', 'images_per_second', 'input_wait_fraction'):
     assert f'train/{tag}' in found.Tags()['scalars']
@@ -191,7 +196,7 @@ def test_a_run_and_what_goes_on_from_it(config, tmp_path, capsys):
     assert (positives == positives[0]).all()
   assert found.Images('augmented')
   # Another run in the same folder does not show the lines of this one.
-  test_line.run(config, path, 'balance', overwrite=True)
+  small_runs.run(config, path, 'balance', overwrite=True)
   assert not (path / 'tensorboard').exists()
 
 
@@ -199,7 +204,7 @@ def test_without_the_package_nothing_is_begun(config, tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'tensorboardX', None)
   config.train.tensorboard = True
   with pytest.raises(ValueError, match='tensorboardX, which is not in'):
-    test_line.run(config, tmp_path / 'run')
+    small_runs.run(config, tmp_path / 'run')
   assert not (tmp_path / 'run').exists()
 
 
@@ -251,12 +256,12 @@ def test_training_may_end_before_the_trace(tmp_path, capsys, calls, traces):
 
 @pytest.mark.long
 def test_a_traced_run_comes_out_the_same(config, tmp_path):
-  plain = test_line.run(config, tmp_path / 'plain', 'balance')
-  test_line.run(config, plain, 'train')
+  plain = small_runs.run(config, tmp_path / 'plain', 'balance')
+  small_runs.run(config, plain, 'train')
   config.train.profile_steps = 2
-  path = test_line.run(config, tmp_path / 'traced', 'balance')
-  test_line.run(config, path, 'train')
+  path = small_runs.run(config, tmp_path / 'traced', 'balance')
+  small_runs.run(config, path, 'train')
   assert [*path.glob('profile/plugins/profile/*/*.xplane.pb')]
-  assert test_line.strip_times(path / 'metrics.jsonl') == (
-    test_line.strip_times(plain / 'metrics.jsonl')
+  assert small_runs.strip_times(path / 'metrics.jsonl') == (
+    small_runs.strip_times(plain / 'metrics.jsonl')
   )

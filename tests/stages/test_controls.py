@@ -9,8 +9,8 @@ from aubal_jax.runs import files
 from aubal_jax.runs import preemption
 from aubal_jax.scoring import differences
 from aubal_jax.stages import controls
+from tests.makers import small_runs
 from tests.stages import test_features as of_features
-from tests.stages import test_line
 
 LINE = ('balance', 'train', 'evaluate', 'controls', 'report')
 
@@ -23,7 +23,7 @@ def fixture_whole(tmp_path_factory):
   heard = []
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(preemption, 'stop_if_requested', lambda: heard.append(1))
-    path = test_line.run(config, folder / 'run')
+    path = small_runs.run(config, folder / 'run')
   return path, config, len(heard)
 
 
@@ -63,18 +63,18 @@ def test_a_control_is_the_run_of_its_method(whole, tmp_path, capsys):
   page = (path / 'report.html').read_text()
   assert page.index('every image once') < page.index('This run')
 
-  test_line.run(config, path)
+  small_runs.run(config, path)
   printed = capsys.readouterr().out
   assert [f'{name}: done before.' in printed for name in LINE] == [True] * 5
 
   alone = config.copy_and_resolve_references()
   alone.controls.methods = ()
   alone.balance.method = 'random'
-  other = test_line.run(alone, tmp_path / 'alone')
+  other = small_runs.run(alone, tmp_path / 'alone')
   control = path / 'controls/random'
-  assert test_line.strip_times(
+  assert small_runs.strip_times(
     other / 'metrics.jsonl'
-  ) == test_line.strip_times(control / 'metrics.jsonl')
+  ) == small_runs.strip_times(control / 'metrics.jsonl')
   assert record['networks']['random']['report'] == files.read_json(
     other / 'report.json'
   )
@@ -87,7 +87,7 @@ def test_controls_are_added_later_and_nothing_is_lost(
   path = tmp_path / 'run'
   config = whole[1].copy_and_resolve_references()
   config.controls.methods = ('none',)
-  test_line.run(config, path)
+  small_runs.run(config, path)
   assert 'controls: none, 1 of 1' in capsys.readouterr().out
   names = [*files.read_json(path / 'controls.json')['networks']]
   assert names == ['none', 'aubal']
@@ -103,8 +103,8 @@ def test_controls_are_added_later_and_nothing_is_lost(
   with monkeypatch.context() as patch:
     patch.setattr(controls.train, 'run', stopped)
     with pytest.raises(SystemExit):
-      test_line.run(config, path)
-  test_line.run(config, path)
+      small_runs.run(config, path)
+  small_runs.run(config, path)
   assert (path / 'controls/none/metrics.jsonl').read_bytes() == done
   record = path / 'controls.json'
   wanted = (whole[0] / 'controls.json').read_bytes()
@@ -116,13 +116,13 @@ def test_controls_are_added_later_and_nothing_is_lost(
   ):
     spoil()
     capsys.readouterr()
-    test_line.run(config, path)
+    small_runs.run(config, path)
     assert record.read_bytes() == wanted
     assert 'steps 1 to' not in capsys.readouterr().out
 
   config.controls.methods = ('none',)
   with pytest.raises(errors.UserError, match=r'controls\.methods'):
-    test_line.run(config, path)
+    small_runs.run(config, path)
 
 
 @pytest.mark.parametrize(
@@ -138,5 +138,5 @@ def test_what_cannot_be_compared_is_said_first(
 ):
   config.controls.methods = methods
   with pytest.raises(errors.UserError, match=words):
-    test_line.run(config, tmp_path / 'run', task)
+    small_runs.run(config, tmp_path / 'run', task)
   assert not (tmp_path / 'run/controls').exists()

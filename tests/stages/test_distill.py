@@ -22,8 +22,8 @@ from aubal_jax.runs import preemption
 from aubal_jax.runs import progress
 from aubal_jax.stages import distill
 from aubal_jax.stages import run as run_lib
+from tests.makers import small_runs
 from tests.stages import test_features as of_features
-from tests.stages import test_line
 
 K = 3
 
@@ -91,7 +91,7 @@ def test_the_mean_of_students_is_what_is_scored(whole, capsys):
   of_features.run(config, path)
   assert 'distill: done before.' in capsys.readouterr().out
   for place in places:
-    lines = test_line.strip_times(place / 'metrics.jsonl')
+    lines = small_runs.strip_times(place / 'metrics.jsonl')
     assert lines[-1]['step'] == 30 and 'loss' in lines[0]
 
 
@@ -104,7 +104,7 @@ def test_the_teacher_is_unchanged_and_students_share_a_program(whole):
 
 def test_students_go_on_where_they_were_stopped(whole, tmp_path, monkeypatch):
   path, config, _, _ = whole
-  wanted = [test_line.strip_times(p) for p in _logs(path)]
+  wanted = [small_runs.strip_times(p) for p in _logs(path)]
   for polls in (3, 37):  # In the first student, and in the second.
     other = tmp_path / str(polls)
     shutil.copytree(path, other)
@@ -119,7 +119,7 @@ def test_students_go_on_where_they_were_stopped(whole, tmp_path, monkeypatch):
     assert 'Stopped at step' in str(stop.value)
     assert not (other / 'report.json').exists()
     of_features.run(config, other)
-    assert [test_line.strip_times(p) for p in _logs(other)] == wanted
+    assert [small_runs.strip_times(p) for p in _logs(other)] == wanted
     name = 'ensemble.json'  # With digests of all weights.
     assert (other / name).read_bytes() == (path / name).read_bytes()
 
@@ -266,7 +266,7 @@ def test_students_of_several_targets(tmp_path, batching):
   report = files.read_json(path / 'report.json')
   assert report['ensemble']['mean'] == 'probabilities'
   assert report['targets']['mood']['accuracy'] > 0.5
-  lines = test_line.strip_times(path / 'students/1/metrics.jsonl')
+  lines = small_runs.strip_times(path / 'students/1/metrics.jsonl')
   assert lines[-1]['step'] == 20
   heads = [
     head.name for head in bundle.read(path / 'students/0/checkpoints').heads

@@ -1,18 +1,13 @@
 """The line from a table of images to report.html, small but whole."""
 
 import dataclasses
-import json
 import pathlib
-import time
 import weakref
 
-import cv2
 import jax
 import numpy as np
 import pytest
 
-from aubal_jax import commands
-from aubal_jax import settings as settings_lib
 from aubal_jax.network import log as log_lib
 from aubal_jax.network import loop as loop_lib
 from aubal_jax.network import losses
@@ -25,57 +20,14 @@ from aubal_jax.scoring import course
 from aubal_jax.stages import train as train_task
 from aubal_jax.tables import plan as plan_lib
 from tests.makers import fake_data
-from tests.makers import small_network
+from tests.makers import small_runs
 
-
-def write_manifest(folder, num_images=60, size=20):
-  """Images whose label `bright` and `edge` can be seen; `rare` cannot."""
-  rng = np.random.default_rng(0)
-  lines = ['path,split,bright,edge,rare']
-  (folder / 'images').mkdir(parents=True)
-  for i in range(num_images):
-    bright, edge, rare = rng.random(3) < [0.5, 0.3, 0.1]
-    image = rng.integers(0, 80, (size, size), np.uint8) + 100 * bright
-    image[:, size // 2 :] += np.uint8(70 * edge)
-    cv2.imwrite(str(folder / f'images/{i}.png'), image.astype(np.uint8))
-    split = ('train', 'train', 'validation', 'test')[i % 4]
-    unknown = '' if i == 4 else int(edge)
-    lines.append(f'images/{i}.png,{split},{bright:d},{unknown},{rare:d}')
-  (folder / 'table.csv').write_text('\n'.join(lines) + '\n')
-  return folder / 'table.csv'
+run = small_runs.run
 
 
 @pytest.fixture(name='config')
 def fixture_config(tmp_path):
-  return make_config(tmp_path)
-
-
-def make_config(folder):
-  c = settings_lib.default()
-  c.data.name = 'manifest'
-  c.data.path = str(write_manifest(folder / 'data'))
-  c.data.image_size = 32
-  c.balance.optimizer = 'newton'
-  c.balance.lam_images = 100
-  c.model.name = small_network.NAME
-  c.train.batch_size = 8
-  c.train.num_steps = 6
-  c.train.eval_every_steps = 3
-  c.train.checkpoint_every_steps = 2
-  c.train.log_every_steps = 1
-  return c
-
-
-def run(config, path, task='run', **options):
-  config.task = task
-  commands.run_task(config, path, started=time.perf_counter(), **options)
-  return pathlib.Path(path)
-
-
-def strip_times(path):
-  lines = [json.loads(line) for line in path.read_text().splitlines()]
-  timed = ('images_per_second', 'input_wait_fraction')
-  return [{k: v for k, v in line.items() if k not in timed} for line in lines]
+  return small_runs.configure(tmp_path)
 
 
 def test_run_makes_every_file_and_then_nothing_more(config, tmp_path, capsys):
@@ -160,7 +112,7 @@ def test_a_run_that_goes_on_equals_a_straight_one(config, tmp_path):
   assert (straight / 'report.json').read_bytes() == (
     path / 'report.json'
   ).read_bytes()
-  logs = [strip_times(p / 'metrics.jsonl') for p in (straight, path)]
+  logs = [small_runs.strip_times(p / 'metrics.jsonl') for p in (straight, path)]
   assert logs[0] == logs[1]
 
 
@@ -193,8 +145,8 @@ def test_all_of_training_in_pieces_equals_a_straight_run(
   assert sorted(p.name for p in (pieces / 'checkpoints').glob('[0-9]*')) == (
     saved
   )
-  lines = strip_times(straight / 'metrics.jsonl')
-  assert strip_times(pieces / 'metrics.jsonl') == lines
+  lines = small_runs.strip_times(straight / 'metrics.jsonl')
+  assert small_runs.strip_times(pieces / 'metrics.jsonl') == lines
   assert lines[-1]['step'] < 20
   assert lines[0]['learning_rate'] == 0
   name = 'report.json'

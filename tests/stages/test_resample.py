@@ -20,14 +20,14 @@ from aubal_jax.stages import run as run_lib
 from aubal_jax.tables import labelsets as labelsets_lib
 from aubal_jax.tables import plan as plan_lib
 from tests.makers import small_network
-from tests.stages import test_line
+from tests.makers import small_runs
 
 
 @pytest.fixture(name='config')
 def fixture_config(tmp_path):
   c = settings.default()
   c.data.name = 'manifest'
-  c.data.path = str(test_line.write_manifest(tmp_path / 'data'))
+  c.data.path = str(small_runs.write_manifest(tmp_path / 'data'))
   c.data.image_size = 16
   c.balance.features = 'pixels'
   c.balance.neighbours = 2

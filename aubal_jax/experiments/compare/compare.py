@@ -53,12 +53,7 @@ def check(config) -> None:
     cells_lib.check_method(
       method, objectives=rules.OBJECTIVES, losses=losses.LOSSES
     )
-  for name in settings.values(config, 'compare.models'):
-    if name not in _models(config):
-      raise errors.UserError(
-        f'compare.models must hold names of {[*_models(config)]}; it holds '
-        f'{name!r}.'
-      )
+  _check_models(config)
   for upper in settings.values(config, 'compare.uppers'):
     if upper < config.balance.lower:
       raise errors.UserError(
@@ -68,8 +63,25 @@ def check(config) -> None:
   cells_tasks.check(config)
 
 
+def _check_models(config) -> None:
+  """Raises UserError for a model that there is not; images take the user's."""
+  is_table, names = bool(loading.table_paths(config)), [*_models(config)]
+  for name in settings.values(config, 'compare.models'):
+    if name in names:
+      continue
+    if is_table or ':' not in name:
+      own = '' if is_table else ", or 'package.module:Class' of yours"
+      raise errors.UserError(
+        f'compare.models must hold names of {names}{own}; it holds {name!r}.'
+        f'{text.suggest(name, names)}'
+      )
+    from aubal_jax.network import models
+
+    models.find(name)
+
+
 def _models(config):
-  """Returns the names of the models there are."""
+  """Returns the models there are, by name."""
   if loading.table_paths(config):
     from aubal_jax.network.models import tabular as models
   else:

@@ -53,9 +53,9 @@ class Cell(typing.NamedTuple):
   def name(self) -> str:
     """Of its folder."""
     parts = [
-      re.sub(r'[^\w.]+', '_', self.data),
+      _plain(self.data),
       self.method.replace(':', '_'),
-      self.model,
+      _plain(self.model),
       *_named('f', self.fraction),
       *_named('share', self.share),
       *([self.augment_rows] if self.augment_rows is not None else []),
@@ -73,6 +73,11 @@ class Cell(typing.NamedTuple):
     for name in ('seed', 'fold', 'rate'):
       del fields[name]
     return fields
+
+
+def _plain(name) -> str:
+  """Returns a name as a file may have it."""
+  return re.sub(r'[^\w.]+', '_', name)
 
 
 def _named(letter, number) -> list[str]:
