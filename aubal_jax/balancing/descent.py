@@ -51,11 +51,12 @@ def run(result, growth, u, search, hands_over: bool = False):
   active = Active(instance, where, search.devices)
   state = projected_gradient.init(name, active.first(growth))
   width, rate, num_steps = _first_width(instance, where, growth), 1.0, 0
-  price, stalled, least_gap = u[-1], 0, np.inf
+  # On the host, so that it lies alike before the first chunk and later.
+  price, stalled, least_gap = np.float64(u[-1]), 0, np.inf
   while True:
     if num_steps:
       state = projected_gradient.run_chunk(
-        active.part.problem, state, *map(np.float64, (price, width, rate)),
+        active.part.problem, state, price, *map(np.float64, (width, rate)),
         num_steps,
         name=name, relaxation=relaxation, has_budget=bool(instance.budget),
       )  # fmt: skip
@@ -63,7 +64,7 @@ def run(result, growth, u, search, hands_over: bool = False):
     feasible, u, hold, figures = projected_gradient.certify(
       where.problem, growth, price, width, relaxation=relaxation
     )
-    price = u[-1]
+    price = np.float64(u[-1])
     met = result.record(feasible, u, figures, num_steps)
     last = result.wanted / gap
     if result.gap < 0.9 * least_gap:
@@ -81,8 +82,7 @@ def run(result, growth, u, search, hands_over: bool = False):
     if num_steps <= 0:
       break
     state = active.follow(state, growth, hold)
-  xp = where.problem.xp
-  return where.put(result.growth), xp.asarray(result.u)
+  return where.put(result.growth), where.everywhere(result.u)
 
 
 def _first_width(instance, where, growth) -> float:

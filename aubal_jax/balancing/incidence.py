@@ -437,6 +437,19 @@ def _segments(keys, places, filler) -> dict[int, tuple[np.ndarray, np.ndarray]]:
   return found
 
 
+def everywhere(incidence, values) -> Array | np.ndarray:
+  """Returns `values` as each device has them whole; in NumPy as `placed`.
+
+  What a program is first given lies as what it returns, and is compiled once.
+  """
+  if _is_on_host(incidence):
+    return np.asarray(values)
+  if incidence.mesh is None:
+    return jnp.asarray(values)
+  whole = NamedSharding(incidence.mesh, PartitionSpec())
+  return jax.device_put(values, whole)
+
+
 def placed(incidence, place: np.ndarray, values) -> Array | np.ndarray:
   """Returns `values` [S] at their places, float64[S']; 0 elsewhere.
 
@@ -444,11 +457,15 @@ def placed(incidence, place: np.ndarray, values) -> Array | np.ndarray:
   """
   full = np.zeros(incidence.num_places)
   full[place] = values
-  if not isinstance(incidence, Incidence):
-    return full
-  if isinstance(incidence.dense, np.ndarray):
+  if _is_on_host(incidence):
     return full
   if incidence.mesh is None:
     return jnp.asarray(full)
   own = NamedSharding(incidence.mesh, PartitionSpec(_AXIS))
   return jax.device_put(full, own)
+
+
+def _is_on_host(incidence) -> bool:
+  """Whether it is NumPy's: tables of the host, or a matrix that is padded."""
+  of_jax = isinstance(incidence, Incidence)
+  return not of_jax or isinstance(incidence.dense, np.ndarray)

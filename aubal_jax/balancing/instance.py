@@ -73,6 +73,10 @@ class Placed(NamedTuple):
     """Returns float64[S] at its places, float64[S']."""
     return incidence_lib.placed(self.problem.incidence, self.place, growth)
 
+  def everywhere(self, values) -> Array:
+    """Returns what each device has whole, such as a dual float64[L + 1]."""
+    return incidence_lib.everywhere(self.problem.incidence, values)
+
   def take(self, growth) -> np.ndarray:
     """Returns float64[S] from its places."""
     return np.asarray(growth)[self.place]

@@ -305,12 +305,12 @@ def _first(instance, where, start):
   """Returns the growth and the dual to begin with, on the devices."""
   xp = where.problem.xp
   if start is not None:
-    return where.put(start.growth), xp.asarray(start.u)
+    return where.put(start.growth), where.everywhere(start.u)
   counts = np.clip(instance.start, instance.least, instance.most)
   x = instance.deviations(counts)
   growth = where.put(counts / instance.start)
   u = objective.slope_of_level(where.problem, xp.asarray(x), objective.SHARP)
-  return growth, xp.append(u, 0.0)
+  return growth, where.everywhere(xp.append(u, 0.0))
 
 
 def _go_on(result, growth, u, optimizer, needs_pairs) -> None:

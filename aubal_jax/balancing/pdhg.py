@@ -69,7 +69,7 @@ def run(result, growth, u, max_steps: int):
 def init(problem: objective.Problem, growth, u) -> State:
   """Returns the state at a first growth float64[S'] and dual float64[L + 1]."""
   u = objective.within_dual(problem, u)
-  return State(growth, u, growth, u, jnp.ones(()))
+  return State(growth, u, growth, u, jnp.ones_like(u[-1]))
 
 
 def _row_sums(problem) -> Array:

@@ -23,6 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec
 
 from aubal_jax.balancing import arrays
 from aubal_jax.balancing import certificate
@@ -100,12 +102,20 @@ def init(name: str, growth) -> State:
   """Returns the state of the variant called `name` at a first growth.
 
   All of them begin with zeros, or, where they search, anew in every chunk.
+  Those of several devices lie as a chunk of steps leaves them, so that the
+  second chunk is of the program of the first.
   """
   shape = jax.ShapeDtypeStruct(growth.shape, np.float64)
-  inner = jax.tree.map(
-    lambda leaf: np.zeros(leaf.shape, leaf.dtype), _inner(name, shape)
-  )
-  return State(growth, growth, inner)
+  own = getattr(growth, 'sharding', None)
+
+  def zeros(leaf):
+    made = np.zeros(leaf.shape, leaf.dtype)
+    if not isinstance(own, NamedSharding):
+      return made
+    whole = NamedSharding(own.mesh, PartitionSpec())
+    return jax.device_put(made, own if made.shape == growth.shape else whole)
+
+  return State(growth, growth, jax.tree.map(zeros, _inner(name, shape)))
 
 
 @functools.lru_cache(maxsize=256)

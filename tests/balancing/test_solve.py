@@ -131,23 +131,38 @@ def test_at_a_tight_tolerance_variants_agree_in_growth(name):
   np.testing.assert_allclose(found.growth, exact.growth, atol=1e-3)
 
 
-@pytest.mark.parametrize(
-  'name',
-  [
-    pytest.param(name, marks=() if name == 'adam' else pytest.mark.long)
-    for name in solve_lib.VARIANTS
-  ],
-)
-def test_four_devices_give_the_answer_of_one(name, monkeypatch):
+def of_devices(monkeypatch, **settings):
+  """Returns the `Solution` of one device, and of four."""
   monkeypatch.setattr(incidence, 'MOST_DENSE', 0)
   patterns, counts = problems.patterns_and_counts(4, 40, _LABELS)
-  settings = {'lam_images': None, 'optimizer': name, 'tol': 1e-7}
-  if name == 'adam':
-    settings['blocks'] = [(2, 1.0), (_LABELS - 2, 0.5)]
-  if name == 'ipm':
-    settings['budget'] = 1200
-  one = aubal.solve(patterns, counts, **settings)
-  four = aubal.solve(patterns, counts, devices=jax.devices()[:4], **settings)
+  settings['lam_images'] = None
+  return [
+    aubal.solve(patterns, counts, devices=devices, **settings)
+    for devices in (None, jax.devices()[:4])
+  ]
+
+
+def test_four_devices_take_the_steps_of_one(monkeypatch):
+  blocks = [(2, 1.0), (_LABELS - 2, 0.5)]
+  one, four = of_devices(
+    *(monkeypatch,),
+    **{'blocks': blocks, 'optimizer': 'adam', 'max_steps': 200},
+    polish=False,
+    tol=1e-12,
+  )
+  assert one.num_steps == four.num_steps == 200
+  assert abs(one.growth - 1).max() > 0.1
+  np.testing.assert_allclose(four.growth, one.growth, rtol=1e-9)
+  np.testing.assert_allclose(
+    four.trace['lower_bound'], one.trace['lower_bound'], rtol=1e-9
+  )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize('name', solve_lib.VARIANTS)
+def test_four_devices_give_the_answer_of_one(name, monkeypatch):
+  budget = 1200 if name == 'ipm' else None
+  one, four = of_devices(monkeypatch, optimizer=name, tol=1e-7, budget=budget)
   assert one.converged and four.converged
   assert four.value == pytest.approx(one.value, rel=1e-6)
   np.testing.assert_allclose(four.growth, one.growth, atol=2e-3)
