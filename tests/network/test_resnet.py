@@ -6,10 +6,12 @@ import hypothesis
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from hypothesis import strategies as st
 
 from aubal_jax.network import models
+from aubal_jax.network import step as step_lib
 from aubal_jax.network.models import first_weights
 
 # name -> labels -> trainable parameters with the 7x7 stem, one channel.
@@ -40,9 +42,16 @@ def count(tree):
 def tiny(**options):
   """Returns the small model and its variables for 32 x 32 images."""
   model = make(3, **options)
-  init = jax.jit(model.init)
+  return model, first(model)
+
+
+def first(model):
+  """Returns the variables that training begins with."""
   image = jnp.zeros((1, 32, 32, 1))
-  return model, init(jax.random.key(0), {'image': image})
+  state = step_lib.create_state(
+    model, optax.identity(), jax.random.key(0), {'image': image}
+  )
+  return {'params': state.params, 'batch_stats': state.batch_stats}
 
 
 def make(num_outputs, name='resnet8_16', **options):
@@ -319,8 +328,7 @@ def test_a_second_head_leaves_the_first_as_it_is():
   model, variables = tiny()
   outputs = {'labels': 3, 'valence': 2}
   two = models.make_model('resnet8_16', outputs)
-  image = jnp.zeros((1, 32, 32, 1))
-  made = jax.jit(two.init)(jax.random.key(0), {'image': image})
+  made = first(two)
   assert {*made['params']} - {*variables['params']} == {'valence_outputs'}
   x = images()
   both = jax.jit(two.apply)(made, {'image': x})
