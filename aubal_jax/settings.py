@@ -485,7 +485,6 @@ _DECLARED = (
       *('heads', 'dense', 'A dense layer; deng: norm, 128 units, norm before.'),
       choices=('dense', 'deng', 'gru'),
     ),
-    Setting('features_of', '', 'A trained run, whose last layers are seen.'),
     Setting(
       *('window', 32, 'gru: rows of a video that are seen together.'),
       least=1,
@@ -505,6 +504,10 @@ _DECLARED = (
       *('batching', 'mixed', 'per_task: each target has a batch of its own.'),
       choices=('mixed', 'per_task'),
     ),
+  ),
+  *_section(
+    *('multitask', ('train', 'predict')),
+    Setting('features_of', '', 'A trained run, whose last layers are seen.'),
   ),
   *_section(
     *('two_stream', _MODEL),
@@ -1137,7 +1140,8 @@ def _check_features(config) -> None:
       f'yours; it is {hidden}, and model.name is {name!r}.'
     )
   if name != 'features' or config.compare.data:
-    if config.multitask.features_of:
+    # Of what is predicted the checkpoint tells the network.
+    if config.multitask.features_of and config.task != 'predict':
       raise errors.UserError(
         'multitask.features_of is for model.name=features, which sees what '
         f'that run says of a row; model.name is {name!r}.'

@@ -151,6 +151,11 @@ def _check_alike(first, one, second, other):
       lambda d: [(head.name, head.kind) for head in d.heads],
     ),
     (
+      'windows (multitask.heads, multitask.window)',
+      'train them with the same',
+      lambda d: [head.window for head in d.heads],
+    ),
+    (
       'labels, in one order',
       'name them so in data.label_columns',
       lambda d: [list(head.names) for head in d.heads],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import numpy as np
 
 from aubal_jax.network import bundle
 from aubal_jax.network import inference
 from aubal_jax.network import models
+from aubal_jax.network import tuning as tuning_lib
 
 NAME = 'features'
 
@@ -42,6 +45,40 @@ def make(trained: bundle.Bundle, devices=None):
   model, _ = bundle.make_network(trained.description)
   run = inference.on_devices(_forward(model), devices)
   return run(trained.params, trained.batch_stats)
+
+
+def heads_alone(
+  trained: bundle.Bundle, start: int, width: int
+) -> bundle.Bundle:
+  """Returns the heads of a network as a network of what they see.
+
+  Args:
+    trained: a network whose layers of heads are not 'deng'.
+    start: where its numbers of `make` begin among those of a row.
+    width: how many numbers a row has, of other networks too.
+  """
+  description = trained.description
+  model, _ = bundle.make_network(description)
+  parts = {head.name: (0, size(trained)[0]) for head in description.heads}
+  parts |= {name: part for name, *part in model.parts}
+  seen = {
+    'dtype': 'float32',
+    'shape': (width,),
+    'parts': {k: (start + a, start + b) for k, (a, b) in parts.items()},
+  }
+  kept = ('stem', 'momentum')
+  return dataclasses.replace(
+    trained,
+    description=dataclasses.replace(
+      description,
+      pixels=None,
+      model={'name': NAME, **{k: description.model[k] for k in kept}},
+      streams={NAME: seen},
+      tuning=tuning_lib.Tuning(),
+    ),
+    params={name: trained.params[name] for name in model.head_names},
+    batch_stats={},
+  )
 
 
 def _forward(model):

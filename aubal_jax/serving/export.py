@@ -64,7 +64,8 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
   content = kind.make(trained, about)
   watch.lap('export')
   found = formats.compare(
-    kind.readers(content, trained), formats.expect(trained, rows), rows
+    *(kind.readers(content, trained), formats.expect(trained, rows), rows),
+    window=networks.window_of(description),
   )
   watch.lap('comparison')
   compared = {'rows': len(next(iter(rows.values()))), 'difference': found}
@@ -124,6 +125,9 @@ def _rows(config, home, description) -> dict[str, np.ndarray]:
     *(config, home, description), _NUM_OF_VIDEOS if of_videos else _NUM_OWN
   )
   count, found = _NUM_OF_VIDEOS if of_videos else _NUM_RANDOM, {}
+  if window := networks.window_of(description):  # Rows are whole windows.
+    count = 2 * window
+    own = {name: x[: len(x) // window * window] for name, x in own.items()}
   for seen in networks.inputs_of(description):
     shape = (count, *seen.shape)
     if seen.dtype == np.uint8:
@@ -178,10 +182,11 @@ def _describe_inputs(description) -> dict:
 def _describe_input(description, seen) -> dict:
   """Returns what is told of an input."""
   about = description.streams.get(seen.name, {})
+  window = networks.window_of(description)
   found = {
     'name': seen.name,
     'dtype': np.dtype(seen.dtype).name,
-    'shape': ['batch', *seen.shape],
+    'shape': [f'{window} * windows' if window else 'batch', *seen.shape],
   }
   if 'columns' in about:
     found['columns'] = [*about['columns']]

@@ -139,11 +139,12 @@ def _run_whole(run, rows, batch_size) -> np.ndarray:
 
 def _check(values, name) -> None:
   """Raises UserError where a network says what is no number."""
-  if not np.isfinite(values).all():
+  bad = np.flatnonzero(~np.isfinite(values))
+  if len(bad):
     raise errors.UserError(
-      f'Of {name} the network says {values}, in which there is what is no '
-      'number: its numbers overflow. Train anew, with a smaller learning rate '
-      'or train.dtype=float32.'
+      f'Of {name} the network says {values[bad[0]]}, which is no number: its '
+      'numbers overflow. Train anew, with a smaller learning rate or '
+      'train.dtype=float32.'
     )
 
 

@@ -338,16 +338,16 @@ def _encodable(value):
 def blocks(
   path: pathlib.Path,
   names: Sequence[str],
-  smooth: Callable[[list[clips.Row], np.ndarray], np.ndarray],
+  say: Callable[[list[clips.Row], np.ndarray], np.ndarray],
   width: int,
 ) -> Iterator[Block]:
-  """Yields the images and clips of a file of `face_rows`, smoothed.
+  """Yields the images and clips of a file of `face_rows`.
 
   Args:
     path: the file.
     names: of the items.
-    smooth: rows of one item and float32[R, K] -> the same.
-    width: K numbers are predicted of a face.
+    say: rows of one item and float32[R, F] -> what is said of them, [R, K].
+    width: F numbers are kept of a face.
   """
   for rows, values in face_rows.read(path, width):
-    yield Block(names[rows[0].item], rows, smooth(rows, values))
+    yield Block(names[rows[0].item], rows, say(rows, values))

@@ -159,24 +159,30 @@ def difference(found: Mapping, expected: Mapping) -> float:
   return float(np.max(shares))  # A NaN is the largest.
 
 
-def first_of(rows):
+def first_of(rows, count: int = 1):
   """Returns the first of rows, or of rows of several inputs."""
   if isinstance(rows, Mapping):
-    return {name: x[:1] for name, x in rows.items()}
-  return rows[:1]
+    return {name: x[:count] for name, x in rows.items()}
+  return rows[:count]
 
 
-def compare(readers: Mapping, expected: Mapping, rows) -> dict:
+def compare(readers: Mapping, expected: Mapping, rows, *, window=0) -> dict:
   """Returns reader -> `difference` on rows, the first alone and all at once.
+
+  Args:
+    readers: name -> function of rows.
+    expected: name of output -> float32[B, L].
+    rows: of the inputs.
+    window: rows that are seen together, of which B is a multiple; 0: none are.
 
   Raises:
     UserError: it is above `LIMIT`.
   """
-  found = {}
+  found, alone = {}, max(window, 1)
   for name, run in readers.items():
-    first = {k: x[:1] for k, x in expected.items()}
     found[name] = max(
-      difference(run(rows), expected), difference(run(first_of(rows)), first)
+      difference(run(rows), expected),
+      difference(run(first_of(rows, alone)), first_of(expected, alone)),
     )
     if not found[name] <= LIMIT:
       raise errors.UserError(
@@ -204,6 +210,11 @@ def _make_onnx(trained, metadata) -> bytes:
 
 
 def _check_onnx(description) -> None:
+  if networks.window_of(description):
+    raise errors.UserError(
+      'export.format=onnx: no graph is written of recurrent heads '
+      '(multitask.heads=gru). Take export.format=stablehlo.'
+    )
   model, _ = bundle.make_network(description)
   onnx_graph.check(model.trunk, description.model['name'])
   for head in description.heads:
@@ -258,7 +269,8 @@ def _make_stablehlo(trained, metadata) -> bytes:
 
   del metadata  # It has no place for any.
   run, weights = forward(trained), weights_of(trained)
-  (batch,) = export.symbolic_shape('batch')
+  length = networks.window_of(trained.description)
+  (batch,) = export.symbolic_shape(f'{length}*windows' if length else 'batch')
   inputs = networks.inputs_of(trained.description)
   rows = [jax.ShapeDtypeStruct((batch, *x.shape), x.dtype) for x in inputs]
   names = [x.name for x in inputs]

@@ -45,32 +45,18 @@ def members(config, path: pathlib.Path) -> list[pathlib.Path]:
 
 
 def describe(path: pathlib.Path, members):
-  """Returns the `bundle.Description` of the run in `path`, or of `members`.
-
-  Raises:
-    UserError: it sees a row among its neighbours in time.
-  """
+  """Returns the `bundle.Description` of the run in `path`, or of `members`."""
   from aubal_jax.network import bundle
   from aubal_jax.network import ensemble
 
   if members:
-    description = ensemble.check(members, least=1)
-  else:
-    description = bundle.read(path / 'checkpoints')
-  _check_rows_alone(description)
-  return description
+    return ensemble.check(members, least=1)
+  return bundle.read(path / 'checkpoints')
 
 
-def _check_rows_alone(description) -> None:
-  """Raises UserError where what is said of a row depends on others."""
-  length = max(head.window for head in description.heads)
-  if length:
-    raise errors.UserError(
-      f'This network sees {length} rows of a video together '
-      '(multitask.heads=gru), and what is predicted here are images or rows '
-      'one by one. The evaluate task scores it on its data set '
-      '(--config.task=evaluate).'
-    )
+def window_of(description) -> int:
+  """Returns the rows of a video that heads see together; 0: each alone."""
+  return description.heads[0].window
 
 
 def sees_features(description) -> bool:

@@ -51,22 +51,29 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
 
 
 def _predict(config, path, outputs, watch, overwrite) -> None:
+  from aubal_jax.serving import in_parts
+  from aubal_jax.serving import rows_in_videos
   from aubal_jax.serving import submission
 
   members = networks.members(config, path)
   description = networks.describe(path, members)
-  of_table = networks.sees_features(description)
+  eye = in_parts.find_eye(config, path, members, description)
+  seen = in_parts.seen_by(description, eye)
+  of_table = networks.sees_features(seen)
   if not of_table:
-    networks.check_image_alone(description)
+    networks.check_image_alone(seen)
   known = (path / 'config.json').exists() or not members
   home = path if known else members[0]
   find = _source_of_table if of_table else _source
-  source, inputs = find(config, home, description)
+  source, inputs = find(config, home, seen)
+  if networks.window_of(description):
+    source = rows_in_videos.find(config, home, source)
   kind = config.predict.submission
   if kind:
     submission.check(source.names, description.label_names)
   watch.lap('looking for images')
   trained = networks.load(config, path, members)
+  parts = in_parts.make(trained, eye)
   thresholds = networks.thresholds(config, trained)
   watch.lap('reading the checkpoint')
   if overwrite:
@@ -77,7 +84,14 @@ def _predict(config, path, outputs, watch, overwrite) -> None:
     f'{networks.in_words(trained)}',
     flush=True,
   )
-  _write(config, outputs, source, inputs, trained, thresholds)
+  about = {'inputs': inputs, 'checkpoint': networks.identity(trained)}
+  if not of_table:
+    about['pixels'] = dataclasses.asdict(seen.pixels)
+  if parts is not None:
+    about['parts'] = parts.describe(source.groups, source.frames)
+  name = networks.FEATURES if of_table else networks.IMAGE
+  source, run = _program(config, trained, parts, source, name)
+  _write(config, outputs, source, run, trained.description, thresholds, about)
   watch.lap('prediction')
   preemption.stop_if_requested()
   _tell(outputs.rows, description, what)
@@ -86,31 +100,43 @@ def _predict(config, path, outputs, watch, overwrite) -> None:
   watch.lap('summary')
 
 
-def _write(config, outputs, source, inputs, trained, thresholds) -> None:
+def _program(config, trained, parts, source, name):
+  """Returns what is read a batch at a time, and what is said of that.
+
+  Args:
+    config: any configuration.
+    trained: a `Bundle` or an `Ensemble`.
+    parts: of `in_parts.make`; then what is read is what is said.
+    source: rows of a stream.
+    name: of that stream.
+  """
+  from aubal_jax.serving import rows_in_videos
+  from aubal_jax.serving import target_columns
+
+  if parts is not None:
+    size = config.predict.batch_size
+    said = rows_in_videos.predicted(source, name, parts, batch_size=size)
+    return said, np.asarray
+  predict = trained.make_predict()
+  others = target_columns.others(trained.description.heads)
+  return source, lambda rows: target_columns.join(predict({name: rows}), others)
+
+
+def _write(config, outputs, source, run, description, thresholds, about):
   """Predicts, into the rows of `outputs`."""
   from aubal_jax.serving import predictions as predict_lib
   from aubal_jax.serving import target_columns
 
-  description = trained.description
-  others = target_columns.others(description.heads)
-  run, pixels = trained.make_predict(), description.pixels
-  name, about = networks.FEATURES, {}
-  if pixels is not None:
-    name, about = networks.IMAGE, {'pixels': dataclasses.asdict(pixels)}
   with preemption.deferred():
     predict_lib.write_predictions(
       outputs.rows,
       source,
-      lambda images: target_columns.join(run({name: images}), others),
+      run,
       label_names=description.label_names,
       thresholds=thresholds,
       batch_size=config.predict.batch_size,
-      about={
-        'inputs': inputs,
-        'checkpoint': networks.identity(trained),
-        **about,
-      },
-      others=others,
+      about=about,
+      others=target_columns.others(description.heads),
       record=outputs.record,
       raw=config.raw_cells,
       should_stop=preemption.requested,
@@ -174,16 +200,17 @@ def _source_of_table(config, path, description):
   if not given:
     config = _with_data(config, path)
     dataset, rows, name = _rows_of_split(config, description)
-    names = dataset.ids[rows].tolist()
     features = dataset.stream(networks.FEATURES).take(rows)
-  else:
-    names, features = labels.read_features(
-      *(given, seen.get('columns', ())),
-      label_columns=description.label_names,
-      path_column=config.data.path_column,
+    source = sources.of_features(
+      dataset.ids[rows].tolist(), checked_features(features, seen)
     )
-    name = given
-  return sources.of_features(names, checked_features(features, seen)), name
+    return _as_in(dataset, rows, source), name
+  names, features = labels.read_features(
+    *(given, seen.get('columns', ())),
+    label_columns=description.label_names,
+    path_column=config.data.path_column,
+  )
+  return sources.of_features(names, checked_features(features, seen)), given
 
 
 def checked_features(features: np.ndarray, seen) -> np.ndarray:
@@ -258,7 +285,19 @@ def _split(config, description):
   """Returns the images of a split of the data set that `config` names."""
   config.data.update(dataclasses.asdict(description.pixels))
   dataset, rows, name = _rows_of_split(config, description)
-  return _of_rows(config, dataset, rows, description.pixels), name
+  source = _of_rows(config, dataset, rows, description.pixels)
+  return _as_in(dataset, rows, source), name
+
+
+def _as_in(dataset, rows, source):
+  """Returns a source with the videos and the frames of a data set's rows."""
+
+  def taken(column):
+    return None if column is None else column[rows]
+
+  return dataclasses.replace(
+    source, groups=taken(dataset.groups), frames=taken(dataset.frames)
+  )
 
 
 def _rows_of_split(config, description):

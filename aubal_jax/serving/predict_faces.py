@@ -8,11 +8,8 @@ of the data set have a row for each image, see `predictions`.
 from __future__ import annotations
 
 import collections
-import dataclasses
 import os
 import pathlib
-
-import numpy as np
 
 from aubal_jax.runs import errors
 from aubal_jax.runs import extras
@@ -62,22 +59,24 @@ def run(config, path, outputs, form, watch, *, overwrite=False) -> None:
     UserError, OSError: the user has to mend something.
     SystemExit: a signal came; what was predicted is kept.
   """
-  from aubal_jax.serving import face_counts
-  from aubal_jax.serving import face_table
-  from aubal_jax.serving import faces_page
+  from aubal_jax.serving import face_job
+  from aubal_jax.serving import in_parts
   from aubal_jax.serving import outputs as outputs_lib
 
   members = networks.members(config, path)
   description = networks.describe(path, members)
-  reader = _reader(config, description)
+  eye = in_parts.find_eye(config, path, members, description)
+  reader = _reader(config, in_parts.seen_by(description, eye))
   watch.lap('looking for images and clips')
   trained = networks.load(config, path, members)
-  job = _Job(
+  job = face_job.Job(
     reader=reader,
     trained=trained,
     thresholds=networks.thresholds(config, trained),
     width=networks.smoothing_width(config, trained),
     form=form,
+    batch_size=config.predict.batch_size,
+    parts=in_parts.make(trained, eye),
   )
   watch.lap('reading the checkpoint')
   if overwrite:
@@ -89,20 +88,7 @@ def run(config, path, outputs, form, watch, *, overwrite=False) -> None:
   if not _predict(config, job, outputs.partial):
     preemption.stop_if_requested()
   watch.lap('prediction')
-  blocks = face_table.blocks(
-    outputs.partial,
-    [item.name for item in reader.items],
-    job.smooth,
-    job.num_values,
-  )
-  counts = face_counts.Counts(description.label_names, job.thresholds)
-  page = faces_page.Page(job.measures())
-  face_table.write(
-    outputs.rows,
-    page.over(counts.over(blocks), reader.items),
-    job.columns(),
-    raw=config.raw_cells,
-  )
+  counts, page = _write_table(config, job, outputs)
   watch.lap('table')
   told = f'Predicted by the {networks.in_words(trained)}.'
   page.write(outputs.page, reader.items, told=told)
@@ -114,91 +100,6 @@ def run(config, path, outputs, form, watch, *, overwrite=False) -> None:
     raise errors.UserError(
       f'Nothing was predicted; the column status of {outputs.rows} says why.'
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Job:
-  """What predicts what.
-
-  Attributes:
-    reader: of the faces.
-    trained: a `Bundle` or an `Ensemble`.
-    thresholds: float64[L].
-    width: frames of a centred mean.
-    form: of `face_table.FORMS`.
-  """
-
-  reader: object
-  trained: object
-  thresholds: np.ndarray
-  width: int
-  form: str
-
-  @property
-  def others(self) -> tuple:
-    """The heads beside that of the labels."""
-    from aubal_jax.serving import target_columns
-
-    return target_columns.others(self.trained.description.heads)
-
-  @property
-  def num_values(self) -> int:
-    """How many numbers are predicted of a face."""
-    return len(self.thresholds) + sum(len(head.names) for head in self.others)
-
-  def columns(self) -> list:
-    """Returns the columns of the table."""
-    from aubal_jax.serving import face_table
-
-    names = self.trained.description.label_names
-    return face_table.columns(self.form, names, self.thresholds, self.others)
-
-  def measures(self) -> list:
-    """Returns what the page shows."""
-    from aubal_jax.serving import faces_page
-
-    names = self.trained.description.label_names
-    return faces_page.measures(names, self.thresholds, self.others)
-
-  def smooth(self, rows, values) -> np.ndarray:
-    """Returns float32[R, K] of one clip, each face averaged over time."""
-    from aubal_jax.scoring import smoothing
-
-    faces = [
-      -1 if np.isnan(v).any() else r.face
-      for r, v in zip(rows, values, strict=True)
-    ]
-    values = values.copy()
-    for face in {*faces} - {-1}:
-      of = np.flatnonzero(np.array(faces) == face)
-      frames = [rows[k].frame for k in of]
-      if self.width > 1 and None not in frames:
-        values[of] = smoothing.moving_average(values[of], frames, self.width)
-    return values
-
-  def describe(self, config) -> dict:
-    """Returns all that the table depends on, in plain JSON types."""
-    from aubal_jax.serving import inputs
-
-    predict, reader = config.predict, self.reader
-    return {
-      'inputs': {
-        'named': [predict.path, *predict.also],
-        'count': len(reader.items),
-        'fingerprint': inputs.fingerprint(reader.items),
-      },
-      'form': self.form,
-      'columns': [column.name for column in self.columns()],
-      'thresholds': [float(t) for t in self.thresholds],
-      'smooth': self.width,
-      'every': predict.every,
-      'detect_every': predict.detect_every,
-      'fps': predict.fps,
-      'batch_size': predict.batch_size,
-      'raw_cells': config.raw_cells,
-      'checkpoint': networks.identity(self.trained),
-      'seen': dataclasses.asdict(reader.seen),
-    }
 
 
 def _reader(config, description):
@@ -227,6 +128,8 @@ def _reader(config, description):
       'aubal_jax predict RUN CLIP.mp4 IMAGES.'
     )
   pace = inputs.pace(predict.every)
+  if networks.window_of(description):
+    pace = inputs.Pace()  # Windows are of all frames; some have a row.
   items, others = inputs.find(
     [predict.path, *predict.also],
     fps=predict.fps,
@@ -265,6 +168,47 @@ def _begin(outputs, about) -> bool:
   return True
 
 
+def _write_table(config, job, outputs):
+  """Writes the rows of what was predicted; returns their counts and page."""
+  from aubal_jax.serving import face_counts
+  from aubal_jax.serving import face_table
+  from aubal_jax.serving import faces_page
+  from aubal_jax.serving import inputs
+
+  items = job.reader.items
+  blocks = face_table.blocks(
+    outputs.partial, [item.name for item in items], job.say, job.num_kept
+  )
+  if job.window:
+    blocks = _chosen(blocks, inputs.pace(config.predict.every))
+  names = job.trained.description.label_names
+  counts = face_counts.Counts(names, job.thresholds)
+  page = faces_page.Page(job.measures())
+  face_table.write(
+    outputs.rows,
+    page.over(counts.over(blocks), items),
+    job.columns(),
+    raw=config.raw_cells,
+  )
+  return counts, page
+
+
+def _chosen(blocks, pace):
+  """Yields blocks with the rows of those frames that `pace` takes."""
+  from aubal_jax.media import video
+
+  for block in blocks:
+    choice = video.Choice(pace.every, pace.every_seconds, 0)
+    taken = {None: True}  # What is of no frame.
+    for row in block.rows:
+      if row.frame not in taken:
+        taken[row.frame] = choice(row.frame, row.time)
+    held = [k for k, row in enumerate(block.rows) if taken[row.frame]]
+    rows = [block.rows[k] for k in held]
+    if rows:
+      yield block._replace(rows=rows, values=block.values[held])
+
+
 def _tell_start(job) -> None:
   from aubal_jax.serving import inputs
 
@@ -275,11 +219,18 @@ def _tell_start(job) -> None:
   ]
   smooth = f', averaged over {job.width} frames' * (job.width > 1)
   smooth *= inputs.CLIP in kinds
+  windows = f', in windows of {job.window} frames' * (job.window > 0)
   print(
     f'predict: {" and ".join(what)}, with the '
-    f'{networks.in_words(job.trained)}{smooth}',
+    f'{networks.in_words(job.trained)}{windows}{smooth}',
     flush=True,
   )
+  if job.window and inputs.IMAGE in kinds:
+    print(
+      'Note: an image is a clip of one frame, which fills its window of '
+      f'{job.window}; --fps=30 takes folders of images as clips.',
+      flush=True,
+    )
   if job.reader.seen.has_mask:
     print(
       'Note: the network saw lines of landmarks in training, which nothing '
@@ -292,9 +243,7 @@ def _predict(config, job, partial) -> bool:
   """Predicts what is not in the file yet; returns whether that is all."""
   from aubal_jax.serving import face_counts
   from aubal_jax.serving import face_rows
-  from aubal_jax.serving import target_columns
 
-  run, others = job.trained.make_predict(), job.others
   place, size = face_rows.find_place(partial)
   if size:
     names = [item.name for item in job.reader.items[place.item :]]
@@ -305,7 +254,7 @@ def _predict(config, job, partial) -> bool:
     return face_rows.predict(
       partial,
       job.reader,
-      lambda batch: target_columns.join(run(batch), others),
+      job.run,
       batch_size=config.predict.batch_size,
       on_piece=face_counts.Frames(job.reader, place),
       should_stop=preemption.requested,

@@ -35,11 +35,15 @@ class Source:
       0 at `start`) -> why there is no image. `start` is a multiple of the
       number of images read at a time.
     fingerprint: hex digits that change when the images do.
+    groups: the video of each row, '' of none; None: not known.
+    frames: when in its video a row is; None: as they stand.
   """
 
   names: Sequence[str]
   read: Callable[[int, int], tuple[np.ndarray, dict[int, str]]]
   fingerprint: str
+  groups: Sequence[str] | None = None
+  frames: Sequence[float] | None = None
 
 
 def of_files(

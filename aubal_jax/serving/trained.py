@@ -17,6 +17,7 @@ import numpy as np
 from aubal_jax import settings
 from aubal_jax.runs import errors
 from aubal_jax.runs import text
+from aubal_jax.serving import in_parts
 from aubal_jax.serving import networks
 from aubal_jax.serving import target_columns
 
@@ -34,12 +35,17 @@ class Trained:
     names: of the L labels.
     thresholds: float64[L], from which on a probability means "present".
     network: its weights, what it is, and its own predictions.
+    seen: the `bundle.Description` of what sees rows: the network's, or that of
+      the frozen one whose numbers it sees.
+    parts: an `InParts`, where it sees and says apart; else None.
   """
 
   path: pathlib.Path
   names: tuple[str, ...]
   thresholds: np.ndarray
   network: typing.Any
+  seen: typing.Any
+  parts: typing.Any = None
 
   @property
   def heads(self) -> tuple[heads_lib.Head, ...]:
@@ -49,7 +55,7 @@ class Trained:
   @property
   def pixels(self) -> images_lib.Pixels | None:
     """What an image becomes before the network sees it; None: it sees none."""
-    return self.network.description.pixels
+    return self.seen.pixels
 
   @property
   def inputs(self) -> dict[str, dict]:
@@ -57,18 +63,24 @@ class Trained:
 
     Of `clip` also the `pixels` of a frame; {} of a network of images.
     """
-    return dict(self.network.description.streams)
+    return dict(self.seen.streams)
+
+  @property
+  def window(self) -> int:
+    """How many rows of a video it sees together; 0: each alone."""
+    return networks.window_of(self.network.description)
 
   @property
   def _sees_videos(self) -> bool:
-    return networks.sees_videos(self.network.description)
+    return networks.sees_videos(self.seen)
 
   def __repr__(self):
     names = text.listing(map(text.quote, self.names), text.SHOWN)
     others = ''.join(f', {head.name}' for head in self._others)
+    windows = f', in windows of {self.window}' * (self.window > 0)
     return (
       f'<{self.path}: {networks.in_words(self.network)}; {len(self.names)} '
-      f'labels ({names}){others} of {self._input()}>'
+      f'labels ({names}){others} of {self._input()}{windows}>'
     )
 
   def _input(self) -> str:
@@ -77,15 +89,15 @@ class Trained:
     if self._sees_videos:
       return ' and '.join(
         f'{one.name} {" x ".join(map(str, one.shape))}'
-        for one in networks.inputs_of(self.network.description)
+        for one in networks.inputs_of(self.seen)
       )
     if pixels is None:
-      (size,) = self.network.description.streams[networks.FEATURES]['shape']
+      (size,) = self.seen.streams[networks.FEATURES]['shape']
       return f'{size} features'
     kind = 'grey' if pixels.channels == 1 else 'RGB'
     return f'{pixels.image_size} x {pixels.image_size} {kind} images'
 
-  def predict(self, images, *, batch_size: int = 64):
+  def predict(self, images, *, groups=None, batch_size: int = 64):
     """Returns probabilities, float32[N, L], of images of any size.
 
     A network that learnt several targets returns a dict: name of target ->
@@ -93,7 +105,9 @@ class Trained:
 
     They are prepared as in training, and what is said of a file is to the bit
     what the task predict says with the same batch size. A network of a table
-    takes its features, one of videos clips and sounds as arrays.
+    takes its features, one of videos clips and sounds as arrays. One that sees
+    a row among its neighbours (multitask.heads=gru) takes the images, or rows,
+    of a video in the order of time.
 
     Args:
       images: uint8[N, H, W] (grey) or uint8[N, H, W, C], C 1 or 3 (RGB); or a
@@ -103,6 +117,8 @@ class Trained:
         that is missing. Of a network of videos: {'clip': uint8[N, T, H, W, C],
         'sound': float[N, 64, W]}, or what it sees of these: the frames up to
         each and the mel spectrogram about it, as `inputs` says.
+      groups: of a network that sees neighbours, the video of each image, N
+        names; '' is none: the image is alone. None: all are of one video.
       batch_size: images a step, over all devices.
 
     Raises:
@@ -114,9 +130,38 @@ class Trained:
         f'batch_size must be at least 1, but is {batch_size}; 64 is usual.'
       )
     if self._sees_videos:
-      return self._predict_streams(images, batch_size)
-    if self.pixels is None:
-      return self._predict_rows(images, batch_size)
+      found = self._predict_streams(images, batch_size)
+    elif self.pixels is None:
+      found = self._predict_rows(images, batch_size)
+    else:
+      found = self._predict_images(images, batch_size)
+    groups = self._checked_groups(groups, len(found))
+    if self.parts is not None:
+      found = self.parts.predict(found, groups, None, batch_size=batch_size)
+    return self._by_target(found)
+
+  def _checked_groups(self, groups, size) -> np.ndarray | None:
+    """Returns the video of each of `size` rows, str[size]; None: of none.
+
+    Raises:
+      UserError: there are not as many, or rows are seen alone.
+    """
+    if groups is None:
+      return np.full(size, 'one') if self.window else None
+    if not self.window:
+      raise errors.UserError(
+        'groups are of networks that see rows of a video together '
+        '(multitask.heads=gru); this one sees each alone: leave them out.'
+      )
+    if np.shape(groups) != (size,):
+      raise errors.UserError(
+        f'groups must name the video of each of the {size} images; they are '
+        f'{list(np.shape(groups))}.'
+      )
+    return np.asarray(groups).astype(str)
+
+  def _predict_images(self, images, batch_size) -> np.ndarray:
+    """Returns what is said, or kept, of images: float32[N, K]."""
     given = _listed(images)
     parts = [np.zeros((0, self._width), np.float32)]
     with tempfile.TemporaryDirectory() as folder:
@@ -126,7 +171,7 @@ class Trained:
         if failures:
           raise _unreadable(given, start, failures)
         parts.append(self._predict(batch, batch_size))
-    return self._by_target(np.concatenate(parts))
+    return np.concatenate(parts)
 
   def decide(self, probability):
     """Returns bool[N, L]: which probabilities reach their thresholds.
@@ -155,7 +200,9 @@ class Trained:
 
   @property
   def _width(self) -> int:
-    """How many numbers are predicted of an image."""
+    """How many numbers are predicted, or kept at first, of an image."""
+    if self.parts is not None:
+      return self.parts.size
     return len(self.names) + sum(len(head.names) for head in self._others)
 
   def _by_target(self, joined):
@@ -171,27 +218,27 @@ class Trained:
       start += size
     return found
 
-  def _predict_rows(self, features, batch_size):
-    """Returns `predict` of features."""
+  def _predict_rows(self, features, batch_size) -> np.ndarray:
+    """Returns what is said, or kept, of features: float32[N, K]."""
     from aubal_jax.serving import predict
 
-    seen = self.network.description.streams[networks.FEATURES]
+    seen = self.seen.streams[networks.FEATURES]
     features = predict.checked_features(np.asarray(features, float), seen)
     parts = [np.zeros((0, self._width), np.float32)]
     for start in range(0, len(features), batch_size):
       batch = features[start : start + batch_size]
       parts.append(self._predict(batch, batch_size))
-    return self._by_target(np.concatenate(parts))
+    return np.concatenate(parts)
 
-  def _predict_streams(self, given, batch_size):
-    """Returns `predict` of clips and sounds."""
-    inputs = networks.inputs_of(self.network.description)
+  def _predict_streams(self, given, batch_size) -> np.ndarray:
+    """Returns what is said, or kept, of clips and sounds: float32[N, K]."""
+    inputs = networks.inputs_of(self.seen)
     streams = _checked_streams(given, inputs)
     parts = [np.zeros((0, self._width), np.float32)]
     for start in range(0, len(streams[inputs[0].name]), batch_size):
       batch = {k: x[start : start + batch_size] for k, x in streams.items()}
       parts.append(self._predict(batch, batch_size))
-    return self._by_target(np.concatenate(parts))
+    return np.concatenate(parts)
 
   def _reader(self, given, batch_size, folder) -> Callable:
     """Returns (start, stop) -> images as the network sees them, failures."""
@@ -212,14 +259,23 @@ class Trained:
 
   @functools.cached_property
   def _run(self) -> Callable:
-    run = self.network.make_predict()
+    run = self._run_batch
     if self._sees_videos:
-      return lambda batch: target_columns.join(run(batch), self._others)
+      return run
     name = networks.FEATURES if self.pixels is None else networks.IMAGE
-    return lambda images: target_columns.join(run({name: images}), self._others)
+    return lambda images: run({name: images})
+
+  @functools.cached_property
+  def _run_batch(self) -> Callable:
+    if self.parts is not None:
+      return self.parts.see
+    run = self.network.make_predict()
+    return lambda batch: target_columns.join(run(batch), self._others)
 
 
-def load(path: os.PathLike | str, *, thresholds: str = 'shrunk') -> Trained:
+def load(
+  path: os.PathLike | str, *, thresholds: str = 'shrunk', features_of: str = ''
+) -> Trained:
   """Returns the network of a run; no configuration is needed.
 
   Args:
@@ -227,10 +283,13 @@ def load(path: os.PathLike | str, *, thresholds: str = 'shrunk') -> Trained:
       an ensemble, which evaluate wrote.
     thresholds: 'shrunk', 'tuned', 'break_even' or 'half', see the setting
       `predict.thresholds`.
+    features_of: the folder of the run whose frozen network it sees
+      (multitask.features_of), where the folder of the run does not tell; ''.
 
   Raises:
     FileNotFoundError, UserError: there is no trained network, it is damaged,
-      or it sees more than images, than features, or than clips and sound.
+      or it sees more than images, than features, or than clips and sound; or
+      the frozen network is not there, or another one.
 
   Examples:
     >>> model = load('runs/mine')  # doctest: +SKIP
@@ -242,15 +301,20 @@ def load(path: os.PathLike | str, *, thresholds: str = 'shrunk') -> Trained:
   config = settings.default()
   settings.find('predict.thresholds').check(thresholds)
   config.predict.thresholds = thresholds
+  config.multitask.features_of = os.fspath(features_of)
   members = networks.members(config, path)
   description = networks.describe(path, members)
-  networks.inputs_of(description)  # Or it is told what is none.
+  eye = in_parts.find_eye(config, path, members, description)
+  seen = in_parts.seen_by(description, eye)
+  networks.inputs_of(seen)  # Or it is told what is none.
   trained = networks.load(config, path, members)
   return Trained(
     path,
     trained.description.label_names,
     networks.thresholds(config, trained),
     trained,
+    in_parts.seen_by(trained.description, eye),
+    in_parts.make(trained, eye),
   )
 
 

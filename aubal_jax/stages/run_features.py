@@ -34,18 +34,20 @@ def attach(run):
   trained = bundle.load(pathlib.Path(folder) / 'checkpoints')
   _check(run, folder, trained.description)
   size, parts = features.size(trained)
+  digest = trained.digest()
   stream = streams_lib.Stream(
     streams_lib.FEATURES,
     np.dtype(np.float32),
     (size,),
     _Features(run, folder, trained, size).take,
     parts=parts,
+    made={'weights': digest},
   )
   others = (s for s in run.dataset.streams if s.name != stream.name)
   dataset = dataclasses.replace(run.dataset, streams=(*others, stream))
   pinned = {stage: dict(settings) for stage, settings in run.pinned.items()}
   for stage in ('train', 'distill', 'evaluate'):
-    pinned[stage]['the features'] = trained.digest()
+    pinned[stage]['the features'] = digest
   return dataclasses.replace(run, dataset=dataset, pinned=pinned)
 
 

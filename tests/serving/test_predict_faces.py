@@ -57,6 +57,10 @@ def fixture_home(tmp_path_factory):
     made=MADE,
     name=small_network.OF_CLIPS,
   )
+  windows = {'heads': 'gru', 'window': 4}
+  trained_runs.write(
+    *(home / 'windows', NAMES), crop='mtcnn', multitask=windows, **small
+  )
   (home / 'film').mkdir()
   for k in range(21):
     squares = [(8 + 2 * k, 10, 30, 200), (90, 50, 32, 150)]
@@ -157,7 +161,7 @@ def test_which_form_is_written(home, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-  'name', [pytest.param('run', marks=pytest.mark.long), 'faces']
+  'name', [pytest.param('run', marks=pytest.mark.long), 'faces', 'windows']
 )
 def test_stopped_or_killed_anywhere_it_goes_on_to_the_same(
   home, tmp_path, monkeypatch, squares, name

@@ -151,7 +151,8 @@ def test_a_graph_has_all_heads(home, tmp_path, options):
   session = onnxruntime.InferenceSession(tmp_path / 'm.onnx')
   for name, x in wanted.items():
     (found,) = session.run([name], {'image': images})
-    np.testing.assert_allclose(found, x, rtol=1e-4, atol=1e-5)
+    near = 1e-5 * (100 if name == age['name'] else 1)  # Of its range.
+    np.testing.assert_allclose(found, x, rtol=1e-4, atol=near)
 
 
 @pytest.mark.long
@@ -184,20 +185,3 @@ def test_heads_of_several_layers_have_no_names_elsewhere(library):
   described = bundle.describe(c, OTHERS)
   with pytest.raises(errors.UserError, match=r'heads=deng.*export\.names=own'):
     formats.check_names(c, described)
-
-
-def test_a_network_of_windows_is_not_given_rows_one_by_one(tmp_path):
-  c = settings_lib.default()
-  c.model.name, c.data.image_size = 'resnet8_16', 16
-  c.multitask.heads, c.multitask.window = 'gru', 8
-  (tmp_path / 'checkpoints').mkdir()
-  target = targets_lib.form('tags', np.random.default_rng(0))
-  described = bundle.describe(c, {'labels': target, **OTHERS})
-  bundle.write(tmp_path / 'checkpoints', described)
-  for call in (
-    lambda: aubal.load(tmp_path),
-    lambda: run(tmp_path, 'export'),
-    lambda: run(tmp_path, 'predict', predict__path=str(tmp_path)),
-  ):
-    with pytest.raises(errors.UserError, match='sees 8 rows of a video'):
-      call()
