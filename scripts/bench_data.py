@@ -104,7 +104,7 @@ def manifest(folder, scale):
 class Crops:
   """As much of a `Dataset` as a cache needs: files."""
 
-  load_images = None
+  load_images = corners = None
 
   def __init__(self, files):
     self.files = files
