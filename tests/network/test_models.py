@@ -188,9 +188,11 @@ def test_every_parameter_learns(family):
 def test_every_parameter_of_every_network_learns(name):
   model = models.make_model(name, {'labels': 3})
   x = images(56 if name == 'vit_b_14' else 48, batch=4)  # Whole patches.
-  x = (
-    {'image': x} if model.streams == ('image',) else {'features': x[:, 0, :, 0]}
-  )
+  rng = np.random.default_rng(1)
+  x = {
+    name: rng.random(seen.shape, np.float32)
+    for name, seen in batch_of(model, x).items()
+  }
   keys = {'params': jax.random.key(0), 'dropout': jax.random.key(1)}
   variables = jax.jit(model.init)(keys, x)
 
