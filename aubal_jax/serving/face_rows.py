@@ -171,10 +171,12 @@ def read(
       for k, (*cells, _) in enumerate(held):
         row = clips.Row(*cells)
         if rows and rows[0].item != row.item:
-          yield rows, np.concatenate(parts)
+          parts = [np.concatenate(parts)]  # No second copy is held meanwhile.
+          yield rows, parts[0]
           rows, parts = [], []
         rows.append(row)
         parts.append(values[k : k + 1])
       parts = [np.concatenate(parts)] if len(parts) > 4096 else parts
   if rows:
-    yield rows, np.concatenate(parts)
+    parts = [np.concatenate(parts)]
+    yield rows, parts[0]

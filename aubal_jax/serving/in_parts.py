@@ -132,7 +132,9 @@ def find_eye(config, path, members, description) -> Eye | None:
   from aubal_jax.network import bundle
 
   named = config.multitask.features_of
-  if not networks.sees_features(description):
+  seen = description.streams.get(networks.FEATURES, {})
+  # Features of a table are standardised, those of a network are not.
+  if not networks.sees_features(description) or 'mean' in seen:
     if named:
       raise errors.UserError(
         f'multitask.features_of={named} is for a network that sees what that '
@@ -141,7 +143,7 @@ def find_eye(config, path, members, description) -> Eye | None:
     return None
   folder, weights = _trained_on([path, *members], description)
   folder = named or folder
-  mend = 'name its folder: --multitask.features_of=RUN.'
+  mend = 'name its folder, --multitask.features_of=RUN (features_of of load).'
   if not folder:
     if weights:
       raise errors.UserError(

@@ -22,8 +22,10 @@ def run(config, path, watch, *, overwrite: bool = False) -> None:
   """Predicts every image of a folder, a manifest or a split, or every row.
 
   What the network is and how images are prepared, the checkpoint says; of the
-  configuration only `predict`, where images and caches are, and of which runs
-  the mean is wanted (`ensemble`), have a say.
+  configuration only `predict`, where images and caches are, of which runs the
+  mean is wanted (`ensemble`), which frozen network a network sees
+  (`multitask.features_of`) and which columns of a table tell videos and frames
+  have a say.
   Where it names no images, a split of the run's own data set is predicted.
   A network of features takes tables with such columns. Clips, and several
   inputs, are of another form, see `predict_faces`.

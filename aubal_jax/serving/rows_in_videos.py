@@ -48,8 +48,8 @@ def find(config, path, source):
   if config.predict.submission:
     raise errors.UserError(
       'predict.submission: this network sees rows of a video together '
-      f'(multitask.heads=gru), and {given} does not tell which these are; '
-      f'{mend}.'
+      f'(multitask.heads=gru), and {given or "the data set"} does not tell '
+      f'which these are; {mend}.'
     )
   print(
     'Note: this network sees rows of a video together, and nothing tells which '
@@ -60,14 +60,26 @@ def find(config, path, source):
 
 
 def _videos_of(config, path, table):
-  """Returns the video of each row of a table, and its frame; None of none."""
+  """Returns the video of each row of a table, and its frame; None of none.
+
+  Where a column that the run was trained with is not there, that is said.
+  """
   held = settings.flatten(workdir.read_settings(path))
   named, rows = {}, any_table.read(table)
   for name in ('data.group_column', 'data.frame_column'):
     named[name] = settings.value(config, name)
-    usual = held.get(name, '')
-    if named[name] == settings.SETTINGS[name].default and usual in rows.columns:
+    default = settings.SETTINGS[name].default
+    usual = held.get(name, default)
+    if named[name] != default or usual == default:
+      continue
+    if usual in rows.columns:
       named[name] = usual
+      continue
+    print(
+      f'Note: the run was trained with {name}={usual}, and {table} has no such '
+      f'column; --{name}=NAME says which it is.',
+      flush=True,
+    )
   _, groups, _ = row_columns.given_split(rows, '', named['data.group_column'])
   return groups, row_columns.frames(rows, named['data.frame_column'])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import numbers
 import os
 import pathlib
 import tempfile
@@ -129,22 +130,39 @@ class Trained:
       raise errors.UserError(
         f'batch_size must be at least 1, but is {batch_size}; 64 is usual.'
       )
+    given = self._checked(images)
+    of_one = next(iter(given.values())) if self._sees_videos else given
+    groups = self._checked_groups(groups, len(of_one))
     if self._sees_videos:
-      found = self._predict_streams(images, batch_size)
+      found = self._predict_streams(given, batch_size)
     elif self.pixels is None:
-      found = self._predict_rows(images, batch_size)
+      found = self._predict_rows(given, batch_size)
     else:
-      found = self._predict_images(images, batch_size)
-    groups = self._checked_groups(groups, len(found))
+      found = self._predict_images(given, batch_size)
     if self.parts is not None:
       found = self.parts.predict(found, groups, None, batch_size=batch_size)
     return self._by_target(found)
+
+  def _checked(self, given):
+    """Returns what is to be predicted, in the form that it is taken in.
+
+    Raises:
+      UserError: it is nothing that the network sees.
+    """
+    from aubal_jax.serving import predict
+
+    if self._sees_videos:
+      return _checked_streams(given, networks.inputs_of(self.seen))
+    if self.pixels is None:
+      seen = self.seen.streams[networks.FEATURES]
+      return predict.checked_features(np.asarray(given, float), seen)
+    return _listed(given)
 
   def _checked_groups(self, groups, size) -> np.ndarray | None:
     """Returns the video of each of `size` rows, str[size]; None: of none.
 
     Raises:
-      UserError: there are not as many, or rows are seen alone.
+      UserError: there are not as many, one is no name, or rows are seen alone.
     """
     if groups is None:
       return np.full(size, 'one') if self.window else None
@@ -158,11 +176,17 @@ class Trained:
         f'groups must name the video of each of the {size} images; they are '
         f'{list(np.shape(groups))}.'
       )
-    return np.asarray(groups).astype(str)
+    # Rows of which each has a NaN are not of one video that is called so.
+    for row, name in enumerate(groups):
+      if not isinstance(name, (str, numbers.Integral)):
+        raise errors.UserError(
+          "groups must be names or whole numbers, '' of an image that is of no "
+          f'video; that of image {row} (counted from 0) is {name!r}.'
+        )
+    return np.array([str(name) for name in groups], np.str_)
 
-  def _predict_images(self, images, batch_size) -> np.ndarray:
+  def _predict_images(self, given, batch_size) -> np.ndarray:
     """Returns what is said, or kept, of images: float32[N, K]."""
-    given = _listed(images)
     parts = [np.zeros((0, self._width), np.float32)]
     with tempfile.TemporaryDirectory() as folder:
       read = self._reader(given, batch_size, folder)
@@ -220,22 +244,16 @@ class Trained:
 
   def _predict_rows(self, features, batch_size) -> np.ndarray:
     """Returns what is said, or kept, of features: float32[N, K]."""
-    from aubal_jax.serving import predict
-
-    seen = self.seen.streams[networks.FEATURES]
-    features = predict.checked_features(np.asarray(features, float), seen)
     parts = [np.zeros((0, self._width), np.float32)]
     for start in range(0, len(features), batch_size):
       batch = features[start : start + batch_size]
       parts.append(self._predict(batch, batch_size))
     return np.concatenate(parts)
 
-  def _predict_streams(self, given, batch_size) -> np.ndarray:
+  def _predict_streams(self, streams, batch_size) -> np.ndarray:
     """Returns what is said, or kept, of clips and sounds: float32[N, K]."""
-    inputs = networks.inputs_of(self.seen)
-    streams = _checked_streams(given, inputs)
     parts = [np.zeros((0, self._width), np.float32)]
-    for start in range(0, len(streams[inputs[0].name]), batch_size):
+    for start in range(0, len(next(iter(streams.values()))), batch_size):
       batch = {k: x[start : start + batch_size] for k, x in streams.items()}
       parts.append(self._predict(batch, batch_size))
     return np.concatenate(parts)

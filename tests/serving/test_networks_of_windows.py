@@ -1,6 +1,7 @@
 """Networks that see windows of a video predict clips, images and arrays."""
 
 import csv
+import dataclasses
 import functools
 import time
 
@@ -23,6 +24,8 @@ from aubal_jax.runs import progress
 from aubal_jax.serving import clips
 from aubal_jax.serving import face_job
 from aubal_jax.serving import in_parts
+from aubal_jax.serving import rows_in_videos
+from aubal_jax.serving import sources
 from aubal_jax.stages import evaluate
 from aubal_jax.stages import run as run_lib
 from tests.makers import targets as targets_lib
@@ -303,11 +306,54 @@ def test_images_are_frames_of_what_a_table_says(home, tmp_path, capsys):
     )
 
 
+def test_columns_of_videos_are_those_of_training(tmp_path, capsys):
+  """Or those that are named; one that is not there is told of."""
+  table = tmp_path / 'table.csv'
+  table.write_text('path,video,n,m\na,x,2,1\nb,x,1,2\n', encoding='utf-8')
+  held = {'data': {'group_column': 'video', 'frame_column': 'n'}}
+  content = {'format': 1, 'config': held}
+  files.write_json(tmp_path / 'config.json', content)
+  c = settings_lib.default()
+  c.predict.path = str(table)
+
+  def find():
+    rows = sources.Source(['a', 'b'], read=None, fingerprint='')
+    found = rows_in_videos.find(c, tmp_path, rows)
+    return [*found.groups], found.frames
+
+  groups, frames = find()
+  assert groups == ['x', 'x']
+  np.testing.assert_array_equal(frames, [2, 1])
+  assert not capsys.readouterr().out
+  held['data']['frame_column'] = 'time'
+  files.write_json(tmp_path / 'config.json', content)
+  assert find()[1] is None
+  assert 'data.frame_column=time, and' in capsys.readouterr().out
+  c.data.frame_column = 'm'
+  np.testing.assert_array_equal(find()[1], [1, 2])
+  assert not capsys.readouterr().out
+
+
+def test_a_network_of_a_table_has_no_frozen_one(home):
+  """Of as many numbers as that would make."""
+  path = home / 'over'
+  there = bundle.read(path / 'checkpoints')
+  seen = {**there.streams['features'], 'mean': [0.0] * 4, 'std': [1.0] * 4}
+  description = dataclasses.replace(there, streams={'features': seen})
+  c = settings_lib.default()
+  c.multitask.features_of = str(home / 'eye')
+  with pytest.raises(errors.UserError, match='leave it out'):
+    in_parts.find_eye(c, path, [], description)
+
+
 def test_groups_are_names_of_videos(home):
   model = aubal.load(home / 'own')
   images = pictures()['long']
   for groups in (['a'], 'a', [['a'] * 11]):
     with pytest.raises(errors.UserError, match='each of the 11 images'):
+      model.predict(['none.png'] * 11, groups=groups)  # Before it is read.
+  for groups in ([None] * 11, ['a'] * 10 + [float('nan')]):
+    with pytest.raises(errors.UserError, match='must be names or whole'):
       model.predict(images, groups=groups)
   with pytest.raises(errors.UserError, match='sees each alone: leave them out'):
     aubal.load(home / 'eye').predict(images, groups=['a'] * 11)
