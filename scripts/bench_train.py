@@ -269,7 +269,7 @@ def memory(arguments):
 class Crops:
   """As much of a `Dataset` as a cache needs: files, each many times."""
 
-  load_images = None
+  load_images = corners = None
 
   def __init__(self, folder, count, side):
     import cv2

@@ -34,7 +34,15 @@ def make(groups, frames, rows, *, length: int, step: int) -> Windows:
     length: T rows of a window, at least 1.
     step: from 1 to `length`, so that no row is left out.
   """
-  videos = _videos(groups, frames, np.asarray(rows, np.int64))
+  rows = np.asarray(rows, np.int64)
+  if groups is None:
+    first = np.arange(length) == 0
+    return Windows(
+      np.repeat(rows[:, None], length, axis=1),
+      np.tile(first, (len(rows), 1)),
+      len(rows) if length > 1 else 0,
+    )
+  videos = _videos(groups, frames, rows)
   found = [_of_video(video, length, step) for video in videos]
   taken, scored = ([x[k] for x in found] for k in range(2))
   none = np.zeros((0, length), np.int64)
@@ -47,8 +55,6 @@ def make(groups, frames, rows, *, length: int, step: int) -> Windows:
 
 def _videos(groups, frames, rows) -> list[np.ndarray]:
   """Returns the rows of each video, in time."""
-  if groups is None:
-    return np.split(rows, len(rows)) if len(rows) else []
   names = np.asarray(groups)[rows].astype(str)
   alone = names == ''
   _, video = np.unique(names, return_inverse=True)
