@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from hypothesis import assume
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,7 +80,12 @@ def test_who_walks_on_their_own_keeps_a_number(seed, step, count):
   hides=st.booleans(),
 )
 def test_who_cross_keep_their_numbers(seed, step, speed, hides):
-  """The one behind is not found while the boxes overlap by half."""
+  """The one behind is not found while the boxes overlap by half.
+
+  Nobody has moved by half a box (of 60) before the second look: whoever has
+  is new there, as no speed is known yet.
+  """
+  assume(speed * step <= 28)
   rng = np.random.default_rng(seed)
   looks, who = [], []
   for frame in range(0, 81, step):

@@ -410,8 +410,8 @@ def test_why_a_system_did_not_run_is_its_row(script, tmp_path, monkeypatch):
 def test_the_small_form_trains_every_system(script, tmp_path, monkeypatch):
   monkeypatch.setenv('PYTHONPATH', str(ROOT))
   flags = (
-    *('--config.data.num_train=48', '--config.data.num_validation=12'),
-    *('--config.data.num_test=12', '--config.train.num_steps=2'),
+    *('--config.data.num_train=480', '--config.data.num_validation=48'),
+    *('--config.data.num_test=48', '--config.train.num_steps=2'),
     *('--config.train.batch_size=12', '--config.data.image_size=32'),
   )
   assert script.main(['--systems=all', f'--out={tmp_path}', *flags]) == 0

@@ -155,6 +155,7 @@ def train_in_steps(path, modalities, *stops):
       two_stream__modalities=modalities,
       train__batch_size=8,
       train__num_steps=stop,
+      train__schedule='constant',  # A cosine would end at each stop.
       train__eval_every_steps=4,
       train__checkpoint_every_steps=2,
       train__log_every_steps=2,
