@@ -146,7 +146,10 @@ def test_a_damaged_sound_is_told_and_silent(tree, tmp_path):
   first = sounds.of_files({'v': str(tree.sounds / 'video000.wav')})['v']
   half = len(powers['cut'])
   assert half == pytest.approx(len(first) / 2, abs=2)
-  np.testing.assert_array_equal(powers['cut'][: half - 2], first[: half - 2])
+  # Fewer columns at once may be rounded otherwise.
+  np.testing.assert_allclose(
+    powers['cut'][: half - 2], first[: half - 2], rtol=1e-5
+  )
   assert not powers['bad'].any()
   assert [('cut.wav' in line, 'bad.wav' in line) for line in told] == [
     *((True, False), (False, True)),

@@ -413,7 +413,9 @@ def test_a_rate_that_diverges_has_lost(model):
   alone = cell(rates=(1.0,), **options)['trials']
   found = cell(rates=(1.0, 3e38), **options)['trials']
   for one, other in zip(alone, found, strict=True):
-    assert other['rate'] == 1.0 and other['tried'][1] == [3e38, None]
+    (_, kept), (rate, lost) = other['tried']
+    assert other['rate'] == 1.0 and rate == 3e38
+    assert lost is None or lost < kept  # CPUs differ in what overflows.
     assert other['scores'] == pytest.approx(one['scores'], abs=5e-3)
   with pytest.raises(FloatingPointError, match=r'one of compare\.rates'):
     cell(rates=(2e38, 3e38), **options)
