@@ -12,6 +12,7 @@ from aubal_jax.balancing import instance as instance_lib
 from aubal_jax.balancing import iterations
 from aubal_jax.balancing import projected_gradient
 from aubal_jax.balancing.rules import OBJECTIVES as ALL
+from tests.makers import compiled
 from tests.makers import covering
 from tests.makers import problems
 
@@ -145,23 +146,6 @@ def test_optimizers_begin_with_zeros(name, x64):
     assert variant.searching or (mine == np.asarray(other)).all()
 
 
-def num_programs(call):
-  """Returns how many programs JAX compiles, or loads, while `call` runs."""
-  programs = []
-
-  def listen(event, _, **__):
-    if event == '/jax/core/compile/backend_compile_duration':
-      programs.append(event)
-
-  jax.clear_caches()
-  jax.monitoring.register_event_duration_secs_listener(listen)
-  try:
-    call()
-  finally:
-    jax.monitoring.unregister_event_duration_listener(listen)
-  return len(programs)
-
-
 def tables(number):
   """Tables below 1,000 labelsets and 100 labels, all of different size."""
   for seed in range(number):
@@ -181,7 +165,7 @@ def test_thirty_tables_are_solved_by_few_programs(optimizer, most):
       sizes.add((len(found.counts), labels.shape[1]))
     assert len(sizes) == 30
 
-  assert num_programs(balance_all) <= most
+  assert len(compiled.programs_of(balance_all)) <= most
 
 
 def test_sizes_of_programs_hold_what_is_said():

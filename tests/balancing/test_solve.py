@@ -17,6 +17,7 @@ from aubal_jax.balancing.instance import make_instance
 from aubal_jax.balancing.rules import OBJECTIVES
 from aubal_jax.balancing.rules import Rules
 from aubal_jax.experiments.solvers import rivals
+from tests.makers import compiled
 from tests.makers import covering
 from tests.makers import problems
 
@@ -131,23 +132,6 @@ def test_at_a_tight_tolerance_variants_agree_in_growth(name):
   np.testing.assert_allclose(found.growth, exact.growth, atol=1e-3)
 
 
-def programs_of(call):
-  """Returns what JAX compiles while `call` runs, by name."""
-  programs = []
-
-  def listen(event, _, fun_name='', **__):
-    if event == '/jax/core/compile/backend_compile_duration':
-      programs.append(fun_name)
-
-  jax.clear_caches()
-  jax.monitoring.register_event_duration_secs_listener(listen)
-  try:
-    call()
-  finally:
-    jax.monitoring.unregister_event_duration_listener(listen)
-  return programs
-
-
 def of_devices(monkeypatch, devices, **settings):
   """Returns the `Solution` of a problem on some devices; None: on one."""
   monkeypatch.setattr(incidence, 'MOST_DENSE', 0)
@@ -171,7 +155,7 @@ def test_four_devices_take_the_steps_of_one(name, program, monkeypatch):
   }  # fmt: skip
   one = of_devices(monkeypatch, None, **settings)
   found = []
-  programs = programs_of(
+  programs = compiled.programs_of(
     lambda: found.append(of_devices(monkeypatch, jax.devices()[:4], **settings))
   )
   (four,) = found

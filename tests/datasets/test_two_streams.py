@@ -148,7 +148,7 @@ def test_a_damaged_sound_is_told_and_silent(tree, tmp_path):
   assert half == pytest.approx(len(first) / 2, abs=2)
   # Fewer columns at once may be rounded otherwise.
   np.testing.assert_allclose(
-    powers['cut'][: half - 2], first[: half - 2], rtol=1e-5
+    powers['cut'][: half - 2], first[: half - 2], rtol=1e-6
   )
   assert not powers['bad'].any()
   assert [('cut.wav' in line, 'bad.wav' in line) for line in told] == [

@@ -409,13 +409,11 @@ def test_a_trial_is_that_of_the_rate_best_on_validation():
 @pytest.mark.parametrize('model', ['logistic', 'mlp'])
 def test_a_rate_that_diverges_has_lost(model):
   data = synthetic.load_table(num_rows=120)
-  options = {'data': data, 'seeds': 1, 'num_steps': 99, 'model': model}
+  options = {'data': data, 'seeds': 1, 'num_steps': 400, 'model': model}
   alone = cell(rates=(1.0,), **options)['trials']
   found = cell(rates=(1.0, 3e38), **options)['trials']
   for one, other in zip(alone, found, strict=True):
-    (_, kept), (rate, lost) = other['tried']
-    assert other['rate'] == 1.0 and rate == 3e38
-    assert lost is None or lost < kept  # CPUs differ in what overflows.
+    assert other['rate'] == 1.0 and other['tried'][1] == [3e38, None]
     assert other['scores'] == pytest.approx(one['scores'], abs=5e-3)
   with pytest.raises(FloatingPointError, match=r'one of compare\.rates'):
     cell(rates=(2e38, 3e38), **options)

@@ -1,15 +1,20 @@
 """Folders of runs as if they were trained: weights that are drawn."""
 
+import contextlib
+import functools
 import types
 
 import jax
 import numpy as np
+import pytest
 
 from aubal_jax import settings
 from aubal_jax.datasets import streams
 from aubal_jax.datasets import targets as targets_lib
 from aubal_jax.network import bundle
 from aubal_jax.network import checkpoint
+from aubal_jax.network import models
+from aubal_jax.network.models import resnet
 from aubal_jax.scoring import thresholds
 
 
@@ -99,3 +104,12 @@ def _drawn(described, rng):
     for tree in (state.params, state.batch_stats)
   )
   return state.replace(params=params, batch_stats=batch_stats)
+
+
+@contextlib.contextmanager
+def tiny(stage_sizes=(1,)):
+  """Has a ResNet 'tiny' of 4 channels among the networks: it compiles soon."""
+  made = functools.partial(resnet.ResNet, stage_sizes=stage_sizes, width=4)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(models, 'MODELS', {**models.MODELS, 'tiny': made})
+    yield

@@ -17,7 +17,6 @@ from aubal_jax import settings as settings_lib
 from aubal_jax.network import bundle
 from aubal_jax.network import heads as heads_lib
 from aubal_jax.network import models
-from aubal_jax.network.models import resnet
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.runs import progress
@@ -61,9 +60,7 @@ def write_over(path, eye, *, config=True, **options):
 @pytest.fixture(autouse=True, scope='module')
 def fixture_networks():
   """One that is compiled at once."""
-  tiny = functools.partial(resnet.ResNet, stage_sizes=(1,), width=4)
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(models, 'MODELS', {**models.MODELS, 'tiny': tiny})
+  with trained_runs.tiny():
     yield
 
 

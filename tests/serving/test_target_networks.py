@@ -1,7 +1,6 @@
 """Networks of several targets: aubal.load, predict, ensembles and exports."""
 
 import csv
-import functools
 import time
 
 import cv2
@@ -14,8 +13,6 @@ import aubal_jax as aubal
 from aubal_jax import commands
 from aubal_jax import settings as settings_lib
 from aubal_jax.network import bundle
-from aubal_jax.network import models
-from aubal_jax.network.models import resnet
 from aubal_jax.runs import errors
 from aubal_jax.runs import files
 from aubal_jax.serving import formats
@@ -50,9 +47,7 @@ def write(path, seed=0, **multitask):
 @pytest.fixture(autouse=True, scope='module')
 def fixture_networks():
   """One that is compiled at once."""
-  tiny = functools.partial(resnet.ResNet, stage_sizes=(1,), width=4)
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(models, 'MODELS', {**models.MODELS, 'tiny': tiny})
+  with trained_runs.tiny():
     yield
 
 

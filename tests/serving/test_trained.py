@@ -19,8 +19,6 @@ from aubal_jax.media import crop
 from aubal_jax.media import decode
 from aubal_jax.network import bundle
 from aubal_jax.network import ensemble
-from aubal_jax.network import models
-from aubal_jax.network.models import resnet
 from aubal_jax.runs import files
 from aubal_jax.serving import predict as predict_lib
 from tests.makers import trained_runs
@@ -33,9 +31,7 @@ BATCH = 4
 @pytest.fixture(autouse=True, scope='module')
 def fixture_network():
   """A network that is compiled at once."""
-  tiny = functools.partial(resnet.ResNet, stage_sizes=(1, 1), width=4)
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(models, 'MODELS', {**models.MODELS, 'tiny': tiny})
+  with trained_runs.tiny((1, 1)):
     yield
 
 
