@@ -258,8 +258,8 @@ def test_the_problem_is_set_up_once_and_warm_starts_are_short(monkeypatch):
 )
 def test_other_optimizers_find_the_same(optimizer, over):
   expected = frontier(over=over)
-  found = frontier(over=over, optimizer=optimizer, tol=1e-5)
-  assert (found.gap <= 1e-5).all()
+  found = frontier(over=over, optimizer=optimizer, tol=1e-6)
+  assert (found.gap <= 1e-6).all()
   slack = slack_of(expected) + slack_of(found)
   off = found.value + found.cost - expected.value - expected.cost
   assert (np.abs(off) <= slack)[found.budget == expected.budget].all()
