@@ -2,6 +2,7 @@
 
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -25,7 +26,8 @@ def max_pool(x):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _max_pool(x, sides):
-  return _search(x, sides)[0]
+  del sides  # The gradient's alone, which searches; a network at work need not.
+  return nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
 
 
 def _search(x, sides):
