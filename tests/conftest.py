@@ -68,7 +68,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_collection_finish():
-  gc.freeze()  # Thousands of tests are no garbage; looking through them is 3 % of a run.
+  gc.freeze()  # Six thousand tests are no garbage: 3 % of a run saved.
 
 
 @pytest.hookimpl(optionalhook=True)
