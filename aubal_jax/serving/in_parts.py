@@ -96,7 +96,7 @@ def _check(said) -> None:
   """Raises UserError where a network says what is no number."""
   if not np.isfinite(said).all():
     raise errors.UserError(
-      'Of its windows the network says what is no number: its numbers '
+      'The network says what is no number: its numbers '
       'overflow. Train anew, with a smaller learning rate or '
       'train.dtype=float32.'
     )
