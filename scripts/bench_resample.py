@@ -146,8 +146,11 @@ def measure(name, folder, scale, program, repeats):
   }  # fmt: skip
   if not slow:
     tracemalloc.start()
-    run()
-    row['memory'] = tracemalloc.get_traced_memory()[1] / 2**20
+    try:
+      run()
+      row['memory'] = tracemalloc.get_traced_memory()[1] / 2**20
+    finally:
+      tracemalloc.stop()
   return row
 
 
