@@ -7,6 +7,7 @@ restart changes anything, and a run resumes from the number of its step.
 
 import contextlib
 import functools
+import sys
 import weakref
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -359,9 +360,7 @@ def _run(make, start_step, num_steps, num_workers, close):
 
   Once it is done with, or let go of, it calls close().
   """
-  # Here, as the import takes seconds that evaluation need not wait for.
-  import tensorflow as tf
-
+  tf = _import_tensorflow()
   # The devices are JAX's; TensorFlow would take all their memory.
   tf.config.set_visible_devices([], 'GPU')
 
@@ -397,6 +396,22 @@ def _run(make, start_step, num_steps, num_workers, close):
   # wait for ever for a dead one.
   weakref.finalize(batches, _end, held, close)
   return batches
+
+
+def _import_tensorflow():
+  """Returns TensorFlow: here, as evaluation need not wait for its seconds.
+
+  It would import Keras, for no name of ours, and go on where it cannot: with
+  Keras each of them takes 2 s more. Who asks for Keras later has it all.
+  """
+  unasked = 'keras.src.optimizers'
+  sys.modules.setdefault(unasked, None)
+  try:
+    import tensorflow
+  finally:
+    if sys.modules[unasked] is None:
+      del sys.modules[unasked]
+  return tensorflow
 
 
 def _end(held, close):

@@ -14,12 +14,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from typing import Any
 
-import jax
-
 from aubal_jax.runs import files
 from aubal_jax.runs.progress import Progress
 
-if TYPE_CHECKING:  # It imports flax, which who only reads lines need not.
+if TYPE_CHECKING:  # It imports flax; who only reads lines needs not even JAX.
   from aubal_jax.network.step import TrainStep
 
 _SCORE = 'f1_macro'  # That every look at validation has.
@@ -97,6 +95,8 @@ class TrainLog:
     """
     if self.running is None:
       return
+    import jax
+
     (step, metrics, num_images), self.running = self.running, None
     metrics = jax.device_get(metrics)
     _check_finite(step, metrics)
@@ -230,6 +230,8 @@ def traced(
     directory: of the traces, one folder for each.
     num_steps: how many steps; fewer where training ends before. 0: none.
   """
+  import jax
+
   done, running = 0, False
 
   def stop(state=None):

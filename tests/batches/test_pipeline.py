@@ -2,12 +2,14 @@
 
 import dataclasses
 import gc
+import importlib
 import multiprocessing
 import subprocess
 import sys
 import textwrap
 import time
 import weakref
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -674,3 +676,23 @@ def test_a_second_stream_and_a_second_target_are_more_fields():
   np.testing.assert_array_equal(
     batch['sound'], [sound[3], sound[4], 0 * sound[0]]
   )
+
+
+@pytest.mark.parametrize('there', [False, True])
+def test_tensorflow_comes_without_keras_unless_it_is_there(tmp_path, there):
+  for folder in ('keras', 'keras/src', 'keras/src/optimizers'):
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / '__init__.py').touch()
+  (tmp_path / 'tensorflow.py').write_text(
+    'try:\n  from keras.src.optimizers import __name__ as found\n'
+    'except ImportError:\n  found = None\n'
+  )
+  names = ('tensorflow', 'keras', 'keras.src', 'keras.src.optimizers')
+  with mock.patch.dict(sys.modules), mock.patch('sys.path', [str(tmp_path)]):
+    for name in names:
+      sys.modules.pop(name, None)
+    if there:
+      importlib.import_module(names[-1])
+    found = pipeline._import_tensorflow().found
+    assert found == (names[-1] if there else None)
+    assert importlib.import_module(names[-1]).__name__ == names[-1]

@@ -13,7 +13,7 @@ import math
 import typing
 
 import numpy as np
-from scipy import stats
+import scipy  # Whose stats, of a second, are imported when asked for.
 
 from aubal_jax.runs import errors
 
@@ -35,7 +35,7 @@ class Estimate(typing.NamedTuple):
     """Returns half the width of the 95 % Student interval, None if unknown."""
     if math.isnan(self.variance):
       return None
-    spread = stats.t.ppf(0.5 + CONFIDENCE / 2, self.dof)
+    spread = scipy.stats.t.ppf(0.5 + CONFIDENCE / 2, self.dof)
     return float(spread * math.sqrt(self.variance))
 
   def p_value(self) -> float | None:
@@ -45,7 +45,7 @@ class Estimate(typing.NamedTuple):
     if self.variance == 0:
       return float(self.mean == 0)
     t = abs(self.mean) / math.sqrt(self.variance)
-    return float(2 * stats.t.sf(t, self.dof))
+    return float(2 * scipy.stats.t.sf(t, self.dof))
 
 
 def estimate(values, ratio: float) -> Estimate:
@@ -112,7 +112,9 @@ def ranks(scores) -> np.ndarray:
     scores: float[D, K], of K methods on D data sets; equal to 12 digits is
       equal.
   """
-  return stats.rankdata(-np.round(np.asarray(scores, np.float64), 12), axis=1)
+  return scipy.stats.rankdata(
+    -np.round(np.asarray(scores, np.float64), 12), axis=1
+  )
 
 
 class Friedman(typing.NamedTuple):
@@ -141,20 +143,20 @@ def friedman(scores) -> Friedman | None:
   num, k = scores.shape
   if num < 2 or k < 3 or not np.ptp(scores, axis=1).any():
     return None
-  chi_square, p = stats.friedmanchisquare(*scores.T)
+  chi_square, p = scipy.stats.friedmanchisquare(*scores.T)
   left = num * (k - 1) - chi_square
   if left <= 1e-9 * num * k:
     chance = math.exp(-(num - 1) * math.lgamma(k + 1))
     return Friedman(float(chi_square), float(p), None, chance)
   f = (num - 1) * chi_square / left
-  f_p = stats.f.sf(f, k - 1, (k - 1) * (num - 1))
+  f_p = scipy.stats.f.sf(f, k - 1, (k - 1) * (num - 1))
   return Friedman(float(chi_square), float(p), float(f), float(f_p))
 
 
 @functools.cache
 def nemenyi_q(num_methods: int) -> float:
   """Returns q: the studentised range's quantile over the root of 2."""
-  quantile = stats.studentized_range.ppf(1 - ALPHA, num_methods, np.inf)
+  quantile = scipy.stats.studentized_range.ppf(1 - ALPHA, num_methods, np.inf)
   return float(quantile) / math.sqrt(2)
 
 
