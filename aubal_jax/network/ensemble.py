@@ -73,16 +73,12 @@ class Ensemble:
 
   def make_predict(self, devices=None):
     """Returns streams -> mean predictions, see `inference.make_predict`."""
-    outputs, programs, runs = self.mean == 'logits', {}, []
+    logits, runs = self.mean == 'logits', []
     for member in self.members:
-      key = repr(member.description)
-      if key not in programs:  # Equal networks share a program.
-        model, _ = bundle.make_network(member.description)
-        heads = member.description.heads
-        programs[key] = inference.make_predict(
-          model, heads, devices, outputs=outputs
-        )
-      runs.append(programs[key](member.params, member.batch_stats))
+      model, _ = bundle.make_network(member.description)
+      heads = member.description.heads
+      predict = inference.make_predict(model, heads, devices, outputs=logits)
+      runs.append(predict(member.params, member.batch_stats))
     heads = self.description.heads
 
     def run(batch):
@@ -91,7 +87,7 @@ class Ensemble:
         head.name: sum(one[head.name] for one in found) / len(found)
         for head in heads
       }
-      return heads_lib.predictions(heads, means) if outputs else means
+      return heads_lib.predictions(heads, means) if logits else means
 
     return run
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -81,6 +82,7 @@ def heads_alone(
   )
 
 
+@functools.lru_cache(maxsize=8)
 def _forward(model):
   def forward(params, batch_stats, batch):
     variables = {'params': params, 'batch_stats': batch_stats}

@@ -4,6 +4,8 @@ Every row of a split has its probabilities exactly once: the last batch is
 padded and the padding cut off again, on every device.
 """
 
+import functools
+
 import jax
 import numpy as np
 from jax.sharding import Mesh
@@ -17,6 +19,8 @@ from aubal_jax.runs import errors
 
 def make_predict(model, heads, devices=None, *, outputs=False):
   """Compiles the model for prediction on all the given devices.
+
+  Equal models of equal heads share a program: it is traced once.
 
   Args:
     model: from `models.make_model`.
@@ -32,7 +36,11 @@ def make_predict(model, heads, devices=None, *, outputs=False):
     uint8[B, H, W, C]. B may be any number: rows are filled up to a multiple of
     the devices and cut off again.
   """
+  return on_devices(_forward(model, tuple(heads), outputs), devices)
 
+
+@functools.lru_cache(maxsize=8)
+def _forward(model, heads, outputs):
   def forward(params, batch_stats, batch):
     variables = {'params': params, 'batch_stats': batch_stats}
     found = model.apply(variables, batch, train=False)
@@ -40,7 +48,7 @@ def make_predict(model, heads, devices=None, *, outputs=False):
       return {head.name: found[head.name].astype('float32') for head in heads}
     return heads_lib.predictions(heads, found)
 
-  return on_devices(forward, devices)
+  return forward
 
 
 def on_devices(forward, devices=None):
@@ -55,7 +63,7 @@ def on_devices(forward, devices=None):
   """
   devices = jax.local_devices() if devices is None else list(devices)
   whole = NamedSharding(Mesh(np.array(devices), ('devices',)), PartitionSpec())
-  parallel = jax.pmap(forward, in_axes=(None, None, 0), devices=devices)
+  parallel = _parallel(forward, tuple(devices))
 
   def predict(params, batch_stats):
     state = jax.device_put(
@@ -79,6 +87,11 @@ def on_devices(forward, devices=None):
     return run
 
   return predict
+
+
+@functools.lru_cache(maxsize=8)
+def _parallel(forward, devices):
+  return jax.pmap(forward, in_axes=(None, None, 0), devices=devices)
 
 
 def _addressable(x):

@@ -73,8 +73,8 @@ def create_state(
     averaged: whether moving averages are kept.
   """
   traced = isinstance(key, jax.core.Tracer)  # For the shapes alone.
-  options = _ONCE if jax.default_backend() == 'cpu' and not traced else None
-  variables = jax.jit(model.init, compiler_options=options)(key, streams)
+  once = jax.default_backend() == 'cpu' and not traced
+  variables = _compiled_init(model, once)(key, streams)
   # Flax begins with float32 statistics, whatever they are updated with.
   wide = jnp.promote_types(model.param_dtype, jnp.float32)
   params = variables['params']
@@ -88,6 +88,12 @@ def create_state(
     # A copy: a step donates what it is given, and nothing can be given twice.
     average=jax.tree.map(jnp.copy, average) if averaged else None,
   )
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled_init(model, once: bool):
+  """Returns `model.init`, which is traced once for all equal models."""
+  return jax.jit(model.init, compiler_options=_ONCE if once else None)
 
 
 def evaluated(state: TrainState) -> TrainState:

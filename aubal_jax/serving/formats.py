@@ -126,17 +126,12 @@ def expect(trained, rows) -> dict[str, np.ndarray]:
   import jax
 
   devices = jax.local_devices(backend='cpu')[:1]
-  heads, programs, found = trained.description.heads, {}, []
+  heads, found = trained.description.heads, []
   batch = networks.named(networks.inputs_of(trained.description), rows)
   for one in members_of(trained):
-    key = repr(one.description)
-    if key not in programs:  # Equal networks share a program.
-      model, _ = bundle.make_network(one.description)
-      programs[key] = inference.make_predict(
-        model, heads, devices, outputs=True
-      )
-    run = programs[key](one.params, one.batch_stats)
-    found.append(run(batch))
+    model, _ = bundle.make_network(one.description)
+    predict = inference.make_predict(model, heads, devices, outputs=True)
+    found.append(predict(one.params, one.batch_stats)(batch))
   return {
     name: np.asarray(x)
     for name, x in _combine(heads, found, mean_of(trained)).items()

@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -286,6 +287,27 @@ def test_a_fresh_state_can_be_donated():
     if isinstance(x, jax.Array)
   ]
   assert len({*pointers}) == len(pointers)
+
+
+def test_equal_models_are_traced_once_for_their_first_weights():
+  traced = []
+
+  class Trunk(nn.Module):
+    @nn.compact
+    def __call__(self, image, *, train):
+      traced.append(train)
+      return image.reshape(len(image), -1)
+
+  optimizer = optimizer_lib.make_optimizer('sgd', 1e-3)
+  for outputs, times in ((2, 1), (2, 1), (3, 2)):
+    model = models.Network(Trunk(), (('labels', outputs),))
+    shapes = jax.eval_shape(
+      lambda model=model: step_lib.create_state(
+        model, optimizer, jax.random.key(0), tiny_steps.STREAMS
+      )
+    )
+    assert shapes.params['logits']['bias'].shape == (outputs,)
+    assert len(traced) == times
 
 
 @pytest.mark.parametrize(

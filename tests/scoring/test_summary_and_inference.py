@@ -24,6 +24,7 @@ from aubal_jax.scoring import metrics
 from aubal_jax.scoring import summary
 from aubal_jax.scoring import thresholds as thresholds_lib
 from aubal_jax.scoring.thresholds import Thresholds
+from tests.makers import compiled
 
 NAMES = ('AU01', 'AU02', 'AU04', 'AU06')
 
@@ -112,6 +113,17 @@ def test_a_state_on_all_devices_is_not_copied():
   with jax.transfer_guard_device_to_device('disallow_explicit'):
     got = make_predict()(params, stats)({'image': images[:12]})['labels']
   np.testing.assert_allclose(got, expected(images[:12], state), atol=1e-6)
+
+
+def test_equal_models_share_a_program():
+  images, state = setup_net()
+
+  def predict_by_two():
+    for _ in range(2):
+      make_predict()(state.params, state.batch_stats)({'image': images[:12]})
+
+  programs = compiled.programs_of(predict_by_two)
+  assert programs and len(programs) == len({*programs})
 
 
 def test_no_rows_and_no_batch_are_errors():

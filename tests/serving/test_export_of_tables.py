@@ -18,7 +18,8 @@ def fixture_runs(tmp_path_factory):
   table = of_features.write(home / 'table.csv', *of_features.draw(0))
   for seed, hidden in enumerate(((), (9, 4))):
     config = of_features.configuration(table, seed=seed, model__hidden=hidden)
-    of_features.run(config, home / f'run{seed}')
+    for task in ('balance', 'train'):
+      of_features.run(config, home / f'run{seed}', task)
   return home
 
 

@@ -122,6 +122,15 @@ def forward(path, name, x):
   return {k: np.float32(v) for k, v in found.items()}, heads
 
 
+def seen_by_eye(home, frames):
+  """The frozen network, and what it says of images by hand."""
+  eye = bundle.load(home / 'eye/checkpoints')
+  model, _ = bundle.make_network(eye.description)
+  variables = {'params': eye.params, 'batch_stats': eye.batch_stats}
+  see = jax.jit(lambda x: models.features_of(model, variables, {'image': x}))
+  return eye, np.asarray(see(frames))
+
+
 def by_hand(path, name, x):
   """What is said of rows that are whole windows, [W * T, K]."""
   said = heads_lib.predictions(*reversed(forward(path, name, x)))
@@ -136,14 +145,17 @@ def test_rows_of_clips_are_those_of_their_windows(home, tmp_path, capsys):
   assert 'in windows of 4 frames' in capsys.readouterr().out
   found = numbers(rows)
   frames = pictures()['long'][..., None]
-  wanted = by_hand(home / 'own', 'image', frames[np.ravel(WINDOWS)])[ORDER]
-  np.testing.assert_allclose(found[:11], wanted, atol=1e-5)
+  windows = frames[np.ravel(WINDOWS)]
   few = pictures()['short'][[0, 1, 1, 1], ..., None]
-  wanted = by_hand(home / 'own', 'image', few)[:2]
-  np.testing.assert_allclose(found[11:], wanted, atol=1e-5)
+  repeated = np.repeat(frames, T, axis=0)
+  wanted, wanted_of_few, alone = np.split(
+    by_hand(home / 'own', 'image', np.concatenate([windows, few, repeated])),
+    [len(windows), len(windows) + T],
+  )
+  np.testing.assert_allclose(found[:11], wanted[ORDER], atol=1e-5)
+  np.testing.assert_allclose(found[11:], wanted_of_few[:2], atol=1e-5)
   # It is not said of a frame alone.
-  alone = by_hand(home / 'own', 'image', np.repeat(frames, T, axis=0))[::T]
-  assert abs(found[:11] - alone).max() > 0.01
+  assert abs(found[:11] - alone[::T]).max() > 0.01
   some = predict(
     *(home / 'own', tmp_path / 'y.csv', home / 'clips'),
     predict__fps=25.0,
@@ -191,11 +203,8 @@ def test_what_a_frozen_network_says_is_seen_in_windows(home, tmp_path, capsys):
   options = {'predict__fps': 25.0}
   out = tmp_path / 'x.csv'
   rows = predict(home / 'over', out, home / 'clips/long', **options)
-  eye = bundle.load(home / 'eye/checkpoints')
-  model, _ = bundle.make_network(eye.description)
-  variables = {'params': eye.params, 'batch_stats': eye.batch_stats}
   frames = pictures()['long'][..., None]
-  seen = models.features_of(model, variables, {'image': frames})
+  eye, seen = seen_by_eye(home, frames)
   wanted = by_hand(home / 'over', 'features', seen[np.ravel(WINDOWS)])[ORDER]
   np.testing.assert_allclose(numbers(rows), wanted, atol=1e-5)
   loaded = aubal.load(home / 'over')
@@ -218,11 +227,7 @@ def test_rows_alone_of_what_a_frozen_network_says(home, tmp_path):
   rows = predict(path, tmp_path / 'x.csv', home / 'clips/long')
   found = aubal.load(path).predict(pictures()['long'], batch_size=8)
   np.testing.assert_array_equal(numbers(rows)[:, :2], found['labels'])
-  eye = bundle.load(home / 'eye/checkpoints')
-  model, _ = bundle.make_network(eye.description)
-  variables = {'params': eye.params, 'batch_stats': eye.batch_stats}
-  frames = pictures()['long'][..., None]
-  seen = models.features_of(model, variables, {'image': frames})
+  _, seen = seen_by_eye(home, pictures()['long'][..., None])
   wanted = by_hand(path, 'features', seen)
   np.testing.assert_allclose(numbers(rows), wanted, atol=1e-5)
 
