@@ -82,7 +82,7 @@ def fixture_networks():
     'caffe': functools.partial(tiny, bottleneck=True, published='caffe'),
     'flat': Flat,
     'small vit': functools.partial(
-      vit.VisionTransformer, patch=8, width=12, depth=2, heads=3
+      vit.VisionTransformer, patch=8, width=12, depth=1, heads=3
     ),
   }
   with pytest.MonkeyPatch.context() as patch:
