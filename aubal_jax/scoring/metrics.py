@@ -308,10 +308,13 @@ def roc_auc(probability, label, known):
 
 def _auc(label, probability):
   """Returns the share of pairs in the right order, ties half (Mann-Whitney)."""
-  from scipy import stats
-
+  # The ranks of scipy.stats, whose import alone takes most of a second.
+  _, place, count = np.unique(
+    probability, return_inverse=True, return_counts=True
+  )
+  rank = np.cumsum(count) - (count - 1) / 2
   positives = np.count_nonzero(label)
-  above = stats.rankdata(probability)[label].sum()
+  above = rank[place[label]].sum()
   above -= positives * (positives + 1) / 2
   return above / (positives * (len(label) - positives))
 

@@ -1,14 +1,17 @@
 """Images with a table, and runs of a few steps on them."""
 
+import contextlib
 import json
 import pathlib
 import time
 
 import cv2
 import numpy as np
+import pytest
 
 from aubal_jax import commands
 from aubal_jax import settings
+from aubal_jax.report import style
 from tests.makers import small_network
 
 _TIMED = ('images_per_second', 'input_wait_fraction')
@@ -75,3 +78,11 @@ def strip_times(path):
   """Returns the lines of metrics.jsonl without what a clock says."""
   lines = [json.loads(line) for line in path.read_text().splitlines()]
   return [{k: v for k, v in line.items() if k not in _TIMED} for line in lines]
+
+
+@contextlib.contextmanager
+def without_pictures():
+  """Has pages without what takes them longest, where nobody looks at them."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(style, 'draw', lambda *_, **__: b'<svg></svg>')
+    yield

@@ -22,6 +22,7 @@ from aubal_jax import commands
 from aubal_jax.runs import files
 from aubal_jax.runs import workdir
 from tests.makers import small_network
+from tests.makers import small_runs
 
 ROOT = pathlib.Path(__file__).parents[2]
 NUM_STEPS = 60  # Of the command, which is at work when a test stops it.
@@ -52,6 +53,12 @@ def make_config(num_steps=6):
   c = names['get_config']()
   c.train.num_steps = num_steps
   return c
+
+
+@pytest.fixture(name='_plain', scope='module', autouse=True)
+def fixture_plain():
+  with small_runs.without_pictures():
+    yield
 
 
 @pytest.fixture(name='config')

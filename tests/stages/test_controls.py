@@ -15,6 +15,12 @@ from tests.stages import test_features as of_features
 LINE = ('balance', 'train', 'evaluate', 'controls', 'report')
 
 
+@pytest.fixture(name='_plain', scope='module', autouse=True)
+def fixture_plain():
+  with small_runs.without_pictures():
+    yield
+
+
 @pytest.fixture(name='whole', scope='module')
 def fixture_whole(tmp_path_factory):
   """A run with both controls, its settings, and how often a stop was asked."""

@@ -44,6 +44,12 @@ def sums(path):
   }
 
 
+@pytest.fixture(name='_plain', scope='module', autouse=True)
+def fixture_plain():
+  with small_runs.without_pictures():
+    yield
+
+
 @pytest.fixture(name='whole', scope='module')
 def fixture_whole(tmp_path_factory):
   """A run with students, its settings, and how often steps were traced."""
