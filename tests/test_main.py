@@ -94,7 +94,7 @@ def test_balancing_a_table_from_another_folder(tmp_path):
   assert 'balance.upper: 10.0 there, 5.0 now' in done.stderr
 
 
-def test_a_light_install_makes_plans(tmp_path):
+def test_a_light_install_makes_plans_also_by_a_raw_lambda(tmp_path):
   # What an install without extras lacks cannot be imported here.
   (tmp_path / 'labels.csv').write_text('a,b\n' + '1,0\n' * 20 + '0,1\n' * 5)
   absent = (
@@ -109,10 +109,13 @@ def test_a_light_install_makes_plans(tmp_path):
   arguments = [
     f'--config={ROOT}/configs/balance.py',
     f'--config.data.path={tmp_path}/labels.csv',
+    '--config.balance.lam_images=0',
     f'--workdir={tmp_path}/run',
   ]
   subprocess.run([sys.executable, '-c', code, *arguments], check=True, cwd=ROOT)
   assert (tmp_path / 'run/plan.npz').exists()
+  solution = files.read_json(tmp_path / 'run/solution.json')
+  assert solution['lam_effective'] == solution['lam'] == 70.0
 
 
 def test_a_first_run_says_nothing_on_stderr_and_keeps_its_programs(tmp_path):
@@ -133,19 +136,6 @@ def test_a_first_run_says_nothing_on_stderr_and_keeps_its_programs(tmp_path):
   )
   assert done.stderr == ''
   assert any((tmp_path / 'cache/aubal_jax/xla').rglob('*-cache'))
-
-
-def test_a_raw_lambda_can_be_asked_for(tmp_path):
-  (tmp_path / 'labels.csv').write_text('a,b\n' + '1,0\n' * 20 + '0,1\n' * 5)
-  done = run(
-    '--config=configs/balance.py',
-    f'--config.data.path={tmp_path}/labels.csv',
-    '--config.balance.lam_images=0',
-    f'--workdir={tmp_path}/run',
-  )
-  assert done.returncode == 0, done.stderr
-  solution = files.read_json(tmp_path / 'run/solution.json')
-  assert solution['lam_effective'] == solution['lam'] == 70.0
 
 
 def test_a_librarys_value_error_is_a_bug_with_its_traceback(tmp_path):

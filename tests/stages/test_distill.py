@@ -1,6 +1,5 @@
 """Students: from the checkpoint of a run to the ensemble that is scored."""
 
-import functools
 import hashlib
 import itertools
 import json
@@ -108,26 +107,30 @@ def test_the_teacher_is_unchanged_and_students_share_a_program(whole):
   assert traced == [1, 1]  # That of the teacher, and that of all students.
 
 
-def test_students_go_on_where_they_were_stopped(whole, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+  'polls',  # In the first student, and in the second.
+  [pytest.param(3, marks=pytest.mark.long), 37],
+)
+def test_students_go_on_where_they_were_stopped(
+  whole, tmp_path, monkeypatch, polls
+):
   path, config, _, _ = whole
-  wanted = [small_runs.strip_times(p) for p in _logs(path)]
-  for polls in (3, 37):  # In the first student, and in the second.
-    other = tmp_path / str(polls)
-    shutil.copytree(path, other)
-    for name in ('students', 'ensemble.json', 'report.json'):
-      gone = other / name
-      shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
-    asked = itertools.count()
-    stops = functools.partial(lambda asked, polls: next(asked) == polls, asked)
-    with monkeypatch.context() as patch, pytest.raises(BaseException) as stop:
-      patch.setattr(preemption, 'requested', functools.partial(stops, polls))
-      of_features.run(config, other)
-    assert 'Stopped at step' in str(stop.value)
-    assert not (other / 'report.json').exists()
+  other = tmp_path / 'run'
+  shutil.copytree(path, other)
+  for name in ('students', 'ensemble.json', 'report.json'):
+    gone = other / name
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+  asked = itertools.count()
+  with monkeypatch.context() as patch, pytest.raises(BaseException) as stop:
+    patch.setattr(preemption, 'requested', lambda: next(asked) == polls)
     of_features.run(config, other)
-    assert [small_runs.strip_times(p) for p in _logs(other)] == wanted
-    name = 'ensemble.json'  # With digests of all weights.
-    assert (other / name).read_bytes() == (path / name).read_bytes()
+  assert 'Stopped at step' in str(stop.value)
+  assert not (other / 'report.json').exists()
+  of_features.run(config, other)
+  wanted = [small_runs.strip_times(p) for p in _logs(path)]
+  assert [small_runs.strip_times(p) for p in _logs(other)] == wanted
+  name = 'ensemble.json'  # With digests of all weights.
+  assert (other / name).read_bytes() == (path / name).read_bytes()
 
 
 def _logs(path):
@@ -251,6 +254,25 @@ def write_targets(path):
     rows.append(','.join(cells))
   path.write_text('\n'.join(rows) + '\n')
   return path
+
+
+def test_all_targets_of_a_table_are_learnt(tmp_path):
+  """In a few steps, not well: what none is to be is guessing."""
+  config = of_features.configuration(
+    write_targets(tmp_path / 't.csv'),
+    data__class_columns=('mood',),
+    data__real_columns=('v',),
+    balance__method='none',
+    loss__name='bce',
+    multitask__batching='mixed',
+    train__batch_size=24,
+  )
+  path = of_features.run(config, tmp_path / 'run')
+  report = files.read_json(path / 'report.json')
+  floor = report['floors']['all_positive']['f1_macro']
+  assert report['f1_macro'] > floor + 0.1
+  assert report['targets']['mood']['accuracy'] > 0.6
+  assert report['targets']['v']['of_each']['v']['ccc'] > 0.3
 
 
 @pytest.mark.long

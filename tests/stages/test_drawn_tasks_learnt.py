@@ -31,6 +31,7 @@ def make_run(path, **options):
   return run
 
 
+@pytest.mark.long
 def test_all_tasks_are_learnt(tmp_path):
   """In a few steps, not well: what no task is to be is guessing."""
   run = make_run(

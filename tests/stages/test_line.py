@@ -436,6 +436,8 @@ def test_no_positive_at_all_is_an_error(config, tmp_path):
 def test_a_label_without_a_positive_is_said(config, tmp_path, capsys):
   table = pathlib.Path(config.data.path)
   lines = table.read_text().splitlines()
+  # In place of `rare`: as many labels are the programs of the other tests.
+  lines = [line.rpartition(',')[0] for line in lines]
   lines = [f'{line},{"never" if not i else 0}' for i, line in enumerate(lines)]
   table.write_text('\n'.join(lines))
   with pytest.raises(ValueError, match=r'Never known to be 1: never\. .*codes'):
