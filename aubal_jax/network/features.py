@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 
 import jax
 import numpy as np
@@ -12,6 +11,7 @@ from aubal_jax.network import bundle
 from aubal_jax.network import inference
 from aubal_jax.network import models
 from aubal_jax.network import tuning as tuning_lib
+from aubal_jax.runs import programs
 
 NAME = 'features'
 
@@ -82,7 +82,7 @@ def heads_alone(
   )
 
 
-@functools.lru_cache(maxsize=8)
+@programs.shared
 def _forward(model):
   def forward(params, batch_stats, batch):
     variables = {'params': params, 'batch_stats': batch_stats}

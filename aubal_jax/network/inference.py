@@ -4,8 +4,6 @@ Every row of a split has its probabilities exactly once: the last batch is
 padded and the padding cut off again, on every device.
 """
 
-import functools
-
 import jax
 import numpy as np
 from jax.sharding import Mesh
@@ -15,6 +13,7 @@ from jax.sharding import PartitionSpec
 from aubal_jax.batches import pipeline
 from aubal_jax.network import heads as heads_lib
 from aubal_jax.runs import errors
+from aubal_jax.runs import programs
 
 
 def make_predict(model, heads, devices=None, *, outputs=False):
@@ -39,7 +38,7 @@ def make_predict(model, heads, devices=None, *, outputs=False):
   return on_devices(_forward(model, tuple(heads), outputs), devices)
 
 
-@functools.lru_cache(maxsize=8)
+@programs.shared
 def _forward(model, heads, outputs):
   def forward(params, batch_stats, batch):
     variables = {'params': params, 'batch_stats': batch_stats}
@@ -89,7 +88,7 @@ def on_devices(forward, devices=None):
   return predict
 
 
-@functools.lru_cache(maxsize=8)
+@programs.shared
 def _parallel(forward, devices):
   return jax.pmap(forward, in_axes=(None, None, 0), devices=devices)
 

@@ -23,6 +23,7 @@ from jax.sharding import PartitionSpec
 
 from aubal_jax.network import distillation
 from aubal_jax.runs import errors
+from aubal_jax.runs import programs
 from aubal_jax.runs import text
 
 AXIS_NAME = 'devices'
@@ -90,7 +91,7 @@ def create_state(
   )
 
 
-@functools.lru_cache(maxsize=8)
+@programs.shared
 def _compiled_init(model, once: bool):
   """Returns `model.init`, which is traced once for all equal models."""
   return jax.jit(model.init, compiler_options=_ONCE if once else None)

@@ -1,13 +1,38 @@
-"""Compiled programs, kept on disk from process to process."""
+"""Compiled programs: equal ones are one, and kept on disk between processes."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import platform
 
 LEAST_SECONDS = 0.2  # Of compiling, for a program to be worth keeping.
 SWITCH = 'AUBAL_JAX_CACHE'  # 'off': nothing is kept but where JAX is told to.
+
+_MOST = 8  # Programs that stay though nobody holds them.
+
+
+def shared(make):
+  """Returns `make`, which makes one function for arguments that are equal.
+
+  JAX traces and compiles a function once, and one made anew once more.
+
+  Args:
+    make: arguments, by position -> a function. Where they cannot be hashed, as
+      a network that holds a list, it is made anew.
+  """
+  made = functools.lru_cache(maxsize=_MOST)(make)
+
+  @functools.wraps(make)
+  def find(*arguments):
+    try:
+      hash(arguments)
+    except TypeError:
+      return make(*arguments)
+    return made(*arguments)
+
+  return find
 
 
 def folder() -> str | None:

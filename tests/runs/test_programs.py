@@ -77,3 +77,17 @@ def test_nothing_is_kept_where_that_is_not_wanted(
   assert jax.config.jax_compilation_cache_dir == (
     str(own) if way == 'told' else None
   )
+
+
+def test_equal_arguments_share_a_function_and_lists_have_their_own():
+  made = []
+
+  @programs.shared
+  def make(*arguments):
+    made.append(arguments)
+    return lambda: arguments
+
+  assert make(1, 'a') is make(1, 'a')
+  assert make(2, 'a')() == (2, 'a')
+  assert make(1, ['a'])() == make(1, ['a'])() == (1, ['a'])
+  assert made == [(1, 'a'), (2, 'a'), (1, ['a']), (1, ['a'])]
