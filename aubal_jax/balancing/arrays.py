@@ -88,6 +88,17 @@ def cond(xp, which, then: Callable, otherwise: Callable):
   return then() if which else otherwise()
 
 
+def each(xp, function: Callable, values):
+  """Returns the results of `function`, a number each, for a few values.
+
+  One after the other, and compiled once for all: a program's time to compile
+  grows with its text.
+  """
+  if xp is jnp:
+    return jax.lax.map(function, jnp.stack(values))
+  return [function(value) for value in values]
+
+
 def cho_factor(xp, matrix):
   """Returns the upper Cholesky factor; NaN where the matrix has none."""
   if xp is jnp:

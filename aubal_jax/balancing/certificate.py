@@ -153,11 +153,15 @@ def certify(problem: objective.Problem, growth, u) -> dict[str, Array]:
     growth: float64[S'], inside the box and the budget.
     u: float64[L + 1].
   """
+  prices = (problem.xp.zeros_like(problem.image_cost), problem.image_cost)
+  bound, priced = arrays.each(
+    problem.xp, lambda price: lower_bound(problem, u, price), prices
+  )
   return {
     'value': objective.value(problem, growth),
     'cost': objective.cost(problem, growth),
-    'lower_bound': lower_bound(problem, u, 0.0),
-    'lower_bound_priced': lower_bound(problem, u, problem.image_cost),
+    'lower_bound': bound,
+    'lower_bound_priced': priced,
   }
 
 

@@ -118,16 +118,18 @@ def run_chunk(problem: objective.Problem, state: State, num_steps):
   none = num_steps == 0
   mean_growth = jnp.where(none, growth, sum_growth / count)
   mean_u = jnp.where(none, u, sum_u / count)
-  last = certificate.certify_within(problem, growth, u)
-  mean = certificate.certify_within(problem, mean_growth, mean_u)
-  better = _gap(mean[2]) < _gap(last[2])
-
-  def pick(a, b):
-    return jax.tree.map(lambda x, y: jnp.where(better, x, y), a, b)
-
-  growth, u = pick((mean_growth, mean_u), (growth, u))
+  ends = jnp.stack([growth, mean_growth]), jnp.stack([u, mean_u])
+  # One after the other: the text of a certificate is compiled once.
+  certified = jax.lax.map(
+    lambda end: certificate.certify_within(problem, *end), ends
+  )
+  gaps = _gap(certified[2])
+  better = jnp.where(gaps[1] < gaps[0], 1, 0)
+  (growth, u), certified = jax.tree.map(
+    lambda both: both[better], (ends, certified)
+  )
   state = State(growth, u, growth, u, _balance(problem, state, growth, u))
-  return state, *pick(mean, last)
+  return state, *certified
 
 
 def _gap(figures) -> Array:
