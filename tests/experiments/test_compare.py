@@ -83,7 +83,8 @@ def fixture_ran(monkeypatch):
 
   monkeypatch.setattr(image_cells, 'run_cell', run_cell)
   monkeypatch.setattr(run_lib.Run, 'images', lambda _: None)
-  return names
+  with small_runs.without_pictures():
+    yield names
 
 
 def test_methods_are_trained_in_one_line(config, tmp_path, capsys, monkeypatch):
@@ -530,7 +531,8 @@ def fixture_tables(tmp_path, config):
   config.compare.seeds = 2
   config.compare.repeats = 1
   config.compare.num_steps = 5
-  return config
+  with small_runs.without_pictures():
+    yield config
 
 
 def test_tables_have_all_seeds_and_folds_in_a_cell(tables, tmp_path, capsys):

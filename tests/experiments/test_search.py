@@ -45,8 +45,11 @@ def fixture_config(tmp_path):
   return c
 
 
-def run(config, path, **options):
-  return small_runs.run(config, path, 'search', **options)
+def run(config, path, *, draws=False, **options):
+  """Runs the search; its picture is a blank one unless it `draws`."""
+  blank = contextlib.nullcontext() if draws else small_runs.without_pictures()
+  with blank:
+    return small_runs.run(config, path, 'search', **options)
 
 
 def read(path):
@@ -64,7 +67,7 @@ def test_a_grid_is_compared_and_its_best_evaluated(
     lambda *given: opened.append(read_images(*given)) or opened[-1],
   )
   config.search.batch_sizes = (4, 8)
-  path = run(config, tmp_path / 'run')
+  path = run(config, tmp_path / 'run', draws=True)
   printed = capsys.readouterr().out
   assert len(opened) == 1
   record = read(path)
