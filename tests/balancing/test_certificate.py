@@ -173,3 +173,13 @@ def test_without_a_budget_nothing_is_moved_or_priced():
   np.testing.assert_array_equal(certificate.within_budget(problem, g), g)
   u = np.append(np.full(5, 0.5), 3.0)
   assert float(certificate.best_price(problem, u)[-1]) == 0
+
+
+def test_one_bound_is_of_f_alone_and_one_with_the_price_of_images():
+  _, problem = make_on_host(17, 16, 5, image_cost=0.3)
+  u = np.append(np.random.default_rng(18).uniform(-1, 1, 5), 0.0)
+  figures = certificate.certify(problem, np.full(16, 2.0), u)
+  alone, priced = (bound_of_host(problem, u, price) for price in (0.0, 0.3))
+  assert figures['lower_bound'] == pytest.approx(alone, rel=1e-12)
+  assert figures['lower_bound_priced'] == pytest.approx(priced, rel=1e-12)
+  assert abs(priced - alone) > 1
