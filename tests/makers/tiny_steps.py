@@ -3,6 +3,7 @@
 import functools
 import itertools
 import json
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -119,11 +120,15 @@ class Small(nn.Module):
   """Batch norm of the pixels."""
 
   axis_name: str | None = None
+  param_dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, image, *, train=False):
     return nn.BatchNorm(
-      use_running_average=not train, momentum=0.9, axis_name=self.axis_name
+      use_running_average=not train,
+      momentum=0.9,
+      axis_name=self.axis_name,
+      param_dtype=self.param_dtype,
     )(image.reshape(len(image), -1))
 
 
@@ -135,12 +140,14 @@ class Plain(nn.Module):
     return nn.relu(nn.Dense(8)(image.reshape(len(image), -1)))
 
 
-def make_small_model(trunk=Small, axis_name=step_lib.AXIS_NAME):
+def make_small_model(trunk=Small, axis_name=step_lib.AXIS_NAME, wide=False):
   """Returns a network of one dense layer, after batch norm of the pixels."""
-  options = {'axis_name': axis_name}
+  dtype = jnp.float64 if wide else jnp.float32
+  options = {'axis_name': axis_name, 'param_dtype': dtype}
   return models.Network(
     trunk(**options) if issubclass(trunk, Small) else trunk(),
     tuple(OUTPUTS.items()),
+    dtype=dtype,
     **options,
   )
 
@@ -171,10 +178,10 @@ def run_small(num_steps, **options):
   return states, np.array(found)
 
 
-def tell_curves():
+def tell_curves(*counts):
   """Prints dtype -> number of devices -> the losses of ten steps, as JSON."""
   curves = {'float64': {}, 'float32': {}}
-  for num_devices in (1, 2, 4, 8):
+  for num_devices in counts:
     with jax.enable_x64(True):
       state, found = run(num_devices, 10, wide=True)
       wide = {x.dtype for x in jax.tree.leaves(state.params)}

@@ -62,13 +62,9 @@ def make_step(dtype, num_devices, **options):
 
 @functools.cache  # Of one side: the parameters do not depend on it.
 def make_state():
-  state = step_lib.create_state(
-    models.make_model('resnet8_16', tiny_steps.OUTPUTS),
-    optimizer_lib.make_optimizer('sgd', 1.0),
-    jax.random.key(0),
-    tiny_steps.STREAMS,
-  )
-  return jax.tree.map(np.asarray, state)
+  state = tiny_steps.make_state()
+  optimizer = optimizer_lib.make_optimizer('sgd', 1.0)
+  return state.replace(opt_state=optimizer.init(state.params))
 
 
 def widen(x):

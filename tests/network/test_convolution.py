@@ -48,7 +48,7 @@ def test_values_and_gradients_are_those_of_xla(shape, size, stride):
   x = rng.standard_normal(shape).astype(np.float32)
   plain = layer(size, stride)
   ours = layer(size, stride, conv_general_dilated=convolution.convolve)
-  variables = plain.init(jax.random.key(0), x)
+  variables = jax.jit(plain.init)(jax.random.key(0), x)
   y, pull = jax.vjp(jax.jit(ours.apply), variables, x)
   expected, pull_expected = jax.vjp(jax.jit(plain.apply), variables, x)
   np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)

@@ -1,5 +1,7 @@
 """Deng's heads: their counts, their names, and batches of one task each."""
 
+import functools
+
 import jax
 import numpy as np
 import optax
@@ -26,6 +28,14 @@ HEADS = (
 SIZES = {head.name: head.size for head in HEADS}
 
 
+@pytest.fixture(
+  name='tasks', params=[2, pytest.param(3, marks=pytest.mark.long)]
+)
+def fixture_tasks(request):
+  """The first heads, as fewer compile sooner."""
+  return HEADS[: request.param]
+
+
 def count(tree):
   return sum(x.size for x in jax.tree.leaves(tree))
 
@@ -47,19 +57,19 @@ def test_parameters_are_as_published(name, channels, wanted, whole):
   assert count(params) == whole
 
 
-def make_model(axis_name=step_lib.AXIS_NAME):
+def make_model(axis_name=step_lib.AXIS_NAME, tasks=HEADS):
   return models.Network(
     tiny_steps.Small(axis_name=axis_name),
-    tuple(SIZES.items()),
+    tuple((head.name, head.size) for head in tasks),
     axis_name=axis_name,
     layers='deng',
   )
 
 
-def make_batches(rng, size=8):
+def make_batches(rng, tasks, size=8):
   """Returns name of head -> a batch of its own."""
   found = {}
-  for head in HEADS:
+  for head in tasks:
     shape = (size,) if head.kind == 'class' else (size, len(head.names))
     known = rng.random(shape) < 0.8
     values = {
@@ -76,18 +86,19 @@ def make_batches(rng, size=8):
   return found
 
 
-def make_step(num_devices=1, *, taught=False):
-  model, optimizer = make_model(), optax.sgd(0.1)
+@functools.cache
+def make_step(tasks, num_devices=1, *, taught=False):
+  model, optimizer = make_model(tasks=tasks), optax.sgd(0.1)
   own = {
     head.name: losses.make_loss('bce')
     if head.kind == 'binary'
     else target_losses.make_loss(head)
-    for head in HEADS
+    for head in tasks
   }
   objective = (
-    distillation.make_objective(HEADS, own)
+    distillation.make_objective(tasks, own)
     if taught
-    else heads.make_objective(HEADS, own)
+    else heads.make_objective(tasks, own)
   )
   state = step_lib.create_state(
     model, optimizer, jax.random.key(0), tiny_steps.STREAMS
@@ -99,9 +110,9 @@ def make_step(num_devices=1, *, taught=False):
   return jax.tree.map(np.array, state), step
 
 
-def test_a_batch_of_each_task_is_a_pass_of_each_and_one_step():
-  batches = make_batches(np.random.default_rng(0))
-  state, step = make_step()
+def test_a_batch_of_each_task_is_a_pass_of_each_and_one_step(tasks):
+  batches = make_batches(np.random.default_rng(0), tasks)
+  state, step = make_step(tasks)
   after, metrics = tiny_steps.once(step, state, batches)
   alone = {
     name: tiny_steps.once(step, state, {name: batch})
@@ -120,27 +131,28 @@ def test_a_batch_of_each_task_is_a_pass_of_each_and_one_step():
     np.testing.assert_allclose(now - first, change, rtol=1e-3, atol=1e-6)
     if path[0].key == 'logits':
       assert not (np.asarray(each[1]) - first).any()
-  # Statistics of the trunk move thrice, those of a head once.
+  # Statistics of the trunk move once for each task, those of a head once.
   pixels = [x['image'].reshape(8, -1) / 255 for x in batches.values()]
   kept = 0.0
   for each in pixels:
     kept = 0.9 * kept + 0.1 * each.mean(axis=0)
   found = after.batch_stats['BatchNorm_0']['mean']
   np.testing.assert_allclose(found, kept, rtol=1e-4, atol=1e-6)
-  for head, name in zip(HEADS, make_model().head_names, strict=True):
+  names = make_model(tasks=tasks).head_names
+  for head, name in zip(tasks, names, strict=True):
     once = alone[head.name][0].batch_stats[name]
     tiny_steps.assert_same(after.batch_stats[name], once)
     moved = jax.tree.leaves(once), jax.tree.leaves(state.batch_stats[name])
     assert all((np.asarray(a) != b).any() for a, b in zip(*moved, strict=True))
 
 
-def test_a_teacher_tells_all_heads_of_the_batch_of_a_task():
-  batches = make_batches(np.random.default_rng(1))
-  state, step = make_step(taught=True)
+def test_a_teacher_tells_all_heads_of_the_batch_of_a_task(tasks):
+  batches = make_batches(np.random.default_rng(1), tasks)
+  state, step = make_step(tasks, taught=True)
   said = {'params': state.params, 'batch_stats': state.batch_stats}
   step = step_lib.taught(step, step.place(said), seed=0)
   after, _ = tiny_steps.once(step, state, {'mood': batches['mood']})
-  for name in make_model().head_names:
+  for name in make_model(tasks=tasks).head_names:
     now, before = after.batch_stats[name], state.batch_stats[name]
     assert (np.asarray(now['norm1']['mean']) != before['norm1']['mean']).any()
     kernel = state.params[name]['outputs']['kernel']
@@ -148,9 +160,9 @@ def test_a_teacher_tells_all_heads_of_the_batch_of_a_task():
     assert moved.any()
 
 
-def test_batches_of_tasks_on_four_devices_are_those_on_one():
-  batches = make_batches(np.random.default_rng(2))
-  (state, one), (_, four) = make_step(), make_step(4)
+def test_batches_of_tasks_on_four_devices_are_those_on_one(tasks):
+  batches = make_batches(np.random.default_rng(2), tasks)
+  (state, one), (_, four) = make_step(tasks), make_step(tasks, 4)
   after, metrics = tiny_steps.once(one, state, batches)
   found, others = tiny_steps.once(four, state, batches)
   np.testing.assert_allclose(others['loss'], metrics['loss'], rtol=1e-4)

@@ -105,6 +105,7 @@ def random_batch(seed=0, batch=16, labels=5):
   return logits, y.astype(np.uint8), known
 
 
+@functools.cache
 def make(name, weights='uniform', labels=5):
   frequency = np.linspace(0.1, 0.5, labels)
   counts = np.round(1000 * frequency)
@@ -113,13 +114,19 @@ def make(name, weights='uniform', labels=5):
   )
 
 
+@functools.cache
+def compiled(name, weights='uniform'):
+  """Returns the compiled f(logits, labels, known) -> value, gradient."""
+  return jax.jit(jax.value_and_grad(make(name, weights)))
+
+
 def test_every_loss_has_a_value_by_hand():
   assert set(BY_HAND) == set(losses.LOSSES)
 
 
 def test_value_by_hand(name):
   loss = losses.make_loss(name, frequency=FREQUENCY, counts=COUNTS)
-  value = loss(jnp.asarray(LOGITS, jnp.float32), LABELS, KNOWN)
+  value = jax.jit(loss)(LOGITS.astype(np.float32), LABELS, KNOWN)
   assert value.shape == ()
   np.testing.assert_allclose(value, BY_HAND[name], rtol=2e-6)
 
@@ -177,28 +184,41 @@ WEIGHTS = pytest.mark.parametrize(
 )
 
 
+def of_losses(*names):
+  """Returns a mark: of these losses, and in the long form of all others."""
+  return pytest.mark.parametrize(
+    'name',
+    [
+      pytest.param(name, marks=() if name in names else pytest.mark.long)
+      for name in sorted(losses.LOSSES)
+    ],
+  )
+
+
+# A clipped one, one of both kinds of costs, and one with most of weights.
+@of_losses('asymmetric', 'distribution_balanced', 'f1_bce')
 @WEIGHTS
 def test_gradient_is_that_of_finite_differences(name, weights, x64):
   logits, y, known = random_batch()
   loss = functools.partial(make(name, weights), labels=y, known=known)
-  jax.test_util.check_grads(loss, (jnp.asarray(logits),), order=1, rtol=1e-6)
+  jax.test_util.check_grads(jax.jit(loss), (logits,), order=1, rtol=1e-6)
 
 
 @WEIGHTS
 def test_unknown_entries_have_no_part(name, weights):
   logits, y, known = random_batch()
-  loss = make(name, weights)
-  gradient = jax.grad(loss)(jnp.asarray(logits), y, known)
+  loss = compiled(name, weights)
+  value, gradient = loss(logits, y, known)
   assert np.all(np.asarray(gradient)[~known] == 0)
   assert np.asarray(gradient)[known].all()
   # Nor does the value see what is there, be it ever so wrong.
   other_logits = np.where(known, logits, 99.0)
   other_labels = np.where(known, y, 1 - y)
-  assert loss(jnp.asarray(logits), y, known) == loss(
-    jnp.asarray(other_logits), other_labels, known
-  )
+  assert value == loss(other_logits, other_labels, known)[0]
 
 
+# What sums over devices is one function, too: of entries, and of labels.
+@of_losses('distribution_balanced', 'f1_bce')
 @WEIGHTS
 def test_spread_over_devices_it_is_the_loss_of_the_whole(name, weights):
   with jax.enable_x64(True):
@@ -206,7 +226,7 @@ def test_spread_over_devices_it_is_the_loss_of_the_whole(name, weights):
     # The shares differ much: a mean of their losses is another number.
     y[:4] = 0
     loss = make(name, weights)
-    whole, gradient = jax.value_and_grad(loss)(jnp.asarray(logits), y, known)
+    whole, gradient = jax.jit(jax.value_and_grad(loss))(logits, y, known)
 
     def shards(x):
       return x.reshape(4, 4, *x.shape[1:])
@@ -221,10 +241,7 @@ def test_spread_over_devices_it_is_the_loss_of_the_whole(name, weights):
     np.testing.assert_allclose(
       parts.reshape(gradient.shape) / 4, gradient, rtol=1e-11, atol=1e-17
     )
-    alone = [
-      loss(jnp.asarray(a), b, c)
-      for a, b, c in zip(*map(shards, (logits, y, known)), strict=True)
-    ]
+    alone = jax.jit(jax.vmap(loss))(*map(shards, (logits, y, known)))
     assert abs(np.mean(alone) - whole) > 1e-4
 
 
@@ -234,7 +251,7 @@ def test_gradient_without_any_positive_is_finite(name, weights, scale):
   logits, y, known = random_batch()
   logits, y = scale * logits, np.zeros_like(y)
   known[:, 0] = False
-  gradient = jax.grad(make(name, weights))(jnp.asarray(logits), y, known)
+  _, gradient = compiled(name, weights)(logits, y, known)
   assert np.isfinite(gradient).all()
   if scale == 1.0:
     assert np.asarray(gradient)[known].all()
@@ -243,7 +260,7 @@ def test_gradient_without_any_positive_is_finite(name, weights, scale):
 def test_label_without_positive_in_the_batch_is_still_learnt():
   logits, y, known = random_batch()
   y[:, 2] = 0
-  gradient = jax.grad(make('soft_f1'))(jnp.asarray(logits), y, known)
+  _, gradient = compiled('soft_f1')(logits, y, known)
   # Down, towards "no".
   assert np.all(np.asarray(gradient)[known[:, 2], 2] > 0)
 
@@ -251,19 +268,16 @@ def test_label_without_positive_in_the_batch_is_still_learnt():
 @WEIGHTS
 def test_nothing_known_gives_zero_and_no_gradient(name, weights):
   logits, y, known = random_batch()
-  value, gradient = jax.value_and_grad(make(name, weights))(
-    jnp.asarray(logits), y, np.zeros_like(known)
-  )
+  value, gradient = compiled(name, weights)(logits, y, np.zeros_like(known))
   np.testing.assert_allclose(value, 0, atol=1e-7)
   assert not np.asarray(gradient).any()
 
 
 def test_the_better_prediction_has_the_smaller_loss(name):
   _, y, known = random_batch()
-  right = jnp.asarray(np.where(y, 2.0, -2.0))
-  loss = make(name)
-  assert loss(right, y, known) < loss(0 * right, y, known)
-  assert loss(0 * right, y, known) < loss(-right, y, known)
+  right = np.where(y, 2.0, -2.0)
+  found = [compiled(name)(k * right, y, known)[0] for k in (1, 0, -1)]
+  assert found[0] < found[1] < found[2]
 
 
 def test_unknown_names_are_refused():

@@ -43,6 +43,29 @@ COUNTS = {
 ALIASES = {'resnet18', 'resnet34'}  # Of what is tested by another name.
 
 
+# In test_resnet and test_two_stream, or the network of another name.
+COUNTED_ELSEWHERE = {
+  *ALIASES,
+  *('resnet18_112', 'resnet34_112', 'resnet18_64', 'two_stream'),
+}
+# One of each family, the smallest.
+OF_FAMILIES = {
+  *('resnet8_16', 'resnet50_112', 'mobilenet_v2', 'efficientnet_b0'),
+  *('vit_b_14', 'features', 'two_stream_small'),
+}
+
+
+def of_networks(names):
+  """Returns a mark: these networks, and in the long form all."""
+  return pytest.mark.parametrize(
+    'name',
+    [
+      pytest.param(name, marks=() if name in names else pytest.mark.long)
+      for name in sorted(models.MODELS)
+    ],
+  )
+
+
 @pytest.fixture(name='name', params=sorted(models.MODELS))
 def fixture_name(request):
   return request.param
@@ -84,14 +107,16 @@ def test_every_network_has_its_counts():
   assert {*COUNTS} == {*models.MODELS}
 
 
-def test_numbers_of_parameters(name):
-  grey = models.make_model(name, {'labels': 8})
-  rgb = models.make_model(name, {'labels': 1000})
-  found = shapes(grey, of_shape(112, 1)), shapes(rgb, of_shape(112, 3))
+@pytest.mark.parametrize(
+  'size', [8, pytest.param(1000, marks=pytest.mark.long)]
+)
+@of_networks({*models.MODELS} - COUNTED_ELSEWHERE)
+def test_numbers_of_parameters(name, size):
+  model = models.make_model(name, {'labels': size})
+  found = shapes(model, of_shape(112, 1 if size == 8 else 3))
   few, many, statistics = COUNTS[name]
-  assert count(found[0]['params']) == few
-  assert count(found[1]['params']) == many
-  assert count(found[0].get('batch_stats', {})) == statistics
+  assert count(found['params']) == (few if size == 8 else many)
+  assert count(found.get('batch_stats', {})) == statistics
 
 
 def test_hidden_layers_have_their_counts():
@@ -107,16 +132,19 @@ def test_hidden_layers_have_their_counts():
     models.make_model('resnet18', {'labels': 8}, hidden=(3,))
 
 
-@pytest.mark.parametrize('name', sorted({*models.MODELS} - ALIASES))
-def test_features_and_heads_are_apart_at_any_side(name):
+@pytest.mark.parametrize(
+  'sides',
+  [((48, 1),), pytest.param(((48, 1), (224, 3)), marks=pytest.mark.long)],
+)
+@of_networks(OF_FAMILIES)
+def test_features_and_heads_are_apart_at_any_side(name, sides):
   """And computed in bfloat16, kept in float32."""
   model = models.make_model(
     name, {'labels': 5, 'valence': 2}, dtype=jnp.bfloat16
   )
   sizes = set()
   patch = getattr(model.trunk, 'patch', 1)
-  sides = ((48, 1), (224, 3)) if name != 'features' else ((48, 1),)
-  for side, channels in sides:
+  for side, channels in sides[:1] if name == 'features' else sides:
     side -= side % patch
     image = batch_of(model, of_shape(side, channels))
     outputs, variables = jax.eval_shape(
@@ -228,7 +256,7 @@ def test_widths_of_mobilenet_are_rounded():
   ('name', 'sides'),
   [
     ('resnet50_112', [56, 28, 28, 14, 7, 4]),
-    ('resnet50', [56, 28, 28, 14, 7, 4]),
+    pytest.param(*('resnet50', [56, 28, 28, 14, 7, 4]), marks=pytest.mark.long),
     ('mobilenet_v2', [56, 56, 28, 14, 7, 7, 4, 4]),
   ],
 )

@@ -64,5 +64,5 @@ def test_it_is_its_equations_and_windows_do_not_see_each_other():
 def test_half_a_window_is_refused():
   head = recurrent.RecurrentHead(3, 4)
   with pytest.raises(errors.UserError, match='whole windows of 4 rows, got 10'):
-    params = head.init(jax.random.key(0), jnp.zeros((1, 6)))
-    head.apply(params, jnp.zeros((10, 6)))
+    params = jax.eval_shape(head.init, jax.random.key(0), jnp.zeros((1, 6)))
+    jax.eval_shape(head.apply, params, jnp.zeros((10, 6)))

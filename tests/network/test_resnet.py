@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from aubal_jax.network import models
 from aubal_jax.network import step as step_lib
 from aubal_jax.network.models import first_weights
+from aubal_jax.network.models import resnet
+from tests.makers import tiny_steps
 
 # name -> labels -> trainable parameters with the 7x7 stem, one channel.
 NUM_PARAMETERS = {
@@ -39,18 +41,30 @@ def count(tree):
 
 
 @functools.cache
-def tiny(**options):
-  """Returns the small model and its variables for 32 x 32 images."""
-  model = make(3, **options)
+def tiny():
+  """Returns the small model and its variables, those of `tiny_steps`."""
+  return make(3), variables_of(tiny_steps.make_state())
+
+
+@functools.cache
+def one_block(outputs=(('labels', 3),), **options):
+  """Returns a network of one block, as it compiles sooner, and variables."""
+  trunk = resnet.ResNet(stage_sizes=(1,), width=8, **options)
+  model = models.Network(trunk, outputs, **options)
   return model, first(model)
 
 
 def first(model):
   """Returns the variables that training begins with."""
   image = jnp.zeros((1, 32, 32, 1))
-  state = step_lib.create_state(
-    model, optax.identity(), jax.random.key(0), {'image': image}
+  return variables_of(
+    step_lib.create_state(
+      model, optax.identity(), jax.random.key(0), {'image': image}
+    )
   )
+
+
+def variables_of(state):
   return {'params': state.params, 'batch_stats': state.batch_stats}
 
 
@@ -128,7 +142,8 @@ def test_every_draw_of_first_weights_has_its_variance():
 
 @pytest.mark.parametrize('init', VARIANCES)
 def test_first_weights_have_their_variance_in_every_layer(init):
-  params = tiny(init=init)[1]['params']
+  variables = tiny()[1] if init == 'he_normal' else first(make(3, init=init))
+  params = variables['params']
   kernels = {
     name: np.asarray(leaf)
     for path, leaf in jax.tree.leaves_with_path(params)
@@ -167,13 +182,12 @@ def test_one_block_is_what_the_paper_says():
   """A block with stride and projection against scipy's correlation."""
   from scipy import signal
 
-  from aubal_jax.network.models import resnet
-
   block = resnet.BasicBlock(2, 2, 0.9, None, jnp.float32, jnp.float32)
   rng = np.random.default_rng(0)
   x = rng.standard_normal((2, 6, 6, 3)).astype(np.float32)
-  variables = block.init(jax.random.key(1), x, train=False)
-  result = block.apply(variables, x, train=False)
+  init = jax.jit(functools.partial(block.init, train=False))
+  variables = init(jax.random.key(1), x)
+  result = jax.jit(functools.partial(block.apply, train=False))(variables, x)
 
   def conv(x, kernel, pad, stride):
     kernel = np.asarray(kernel, np.float64)
@@ -201,7 +215,7 @@ def test_one_block_is_what_the_paper_says():
 
 
 def test_training_updates_the_running_statistics_by_momentum():
-  model, variables = tiny(momentum=0.75)
+  model, variables = make(3, momentum=0.75), tiny()[1]
   x = images()
   _, updated = learn(model, variables, x)
   conv = jax.lax.conv_general_dilated(
@@ -221,7 +235,7 @@ def test_training_updates_the_running_statistics_by_momentum():
 
 
 def test_evaluation_treats_each_image_alone():
-  model, variables = tiny()
+  model, variables = one_block()
   x = images()
   whole = infer(model, variables, x)
   np.testing.assert_allclose(
@@ -230,16 +244,29 @@ def test_evaluation_treats_each_image_alone():
   assert np.ptp(np.asarray(whole), axis=0).min() > 1e-4
 
 
-def test_batch_norm_is_that_of_all_devices():
+@pytest.mark.parametrize(
+  'name', ['one block', pytest.param('resnet8_16', marks=pytest.mark.long)]
+)
+def test_batch_norm_is_that_of_all_devices(name):
   with jax.enable_x64(True):
     wide = {'dtype': jnp.float64, 'param_dtype': jnp.float64}
-    model, variables = tiny(**wide)
+    if name == 'one block':
+      (model, variables), (over_all, _) = (
+        one_block(axis_name=axis_name, **wide)
+        for axis_name in (None, 'devices')
+      )
+    else:
+      model, over_all = (
+        make(3, name, axis_name=axis_name, **wide)
+        for axis_name in (None, 'devices')
+      )
+      variables = first(model)
     x = images().astype(np.float64)
     x[:2] *= 0.1  # The first device's share is unlike the others.
     whole, stats = learn(model, variables, x)
     spread = jax.pmap(
       functools.partial(
-        make(3, axis_name='devices', **wide).apply,
+        over_all.apply,
         train=True,
         mutable='batch_stats',
       ),
@@ -259,8 +286,9 @@ def test_batch_norm_is_that_of_all_devices():
 
 
 def test_bfloat16_computes_narrow_and_keeps_wide():
-  model, variables = tiny(dtype=jnp.bfloat16)
-  assert {x.dtype for x in jax.tree.leaves(variables)} == {np.dtype('float32')}
+  model, variables = make(3, dtype=jnp.bfloat16), tiny()[1]
+  kept = jax.tree.leaves(shapes(model))
+  assert {x.dtype for x in kept} == {np.dtype('float32')}
   logits = infer(model, variables, images())
   assert logits.dtype == jnp.float32
   exact = infer(tiny()[0], variables, images())
@@ -325,10 +353,8 @@ def test_images_of_another_shape_are_refused(shape):
 
 
 def test_a_second_head_leaves_the_first_as_it_is():
-  model, variables = tiny()
-  outputs = {'labels': 3, 'valence': 2}
-  two = models.make_model('resnet8_16', outputs)
-  made = first(two)
+  model, variables = one_block()
+  two, made = one_block((('labels', 3), ('valence', 2)))
   assert {*made['params']} - {*variables['params']} == {'valence_outputs'}
   x = images()
   both = jax.jit(two.apply)(made, {'image': x})

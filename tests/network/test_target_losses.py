@@ -79,7 +79,7 @@ def test_losses_are_those_of_the_known_part(x64, kind):
     loss = jax.jit(jax.value_and_grad(target_losses.make_loss(head)))
     for share in (0.6, 0.2, 0.6, 0.0):
       outputs, values, known = make_batch(head, rng, share)
-      value, gradient = loss(outputs, values, known)
+      value, gradient = map(np.asarray, loss(outputs, values, known))
       expected = by_hand(head, outputs, values, known)
       np.testing.assert_allclose(value, expected, rtol=1e-9, atol=1e-12)
       mask = known[:, None] if head.kind == 'class' else known
@@ -93,9 +93,12 @@ def test_losses_are_those_of_the_known_part(x64, kind):
 
 
 @pytest.mark.parametrize('kind', ['class', 'bins', 'tanh'])
-def test_four_devices_have_the_loss_and_gradient_of_one(x64, kind):
+@pytest.mark.parametrize(
+  'num_heads', [1, pytest.param(2, marks=pytest.mark.long)]
+)
+def test_four_devices_have_the_loss_and_gradient_of_one(x64, num_heads, kind):
   rng = np.random.default_rng(4)
-  for _ in range(2):
+  for _ in range(num_heads):
     head = make_head(kind, rng)
     loss = target_losses.make_loss(head)
     batch = make_batch(head, rng)

@@ -43,13 +43,23 @@ def count(tree):
   return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
-def test_numbers_of_parameters():
-  for channels, expected in TRUNKS.items():
-    params = shapes('two_stream', channels, modalities='video')['params']
-    assert count(params['video']) == expected
-    assert count(params) == expected + 513 * OUTPUTS
+@pytest.mark.parametrize(
+  'channels',
+  [k if k == 3 else pytest.param(k, marks=pytest.mark.long) for k in TRUNKS],
+)
+def test_numbers_of_parameters_of_clips(channels):
+  params = shapes('two_stream', channels, modalities='video')['params']
+  assert count(params['video']) == TRUNKS[channels]
+  assert count(params) == TRUNKS[channels] + 513 * OUTPUTS
+
+
+@pytest.mark.long
+def test_number_of_parameters_of_the_classifier():
   classifier = shapes('two_stream', 3, {'labels': 400}, modalities='video')
   assert count(classifier['params']) == 31_505_325
+
+
+def test_numbers_of_parameters():
   whole = shapes('two_stream', 4, remat=True)['params']
   assert count(whole) == 42_489_995
   assert count(whole['audio']) == AUDIO
