@@ -74,7 +74,10 @@ def test_the_certificate_agrees_with_a_solver_of_others(
   }  # fmt: skip
   found = aubal.solve(patterns, counts, optimizer=optimizer, tol=1e-7, **rules)
   instance = make_instance(patterns, counts, Rules(**rules))
-  answer = rivals.RIVALS['clarabel'](instance, tol=1e-10)
+  for tol in (1e-10, 1e-6):  # Too fine for some, where it makes no progress.
+    answer = rivals.RIVALS['clarabel'](instance, tol=tol)
+    if answer.status.endswith('Solved'):
+      break
   best = instance.value(answer.growth * instance.start)
   best += instance.cost(answer.growth * instance.start)
   unit = instance.unit(best)
